@@ -1,0 +1,214 @@
+"""Every setting of a run, with its default, its unit and one sentence; YAML <-> Recipe.
+
+A recipe is frozen: a run is described by one value that is printed, saved in the run folder and compared with
+the recipe of a checkpoint. The defaults are those of the ``standard`` preset; ``pipelines/presets/*.yaml`` hold
+what differs by machine and ``pipelines/<command>/<dataset>.yaml`` what differs by data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """How files become arrays."""
+
+    image_size: int = 64
+    """Side of the square training image, in pixels."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How an oblong image becomes square: cut the long side, pad the short side with black, or change the aspect."""
+    on_bad_file: Literal["stop", "skip"] = "stop"
+    """What to do with an image that cannot be read: stop, or list it in the report and go on."""
+    train_fraction: float = 0.7
+    """Share of patients (or lesions) used for training where the data come without a split."""
+    val_fraction: float = 0.1
+    """Share of patients used for validation; what is left is the test split."""
+    cache: str = ""
+    """Folder of the decoded-image cache; empty means the user's cache folder (XDG_CACHE_HOME/meddiff)."""
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The denoising network."""
+
+    name: str = "unet"
+    """Which network of meddiff.networks."""
+    channels: tuple[int, ...] = (64, 128, 256, 256)
+    """Feature channels per resolution level, from fine to coarse; multiples of 32."""
+    residual_blocks: int = 2
+    """Residual blocks per level."""
+    attention_levels: int = 2
+    """Number of coarsest levels that have self-attention."""
+    head_channels: int = 32
+    """Channels per attention head."""
+    patch_size: int = 1
+    """Pixels per side folded into channels before the first level; 2 makes a step about four times cheaper."""
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """The diffusion process and its loss."""
+
+    schedule: str = "cosine"
+    """Which noise schedule of meddiff.diffusion.schedule."""
+    timesteps: int = 1000
+    """Number T of noise levels."""
+    prediction: str = "v"
+    """What the network outputs: eps, x_0 or v."""
+    min_snr_gamma: float | None = 5.0
+    """Clamp of the min-SNR loss weight (Hang et al. 2023); null for unweighted L_simple."""
+    condition_dropout: float = 0.1
+    """Probability, per sample, of training without the label (Ho & Salimans 2022)."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Training of the denoiser."""
+
+    steps: int = 50_000
+    """Optimizer steps."""
+    batch_size: int = 64
+    """Images per optimizer step and device, before accumulation."""
+    accumulate: int = 1
+    """Micro-batches of batch_size that are summed into one optimizer step."""
+    learning_rate: float = 2e-4
+    """AdamW learning rate after warm-up."""
+    warmup_steps: int = 500
+    """Optimizer steps of linear warm-up."""
+    weight_decay: float = 0.0
+    """AdamW weight decay."""
+    clip_norm: float = 1.0
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    ema_decay: float = 0.9995
+    """Decay per step of the weight average that samples are drawn from."""
+    class_balance: float = 0.5
+    """Exponent of the class-balanced choice of images: 0 takes them as they come, 1 draws all classes alike."""
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """Arithmetic inside the network; auto is bf16 where the machine has it in hardware."""
+    compile: bool = False
+    """Compile the network with torch.compile."""
+    devices: int = 1
+    """Processes (one per GPU, or CPU processes with gloo) that share a step."""
+    log_every: int = 50
+    """Steps between two lines of log.csv."""
+    checkpoint_every: int = 1000
+    """Steps between two checkpoints; a killed run goes on from the last."""
+    sample_every: int = 5000
+    """Steps between two sample grids saved during training."""
+
+
+@dataclass(frozen=True)
+class SynthesisRecipe:
+    """Drawing synthetic images from the trained denoiser."""
+
+    sampler: str = "dpm_solver"
+    """Which sampler of meddiff.samplers."""
+    steps: int = 25
+    """Sampler steps per image."""
+    guidance: float = 1.5
+    """Classifier-free guidance scale; 1 is the plain conditional model."""
+    batch_size: int = 64
+    """Images per network call."""
+    per_class: int = 0
+    """Images to reach per class, real and synthetic together; 0 means the size of the largest class."""
+    max_ratio: float = 10.0
+    """At most this many synthetic images per real one of the class (gains saturate near 10; Sagers et al. 2023)."""
+    oversample: float = 1.5
+    """Candidates drawn per image needed, because the filter drops some."""
+
+
+@dataclass(frozen=True)
+class FilterRecipe:
+    """Which synthetic images may join training."""
+
+    confidence: float = 0.5
+    """Smallest probability that a classifier trained on real images alone must give to the image's label."""
+    copy_quantile: float = 0.01
+    """An image nearer to a training image than this quantile of held-out real images are is dropped as a copy."""
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """The classifiers of the augmentation study."""
+
+    network: str = "resnet18"
+    """densenet121, efficientnet_b0 or resnet18 (MONAI)."""
+    width: float = 1.0
+    """Multiple of the network's usual channels (resnet18 only)."""
+    weights: str = ""
+    """Local safetensors file of pretrained weights; empty trains from scratch."""
+    steps: int = 3000
+    """Optimizer steps, the same for every arm."""
+    batch_size: int = 64
+    """Images per optimizer step."""
+    learning_rate: float = 3e-4
+    """AdamW learning rate at the start of the cosine decay."""
+    weight_decay: float = 1e-2
+    """AdamW weight decay."""
+    seeds: int = 3
+    """Repetitions of every arm with another initialization and order."""
+    arms: tuple[str, ...] = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
+    """Arms of the study, in the order of the report."""
+
+
+@dataclass(frozen=True)
+class EvaluationRecipe:
+    """Intervals and distances of the report."""
+
+    resamples: int = 2000
+    """Bootstrap resamples over patients."""
+    confidence_level: float = 0.95
+    """Coverage of the printed intervals."""
+    features: str = "classifier"
+    """Feature extractor of the Frechet and kernel distances: classifier, or mobilenet with weights."""
+    weights: str = ""
+    """Local weights file of the feature extractor, where it needs one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of one run."""
+
+    dataset: str = "isic"
+    """Which data set of meddiff.sources."""
+    data_root: str = ""
+    """Folder with the data set as its publisher distributes it; searched with its subfolders."""
+    manifest: str = ""
+    """A data_manifest.csv of your own, used instead of data_root."""
+    preset: str = "auto"
+    """quick, standard or full; auto is standard where there is a GPU and real data, else quick."""
+    out: str = ""
+    """Run folder; empty means runs/<command>-<dataset>-<preset>."""
+    seed: int = 0
+    """The one seed from which all others are derived."""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    synthesis: SynthesisRecipe = field(default_factory=SynthesisRecipe)
+    filter: FilterRecipe = field(default_factory=FilterRecipe)
+    classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+
+
+def to_dict(recipe: Any) -> dict[str, Any]:
+    """A recipe (or one of its parts) as nested plain dicts and lists, ready for YAML and JSON."""
+    return {key: list(value) if isinstance(value, tuple) else to_dict(value) if isinstance(value, dict) else value
+            for key, value in (asdict(recipe) if is_dataclass(recipe) else recipe).items()}  # fmt: skip
+
+
+def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"training.steps": 50000, ...}``: every setting under its full name."""
+    named: dict[str, Any] = {}
+    for entry in fields(recipe):
+        value = getattr(recipe, entry.name)
+        named |= flat(value, f"{prefix}{entry.name}.") if is_dataclass(value) else {prefix + entry.name: value}
+    return named
+
+
+def differences(recipe: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two recipes differ: ``{"training.steps": (theirs, ours)}``."""
+    ours, theirs = flat(recipe), flat(other)
+    return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}

@@ -1,0 +1,22 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images beside the checkout; the test is skipped with a sentence where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real images are not at {REAL_DATA}: tests on real data need them")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Tests run in parallel processes: one thread each is faster than fighting over the cores."""
+    torch.set_num_threads(1)
