@@ -1,0 +1,59 @@
+"""Nothing is ever half written: a file gets a temporary name beside its own, is filled, then takes its name.
+
+A full disk, a read-only folder or a missing permission becomes one sentence that a user can act on.
+"""
+
+import errno
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from meddiff.errors import InputError
+
+_CURES = {
+    errno.ENOSPC: "the disk is full. Free some space or name a folder on another disk",
+    errno.EDQUOT: "your quota on this disk is used up. Free some space or name a folder on another disk",
+    errno.EFBIG: "the file is larger than this disk or your limits allow. Name a folder on another disk",
+    errno.EROFS: "the disk is read-only. Name a folder that can be written to",
+    errno.EACCES: "permission is denied. Name a folder that you may write to",
+    errno.EPERM: "permission is denied. Name a folder that you may write to",
+    errno.ENOTDIR: "a part of this path is a file, not a folder. Name another folder",
+    errno.EEXIST: "a file of this name is in the way. Name another folder",
+    errno.EISDIR: "a folder of this name is in the way. Remove it or name another file",
+}
+
+
+@contextmanager
+def told_plainly(path: Path) -> Iterator[None]:
+    """Turn the OSErrors of writing ``path`` that a user can cure into InputErrors; others pass as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CURES:
+            raise
+        raise InputError(f"{path} cannot be written: {_CURES[error.errno]}. Nothing was lost.") from error
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Create or replace ``path`` (and its folder) with what ``write`` puts into the file it is handed.
+
+    A reader sees the old file or the new one, never a half; two writers do not disturb each other.
+
+    Raises:
+        InputError: full disk, read-only folder, no permission.
+    """
+    with told_plainly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with part.open("xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
