@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from meddiff.errors import InputError
+
 
 @dataclass(frozen=True)
 class DataRecipe:
@@ -212,3 +214,63 @@ def differences(recipe: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     """Settings in which two recipes differ: ``{"training.steps": (theirs, ours)}``."""
     ours, theirs = flat(recipe), flat(other)
     return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "data.image_size": (8, 4096),
+    "data.train_fraction": (0.01, 0.98),
+    "data.val_fraction": (0.0, 0.98),
+    "network.residual_blocks": (1, 16),
+    "network.attention_levels": (0, 16),
+    "network.head_channels": (1, 1024),
+    "network.patch_size": (1, 16),
+    "diffusion.timesteps": (1, 100_000),
+    "diffusion.min_snr_gamma": (1e-3, 1e6),
+    "diffusion.condition_dropout": (0.0, 1.0),
+    "training.steps": (1, 10**9),
+    "training.batch_size": (1, 10**6),
+    "training.accumulate": (1, 10**6),
+    "training.learning_rate": (1e-8, 1.0),
+    "training.clip_norm": (1e-6, 1e6),
+    "training.ema_decay": (0.0, 0.999999),
+    "training.class_balance": (0.0, 1.0),
+    "training.devices": (1, 1024),
+    "training.log_every": (1, 10**9),
+    "training.checkpoint_every": (1, 10**9),
+    "training.sample_every": (1, 10**9),
+    "synthesis.steps": (1, 100_000),
+    "synthesis.guidance": (0.0, 100.0),
+    "synthesis.batch_size": (1, 10**6),
+    "synthesis.per_class": (0, 10**9),
+    "synthesis.max_ratio": (0.0, 1e6),
+    "synthesis.oversample": (1.0, 100.0),
+    "filter.confidence": (0.0, 1.0),
+    "filter.copy_quantile": (0.0, 1.0),
+    "classifier.width": (0.0625, 8.0),
+    "classifier.steps": (1, 10**9),
+    "classifier.batch_size": (2, 10**6),
+    "classifier.learning_rate": (1e-8, 1.0),
+    "classifier.seeds": (1, 1000),
+    "evaluation.resamples": (100, 10**6),
+    "evaluation.confidence_level": (0.5, 0.999),
+}
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse a setting outside its range; names of alternatives are checked where they are looked up.
+
+    Raises:
+        InputError: the setting, what was got and the range that is allowed.
+    """
+    settings = flat(recipe)
+    for name, (low, high) in _RANGES.items():
+        value = settings[name]
+        if value is not None and not low <= value <= high:
+            raise InputError(f"{name} is {value}; allowed is {low} to {high}")
+    if recipe.data.train_fraction + recipe.data.val_fraction >= 1:
+        raise InputError(
+            f"data.train_fraction {recipe.data.train_fraction} and data.val_fraction {recipe.data.val_fraction} "
+            "leave nothing for the test split; their sum must be under 1"
+        )
+    if recipe.manifest and recipe.data_root and recipe.dataset == "phantom":
+        raise InputError("the phantom data set is drawn; it takes neither --manifest nor --data-root")

@@ -1,0 +1,152 @@
+"""From ``argv`` to a Recipe: presets, recipe files, flags; and one way to end with a sentence instead of a traceback.
+
+A recipe is put together from, each overriding the one before: the defaults of ``meddiff.recipe``, the recipe of
+the data set (``pipelines/<command>/<dataset>.yaml``), the preset (``pipelines/presets/<preset>.yaml``), the file
+given with ``--config``, and the flags. torch is not imported before the recipe stands, so ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from meddiff.errors import InputError
+from meddiff.recipe import Recipe, check, flat
+
+PRESETS = ("quick", "standard", "full")
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+def recipes_folder() -> Path:
+    """Where the recipe files lie: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).resolve().parents[1]
+    return package / "recipes" if (package / "recipes").is_dir() else package.parent / "pipelines"
+
+
+def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
+    """The recipe that the command line asks for.
+
+    Raises:
+        InputError: an unknown setting (named with the nearest real one), a value of the wrong type or range, a
+            preset or recipe file that does not exist.
+        SystemExit: after ``--help`` and ``--print_config``.
+    """
+    words = [_underscored(word) for word in argv]
+    _refuse_unknown_flags(words)
+    given = _given_before_all(words)
+    preset = _resolve_preset(given)
+    parser = ArgumentParser(
+        prog=f"python -m meddiff.pipelines.{command}",
+        usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--config FILE] [--<setting> VALUE ...]",
+        description=description,
+        default_config_files=[str(file) for file in _recipe_files(command, given["dataset"], preset)],
+        exit_on_error=False,
+    )
+    parser.add_class_arguments(Recipe)
+    parser.add_argument("--config", action="config", help="A YAML recipe; --print_config prints one to edit.")
+    try:
+        settings = parser.instantiate(parser.parse_args(words))
+    except ArgumentError as error:
+        raise InputError(f"{error}; python -m meddiff.pipelines.{command} --help lists every setting") from error
+    values = {name: value for name, value in vars(settings).items() if name != "config"}
+    recipe = Recipe(**values | {"preset": preset})
+    check(recipe)
+    return recipe
+
+
+def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:
+    """Parse, run, and turn what a user can cure into one sentence and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _underscored(word: str) -> str:
+    """``--data-root=my-folder`` -> ``--data_root=my-folder``."""
+    name, equals, value = word.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
+
+
+def _known_names() -> set[str]:
+    settings = flat(Recipe())
+    return {*settings, *(name.partition(".")[0] for name in settings), "config", "print_config", "help"}
+
+
+def _unknown(name: str, where: str) -> InputError:
+    nearest = difflib.get_close_matches(name, _known_names(), n=1, cutoff=0.5)
+    hint = f"the nearest is {nearest[0]!r}" if nearest else "--help lists every setting"
+    return InputError(f"unknown setting {name!r} in {where}; {hint}")
+
+
+def _refuse_unknown_flags(words: Sequence[str]) -> None:
+    for word in words:
+        name = word.partition("=")[0].removeprefix("--")
+        if word.startswith("--") and name not in _known_names():
+            raise _unknown(name, "the command line")
+
+
+def _given_before_all(words: Sequence[str]) -> dict[str, str]:
+    """The settings that decide which recipe files are read, looked up before the files can be."""
+    given = {name: getattr(Recipe(), name) for name in ("dataset", "preset", "data_root", "manifest")}
+    config = _option(words, "config")
+    if config is not None:
+        given |= {name: value for name, value in _read_config(Path(config)).items() if name in given}
+    return given | {name: value for name in given if (value := _option(words, name)) is not None}
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    for position, word in enumerate(words):
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+        if word == f"--{name}" and position + 1 < len(words):
+            return words[position + 1]
+    return None
+
+
+def _read_config(path: Path) -> dict:
+    """A recipe file as nested dicts, every key of which is a real setting."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
+    for name, value in content.items():
+        for key in [name, *(f"{name}.{part}" for part in value)] if isinstance(value, dict) else [name]:
+            if key not in _known_names():
+                raise _unknown(key, str(path))
+    return content
+
+
+def _resolve_preset(given: dict[str, str]) -> str:
+    if given["preset"] in PRESETS:
+        return given["preset"]
+    if given["preset"] != "auto":
+        raise InputError(f"--preset {given['preset']!r} is none of {', '.join(PRESETS)}, auto")
+    if not (given["data_root"] or given["manifest"]):
+        return "quick"
+    import torch
+
+    return "standard" if torch.cuda.is_available() else "quick"
+
+
+def _recipe_files(command: str, dataset: str, preset: str) -> list[Path]:
+    """Files of the checkout that apply; the stages of augment share its recipes. A data set without one is fine."""
+    folder = recipes_folder()
+    candidates = [folder / "augment" / f"{dataset}.yaml", folder / "presets" / f"{preset}.yaml"]
+    return [file for file in candidates if file.is_file()]

@@ -1,0 +1,103 @@
+"""Names and layout of one run's outputs, and which of its stages are done.
+
+A stage is done when its record in ``stages.json`` names the same inputs as today's and everything it wrote still
+stands. Delete an output, or change a setting that the stage depends on, and the next run does it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meddiff.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; every file in it has its name here and nowhere else."""
+
+    path: Path
+
+    recipe = property(lambda self: self.path / "recipe.yaml")
+    manifest = property(lambda self: self.path / "manifest.csv")
+    skipped = property(lambda self: self.path / "skipped.csv")
+    environment = property(lambda self: self.path / "environment.json")
+    log = property(lambda self: self.path / "log.csv")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    samples = property(lambda self: self.path / "samples")
+    phantom = property(lambda self: self.path / "phantom")
+    synthetic = property(lambda self: self.path / "synthetic")
+    synthetic_manifest = property(lambda self: self.path / "synthetic_manifest.csv")
+    filter = property(lambda self: self.path / "filter.csv")
+    classifier = property(lambda self: self.path / "classifier.safetensors")
+    predictions = property(lambda self: self.path / "predictions.csv")
+    scores = property(lambda self: self.path / "scores.csv")
+    differences = property(lambda self: self.path / "differences.csv")
+    distances = property(lambda self: self.path / "distances.csv")
+    report_html = property(lambda self: self.path / "report.html")
+    report_json = property(lambda self: self.path / "report.json")
+    stages = property(lambda self: self.path / "stages.json")
+
+    @contextmanager
+    def opened(self) -> Iterator[RunFolder]:
+        """Create the folder and hold it alone; InputError where it cannot be written or another run holds it."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"the run folder {self.path} cannot be written ({error.strerror}); name another one with --out"
+            ) from error
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"another process is running in {self.path}; wait for it or name another folder with --out"
+            ) from None
+        try:
+            yield self
+        finally:
+            lock.release()
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """``{stage: {"inputs": digest, "outputs": [names], "seconds": ...}}`` of the stages that were finished."""
+        return json.loads(self.stages.read_text()) if self.stages.is_file() else {}
+
+    def is_done(self, stage: str, inputs: str) -> bool:
+        """Whether the stage was finished on these inputs and all that it wrote still stands."""
+        entry = self.record().get(stage)
+        return bool(entry) and entry["inputs"] == inputs and all((self.path / name).exists() for name in entry["outputs"])
+
+    def finish(self, stage: str, inputs: str, outputs: list[Path], **facts: Any) -> None:
+        """Record that the stage is finished, with what it cost (seconds, memory)."""
+        names = [str(output.relative_to(self.path)) for output in outputs]
+        write_text(self.stages, json.dumps(self.record() | {stage: {"inputs": inputs, "outputs": names, **facts}}, indent=2))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is either the old one or the whole new one, also when killed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def digest(*parts: Any) -> str:
+    """Short hash of settings (anything JSON takes) and of files (a Path stands for its content)."""
+    sha256 = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            sha256.update(part.read_bytes() if part.is_file() else b"absent")
+        else:
+            sha256.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return sha256.hexdigest()[:16]

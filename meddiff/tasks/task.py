@@ -1,0 +1,26 @@
+"""A task says what is clean and what is known; everything else of a diffusion model is the same for all tasks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from meddiff.data.batch import Batch
+from meddiff.diffusion.condition import Condition
+
+
+class Task(Protocol):
+    """What diffusion is used for."""
+
+    def clean(self, batch: Batch) -> Tensor:
+        """x_0 [B, C, *S] in [-1, 1]: what is noised in training and found by sampling."""
+        ...
+
+    def condition(self, batch: Batch) -> Condition:
+        """What the denoiser is told."""
+        ...
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        """What is saved: an image, or probabilities."""
+        ...
