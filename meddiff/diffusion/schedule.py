@@ -1,0 +1,179 @@
+"""Noise schedules: how much data and how much noise there is in x_t.
+
+    x_t = alpha[t] x_0 + sigma[t] eps,      eps ~ N(0, 1),      t = 0 (data) ... T (noise)
+
+numbered as in Ho et al. 2020 (eq. 4), whose alpha_bar_t is alpha[t]**2 here. A schedule is two tables in float64;
+everything else follows from them. Only the ratio sigma/alpha tells how hard x_t is to denoise:
+
+    SNR_t = alpha[t]**2 / sigma[t]**2,      lambda_t = log(alpha[t] / sigma[t])      (half the log-SNR)
+
+It falls strictly with t. Integer t reads the tables; between them lambda and log(alpha**2 + sigma**2) are linear in
+t (Kingma et al. 2021 and Lu et al. 2022 integrate in lambda for the same reason). Where lambda is infinite, at t = 0
+and at a zero terminal SNR, the angle arctan(sigma/alpha) is linear instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from meddiff.errors import InputError
+
+Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """Two float64 tables, ``alpha`` and ``sigma``, both [T + 1] with alpha[0] = 1 and sigma[0] = 0."""
+
+    alpha: Tensor
+    sigma: Tensor
+    _on_device: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse tables of another precision, tables that do not start at the data, and an SNR that does not fall."""
+        if self.alpha.dtype != torch.float64 or self.sigma.dtype != torch.float64:
+            raise InputError(f"a schedule's tables must be float64, got {self.alpha.dtype} and {self.sigma.dtype}")
+        if self.alpha.ndim != 1 or self.alpha.shape != self.sigma.shape or len(self.alpha) < 2:
+            raise InputError(f"alpha and sigma must both be [T + 1], got {self.alpha.shape} and {self.sigma.shape}")
+        if self.alpha[0] != 1 or self.sigma[0] != 0:
+            raise InputError(f"t = 0 is data: alpha[0], sigma[0] must be 1, 0, got {self.alpha[0]}, {self.sigma[0]}")
+        angle = torch.atan2(self.sigma, self.alpha)
+        if not bool((angle.diff() > 0).all()) or not bool((self.alpha >= 0).all()):
+            raise InputError("the signal-to-noise ratio alpha**2 / sigma**2 must fall strictly from t = 0 to T")
+
+    @property
+    def T(self) -> int:  # noqa: N802
+        """Number of noise levels: t runs from 0 (data) to T (noise)."""
+        return len(self.alpha) - 1
+
+    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """``alpha[t]`` and ``sigma[t]`` of a batch, ready to be multiplied with it.
+
+        Args:
+            t: [B], 0..T; an integer tensor reads the tables, a float one interpolates.
+            like: [B, C, *S], gives device, rank and dtype (half precision gets float32: a table is never rounded).
+
+        Returns:
+            Two tensors [B, 1, ..., 1].
+        """
+        if like.device not in self._on_device:
+            self._on_device[like.device] = self.alpha.to(like.device), self.sigma.to(like.device)
+        (alpha, sigma), t = self._on_device[like.device], t.to(like.device)
+        scales = interpolate(alpha, sigma, t) if t.is_floating_point() else (alpha.gather(0, t), sigma.gather(0, t))
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        alpha_t, sigma_t = (scale.to(dtype).view(-1, *[1] * (like.ndim - 1)) for scale in scales)
+        return alpha_t, sigma_t
+
+    def scales(self, timesteps: Sequence[float]) -> tuple[list[float], list[float]]:
+        """``alpha`` and ``sigma`` at some t as Python floats: what a sampler computes its coefficients from."""
+        if not all(0 <= t <= self.T for t in timesteps):
+            raise InputError(f"timesteps must lie in 0..{self.T}, got {list(timesteps)}")
+        alpha, sigma = interpolate(self.alpha, self.sigma, torch.tensor(timesteps, dtype=torch.float64))
+        return alpha.tolist(), sigma.tolist()
+
+    def diffuse(self, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x_t ~ q(x_t | x_0) (Ho et al. 2020, eq. 4): ``alpha[t] x_0 + sigma[t] eps``, t [B]."""
+        alpha, sigma = self.at(t, x_0)
+        return alpha * x_0 + sigma * eps
+
+    def start(self, eps: Tensor) -> Tensor:
+        """x_T ~ p(x_T) = N(0, sigma[T]**2), from standard normal ``eps``."""
+        return self.sigma[-1].item() * eps
+
+    def time_at(self, half_log_snr: Tensor) -> Tensor:
+        """The t (float64, clamped to 1..T) at which log(alpha/sigma) has a given value: the inverse of ``at``."""
+        angle = torch.atan2(self.sigma, self.alpha)[1:]
+        table = -torch.log(torch.tan(angle))  # falls with t; finite but at a zero terminal SNR, where it is about -37
+        wanted = half_log_snr.to(table).clamp(table[-1], table[0])
+        right = torch.searchsorted(-table, -wanted).clamp(1, len(table) - 1)
+        return right + (table[right - 1] - wanted) / (table[right - 1] - table[right])
+
+    def timesteps(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
+        """``steps + 1`` falling times that end at 0, for a sampler to walk along.
+
+        trailing starts at T with equal strides, rounded (Lin et al. 2023, table 2: the only right one of the first
+        three when there are few steps); leading counts equal strides up from 1 and misses T; linear goes from T to 1
+        in equal strides, then to 0; quadratic is finer near the data (Song et al. 2021a, appendix D.2); log_snr has
+        equal strides in log(alpha/sigma) (Lu et al. 2022); karras has equal strides in (sigma/alpha)**(1/7)
+        (Karras et al. 2022, eq. 5).
+        """
+        T, n = self.T, steps
+        if not 1 <= n <= T:
+            raise InputError(f"steps must be between 1 and the schedule's {T}, got {n}")
+        match spacing:
+            case "trailing":
+                times: list[float] = [round(T - k * T / n) for k in range(n)]
+            case "leading":
+                times = [(n - 1 - k) * (T // n) + 1 for k in range(n)]
+            case "linear":
+                times = [round(t) for t in torch.linspace(T, 1, n, dtype=torch.float64).tolist()]
+            case "quadratic":
+                times = _grid(torch.linspace(math.sqrt(T), 1, n, dtype=torch.float64) ** 2)
+            case "log_snr" | "karras":
+                times = _grid(self.time_at(self._even_half_log_snr(n, spacing)))
+            case _:
+                raise InputError(f"unknown spacing {spacing!r}: use one of {', '.join(get_args(Spacing))}")
+        return [*times, 0]
+
+    def _even_half_log_snr(self, n: int, spacing: Literal["log_snr", "karras"]) -> Tensor:
+        if self.alpha[-1] == 0:
+            raise InputError(f"{spacing} spacing needs a finite log-SNR at T, here alpha[T] is 0; use trailing")
+        first, last = ((self.sigma / self.alpha)[t].item() for t in (-1, 1))
+        if spacing == "log_snr":
+            return -torch.linspace(math.log(first), math.log(last), n, dtype=torch.float64)
+        rho = 7.0
+        return -rho * torch.linspace(first ** (1 / rho), last ** (1 / rho), n, dtype=torch.float64).log()
+
+
+def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Tables at float ``t``: exact on the grid, linear in log(alpha/sigma) and log(alpha**2 + sigma**2) between."""
+    t = t.to(torch.float64)
+    left = t.floor().long().clamp(0, len(alpha) - 2)
+    part = t - left
+    a_0, s_0, a_1, s_1 = alpha[left], sigma[left], alpha[left + 1], sigma[left + 1]
+    half_log_snr = torch.lerp((a_0 / s_0).log(), (a_1 / s_1).log(), part)
+    angle = torch.lerp(torch.atan2(s_0, a_0), torch.atan2(s_1, a_1), part)
+    angle = torch.where(half_log_snr.isfinite(), torch.atan(torch.exp(-half_log_snr)), angle)
+    radius = torch.lerp((a_0**2 + s_0**2).log(), (a_1**2 + s_1**2).log(), part).mul(0.5).exp()
+    between = radius * angle.cos(), radius * angle.sin()
+    return tuple(
+        torch.where(part == 0, left_value, torch.where(part == 1, right_value, value))
+        for left_value, right_value, value in zip((a_0, s_0), (a_1, s_1), between, strict=True)
+    )  # type: ignore[return-value]
+
+
+def _grid(times: Tensor) -> list[float]:
+    """Times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
+    return times.float().tolist()
+
+
+def from_betas(beta: Tensor) -> NoiseSchedule:
+    """The variance-preserving schedule of q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t), beta [T] float64."""
+    log_alpha_bar = torch.log1p(-beta).cumsum(0)
+    log_alpha_bar = torch.cat([log_alpha_bar.new_zeros(1), log_alpha_bar])
+    return NoiseSchedule(torch.exp(0.5 * log_alpha_bar), torch.expm1(log_alpha_bar).abs().sqrt())
+
+
+def linear(T: int = 1000, *, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
+    """Ho et al. 2020, section 4: beta_t linear in t.
+
+    The betas are those for T = 1000; for another T they are scaled by 1000/T, which leaves the SNR at both ends
+    where it was (Nichol & Dhariwal 2021, released code).
+    """
+    scale = 1000 / T
+    if scale * beta_T >= 1:
+        raise InputError(f"the linear schedule needs T > {1000 * beta_T:g}, got {T}: use more timesteps or cosine")
+    return from_betas(scale * torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
+
+
+def cosine(T: int = 1000, *, offset: float = 0.008) -> NoiseSchedule:
+    """Nichol & Dhariwal 2021, eq. 17: alpha_bar_t = cos^2 of (t/T + offset) / (1 + offset) pi/2, beta_t <= 0.999."""
+    angle = (torch.arange(T + 1, dtype=torch.float64) / T + offset) / (1 + offset) * math.pi / 2
+    alpha_bar = torch.cos(angle) ** 2
+    return from_betas((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999))
