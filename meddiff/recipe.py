@@ -29,6 +29,8 @@ class DataRecipe:
     """Share of patients used for validation; what is left is the test split."""
     cache: str = ""
     """Folder of the decoded-image cache; empty means the user's cache folder (XDG_CACHE_HOME/meddiff)."""
+    phantom_images: int = 800
+    """Images of the built-in phantom set, where it is used."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def differences(recipe: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
 
 _RANGES: dict[str, tuple[float, float]] = {
     "data.image_size": (8, 4096),
+    "data.phantom_images": (100, 1_000_000),
     "data.train_fraction": (0.01, 0.98),
     "data.val_fraction": (0.0, 0.98),
     "network.residual_blocks": (1, 16),

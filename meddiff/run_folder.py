@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meddiff.data.writing import told_plainly, write_atomically
 from meddiff.errors import InputError
 
 
@@ -50,14 +50,10 @@ class RunFolder:
         """Create the folder and hold it alone; InputError where it cannot be written or another run holds it."""
         from filelock import FileLock, Timeout
 
-        try:
+        with told_plainly(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
-            raise InputError(
-                f"the run folder {self.path} cannot be written ({error.strerror}); name another one with --out"
-            ) from error
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -82,14 +78,8 @@ class RunFolder:
     def finish(self, stage: str, inputs: str, outputs: list[Path], **facts: Any) -> None:
         """Record that the stage is finished, with what it cost (seconds, memory)."""
         names = [str(output.relative_to(self.path)) for output in outputs]
-        write_text(self.stages, json.dumps(self.record() | {stage: {"inputs": inputs, "outputs": names, **facts}}, indent=2))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is either the old one or the whole new one, also when killed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+        record = self.record() | {stage: {"inputs": inputs, "outputs": names, **facts}}
+        write_atomically(self.stages, lambda file: file.write(json.dumps(record, indent=2).encode()))
 
 
 def digest(*parts: Any) -> str:

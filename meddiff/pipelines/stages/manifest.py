@@ -1,0 +1,98 @@
+"""Stage 1: which images there are, and who trains and who judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from meddiff import assembly
+from meddiff.data.manifest import ManifestRow, read_manifest, write_manifest
+from meddiff.data.split import assign_splits
+from meddiff.errors import InputError
+from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import Recipe
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.sources import phantom
+
+PHANTOM_SIDE_PIXELS = 128
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    own = Path(recipe.manifest) if recipe.manifest else None
+    fractions = recipe.data.train_fraction, recipe.data.val_fraction
+    return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, recipe.seed)
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    rows = find_rows(recipe, folder, console)
+    labeled = [row for row in rows if row.label is not None]
+    if not labeled:
+        raise InputError(
+            f"none of the {len(rows)} images has a label; the classes to generate come from the labels: "
+            "give a ground-truth table, or a --manifest with its label column filled in"
+        )
+    if len(labeled) < len(rows):
+        console.print(f"{len(rows) - len(labeled)} images without a label are left out")
+    split = assign_splits(
+        labeled,
+        train=recipe.data.train_fraction,
+        val=recipe.data.val_fraction,
+        seed=child_seed(recipe.seed, "split"),
+    )
+    write_manifest(split, folder.manifest)
+    console.print(counts_table(split))
+    return [folder.manifest]
+
+
+def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[ManifestRow]:
+    """The rows of the user's manifest, of the user's folder, or of the phantom set where neither is given."""
+    if recipe.manifest:
+        return read_manifest(recipe.manifest, root=recipe.data_root or None)
+    source = assembly.source(recipe.dataset)
+    if recipe.data_root:
+        return source.rows(Path(recipe.data_root))
+    if recipe.dataset != "phantom":
+        console.print(
+            Panel(
+                f"No {source.title} images were given, so this run uses the built-in [bold]phantom[/] set: pictures "
+                "drawn by code, in which nothing is a patient. It shows the whole path and says nothing about "
+                f"medicine; every picture, table and file of it is stamped phantom.\n\n{source.how_to_get}",
+                title="phantom data",
+                border_style="yellow",
+            )
+        )
+    rows = phantom.rows(source.phantom, seed=0, count=recipe.data.phantom_images)
+    return phantom.write(
+        rows, folder.path, size=PHANTOM_SIDE_PIXELS, progress=bar(console, "drawing phantoms", unit="images")
+    )
+
+
+def root_of(recipe: Recipe, folder: RunFolder) -> Path:
+    """What the paths of the run's manifest.csv are relative to."""
+    if recipe.data_root:
+        return Path(recipe.data_root)
+    return Path(recipe.manifest).parent if recipe.manifest else folder.path
+
+
+def rows_of(recipe: Recipe, folder: RunFolder, split: str) -> list[ManifestRow]:
+    """One split of the run's manifest."""
+    rows = read_manifest(folder.manifest, root=root_of(recipe, folder), check_files=False)
+    return [row for row in rows if row.split == split]
+
+
+def counts_table(rows: list[ManifestRow]) -> Table:
+    """Images per class and split, and the number of patients (or lesions) behind them."""
+    table = Table("class", "train", "val", "test", "patients or lesions", title="images per class and split")
+    for label in sorted({row.label or "" for row in rows}):
+        own = [row for row in rows if row.label == label]
+        counts = [str(sum(row.split == split for row in own)) for split in ("train", "val", "test")]
+        table.add_row(label, *counts, str(len({row.group for row in own})))
+    return table
+
+
+STAGE = Stage("manifest", "reading what images there are and splitting them by patient or lesion", _inputs, _run)

@@ -1,0 +1,51 @@
+"""One look for every progress bar: what, how far, how fast, how long still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+Item = TypeVar("Item")
+
+
+class RateColumn(ProgressColumn):
+    """Items per second since the start, with their unit."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """``12.3 images/s``."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {self.unit}/s" if speed else "", style="progress.data.speed")
+
+
+def progress(console: Console, *, unit: str) -> Progress:
+    """A progress bar that also leaves one line where the output is not a terminal."""
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        RateColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def bar(console: Console, description: str, *, unit: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:
+    """A wrapper of iterables, ``for item in wrapper(items, total)``, that shows how far they have come."""
+
+    def wrap(items: Iterable[Item], total: int) -> Iterator[Item]:
+        with progress(console, unit=unit) as shown:
+            task = shown.add_task(description, total=total, note="")
+            for item in items:
+                yield item
+                shown.advance(task)
+
+    return wrap

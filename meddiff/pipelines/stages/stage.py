@@ -1,0 +1,58 @@
+"""A stage of the main job: what it depends on, what it does; run only where its output does not stand already."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from meddiff.recipe import Recipe
+from meddiff.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run."""
+
+    name: str
+    does: str
+    """What the stage does, in words, for the line printed before it."""
+    inputs: Callable[[Recipe, RunFolder], str]
+    """Digest of the settings and files that the outputs are a function of."""
+    run: Callable[[Recipe, RunFolder, Console], list[Path]]
+    """Does the work and returns what it wrote."""
+
+
+def run_stages(stages: Sequence[Stage], recipe: Recipe, folder: RunFolder, console: Console) -> None:
+    """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost."""
+    for number, stage in enumerate(stages, start=1):
+        inputs = stage.inputs(recipe, folder)
+        heading = f"[bold]{number}/{len(stages)} {stage.name}[/]"
+        if folder.is_done(stage.name, inputs):
+            console.print(f"{heading}: done before, skipped")
+            continue
+        console.print(f"{heading}: {stage.does}")
+        started = time.monotonic()
+        outputs = stage.run(recipe, folder, console)
+        folder.finish(
+            stage.name,
+            stage.inputs(recipe, folder),
+            outputs,
+            seconds=round(time.monotonic() - started, 1),
+            peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            peak_gpu_memory_mib=_peak_gpu_memory_mib(),
+        )
+
+
+def _peak_gpu_memory_mib() -> int | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    peak = round(torch.cuda.max_memory_allocated() / 2**20)
+    torch.cuda.reset_peak_memory_stats()
+    return peak
