@@ -12,6 +12,10 @@ class Problems:
         self.where = str(where)
         self.found: dict[tuple[str, str], list[str]] = {}
 
+    def __len__(self) -> int:
+        """How many mistakes were noted."""
+        return sum(map(len, self.found.values()))
+
     def add(self, kind: str, detail: str, cure: str) -> None:
         """Note one mistake; those of the same kind and cure are counted together."""
         self.found.setdefault((kind, cure), []).append(detail)
@@ -19,11 +23,11 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise an InputError with every kind of mistake, five of each spelled out; do nothing where there is none."""
         if self.found:
-            raise InputError("\n".join([self._paragraph(*key, details) for key, details in self.found.items()]))
+            raise InputError("\n".join(self._paragraph(*key, details) for key, details in self.found.items()))
 
     def _paragraph(self, kind: str, cure: str, details: list[str]) -> str:
-        more = [f"... and {len(details) - SHOWN} more"] if len(details) > SHOWN else []
-        count = f" ({len(details)} times)" if len(details) > 1 else ""
         if len(details) == 1:
-            return f"{self.where}: {kind}: {details[0]}. {cure}"
-        return "\n  ".join([f"{self.where}: {kind}{count}:", *details[:SHOWN], *more]) + f"\n  {cure}"
+            stop = "" if details[0].endswith((".", "?")) else "."
+            return f"{self.where}: {kind}: {details[0]}{stop} {cure}"
+        more = [f"... and {len(details) - SHOWN} more"] if len(details) > SHOWN else []
+        return "\n  ".join([f"{self.where}: {kind} ({len(details)} times):", *details[:SHOWN], *more, cure])
