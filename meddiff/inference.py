@@ -27,7 +27,6 @@ class Sampling:
     sampler: Callable
     steps: int
     guidance: float = 1.0
-    spacing: str = "trailing"
 
 
 @torch.inference_mode()
@@ -66,20 +65,16 @@ def generate(
         chunk = slice(start, start + batch_size)
         missing = batch_size - len(seeds[chunk])
         label = torch.tensor([*labels[chunk], *[labels[-1]] * missing], device=device)
-        noise = PerSampleNoise([*seeds[chunk], *[seeds[-1]] * missing], device=device)
-        x_0 = _sample(denoiser, Condition(label=label), noise, shape, sampling)
+        noise = PerSampleNoise([*seeds[chunk], *[seeds[-1]] * missing], shape, device=device)
+        x_0 = _sample(denoiser, Condition(label=label), noise, sampling)
         yield task.decode(x_0)[: batch_size - missing].float().cpu()
 
 
-def _sample(
-    denoiser: Denoiser, condition: Condition, noise: PerSampleNoise, shape: tuple[int, ...], sampling: Sampling
-) -> Tensor:
+def _sample(denoiser: Denoiser, condition: Condition, noise: PerSampleNoise, sampling: Sampling) -> Tensor:
     schedule = denoiser.schedule
-    timesteps = schedule.timesteps(sampling.steps, sampling.spacing)
-    denoise = bind(denoiser, condition)
-    if sampling.guidance != 1:
-        denoise = guide(denoise, bind(denoiser, condition.untold()), sampling.guidance)
-    x = schedule.start(noise(0, shape))
-    for step in sampling.sampler(denoise, schedule, x, timesteps, lambda number: noise(number + 1, shape)):
+    denoise = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), sampling.guidance)
+    timesteps = schedule.timesteps(sampling.steps)
+    x = schedule.start(noise(0))
+    for step in sampling.sampler(denoise, schedule, x, timesteps, noise):
         x = step.x
     return x

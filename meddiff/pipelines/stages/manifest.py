@@ -85,6 +85,11 @@ def rows_of(recipe: Recipe, folder: RunFolder, split: str) -> list[ManifestRow]:
     return [row for row in rows if row.split == split]
 
 
+def class_names_of(recipe: Recipe, folder: RunFolder) -> list[str]:
+    """The classes of the run: the labels of its training images, sorted."""
+    return sorted({row.label or "" for row in rows_of(recipe, folder, "train")})
+
+
 def counts_table(rows: list[ManifestRow]) -> Table:
     """Images per class and split, and the number of patients (or lesions) behind them."""
     table = Table("class", "train", "val", "test", "patients or lesions", title="images per class and split")

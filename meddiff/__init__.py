@@ -1,0 +1,37 @@
+"""meddiff: diffusion models for medical images.
+
+One diffusion program that generates images from a label and segments images, with the honest answer to whether it
+helped. ``python -m meddiff.pipelines.augment --dataset isic`` is the main job; the names below are its parts.
+They are imported when first used, so that ``import meddiff`` and ``--help`` are quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Recipe": "meddiff.recipe",
+    "RunFolder": "meddiff.run_folder",
+    "ManifestRow": "meddiff.data.manifest",
+    "read_manifest": "meddiff.data.manifest",
+    "write_manifest": "meddiff.data.manifest",
+    "NoiseSchedule": "meddiff.diffusion.schedule",
+    "Condition": "meddiff.diffusion.condition",
+    "Denoiser": "meddiff.diffusion.denoiser",
+    "bind": "meddiff.diffusion.denoiser",
+    "guide": "meddiff.diffusion.guidance",
+    "generate": "meddiff.inference",
+    "InputError": "meddiff.errors",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'meddiff' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

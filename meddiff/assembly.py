@@ -1,0 +1,130 @@
+"""The only file that names alternatives: plain dicts name -> thing, and the functions that build what a recipe asks for.
+
+Adding a data set, schedule, prediction, sampler, network or task is one file of its own and one line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from meddiff.data.batch import LabeledImages
+from meddiff.data.cache import ImageArray, decode
+from meddiff.data.manifest import ManifestRow
+from meddiff.diffusion import prediction, schedule
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
+from meddiff.inference import Sampling
+from meddiff.networks.classifier import Classifier, build_classifier
+from meddiff.networks.unet import ConditionalUNet
+from meddiff.recipe import Recipe
+from meddiff.samplers.ddim import ddim
+from meddiff.samplers.ddpm import ddpm
+from meddiff.samplers.dpm_solver import dpm_solver
+from meddiff.sources.brain_tumor import BRAIN_TUMOR
+from meddiff.sources.image_folder import IMAGE_FOLDER
+from meddiff.sources.isic import ISIC
+from meddiff.sources.phantom import PHANTOM
+from meddiff.sources.source import Source
+from meddiff.tasks.generate import GenerateTask
+from meddiff.tasks.task import Task
+
+Thing = TypeVar("Thing")
+
+SOURCES: dict[str, Source] = {"isic": ISIC, "brain_tumor": BRAIN_TUMOR, "image_folder": IMAGE_FOLDER, "phantom": PHANTOM}
+SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {"linear": schedule.linear, "cosine": schedule.cosine}
+PREDICTIONS: dict[str, prediction.Prediction] = {"eps": prediction.EPS, "x_0": prediction.X_0, "v": prediction.V}
+SAMPLERS: dict[str, Callable] = {"ddpm": ddpm, "ddim": ddim, "dpm_solver": dpm_solver}
+NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
+TASKS: dict[str, type] = {"generate": GenerateTask}
+
+
+def pick(kind: str, table: Mapping[str, Thing], name: str) -> Thing:
+    """The thing of that name; InputError with the names there are, and the nearest."""
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"unknown {kind} {name!r}: use one of {', '.join(table)}{meant}")
+
+
+def source(name: str) -> Source:
+    """The data set of that name."""
+    return pick("dataset", SOURCES, name)
+
+
+def check_names(recipe: Recipe) -> None:
+    """Refuse unknown names before hours of work, not after.
+
+    Raises:
+        InputError: the setting, the names there are and the nearest.
+    """
+    pick("dataset", SOURCES, recipe.dataset)
+    pick("network.name", NETWORKS, recipe.network.name)
+    pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)
+    pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
+    pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
+
+
+def denoiser(recipe: Recipe, *, channels: int, num_classes: int) -> Denoiser:
+    """The untrained denoiser: network, schedule and prediction."""
+    network = pick("network.name", NETWORKS, recipe.network.name)(
+        channels,
+        channels,
+        channels=recipe.network.channels,
+        residual_blocks=recipe.network.residual_blocks,
+        attention_levels=recipe.network.attention_levels,
+        head_channels=recipe.network.head_channels,
+        num_classes=num_classes,
+        patch_size=recipe.network.patch_size,
+    )
+    return Denoiser(
+        network,
+        pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps),
+        pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction),
+    )
+
+
+def task(name: str = "generate") -> Task:
+    """What diffusion is used for."""
+    return pick("task", TASKS, name)()
+
+
+def sampling(recipe: Recipe) -> Sampling:
+    """Sampler, steps and guidance."""
+    sampler = pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
+    return Sampling(sampler, recipe.synthesis.steps, recipe.synthesis.guidance)
+
+
+def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier:
+    """An untrained (or pretrained) classifier of the study."""
+    return build_classifier(
+        recipe.classifier.network,
+        in_channels=channels,
+        num_classes=num_classes,
+        image_size=recipe.data.image_size,
+        width=recipe.classifier.width,
+        weights=recipe.classifier.weights,
+    )
+
+
+def images(
+    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
+) -> LabeledImages:
+    """The rows' images, decoded once into the cache."""
+    array: ImageArray = decode(
+        rows,
+        image_size=recipe.data.image_size,
+        fit=recipe.data.fit,
+        channels=channels(recipe),
+        on_bad_file=recipe.data.on_bad_file,
+        folder=recipe.data.cache or None,
+        progress=progress,
+    )
+    return LabeledImages(array, class_names)
+
+
+def channels(recipe: Recipe) -> int:
+    """Channels of the images: 3 for photographs, 1 for MRI."""
+    return source(recipe.dataset).channels

@@ -1,0 +1,101 @@
+"""Stage 3: synthetic images of every class, each a file and a manifest row that says how to draw it again."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+import meddiff
+from meddiff import assembly
+from meddiff.data.image_io import save_image
+from meddiff.data.manifest import COLUMNS, ManifestRow, write_manifest
+from meddiff.data.pixels import to_pixels
+from meddiff.inference import generate
+from meddiff.pipelines.stages import model
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import Recipe, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    return digest(model.weights_digest(folder), to_dict(recipe.synthesis), folder.manifest, recipe.seed)
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    rows = plan(recipe, folder)
+    missing = [row for row in rows if not row.image_file.is_file()]
+    if len(missing) < len(rows):
+        console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
+    denoiser, facts, device = model.load(recipe, folder)
+    class_names = class_names_of(recipe, folder)
+    batches = generate(
+        denoiser,
+        assembly.task(),
+        assembly.sampling(recipe),
+        labels=[class_names.index(row.label or "") for row in missing],
+        seeds=[row.seed or 0 for row in missing],
+        shape=(assembly.channels(recipe), recipe.data.image_size, recipe.data.image_size),
+        batch_size=recipe.synthesis.batch_size,
+        device=device,
+    )
+    images = (image for batch in batches for image in batch)
+    show = bar(console, "drawing synthetic images", unit="images")
+    for row, image in show(zip(missing, images, strict=True), len(missing)):
+        save_image(to_pixels(image.numpy(), facts.pixel_dtype), row.image_file)
+    write_manifest(rows, folder.synthetic_manifest, root=folder.path)
+    return [folder.synthetic_manifest, folder.synthetic]
+
+
+def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
+    """The rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
+
+    The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in.
+    """
+    generator = (
+        f"meddiff {meddiff.__version__} checkpoint={model.weights_digest(folder)} sampler={recipe.synthesis.sampler} "
+        f"steps={recipe.synthesis.steps} guidance={recipe.synthesis.guidance:g}"
+    )
+    known = dict.fromkeys(COLUMNS) | {
+        "dataset": recipe.dataset,
+        "modality": assembly.source(recipe.dataset).modality,
+        "source": "synthetic",
+        "split": "train",
+        "generator": generator,
+    }
+    drawn_from = (folder.synthetic / _inputs(recipe, folder)).relative_to(folder.path)
+    return [
+        ManifestRow(
+            **known
+            | {
+                "row_id": f"synthetic-{label}-{number:05d}",
+                "image_path": f"{drawn_from}/{_file_name(label)}/{number:05d}.png",
+                "label": label,
+                "seed": child_seed(recipe.seed, "synthesis", label, number),
+            },
+            root=folder.path,
+        )
+        for label, count in wanted(recipe, folder).items()
+        for number in range(math.ceil(count * recipe.synthesis.oversample))
+    ]
+
+
+def wanted(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+    """How many synthetic images of each class may join training: the size of a full class, bounded by max_ratio."""
+    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
+    full = recipe.synthesis.per_class or max(real.values())
+    return {label: min(full, math.floor(recipe.synthesis.max_ratio * count)) for label, count in sorted(real.items())}
+
+
+def _file_name(label: str) -> str:
+    """A label as the name of a folder."""
+    return re.sub(r"[^\w-]+", "_", label) or "_"
+
+
+STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _run)
