@@ -1,0 +1,168 @@
+"""Image classifiers: MONAI's DenseNet121, EfficientNet-B0 and ResNet18, split into features and a linear head.
+
+The networks were designed for 224 pixels: their stems shrink the image 4 times (EfficientNet: 2) before the first
+stage, which leaves 8 x 8 of a 32-pixel image. Here the stem shrinks by the largest of the network's own factors
+(1, 2, 4) that still leaves the first stage 32 pixels per side, or not at all below 64 pixels: 32 px -> 1, 64 px -> 2,
+128 px and more -> 4. A stem that shrinks less than it was made for is a 3 x 3 convolution as in He et al. 2016
+(section 4.2, CIFAR-10), unless weights are loaded: then it has the size of their filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from monai.networks.nets.densenet import DenseNet121
+from monai.networks.nets.efficientnet import EfficientNetBN
+from monai.networks.nets.resnet import resnet18
+from torch import Tensor, nn
+
+from meddiff.errors import InputError
+
+FIRST_STAGE_PIXELS = 32
+
+
+class Classifier(nn.Module):
+    """``body`` turns images into one feature vector each, ``head`` turns that into logits."""
+
+    def __init__(self, body: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pooled features before the last layer [B, F] of images [B, C, H, W] in [-1, 1]."""
+        return self.body(image)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits [B, K] of images [B, C, H, W] in [-1, 1]."""
+        return self.head(self.features(image))
+
+
+def build_classifier(
+    name: str, *, in_channels: int, num_classes: int, image_size: int, width: float = 1.0, weights: str | Path = ""
+) -> Classifier:
+    """A classifier for square images.
+
+    Args:
+        name: densenet121, efficientnet_b0 or resnet18.
+        in_channels: channels of the image.
+        num_classes: number of classes K.
+        image_size: side of the images in pixels; decides how much the stem shrinks (module docstring).
+        width: multiple of the usual channels, resnet18 only.
+        weights: safetensors file of pretrained weights under MONAI's names (for resnet18 they are torchvision's too),
+            or of a `Classifier`; a head of another shape is left out, anything else that does not fit is an error.
+
+    Raises:
+        InputError: unknown name, width where the network has none, or weights that do not fit.
+    """
+    if name not in _BUILDERS:
+        raise InputError(f"unknown classifier {name!r}: use one of {', '.join(_BUILDERS)}")
+    if width != 1.0 and name != "resnet18":
+        raise InputError(f"classifier.width={width:g} is only for resnet18; {name} has one width: set it to 1")
+    build, stem_name, head_name = _BUILDERS[name]
+    stride = _stem_stride(image_size)
+    stored = read_weights(Path(weights), head_name) if weights else {}
+    kernel = stored[stem_name].shape[-1] if stem_name in stored else 7 if stride == 4 else 3
+    network = build(in_channels, num_classes, stride, kernel, width)
+    if stored:
+        load_pretrained(network, stored, head_name, str(weights))
+    parent, _, leaf = head_name.rpartition(".")
+    head = network.get_submodule(head_name)
+    assert isinstance(head, nn.Linear)
+    setattr(network.get_submodule(parent), leaf, nn.Identity())
+    return Classifier(network, head)
+
+
+def read_weights(path: Path, head_name: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file under MONAI's names.
+
+    Raises:
+        InputError: no such file, or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"no weights file {path}: give an existing .safetensors file, or none to start from scratch")
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is no safetensors file ({error}): convert it, pickles are not read") from error
+    ours = any(key.startswith("body.") for key in stored)
+    return {_plain_name(key, head_name): tensor for key, tensor in stored.items()} if ours else stored
+
+
+def load_pretrained(network: nn.Module, stored: dict[str, Tensor], head_name: str, where: str) -> None:
+    """Load ``stored`` into ``network``, leaving out a head that is absent or of another shape.
+
+    Raises:
+        InputError: tensors that are missing, unknown or of another shape; ``where`` says whose they are.
+    """
+    expected = network.state_dict()
+    head = {key for key in expected if key.startswith(f"{head_name}.")}
+    if any(key not in stored or stored[key].shape != expected[key].shape for key in head):
+        stored = stored | {key: expected[key] for key in head}
+    problems = [
+        *(f"{key} is missing" for key in sorted(expected.keys() - stored.keys()) if "num_batches_tracked" not in key),
+        *(f"{key} is not part of the network" for key in sorted(stored.keys() - expected.keys())),
+        *(
+            f"{key} is {list(stored[key].shape)}, the network needs {list(expected[key].shape)}"
+            for key in expected
+            if key in stored and stored[key].shape != expected[key].shape
+        ),
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise InputError(f"{where} does not fit this classifier: {'; '.join(problems[:5])}{more}")
+    network.load_state_dict(expected | stored)
+
+
+def _plain_name(key: str, head_name: str) -> str:
+    """The network's own name of a `Classifier` tensor."""
+    part, _, rest = key.partition(".")
+    return rest if part == "body" else f"{head_name}.{rest}"
+
+
+def _stem_stride(image_size: int) -> int:
+    """How many times the stem shrinks the image: 1, 2 or 4 (module docstring)."""
+    return max(stride for stride in (1, 2, 4) if stride == 1 or image_size // stride >= FIRST_STAGE_PIXELS)
+
+
+def _resnet18(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
+    return resnet18(
+        spatial_dims=2,
+        n_input_channels=in_channels,
+        num_classes=num_classes,
+        widen_factor=width,
+        conv1_t_size=kernel,
+        conv1_t_stride=min(stride, 2),
+        no_max_pool=stride < 4,
+        bias_downsample=False,  # a bias before batch norm does nothing, and torchvision's weights have none
+    )
+
+
+def _densenet121(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
+    network = DenseNet121(spatial_dims=2, in_channels=in_channels, out_channels=num_classes)
+    conv = nn.Conv2d(in_channels, 64, kernel, stride=min(stride, 2), padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight)  # as MONAI initializes the convolution that this one replaces
+    network.features.conv0 = conv
+    if stride < 4:
+        network.features.pool0 = nn.Identity()
+    return network
+
+
+def _efficientnet_b0(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
+    network = EfficientNetBN("efficientnet-b0", pretrained=False, in_channels=in_channels, num_classes=num_classes)
+    if stride == 1:
+        network._conv_stem.stride = (1, 1)
+        network._conv_stem_padding = nn.ConstantPad2d(1, 0.0)
+    return network
+
+
+_BUILDERS: dict[str, tuple[Callable[[int, int, int, int, float], nn.Module], str, str]] = {
+    "densenet121": (_densenet121, "features.conv0.weight", "class_layers.out"),
+    "efficientnet_b0": (_efficientnet_b0, "_conv_stem.weight", "_fc"),
+    "resnet18": (_resnet18, "conv1.weight", "fc"),
+}
+CLASSIFIERS = tuple(_BUILDERS)
