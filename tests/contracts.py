@@ -55,3 +55,140 @@ def check_network(build, *, spatial_dims: int = 2) -> None:
         name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
     ]
     assert not deaf, f"no gradient reaches {deaf}"
+
+
+def check_metric(metric, *arguments, perfect=None, refuses_nan=True) -> None:
+    """A metric is a pure function of arrays: the same answer twice, in any order of images, and no answer to NaN.
+
+    ``metric(*arguments)`` is called with arrays whose first axis is the image, either the same images in all of them
+    (labels, probabilities) or a set in each (real, synthetic). ``perfect`` are arguments with their known best value
+    as last entry.
+    """
+    import numpy as np
+    import pytest
+
+    from meddiff.errors import InputError
+
+    before = [argument.copy() for argument in arguments]
+    value = metric(*arguments)
+    assert np.isfinite(np.asarray(value, dtype=float)).all()
+    assert all((kept == argument).all() for kept, argument in zip(before, arguments, strict=True)), "changes its input"
+    np.testing.assert_array_equal(metric(*arguments), value, err_msg="two calls, two values")
+    shuffled = [argument[np.random.default_rng(0).permutation(len(argument))] for argument in arguments]
+    np.testing.assert_allclose(metric(*shuffled), value, rtol=1e-9, atol=1e-12, err_msg="hears the order of images")
+    if perfect is not None:
+        np.testing.assert_allclose(metric(*perfect[:-1]), perfect[-1], atol=1e-9)
+    with pytest.raises(InputError):
+        metric(*(argument[:0] for argument in arguments))
+    if refuses_nan:
+        poisoned = list(arguments)
+        poisoned[-1] = np.where(np.arange(arguments[-1].size).reshape(arguments[-1].shape) == 0, np.nan, arguments[-1])
+        with pytest.raises(InputError, match="NaN"):
+            metric(*poisoned)
+
+
+def check_schedule(schedule) -> None:
+    """What every noise schedule owes its users; ``schedule`` has about 1000 levels."""
+    from itertools import pairwise
+
+    import torch
+
+    T = schedule.T
+    assert schedule.alpha.dtype == schedule.sigma.dtype == torch.float64
+    assert schedule.alpha[0] == 1
+    assert schedule.sigma[0] == 0
+    assert schedule.sigma[-1] > 0.99, "x_T must be noise"
+    snr = (schedule.alpha / schedule.sigma)[1:] ** 2
+    assert (snr.diff() < 0).all(), "the SNR must fall strictly"
+    before = schedule.alpha.clone(), schedule.sigma.clone()
+
+    like = torch.zeros(3, 2, 4, 4)
+    t = torch.tensor([1, T // 2, T])
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        alpha, sigma = schedule.at(t, like.to(dtype))
+        exact = torch.float64 if dtype == torch.float64 else torch.float32
+        assert alpha.shape == sigma.shape == (3, 1, 1, 1)
+        assert torch.equal(alpha.flatten(), schedule.alpha[t].to(exact))
+        assert torch.equal(sigma.flatten(), schedule.sigma[t].to(exact))
+    assert torch.equal(before[0], schedule.alpha), "half-precision input must never change a table"
+    assert torch.equal(before[1], schedule.sigma), "half-precision input must never change a table"
+
+    on_grid = schedule.at(t.double(), like.double())
+    assert torch.equal(on_grid[0].flatten(), schedule.alpha[t])
+    fine = torch.linspace(0, T, 4 * T + 1, dtype=torch.float64)
+    alpha, sigma = (scale.flatten() for scale in schedule.at(fine, torch.zeros(len(fine), 1, dtype=torch.float64)))
+    assert (torch.atan2(sigma, alpha).diff() > 0).all(), "the SNR must fall between the grid points too"
+
+    for spacing in ("trailing", "leading", "linear", "quadratic"):
+        for steps in (1, 7, 50, T):
+            times = schedule.timesteps(steps, spacing)
+            assert len(times) == steps + 1
+            assert times[-1] == 0
+            assert all(t > s for t, s in pairwise(times))
+    assert schedule.timesteps(T) == list(range(T, -1, -1))
+
+
+def check_prediction(prediction, schedule) -> None:
+    """What every kind of network output owes its users, on ``schedule`` (alpha[T] > 0)."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    x_0, eps = (torch.randn(6, 2, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    t = torch.tensor([1, 2, schedule.T // 4, schedule.T // 2, schedule.T - 1, schedule.T])
+    alpha, sigma = schedule.at(t, x_0)
+    x_t = alpha * x_0 + sigma * eps
+    output = prediction.target(x_0, eps, alpha, sigma)
+    assert torch.allclose(prediction.to_x_0(output, x_t, alpha, sigma), x_0, atol=1e-9)
+    assert torch.allclose(prediction.to_eps(output, x_t, alpha, sigma), eps, atol=1e-9)
+    wrong = output + 1e-3
+    error = (prediction.to_x_0(wrong, x_t, alpha, sigma) - x_0).abs() / 1e-3
+    assert torch.allclose(error, prediction.x_0_gain(alpha, sigma).expand_as(error), rtol=1e-6)
+    from_wrong = alpha * prediction.to_x_0(wrong, x_t, alpha, sigma) + sigma * prediction.to_eps(
+        wrong, x_t, alpha, sigma
+    )
+    assert torch.allclose(from_wrong, x_t, atol=1e-9), "the two estimates must add up to x_t, right or wrong"
+
+
+def check_sampler(sampler) -> None:
+    """What every sampler owes its users, asked with its default options on the cosine schedule."""
+    import pytest
+    import torch
+    from oracle import gaussian, output_moments
+
+    from meddiff.diffusion.noise import PerSampleNoise
+    from meddiff.diffusion.schedule import cosine
+    from meddiff.errors import InputError
+
+    schedule = cosine(1000)
+    denoise = gaussian(schedule, 0.2, 0.3)
+
+    def run(x_T, steps, noise):
+        return list(sampler(denoise, schedule, x_T, schedule.timesteps(steps), noise))
+
+    for shape, steps in (((5,), 1), ((1, 6, 4), 7), ((2, 3, 4, 5), 10)):
+        noise = PerSampleNoise([11, 12], shape)
+        x_T = schedule.start(noise(0))
+        given, frozen, seen = x_T.clone(), [], []
+        for step in sampler(denoise, schedule, x_T, schedule.timesteps(steps), noise):
+            seen.append(step)
+            frozen.append(step.x.clone())
+        assert [step.t for step in seen] == schedule.timesteps(steps)[1:], "one Step per stride, t where x has arrived"
+        assert all(step.x.shape == step.x_0.shape == x_T.shape and step.x.dtype == torch.float32 for step in seen)
+        assert all(torch.equal(step.x, copy) for step, copy in zip(seen, frozen)), (
+            "a yielded Step must not change later"
+        )
+        assert torch.equal(x_T, given), "x_T must not be changed"
+        alone = run(x_T[1:], steps, PerSampleNoise([12], shape))[-1].x
+        assert torch.equal(alone, seen[-1].x[1:]), "the same seed must give the same sample alone or in a batch"
+        assert run(x_T.bfloat16(), steps, noise)[-1].x.dtype == torch.float32
+        exact = run(x_T.double(), steps, lambda k, noise=noise: noise(k).double())[-1].x
+        assert torch.allclose(seen[-1].x.double(), exact, atol=1e-4), "float32 must agree with float64"
+
+    mean, std = output_moments(sampler, schedule, schedule.timesteps(500), 0.2, 0.3)
+    assert abs(mean - 0.2) < 2e-3
+    assert abs(std - 0.3) < 0.01
+    rough_mean, rough_std = output_moments(sampler, schedule, schedule.timesteps(50), 0.2, 0.3)
+    assert abs(std - 0.3) < abs(rough_std - 0.3), "more steps must be closer to the truth"
+    assert abs(rough_mean - 0.2) < 2e-2
+    with pytest.raises(InputError, match="fall strictly"):
+        next(sampler(denoise, schedule, torch.zeros(2, 1), [1000, 1000, 0], PerSampleNoise([1, 2], (1,))))

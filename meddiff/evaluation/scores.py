@@ -1,0 +1,192 @@
+"""Scores of the arms of a study with intervals, their paired differences, and the sentence that says if it helped.
+
+What an interval covers. Another hospital would bring other patients, another training run another seed. Both are
+resampled, crossed, because every seed is scored on the same patients (Owen 2007, "The pigeonhole bootstrap"; on
+seeds: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks"). What is not resampled is
+the training set: the interval is not about another set of training patients.
+
+- Patients (groups, never images) are drawn within strata, a patient belonging to the rarest class that he or she
+  has, so that no resample loses a class; none of the metrics depends on how frequent a class is, and pROC stratifies
+  likewise (Robin et al. 2011). If a resample does lose a class that only occurs beside a rarer one, the macro
+  averages are over the classes present.
+- From n units n - 1 are drawn (`meddiff.metrics.resampling`), because 3 seeds drawn 3 of 3 would show too little of
+  their spread. A single seed, or the single patient of a class, is in every resample, and the warning says so.
+- Differences are paired: both arms see the same resampled patients and seeds.
+
+Intervals are percentiles of the resamples, not adjusted for the number of arms and classes looked at.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from meddiff.errors import InputError
+from meddiff.evaluation.study import BALANCED_ACCURACY, SENSITIVITY, Study, read_study, resampled_scores
+from meddiff.metrics.resampling import percentile_interval
+
+FEW_GROUPS = 10
+"""Fewer patients than this and a percentile interval is rough: the table warns."""
+
+
+def score(
+    predictions: pd.DataFrame,
+    class_names: Sequence[str],
+    *,
+    resamples: int = 2000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Balanced accuracy, macro AUROC and per-class sensitivity of each arm, with intervals.
+
+    ``predictions`` has one row per arm, seed and image: arm, seed, row_id, group (patient), label (class name) and
+    p_<class> for each class. The estimate is the mean over the seeds of the metric on all test images.
+
+    Returns one row per arm and metric: arm, metric, class_name, estimate, low, high, n_images, n_groups, n_seeds,
+    warning. A metric that is not defined (no image of the class) has NaN and says why. Raises InputError for a table
+    that is incomplete: a missing column, arms scored on other images or with other seeds.
+    """
+    study = read_study(predictions, class_names)
+    values = resampled_scores(study, resamples=resamples, seed=seed)
+    records = []
+    for a, arm in enumerate(study.arms):
+        for m, (metric, class_name) in enumerate(study.metrics):
+            low, high = _score_interval(study, metric, class_name, values[a, :, m], confidence_level)
+            images, groups = study.counts(class_name)
+            records.append(
+                {"arm": arm, "metric": metric, "class_name": class_name, "estimate": values[a, 0, m], "low": low,
+                 "high": high, "n_images": images, "n_groups": groups, "n_seeds": len(study.seeds),
+                 "warning": _warning(study, class_name, low, high)}
+            )  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def paired_differences(
+    predictions: pd.DataFrame,
+    class_names: Sequence[str],
+    *,
+    reference_arms: Sequence[str],
+    resamples: int = 2000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Each other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
+
+    The reference is the one of highest balanced accuracy on the same test images: a choice that can only work
+    against the arm it is compared with. Arms in ``reference_arms`` are compared with it too.
+
+    Returns one row per arm and metric: arm, reference, metric, class_name, estimate, reference_estimate, difference,
+    low, high, probability (share of the resamples in which the arm is better, ties counted half), confidence_level,
+    n_images, n_groups, n_seeds, warning. Raises InputError as `score`, and for a reference arm that is not there.
+    """
+    study = read_study(predictions, class_names)
+    values = resampled_scores(study, resamples=resamples, seed=seed)
+    estimates = pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": values[:, 0, 0]})
+    reference = best_reference(estimates, reference_arms)
+    r = study.arms.index(reference)
+    records = []
+    for a, arm in enumerate(study.arms):
+        for m, (metric, class_name) in enumerate(study.metrics if a != r else []):
+            difference = values[a, :, m] - values[r, :, m]
+            low, high = percentile_interval(difference[1:], confidence_level)
+            images, groups = study.counts(class_name)
+            records.append(
+                {"arm": arm, "reference": reference, "metric": metric, "class_name": class_name,
+                 "estimate": values[a, 0, m], "reference_estimate": values[r, 0, m], "difference": difference[0],
+                 "low": low, "high": high, "probability": _probability_positive(difference[1:]),
+                 "confidence_level": confidence_level, "n_images": images, "n_groups": groups,
+                 "n_seeds": len(study.seeds), "warning": _warning(study, class_name, low, high)}
+            )  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def best_reference(scores: pd.DataFrame, arms: Sequence[str]) -> str:
+    """The arm of highest balanced accuracy in a table of `score`, among ``arms``; the first of several equal ones."""
+    missing = [arm for arm in arms if arm not in set(scores["arm"])]
+    if missing or not len(arms):
+        raise InputError(
+            f"no scores for the reference arm(s) {', '.join(missing) or '(none named)'}; there are scores for "
+            f"{', '.join(dict.fromkeys(scores['arm']))}: name arms without synthetic images that were trained"
+        )
+    estimates = scores[scores["metric"] == BALANCED_ACCURACY].set_index("arm")["estimate"]
+    return max(arms, key=lambda arm: estimates[arm])
+
+
+def summary_sentence(
+    differences: pd.DataFrame,
+    *,
+    arm: str = "real_synthetic",
+    metric: str = BALANCED_ACCURACY,
+    group_noun: str = "patient",
+) -> str:
+    """Whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
+
+    They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
+    ``group_noun`` is what the groups are: patients, or lesions where the data set names no patients.
+    """
+    chosen = differences[(differences["arm"] == arm) & (differences["metric"] == metric)]
+    if len(chosen) != 1:
+        raise InputError(
+            f"the table of differences has {len(chosen)} rows for the arm {arm!r} and the metric {metric!r}: name an "
+            f"arm among {', '.join(dict.fromkeys(differences['arm']))} and a metric that is an average over classes"
+        )
+    row = chosen.iloc[0]
+    name = metric.replace("_", " ").replace("auroc", "AUROC")
+    if row["low"] > 0:
+        verdict = f"Synthetic images helped: {name} rose"
+    elif row["high"] < 0:
+        verdict = f"Synthetic images did not help, they hurt: {name} fell"
+    else:
+        verdict = f"No help by synthetic images was shown: {name} went"
+    return (
+        f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {row['reference']}) to "
+        f"{row['estimate']:.3f}, a difference of {row['difference']:+.3f} with {row['confidence_level']:.0%} interval "
+        f"{row['low']:+.3f} to {row['high']:+.3f}, on {_counted(row['n_images'], 'test image')} of "
+        f"{_counted(row['n_groups'], group_noun)} with {_counted(row['n_seeds'], 'training seed')}."
+    )
+
+
+def _score_interval(
+    study: Study, metric: str, class_name: str, values: np.ndarray, confidence_level: float
+) -> tuple[float, float]:
+    """The percentile interval, or the exact binomial one over patients where every image is right, or wrong.
+
+    A bootstrap of a class whose 5 patients are all right gives [1, 1], as if that were certain.
+    """
+    if metric != SENSITIVITY or values[0] not in (0.0, 1.0):
+        return percentile_interval(values[1:], confidence_level)
+    groups = study.counts(class_name)[1]
+    exact = binomtest(int(values[0]) * groups, groups).proportion_ci(confidence_level, method="exact")
+    return float(exact.low), float(exact.high)
+
+
+def _warning(study: Study, class_name: str, low: float, high: float) -> str:
+    """What a reader must know before trusting an interval; empty when there is nothing."""
+    images, groups = study.counts(class_name)
+    if images == 0:
+        return "no test image of this class"
+    notes = []
+    if groups < FEW_GROUPS:
+        notes.append(f"only {_counted(groups, 'patient')}: the interval is rough")
+    if not class_name:
+        absent = [name for name in study.class_names if study.counts(name)[0] == 0]
+        single = [name for name in study.class_names if study.counts(name)[1] == 1]
+        if absent:
+            notes.append(f"averaged without {', '.join(absent)}, of which there is no test image")
+        if single:
+            notes.append(f"{', '.join(single)} with a single patient each: their uncertainty is not in the interval")
+    if len(study.seeds) == 1:
+        notes.append("one seed: the interval is about patients alone")
+    if low == high:
+        notes.append("every resample gives the same value: the interval says nothing")
+    return "; ".join(notes)
+
+
+def _probability_positive(values: np.ndarray) -> float:
+    values = values[~np.isnan(values)]
+    return float(np.mean((values > 0) + 0.5 * (values == 0))) if len(values) else float("nan")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

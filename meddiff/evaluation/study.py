@@ -1,0 +1,87 @@
+"""The long table of predictions as arrays, and every score of every arm in every resample of patients and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from meddiff.errors import InputError
+from meddiff.metrics.discrimination import mean_of_present, resampled_auroc, resampled_sensitivity
+from meddiff.metrics.resampling import bootstrap_weights, rarest_class
+from meddiff.seeds import child_seed
+
+BALANCED_ACCURACY, MACRO_AUROC, SENSITIVITY = "balanced_accuracy", "macro_auroc", "sensitivity"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Predictions of several classifiers (arm x seed) on the same test images, as arrays."""
+
+    class_names: tuple[str, ...]  # K
+    arms: tuple[str, ...]  # A
+    seeds: tuple[int, ...]  # S
+    labels: np.ndarray  # [N] int, index into class_names
+    group: np.ndarray  # [N] int in 0..G-1: the patient
+    probabilities: np.ndarray  # [A, S, N, K]
+
+    @property
+    def metrics(self) -> list[tuple[str, str]]:
+        """Metric and class name ("" for the averages) in the order of the last axis of `resampled_scores`."""
+        return [(BALANCED_ACCURACY, ""), (MACRO_AUROC, ""), *((SENSITIVITY, name) for name in self.class_names)]
+
+    def counts(self, class_name: str) -> tuple[int, int]:
+        """Images and patients of a class, or of all for ""."""
+        chosen = self.labels == self.class_names.index(class_name) if class_name else np.ones(len(self.labels), bool)
+        return int(chosen.sum()), len(np.unique(self.group[chosen]))
+
+
+def read_study(predictions: pd.DataFrame, class_names: Sequence[str]) -> Study:
+    """The long table of predictions as arrays; InputError for one that is incomplete (see `score`)."""
+    columns = [f"p_{name}" for name in class_names]
+    missing = [c for c in ("arm", "seed", "row_id", "group", "label", *columns) if c not in predictions.columns]
+    if missing or predictions.empty:
+        raise InputError(
+            f"the predictions have {len(predictions)} rows and lack the column(s) {', '.join(missing) or '(none)'}: "
+            "they need arm, seed, row_id, group, label and p_<class> for every class"
+        )
+    unknown = sorted(set(predictions["label"]) - set(class_names))
+    if unknown:
+        raise InputError(f"label(s) {', '.join(map(str, unknown))} are not among the classes {', '.join(class_names)}")
+    arms, seeds = tuple(dict.fromkeys(predictions["arm"])), tuple(sorted(set(predictions["seed"])))
+    rows = predictions.drop_duplicates("row_id").sort_values("row_id")
+    counts = predictions.groupby(["arm", "seed"])["row_id"].agg(["size", "nunique"])
+    if len(counts) != len(arms) * len(seeds) or not (counts.to_numpy() == len(rows)).all():
+        raise InputError(
+            f"every arm must be scored with the same seeds on the same images, each once; there are {len(rows)} images "
+            f"and {len(seeds)} seeds, but rows (and images) per arm and seed are:\n{counts.to_string(header=False)}"
+        )
+    if (predictions.groupby("row_id")[["group", "label"]].nunique(dropna=False).to_numpy() > 1).any():
+        raise InputError("some images have another group or label in another arm: predict from one manifest")
+    ordered = predictions.set_index(["arm", "seed", "row_id"]).sort_index()[columns]
+    return Study(
+        class_names=tuple(class_names),
+        arms=arms,
+        seeds=seeds,
+        labels=np.array([list(class_names).index(label) for label in rows["label"]]),
+        group=np.unique(rows["group"].astype(str), return_inverse=True)[1],
+        probabilities=np.stack([[ordered.loc[(a, s)].to_numpy(np.float64) for s in seeds] for a in arms]),
+    )
+
+
+def resampled_scores(study: Study, *, resamples: int, seed: int) -> np.ndarray:
+    """Every metric of `Study.metrics` in every resample: [A, resamples + 1, 2 + K]; the first is the data."""
+    generator = np.random.default_rng(child_seed(seed, "evaluation", "bootstrap"))
+    strata = rarest_class(study.labels, study.group, len(study.class_names))
+    patients = bootstrap_weights(strata, resamples, generator)  # [G, R]
+    seeds = bootstrap_weights(np.zeros(len(study.seeds), dtype=int), resamples, generator)  # [S, R]
+    scores = np.zeros((len(study.arms), resamples + 1, len(study.metrics)))
+    for a in range(len(study.arms)):
+        for s in range(len(study.seeds)):
+            inputs = study.labels, study.probabilities[a, s], study.group, patients
+            sensitivity, auroc = resampled_sensitivity(*inputs), resampled_auroc(*inputs)
+            averages = np.stack([mean_of_present(sensitivity), mean_of_present(auroc)], axis=1)
+            scores[a] += (seeds[s] / len(study.seeds))[:, None] * np.concatenate([averages, sensitivity], axis=1)
+    return scores

@@ -1,0 +1,56 @@
+"""Whether a stated probability can be taken at its word.
+
+Expected calibration error (Guo et al. 2017, "On calibration of modern neural networks", eq. 3): images are sorted
+into bins by the probability of the class that was called; in each bin the mean of that probability is compared
+with the share that was right; the absolute differences are averaged with the bins' image counts as weights. It is
+biased upwards where bins hold few images, and depends on the number of bins: state both.
+"""
+
+import numpy as np
+
+from meddiff.errors import InputError
+
+
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> float:
+    """Expected calibration error of the called class, in [0, 1].
+
+    labels [N] int, probabilities [N, K] in [0, 1]; ``bins`` of equal width over (0, 1], closed on the right as in
+    the paper (which uses 15). Raises InputError for empty input, shapes that do not belong together, or
+    probabilities outside [0, 1].
+    """
+    counts, confidence, accuracy = reliability(labels, probabilities, bins=bins)
+    filled = counts > 0
+    return float(np.sum(counts[filled] * np.abs(accuracy[filled] - confidence[filled])) / counts.sum())
+
+
+def reliability(
+    labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a reliability diagram shows: images, mean confidence and accuracy of each bin, each [bins].
+
+    Confidence and accuracy of an empty bin are NaN. Arguments and errors as `expected_calibration_error`.
+    """
+    _check(labels, probabilities, bins)
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_confidence = np.bincount(bin_of, weights=confidence, minlength=bins) / counts
+        accuracy = np.bincount(bin_of, weights=right, minlength=bins) / counts
+    return counts, mean_confidence, accuracy
+
+
+def _check(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> None:
+    if probabilities.ndim != 2 or len(labels) != len(probabilities) or len(labels) == 0:
+        raise InputError(
+            f"got labels {labels.shape} and probabilities {probabilities.shape}: "
+            "give one label and one row of class probabilities for each of at least one image"
+        )
+    if not (np.isfinite(probabilities).all() and probabilities.min() >= 0 and probabilities.max() <= 1):
+        raise InputError(
+            "some probabilities are NaN or outside [0, 1]: calibration needs probabilities; "
+            "apply a softmax to a network's outputs first"
+        )
+    if bins < 1:
+        raise InputError(f"got {bins} bins: give at least 1")

@@ -1,0 +1,94 @@
+"""How far a set of synthetic images lies from a set of real ones, in the space of some features.
+
+Frechet distance (Heusel et al. 2017, eq. 6) between Gaussians fitted to the two sets:
+``|m_1 - m_2|^2 + tr(C_1) + tr(C_2) - 2 tr((C_1 C_2)^(1/2))``.
+With centered features X [n, F] and Y [m, F] the last trace is the sum of the singular values (nuclear norm) of
+``X Y^T / sqrt((n - 1)(m - 1))``, because its squares are the eigenvalues of ``C_1 C_2``. A set with more images than
+features is first replaced by the R of its QR decomposition (``R^T R = X^T X``). So nothing is ever squared, no matrix
+square root is taken, and a covariance without full rank needs no special treatment: no jitter, no NaN.
+
+Kernel distance (KID; Binkowski et al. 2018, eq. 4): the unbiased squared maximum mean discrepancy with the kernel
+``(x . y / F + 1)^3``. It has no bias in the number of images, which the Frechet distance has: between two samples of
+one distribution the Frechet distance is far above zero until n is well above F.
+
+Neither number means anything alone: put beside it the same distance between two sets of real images of the same
+sizes that share no patient (`meddiff.evaluation.distances`).
+"""
+
+import numpy as np
+
+from meddiff.errors import InputError
+
+BLOCK = 1024
+"""Rows of the kernel matrix that exist at a time."""
+
+
+def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
+    """Frechet distance between real features [N, F] and synthetic features [M, F], N and M at least 2; >= 0.
+
+    Computed in float64. Biased upwards by about the reciprocal of the number of images. Raises InputError for sets
+    of other shapes or with NaN.
+    """
+    real, synthetic = _checked(real, synthetic)
+    mean_difference = real.mean(0) - synthetic.mean(0)
+    first, second = _spread(real), _spread(synthetic)
+    overlap = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    distance = mean_difference @ mean_difference + np.sum(first**2) + np.sum(second**2) - 2 * overlap
+    return max(float(distance), 0.0)  # equal sets: the terms cancel to rounding error of either sign
+
+
+def kernel_distance(
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    *,
+    real_chosen: np.ndarray | None = None,
+    synthetic_chosen: np.ndarray | None = None,
+) -> np.ndarray:
+    """Kernel distance between real features [N, F] and synthetic features [M, F]; may be slightly negative.
+
+    Returns [R]: one value for each column of ``real_chosen`` [N, R] and ``synthetic_chosen`` [M, R] (bool: which
+    images take part), all from one pass over the kernel matrix; without them all images take part and R is 1. At
+    least two images of each set must take part. Raises InputError as `frechet_distance`.
+    """
+    real, synthetic = _checked(real, synthetic)
+    first = np.ones((len(real), 1)) if real_chosen is None else real_chosen.astype(np.float64)
+    second = np.ones((len(synthetic), 1)) if synthetic_chosen is None else synthetic_chosen.astype(np.float64)
+    n, m = first.sum(0), second.sum(0)
+    if min(n.min(), m.min()) < 2:
+        raise InputError(f"a kernel distance needs at least 2 images of each set, got {int(min(n.min(), m.min()))}")
+    within_first = (_kernel_sum(real, real, first, first) - _diagonal(real) @ first) / (n * (n - 1))
+    within_second = (_kernel_sum(synthetic, synthetic, second, second) - _diagonal(synthetic) @ second) / (m * (m - 1))
+    return within_first + within_second - 2 * _kernel_sum(real, synthetic, first, second) / (n * m)
+
+
+def _spread(features: np.ndarray) -> np.ndarray:
+    """A matrix S of at most F rows with S^T S = covariance."""
+    centered = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    return np.asarray(np.linalg.qr(centered, mode="r")) if len(features) > features.shape[1] else centered
+
+
+def _kernel_sum(first: np.ndarray, second: np.ndarray, row_weight: np.ndarray, column_weight: np.ndarray) -> np.ndarray:
+    total = np.zeros(row_weight.shape[1])
+    for start in range(0, len(first), BLOCK):
+        rows = slice(start, start + BLOCK)
+        kernel = (first[rows] @ second.T / first.shape[1] + 1) ** 3
+        total += np.sum(row_weight[rows] * (kernel @ column_weight), axis=0)
+    return total
+
+
+def _diagonal(features: np.ndarray) -> np.ndarray:
+    return (np.sum(features**2, axis=1) / features.shape[1] + 1) ** 3
+
+
+def _checked(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if real.ndim != 2 or synthetic.ndim != 2 or real.shape[1] != synthetic.shape[1]:
+        raise InputError(
+            f"got real features {real.shape} and synthetic features {synthetic.shape}: "
+            "give [images, features] twice, made by the same extractor"
+        )
+    if min(len(real), len(synthetic)) < 2:
+        raise InputError(f"got {len(real)} real and {len(synthetic)} synthetic images: give at least 2 of each")
+    for name, features in (("real", real), ("synthetic", synthetic)):
+        if not np.isfinite(features).all():
+            raise InputError(f"the {name} features contain NaN or infinity: check the images and the extractor")
+    return real.astype(np.float64), synthetic.astype(np.float64)

@@ -1,0 +1,101 @@
+"""Whether synthetic images are copies of training images.
+
+An image that lies nearer to some training image than real images of other patients ever do has been copied, not
+drawn. So the distance of each synthetic image to its nearest training image is read against the same distance of
+held-out real images: `copy_threshold` is a low quantile of the latter, and states the share of honest images that
+it would call copies (its false positive rate).
+"""
+
+import numpy as np
+
+from meddiff.errors import InputError
+
+SYMMETRIES = ("as is", "rotated 90", "rotated 180", "rotated 270",
+              "mirrored", "mirrored, rotated 90", "mirrored, rotated 180", "mirrored, rotated 270")  # fmt: skip
+"""The eight symmetries of the square, in the order of the index that `nearest_image` returns."""
+BLOCK = 256
+"""Queries compared at a time: bounds the memory to a few copies of BLOCK images and BLOCK x M scores."""
+CANDIDATES = 4
+"""References per query whose distance is computed exactly: more than lie within float32 rounding of the nearest."""
+
+
+def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest reference of each query: queries [N, F], references [M, F] -> Euclidean distance [N], index [N].
+
+    The search is one float32 matrix product, by ``|q - r|^2 = |q|^2 - 2 q.r + |r|^2`` about the references' mean. That
+    form loses all digits for near-copies, the very pairs of interest, so it only names CANDIDATES references per
+    query; their distances are computed anew from the differences in float64. An exact copy has distance 0.
+    """
+    _check(queries, references)
+    mean = references.mean(0, dtype=np.float64).astype(np.float32)
+    centered = references.astype(np.float32) - mean
+    half_square = np.einsum("mf,mf->m", centered, centered) / 2
+    kept = min(CANDIDATES, len(references))
+    distance, index = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        score = half_square - (block.astype(np.float32) - mean) @ centered.T
+        candidates = np.argpartition(score, kept - 1, axis=1)[:, :kept]
+        exact = np.stack([_distance(block, references[column]) for column in candidates.T])  # [candidates, block]
+        best, row = exact.argmin(0), np.arange(len(block))
+        distance[start : start + BLOCK], index[start : start + BLOCK] = exact[best, row], candidates[row, best]
+    return distance, index
+
+
+def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nearest reference image of each query image, also when turned or mirrored.
+
+    queries [N, C, H, W], references [M, C, H, W], square -> distance [N] (root mean square difference per value, in
+    the images' own unit), index [N] of the reference, symmetry [N] (index into ``SYMMETRIES``) applied to the query.
+    """
+    if queries.ndim != 4 or queries.shape[2] != queries.shape[3] or queries.shape[1:] != references.shape[1:]:
+        raise InputError(
+            f"got images {queries.shape} and {references.shape}: give square images [images, channels, side, side] "
+            "of one size"
+        )
+    flat = references.reshape(len(references), -1)
+    found = [nearest(turned.reshape(len(queries), -1), flat) for turned in _turned(queries)]
+    distance, index = (np.stack(part) for part in zip(*found, strict=True))  # [8, N]
+    best = distance.argmin(0)
+    row = np.arange(len(queries))
+    return distance[best, row] / np.sqrt(flat.shape[1]), index[best, row], best
+
+
+def copy_threshold(held_out_distances: np.ndarray, quantile: float) -> float:
+    """Distance below which an image is called a copy: the ``quantile`` (0..1) of what held-out real images have.
+
+    ``held_out_distances`` [N] are those of real images, of patients that are not in the training set, to their
+    nearest training image. The quantile is the false positive rate; with fewer than 1 / quantile images it is
+    bounded by their smallest distance alone, so give as many as there are.
+    """
+    if held_out_distances.size == 0 or not np.isfinite(held_out_distances).all():
+        raise InputError(
+            f"got {held_out_distances.size} held-out distances, or NaN among them: a copy can only be told from "
+            "an original with real images that were not trained on; keep some patients out of training"
+        )
+    if not 0 <= quantile <= 1:
+        raise InputError(f"got quantile {quantile}: give a share between 0 and 1, such as 0.01")
+    return float(np.quantile(held_out_distances, quantile))
+
+
+def _turned(images: np.ndarray) -> list[np.ndarray]:
+    mirrored = images[..., ::-1]
+    return [np.rot90(side, turns, axes=(2, 3)) for side in (images, mirrored) for turns in range(4)]
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    difference = first.astype(np.float64) - second
+    return np.sqrt(np.einsum("nf,nf->n", difference, difference))
+
+
+def _check(queries: np.ndarray, references: np.ndarray) -> None:
+    if queries.ndim != 2 or references.ndim != 2 or queries.shape[1] != references.shape[1]:
+        raise InputError(
+            f"got queries {queries.shape} and references {references.shape}: give [images, features] twice, with the "
+            "same features"
+        )
+    if len(references) == 0:
+        raise InputError("got no reference images: give the training images that the queries may copy")
+    for name, values in (("queries", queries), ("references", references)):
+        if not np.isfinite(values).all():
+            raise InputError(f"the {name} contain NaN or infinity: check the images or the feature extractor")
