@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from meddiff.reporting import words
+from meddiff.reporting.study import is_overall
+from meddiff.reporting.tables import Records
 
 REFERENCES = {
     "ho2020": "Ho J, Jain A, Abbeel P. Denoising diffusion probabilistic models. NeurIPS 2020. arXiv:2006.11239",
@@ -148,7 +148,7 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def limitations(phantom: bool, scores: pd.DataFrame, recipe: dict[str, Any], warnings: list[str]) -> list[str]:
+def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[str]:
     """What this run can not show, from its own numbers."""
     found = []
     if phantom:
@@ -156,24 +156,22 @@ def limitations(phantom: bool, scores: pd.DataFrame, recipe: dict[str, Any], war
             "All images of this run, those called real as well, were drawn by code. The numbers show that the "
             "program works; they say nothing about any disease, any patient or any real data set."
         )
-    if len(scores):
-        overall = scores[[words.is_missing(name) or name == "" for name in scores["class_name"]]]
-        groups, seeds = overall["n_groups"].min(), overall["n_seeds"].min()
+    overall = [row for row in scores if is_overall(row)]
+    if overall:
+        groups, seeds = min(row["n_groups"] for row in overall), min(row["n_seeds"] for row in overall)
         if groups < 100:
             found.append(f"The test split has {groups:.0f} patients: only large differences could be seen.")
         if seeds < 5:
-            found.append(f"Each arm was trained with {seeds:.0f} seeds; the spread between trainings is known roughly.")
-        per_class = scores[[not words.is_missing(name) and name != "" for name in scores["class_name"]]]
-        small = sorted(set(per_class[per_class["n_images"] < 30]["class_name"]))
-        if small:
-            found.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
+            found.append(f"Each arm was trained {seeds:.0f} times: how much trainings differ is known roughly.")
+    small = dict.fromkeys(str(row["class_name"]) for row in scores if not is_overall(row) and row["n_images"] < 30)
+    if small:
+        found.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
     if recipe:
         size = recipe["data"]["image_size"]
         found.append(
             f"Images were reduced to {size} by {size} pixels; findings smaller than that grid are lost, and a result "
             f"at this size need not hold at full resolution."
         )
-    found += [f"Distances: {warning}" for warning in warnings]
     return [
         *found,
         "Train and test images come from one source. Other cameras, scanners and hospitals were not tested.",

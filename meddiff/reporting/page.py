@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from meddiff.pictures import png_data_uri
-from meddiff.reporting import methods, plots, tables, words
+from meddiff.reporting import methods, tables, words
 from meddiff.reporting.content import AugmentationReport, NearestPair
-from meddiff.reporting.plots import Interval
+from meddiff.reporting.curve import curve
+from meddiff.reporting.study import study_section
+from meddiff.reporting.tables import Cell, Records, Table
 
 HERE = Path(__file__).parent
 THUMBNAIL = 128  # CSS pixels: four times a 32-pixel image, twice a 64-pixel one
-HEADLINE_METRICS = ("balanced_accuracy", "macro_auroc")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with what is said of it; `side` is its size on the page in CSS pixels."""
+    """A PNG with what is said of it; `width` and `height` are its size on the page in CSS pixels."""
 
     uri: str
     alt: str
@@ -45,19 +45,25 @@ def render(report: AugmentationReport) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     script = (HERE / "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    distances = tables.records(report.distances)
+    warnings = list(dict.fromkeys(row["warning"] for row in distances if row["warning"]))
+    level = report.recipe.get("evaluation", {}).get("confidence_level")
     sentences, references = methods.methods(report.recipe)
     return environment.get_template("report.html.jinja").render(
         report=report,
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        script_digest=digest,
-        **_study(report),
-        **_pictures(report),
-        **_details(report),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        level=f"{100 * level:g}% " if level else "",
+        study=study_section(report.scores, report.differences),
+        distances_table=tables.from_records(distances, "Distances between sets of images", drop=("warning",)),
+        warnings=warnings,
         sentences=sentences,
         references=references,
-        limitations=methods.limitations(report.phantom, report.scores, report.recipe, _warnings(report.distances)),
+        limitations=methods.limitations(report.phantom, tables.records(report.scores), report.recipe),
+        **_pictures(report),
+        **_measured(report),
+        **_provenance(report),
     )
 
 
@@ -68,86 +74,6 @@ def picture(image: np.ndarray, alt: str, caption: str = "") -> Picture:
     factor = THUMBNAIL // longest if longest <= THUMBNAIL else THUMBNAIL / longest
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return Picture(png_data_uri(image), alt, *size, longest <= THUMBNAIL, caption)
-
-
-def _is_overall(frame: pd.DataFrame) -> pd.Series:
-    if "class_name" not in frame.columns:
-        return pd.Series(True, index=frame.index)
-    return frame["class_name"].map(lambda name: words.is_missing(name) or name == "").astype(bool)
-
-
-def _interval(record: dict[str, Any], value: str) -> Interval:
-    numbers = (float("nan") if words.is_missing(record[key]) else float(record[key]) for key in (value, "low", "high"))
-    return Interval(words.arm_title(record["arm"]), *numbers, words.uses_synthetic(record["arm"]))
-
-
-def _study(report: AugmentationReport) -> dict[str, Any]:
-    """The arms side by side, the paired differences, and the sensitivities of the classes."""
-    if not len(report.scores):
-        lists: dict[str, Any] = {name: [] for name in ("arms", "changes", "classes", "class_tables")}
-        return {**lists, "arms_table": None, "changes_table": None, "reference_title": ""}
-    overall = report.scores[_is_overall(report.scores)]
-    per_class = report.scores[~_is_overall(report.scores)]
-    reference = report.differences["reference"].iloc[0] if len(report.differences) else None
-    arms = [_arms_plot(overall, metric, reference) for metric in _ordered(overall["metric"])]
-    changed = report.differences[_is_overall(report.differences)] if len(report.differences) else report.differences
-    changes = [
-        plots.forest(
-            words.in_words(metric),
-            [_interval(row, "difference") for row in changed[changed["metric"] == metric].to_dict("records")],
-            reference=0.0,
-            signed=True,
-        )
-        for metric in (_ordered(changed["metric"]) if len(changed) else [])
-    ]
-    sensitivity = per_class[per_class["metric"] == "sensitivity"]
-    classes = [
-        plots.forest(
-            f"{name} ({_count(rows['n_images'])} test images)",
-            [_interval(row, "estimate") for row in rows.to_dict("records")],
-            domain=(0.0, 1.0),
-        )
-        for name, rows in sensitivity.groupby("class_name", sort=False)
-    ]
-    class_tables = [
-        tables.crossed(rows, f"{words.in_words(str(metric))} by class", rows="class_name", columns="arm")
-        for metric, rows in per_class.groupby("metric", sort=False)
-    ]
-    return {
-        "arms": arms[: len(HEADLINE_METRICS)],
-        "arms_table": tables.crossed(overall, f"All metrics; {_counts(overall)}", rows="arm", columns="metric"),
-        "changes": changes[: len(HEADLINE_METRICS)],
-        "changes_table": tables.from_frame(changed, "Paired differences on the same test images")
-        if len(changed)
-        else None,
-        "reference_title": words.arm_title(reference) if reference else "",
-        "classes": classes,
-        "class_tables": class_tables,
-    }
-
-
-def _ordered(metrics: pd.Series) -> list[str]:
-    """Headline metrics first, then the rest as they come."""
-    names = list(dict.fromkeys(metrics))
-    return [name for name in HEADLINE_METRICS if name in names] + [n for n in names if n not in HEADLINE_METRICS]
-
-
-def _arms_plot(overall: pd.DataFrame, metric: str, reference: str | None) -> plots.Forest:
-    rows = overall[overall["metric"] == metric].to_dict("records")
-    line = next((row["estimate"] for row in rows if row["arm"] == reference), None)
-    return plots.forest(words.in_words(metric), [_interval(row, "estimate") for row in rows], (0, 1), reference=line)
-
-
-def _count(values: pd.Series) -> str:
-    low, high = values.min(), values.max()
-    return words.number(low, 0) if low == high else f"{words.number(low, 0)} to {words.number(high, 0)}"
-
-
-def _counts(scores: pd.DataFrame) -> str:
-    return (
-        f"{_count(scores['n_images'])} test images of {_count(scores['n_groups'])} patients, "
-        f"{_count(scores['n_seeds'])} seeds per arm"
-    )
 
 
 def _pictures(report: AugmentationReport) -> dict[str, Any]:
@@ -167,86 +93,74 @@ def _pictures(report: AugmentationReport) -> dict[str, Any]:
             for pair in found
         ]
 
+    galleries = [
+        (name, row(entry.real, "real", name), row(entry.synthetic, "synthetic", name))
+        for entry in report.galleries
+        for name in [entry.class_name]
+    ]
     return {
-        "galleries": [
-            (
-                entry.class_name,
-                row(entry.real, "real", entry.class_name),
-                row(entry.synthetic, "synthetic", entry.class_name),
-            )
-            for entry in report.galleries
-        ],
+        "galleries": galleries,
         "nearest": pairs(report.nearest, "synthetic"),
         "held_out_nearest": pairs(report.held_out_nearest, "held-out real"),
     }
 
 
-def _details(report: AugmentationReport) -> dict[str, Any]:
-    """All other tables and the training curve."""
-    speed = report.log["images_per_second"].median() if "images_per_second" in report.log.columns else None
+def _measured(report: AugmentationReport) -> dict[str, Any]:
+    """Copies, filter, training curve, time and memory, data."""
+    log, counts = tables.records(report.log), tables.records(report.filter_counts)
+    speeds = [row["images_per_second"] for row in log if not words.is_missing(row.get("images_per_second"))]
+    speed = f"{words.significant(float(np.median(speeds)))} images per second (median)" if speeds else ""
     return {
-        "copies_table": _table(report.copies, "How close to the training images"),
-        "distances_table": _table(report.distances, "Distances between sets of images", drop=("warning",)),
-        "warnings": _warnings(report.distances),
-        "filter_table": _table(report.filter_counts, "Synthetic images that were drawn and that joined training"),
-        "kept": _kept(report.filter_counts),
-        "curve": plots.curve(report.log) if len(report.log) else None,
-        "speed": "" if words.is_missing(speed) else f"{words.significant(speed)} images per second (median)",
-        "stages_table": _stages(report.stages),
-        "data_table": _table(report.data, "Images and patients by class and split"),
-        "skipped_table": _table(report.skipped, "Files that could not be read and were left out, as the recipe allows"),
-        "changed_table": tables.from_pairs(
-            {name: [words.setting(value) for value in pair] for name, pair in report.recipe_differences.items()},
-            "Settings that differ from the defaults",
-            ("Setting", "Default", "This run"),
-        ),
-        "recipe_table": tables.from_pairs(
-            {name: [words.setting(value)] for name, value in _flat(report.recipe).items()},
-            "All settings",
-            ("Setting", "Value"),
-        ),
-        "environment_table": tables.from_pairs(
-            {name: [words.setting(value)] for name, value in _flat(report.environment).items()},
-            "Machine and versions",
-            ("What", "Value"),
+        "copies_table": tables.from_records(tables.records(report.copies), "How close to the training images"),
+        "filter_table": tables.from_records(counts, "Synthetic images that were drawn and that joined training"),
+        "kept": _kept(counts),
+        "curve": curve(log),
+        "speed": speed,
+        "stages_table": _stages(tables.records(report.stages)),
+        "data_table": tables.from_records(tables.records(report.data), "Images and patients by class and split"),
+        "skipped_table": tables.from_records(
+            tables.records(report.skipped), "Files that could not be read and were left out, as the recipe allows"
         ),
     }
 
 
-def _table(frame: pd.DataFrame, caption: str, drop: tuple[str, ...] = ()) -> tables.Table | None:
-    return tables.from_frame(frame, caption, drop=drop) if len(frame) else None
+def _provenance(report: AugmentationReport) -> dict[str, Any]:
+    """The recipe, what is special in it, and the machine."""
+    recipe = {name: [value] for name, value in _flat(report.recipe).items()}
+    environment = {name: [value] for name, value in _flat(report.environment).items()}
+    return {
+        "changed_table": tables.from_settings(
+            report.recipe_differences, "Settings that differ from the defaults", ("Setting", "Default", "This run")
+        ),
+        "recipe_table": tables.from_settings(recipe, "All settings", ("Setting", "Value")),
+        "environment_table": tables.from_settings(environment, "Machine and versions", ("What", "Value")),
+    }
 
 
-def _warnings(distances: pd.DataFrame) -> list[str]:
-    if not len(distances):
-        return []
-    return list(dict.fromkeys(text for text in distances["warning"] if not words.is_missing(text) and text))
-
-
-def _kept(counts: pd.DataFrame) -> list[dict[str, Any]]:
+def _kept(counts: Records) -> list[dict[str, Any]]:
     """Shares of kept and dropped images per class, in percent of those drawn, for the bars."""
-    if not len(counts):
-        return []
-    frame = counts.reset_index() if counts.index.name else counts
-    parts = ("kept", "dropped_confidence", "dropped_copy")
     return [
         {
-            "label": str(row.iloc[0]),
+            "label": str(row.get("class_name", next(iter(row.values())))),
             "text": f"{words.number(row['kept'], 0)} of {words.number(row['drawn'], 0)} kept",
-            "shares": [100 * row[part] / row["drawn"] if row["drawn"] else 0.0 for part in parts],
+            "shares": [100 * row[part] / row["drawn"] if row["drawn"] else 0.0
+                       for part in ("kept", "dropped_confidence", "dropped_copy")],
         }
-        for _, row in frame.iterrows()
-    ]
+        for row in counts
+    ]  # fmt: skip
 
 
-def _stages(stages: pd.DataFrame) -> tables.Table | None:
+def _stages(stages: Records) -> Table | None:
     """Time and memory with a last line: the sum of the times and the largest memory."""
-    if not len(stages):
+    kept = [{name: row[name] for name in ("stage", "seconds", "peak_memory_mib")} for row in stages]
+    table = tables.from_records(kept, "Time and memory by stage")
+    if table is None:
         return None
-    table = tables.from_frame(stages[["stage", "seconds", "peak_memory_mib"]], "Time and memory by stage")
-    total = (words.duration(stages["seconds"].sum()), words.memory(stages["peak_memory_mib"].max()))
-    cells = (tables.Cell("All"), *(tables.Cell(text) for text in total))
-    return tables.Table(table.caption, table.columns, table.rows, cells)
+    seconds, mebibytes = (
+        [row[name] for row in kept if not words.is_missing(row[name])] for name in ("seconds", "peak_memory_mib")
+    )
+    total = (words.duration(sum(seconds)), words.memory(max(mebibytes, default=None)))
+    return Table(table.caption, table.columns, table.rows, (Cell("All"), *(Cell(text) for text in total)))
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Data frames as tables of text cells that the page can sort.
+"""Records (one dictionary per row) as tables of text cells that the page can sort.
 
 A `Table` knows nothing of HTML: each cell has its text, a muted detail (an interval), and the value to sort by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from meddiff.reporting import words
 
-Format = Callable[[Any], str]
+Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, columns and rows of cells; the first column heads its row."""
+    """A caption, columns and rows of cells; the first column heads its row, `total` is the last line."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -43,27 +43,26 @@ class Table:
     total: tuple[Cell, ...] = ()
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, Callable[[Any], str]] = {
     "arm": words.arm_title,
-    "reference": words.arm_title,
     "metric": words.in_words,
     "features": words.in_words,
     "stage": words.in_words,
+    "estimate": words.number,
+    "reference_estimate": words.number,
+    "difference": lambda value: words.number(value, 3, signed=True),
     "seconds": words.duration,
     "peak_memory_mib": words.memory,
     "value": words.significant,
-    "median_distance": words.significant,
-    "threshold": words.significant,
-    "p_value": words.significant,
-    "share_below_threshold": lambda share: words.ABSENT if words.is_missing(share) else f"{100 * share:.1f}%",
+    "probability": words.percent,
 }
 TITLES = {
     "class_name": "Class",
+    "estimate": "This arm",
+    "reference_estimate": "Reference",
+    "probability": "Resamples in which it is better",
     "n_real": "Real images",
     "n_synthetic": "Synthetic images",
-    "n_images": "Images",
-    "n_groups": "Patients",
-    "n_seeds": "Seeds",
     "n": "Images",
     "dimension": "Feature dimensions",
     "peak_memory_mib": "Peak memory",
@@ -72,57 +71,64 @@ TITLES = {
     "dropped_copy": "Dropped: near-copy",
     "p_value": "p",
 }
-SPREADS = {"low", "high"}
+CARRIERS = ("difference", "value", "estimate")  # whose bracket `low` and `high` are: the first that a row has
 
 
-def from_frame(frame: pd.DataFrame, caption: str, *, drop: Sequence[str] = ()) -> Table:
-    """One row per row; `low` and `high` become the bracket of the first estimate-like column before them."""
-    frame = frame.reset_index() if frame.index.name else frame
-    names = [str(name) for name in frame.columns if name not in drop and name not in SPREADS]
-    carrier = next((name for name in ("estimate", "difference", "value") if name in names), None)
-    rows = []
-    for record in frame.to_dict("records"):
-        spread = (record.get("low"), record.get("high"))
-        rows.append(tuple(_cell(name, record[name], spread if name == carrier else None) for name in names))
+def records(frame: pd.DataFrame) -> Records:
+    """The rows of a frame as plain dictionaries; a named index becomes the first column."""
+    plain = frame.reset_index() if frame.index.name else frame
+    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
+
+
+def from_records(rows: Records, caption: str, *, drop: Sequence[str] = ()) -> Table | None:
+    """One line per record, `low` and `high` as the bracket of their estimate; None for no records."""
+    if not rows:
+        return None
+    names = [name for name in rows[0] if name not in (*drop, "low", "high")]
+    carrier = next((name for name in CARRIERS if name in names), "")
     columns = tuple(
-        Column(TITLES.get(name) or words.in_words(name), bool(pd.api.types.is_numeric_dtype(frame[name])))
-        for name in names
+        Column(TITLES.get(name) or words.in_words(name), all(_is_number(row[name]) for row in rows)) for name in names
     )
-    return Table(caption, columns, tuple(rows))
+    lines = tuple(tuple(_cell(name, row, bracket=name == carrier) for name in names) for row in rows)
+    return Table(caption, columns, lines)
 
 
-def _cell(name: str, value: Any, spread: tuple[Any, Any] | None) -> Cell:
-    missing = words.is_missing(value)
-    signed = name == "difference"
-    if name in ("estimate", "difference"):
-        text = words.number(value, 3, signed)
-    else:
-        text = words.ABSENT if missing else FORMATS.get(name, words.plain)(value)
-    detail = ""
-    if spread is not None:
-        digits = 3 if name != "value" else max(0, len(text.partition(".")[2]))
-        detail = words.interval(*spread, digits=digits, signed=signed)
-    sort = "" if missing else float(value) if pd.api.types.is_number(value) else text
-    return Cell(text, detail, sort)
-
-
-def crossed(frame: pd.DataFrame, caption: str, *, rows: str, columns: str) -> Table:
-    """Estimates with intervals, one row per value of `rows` and one column per value of `columns`, in their order."""
-    row_names, column_names = list(dict.fromkeys(frame[rows])), list(dict.fromkeys(frame[columns]))
-    found = {(record[rows], record[columns]): record for record in frame.to_dict("records")}
-    heading = FORMATS.get(columns, str)
+def crossed(rows: Records, caption: str, *, down: str, across: str, value: str) -> Table | None:
+    """A value with its interval, a line for each entry of `down` and a column for each of `across`, in their order."""
+    if not rows:
+        return None
+    found = {(row[down], row[across]): row for row in rows}
     lines = []
-    for row in row_names:
-        cells = [Cell(FORMATS.get(rows, str)(row), sort=str(row))]
-        for column in column_names:
-            record = found.get((row, column), {"estimate": None, "low": None, "high": None})
-            cells.append(_cell("estimate", record["estimate"], (record["low"], record["high"])))
-        lines.append(tuple(cells))
-    titles = [Column(TITLES.get(rows) or words.in_words(rows), False)]
-    return Table(caption, (*titles, *(Column(heading(name), True) for name in column_names)), tuple(lines))
+    for entry in dict.fromkeys(row[down] for row in rows):
+        head = Cell(FORMATS.get(down, str)(entry), sort=str(entry))
+        across_it = (found.get((entry, name), {}) for name in dict.fromkeys(row[across] for row in rows))
+        lines.append((head, *(_cell(value, row, bracket=True) for row in across_it)))
+    titles = [FORMATS.get(across, str)(name) for name in dict.fromkeys(row[across] for row in rows)]
+    first = Column(TITLES.get(down) or words.in_words(down), False)
+    return Table(caption, (first, *(Column(title, True) for title in titles)), tuple(lines))
 
 
-def from_pairs(pairs: dict[str, Sequence[str]], caption: str, titles: Sequence[str]) -> Table:
-    """A dictionary as rows: its key, then the texts of its value."""
-    rows = tuple(tuple(Cell(text, sort=text) for text in (key, *texts)) for key, texts in pairs.items())
+def from_settings(settings: Mapping[str, Sequence[Any]], caption: str, titles: Sequence[str]) -> Table | None:
+    """A dictionary as lines: the key, then its values as one would type them; None for an empty one."""
+    if not settings:
+        return None
+    texts = [(name, *(words.setting(value) for value in values)) for name, values in settings.items()]
+    rows = tuple(tuple(Cell(text, sort=text) for text in line) for line in texts)
     return Table(caption, tuple(Column(title, False) for title in titles), rows)
+
+
+def _is_number(value: Any) -> bool:
+    return words.is_missing(value) or (pd.api.types.is_number(value) and not pd.api.types.is_bool(value))
+
+
+def _cell(name: str, row: dict[str, Any], *, bracket: bool) -> Cell:
+    value = row.get(name)
+    if words.is_missing(value) or value == "":
+        return Cell(words.ABSENT)
+    share = words.percent if name.startswith("share") else words.plain
+    text = FORMATS.get(name, share)(value)
+    detail = ""
+    if bracket:
+        decimals = len(text.partition(".")[2]) if name == "value" else 3
+        detail = words.interval(row.get("low"), row.get("high"), decimals, signed=name == "difference")
+    return Cell(text, detail, float(str(value)) if _is_number(value) else text)

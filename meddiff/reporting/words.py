@@ -72,6 +72,11 @@ def interval(low: Any, high: Any, digits: int = 3, signed: bool = False) -> str:
     return f"[{number(low, digits, signed)}, {number(high, digits, signed)}]"
 
 
+def percent(share: Any) -> str:
+    """A share of 1 as ``1.4%``."""
+    return ABSENT if is_missing(share) else f"{100 * float(share):.1f}%"
+
+
 def duration(seconds: Any) -> str:
     """Seconds as ``0.8 s``, ``42 s``, ``3 min 05 s`` or ``2 h 07 min``."""
     if is_missing(seconds):
