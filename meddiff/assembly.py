@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from meddiff.data.batch import LabeledImages
@@ -16,7 +17,7 @@ from meddiff.diffusion import prediction, schedule
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
-from meddiff.networks.classifier import Classifier, build_classifier
+from meddiff.networks.classifier import CLASSIFIERS, Classifier, build_classifier
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import Recipe
 from meddiff.samplers.ddim import ddim
@@ -32,12 +33,36 @@ from meddiff.tasks.task import Task
 
 Thing = TypeVar("Thing")
 
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training a classifier in the study."""
+
+    real: bool = False
+    """Trains on the real training images."""
+    synthetic: bool = False
+    """Trains on the synthetic images that passed the filter; with ``real``, they fill up the smaller classes."""
+    balanced: bool = False
+    """Draws all classes alike."""
+    classical: bool = False
+    """Flips, turns, zooms and shifts the colors of each batch."""
+
+
 SOURCES: dict[str, Source] = {"isic": ISIC, "brain_tumor": BRAIN_TUMOR, "image_folder": IMAGE_FOLDER, "phantom": PHANTOM}
 SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {"linear": schedule.linear, "cosine": schedule.cosine}
 PREDICTIONS: dict[str, prediction.Prediction] = {"eps": prediction.EPS, "x_0": prediction.X_0, "v": prediction.V}
 SAMPLERS: dict[str, Callable] = {"ddpm": ddpm, "ddim": ddim, "dpm_solver": dpm_solver}
 NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
 TASKS: dict[str, type] = {"generate": GenerateTask}
+ARMS: dict[str, Arm] = {
+    "real": Arm(real=True),
+    "real_balanced": Arm(real=True, balanced=True),
+    "real_classical": Arm(real=True, classical=True),
+    "real_balanced_classical": Arm(real=True, balanced=True, classical=True),
+    "real_synthetic": Arm(real=True, synthetic=True),
+    "real_synthetic_classical": Arm(real=True, synthetic=True, classical=True),
+    "synthetic": Arm(synthetic=True),
+}
 
 
 def pick(kind: str, table: Mapping[str, Thing], name: str) -> Thing:
@@ -54,6 +79,11 @@ def source(name: str) -> Source:
     return pick("dataset", SOURCES, name)
 
 
+def arm(name: str) -> Arm:
+    """The arm of that name."""
+    return pick("arm of classifier.arms", ARMS, name)
+
+
 def check_names(recipe: Recipe) -> None:
     """Refuse unknown names before hours of work, not after.
 
@@ -65,6 +95,9 @@ def check_names(recipe: Recipe) -> None:
     pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
+    pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
+    for name in recipe.classifier.arms:
+        arm(name)
 
 
 def denoiser(recipe: Recipe, *, channels: int, num_classes: int) -> Denoiser:

@@ -7,6 +7,7 @@ given with ``--config``, and the flags. torch is not imported before the recipe 
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import logging
 import sys
@@ -14,13 +15,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from meddiff.errors import InputError
 from meddiff.recipe import Recipe, check, flat
 
 PRESETS = ("quick", "standard", "full")
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keeps the lines of a command's description, which hold commands to copy."""
 
 
 def recipes_folder() -> Path:
@@ -45,6 +50,7 @@ def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
         prog=f"python -m meddiff.pipelines.{command}",
         usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--config FILE] [--<setting> VALUE ...]",
         description=description,
+        formatter_class=HelpFormatter,
         default_config_files=[str(file) for file in _recipe_files(command, given["dataset"], preset)],
         exit_on_error=False,
     )
@@ -58,6 +64,20 @@ def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
     recipe = Recipe(**values | {"preset": preset})
     check(recipe)
     return recipe
+
+
+def stage_command(command: str, description: str | None, *, until: str) -> Callable[..., int]:
+    """The ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``."""
+
+    def run(recipe: Recipe) -> None:
+        from meddiff.pipelines import job  # torch and MONAI take seconds to import: not for --help
+
+        job.run(recipe, until)
+
+    def command_main(argv: Sequence[str] | None = None) -> int:
+        return main(command, description or "", run, argv)
+
+    return command_main
 
 
 def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:

@@ -1,0 +1,85 @@
+"""The main job: its stages in order, run up to the one that a command asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+import meddiff
+from meddiff import assembly
+from meddiff.data.writing import write_atomically
+from meddiff.pipelines.stages import classify, filter, manifest, report, synthesize, train
+from meddiff.pipelines.stages.stage import run_stages
+from meddiff.recipe import Recipe, differences, to_dict
+from meddiff.run_folder import RunFolder
+
+STAGES = (manifest.STAGE, train.STAGE, synthesize.STAGE, filter.STAGE, classify.STAGE, report.STAGE)
+
+
+def run(recipe: Recipe, until: str, console: Console | None = None) -> RunFolder:
+    """Run the stages up to ``until`` in the recipe's run folder; those that are done are skipped.
+
+    Raises:
+        InputError: whatever the user can cure, before work is lost to it.
+    """
+    console = console or Console()
+    assembly.check_names(recipe)
+    names = [stage.name for stage in STAGES]
+    with RunFolder(Path(recipe.out or default_folder(recipe))).opened() as folder:
+        console.print(f"run folder: [bold]{folder.path}[/]")
+        console.print(recipe_table(recipe))
+        _write_text(folder.recipe, yaml.safe_dump(to_dict(recipe), sort_keys=False))
+        _write_text(folder.environment, json.dumps(environment(), indent=2))
+        run_stages(STAGES[: names.index(until) + 1], recipe, folder, console)
+    return folder
+
+
+def default_folder(recipe: Recipe) -> str:
+    """``runs/isic-phantom-quick``: the data set, phantom where it stands in, and the preset."""
+    drawn = "" if recipe.data_root or recipe.manifest or recipe.dataset == "phantom" else "-phantom"
+    return f"runs/{recipe.dataset}{drawn}-{recipe.preset}"
+
+
+def recipe_table(recipe: Recipe) -> Table:
+    """The recipe as its difference from the defaults."""
+    table = Table("setting", "default", "this run", title=f"recipe, preset {recipe.preset}", title_justify="left")
+    for name, (default, used) in differences(recipe, Recipe()).items():
+        table.add_row(name, *(json.dumps(value) for value in (default, used)))
+    return table
+
+
+def environment() -> dict:
+    """What the figures of this run were made with."""
+    packages = ("torch", "monai", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "meddiff": meddiff.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "gpu": gpu,
+        "command": " ".join(["python -m", *_shown_argv()]),
+    }
+
+
+def _shown_argv() -> list[str]:
+    """The command as it was typed, with the module's name for the file that python was given."""
+    program = Path(sys.argv[0])
+    module = f"meddiff.pipelines.{program.stem}" if program.parent.name == "pipelines" else program.name
+    return [module, *sys.argv[1:]]
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,137 @@
+"""Stage 4: which synthetic images may join training. What is dropped, and why, stands in filter.csv.
+
+An image is kept if a classifier trained on real images alone gives its label at least ``filter.confidence``, and if
+it is no near-copy: it lies no nearer to a training image, turned or mirrored, than all but a ``filter.copy_quantile``
+of held-out real images do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save
+
+from meddiff import assembly
+from meddiff.data.batch import LabeledImages
+from meddiff.data.manifest import ManifestRow, read_manifest
+from meddiff.data.tables import write_table
+from meddiff.data.writing import write_atomically
+from meddiff.metrics.memorization import copy_threshold, nearest_image
+from meddiff.pipelines.stages import model
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import Recipe, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.training.classifier_loop import predict, train_classifier
+
+LOW_CONFIDENCE, COPY = "low confidence", "near-copy"
+COMPARED_SIDE = 32
+"""Side in pixels at which images are compared for copies: a copy is one of the whole picture, not of its noise."""
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    settings = to_dict(recipe.filter), to_dict(recipe.classifier), to_dict(recipe.data)
+    return digest(folder.synthetic_manifest, folder.manifest, *settings, recipe.seed)
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    names = class_names_of(recipe, folder)
+    train, held_out = (assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val"))
+    synthetic_rows = read_manifest(folder.synthetic_manifest, check_files=False)
+    synthetic = assembly.images(
+        synthetic_rows, recipe, names, progress=bar(console, "reading synthetic images", unit="images")
+    )
+    judge = _judge(train, recipe, folder, console)
+    table = judged(synthetic, predict(judge, synthetic, batch_size=recipe.classifier.batch_size), names, recipe)
+    table = without_copies(table, synthetic, train, held_out, recipe.filter.copy_quantile)
+    write_table(table, folder.filter)
+    console.print(counts_table(table))
+    return [folder.filter, folder.classifier]
+
+
+def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Console):
+    """A classifier of real images alone, with classical augmentation and balanced classes, saved in the run folder."""
+    arm = assembly.Arm(real=True, balanced=True, classical=True)
+    judge = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(train.class_names))
+    judge = train_classifier(
+        train, judge, **model.classifier_settings(recipe, arm, child_seed(recipe.seed, "filter", "classifier"), console)
+    )
+    write_atomically(folder.classifier, lambda file: file.write(save(judge.state_dict())))
+    return judge
+
+
+def judged(synthetic: LabeledImages, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
+    """One row per synthetic image: what the classifier says of it, and whether that is enough."""
+    confidence = probabilities[np.arange(len(synthetic)), synthetic.labels]
+    kept = confidence >= recipe.filter.confidence
+    return pd.DataFrame(
+        {
+            "row_id": [row.row_id for row in synthetic.rows],
+            "label": [row.label for row in synthetic.rows],
+            "kept": kept,
+            "reason": np.where(kept, "", LOW_CONFIDENCE),
+            "confidence": confidence.round(4),
+            "predicted": [names[index] for index in probabilities.argmax(1)],
+        }
+    )
+
+
+def without_copies(
+    table: pd.DataFrame, synthetic: LabeledImages, train: LabeledImages, held_out: LabeledImages, quantile: float
+) -> pd.DataFrame:
+    """The table with the nearest training image of each synthetic one, and those that are too near dropped."""
+    references = compared(train)
+    distance, index, _ = nearest_image(compared(synthetic), references)
+    honest, _, _ = nearest_image(compared(held_out), references)
+    copy = distance < copy_threshold(honest, quantile)
+    return table.assign(
+        kept=table["kept"] & ~copy,
+        reason=np.where(copy, COPY, table["reason"]),
+        nearest_row_id=[train.rows[position].row_id for position in index],
+        copy_distance=distance.round(5),
+    )
+
+
+def compared(images: LabeledImages) -> np.ndarray:
+    """The images [N, C, s, s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    pixels = images.batch(np.arange(len(images))).image
+    return adaptive_avg_pool2d(pixels, min(COMPARED_SIDE, pixels.shape[-1])).numpy()
+
+
+def accepted(folder: RunFolder) -> list[ManifestRow]:
+    """The synthetic rows that passed, in the order they were drawn."""
+    table = pd.read_csv(folder.filter, dtype={"row_id": str})
+    kept = set(table.loc[table["kept"], "row_id"])
+    return [row for row in read_manifest(folder.synthetic_manifest, check_files=False) if row.row_id in kept]
+
+
+def filter_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Per class: drawn, kept, dropped_confidence, dropped_copy."""
+    groups = table.groupby("label", sort=True)
+    return pd.DataFrame(
+        {
+            "drawn": groups.size(),
+            "kept": groups["kept"].sum(),
+            "dropped_confidence": groups["reason"].agg(lambda reasons: int((reasons == LOW_CONFIDENCE).sum())),
+            "dropped_copy": groups["reason"].agg(lambda reasons: int((reasons == COPY).sum())),
+        }
+    ).rename_axis("class").reset_index()  # fmt: skip
+
+
+def counts_table(table: pd.DataFrame) -> Table:
+    """The counts for the terminal."""
+    shown = Table("class", "drawn", "kept", "unsure label", "near-copy", title="synthetic images")
+    for row in filter_counts(table).itertuples(index=False):
+        shown.add_row(*map(str, row))
+    return shown
+
+
+STAGE = Stage("filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _run)

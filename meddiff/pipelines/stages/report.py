@@ -1,0 +1,225 @@
+"""Stage 6: scores with intervals, distances, memorization; all of it in report.html and report.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import load_file
+
+from meddiff import assembly, evaluation
+from meddiff.data.batch import LabeledImages
+from meddiff.data.tables import write_table
+from meddiff.metrics.memorization import copy_threshold, nearest_image
+from meddiff.pictures import as_rgb
+from meddiff.pipelines.stages import filter as filtering
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import Recipe, differences, to_dict
+from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.training.classifier_loop import extract_features
+
+SHOWN_PER_CLASS = 12
+SHOWN_PAIRS = 6
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    return digest(folder.predictions, folder.filter, folder.log, folder.classifier, to_dict(recipe))
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    names = class_names_of(recipe, folder)
+    sets = {split: assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
+    sets["synthetic"] = assembly.images(filtering.accepted(folder), recipe, names)
+    scores, compared = study(recipe, folder, names)
+    measured = image_distances(sets, recipe, folder)
+    for table, path in ((scores, folder.scores), (compared, folder.differences), (measured, folder.distances)):
+        write_table(table, path)
+    headline = evaluation.summary_sentence(compared)
+    report = assemble(recipe, folder, sets, headline, scores, compared, measured)
+    html, json_file = write_report(report, folder.path)
+    console.print(scores_table(scores))
+    console.print(f"[bold]{headline}[/]\n\nThe report: {html}")
+    return [folder.scores, folder.differences, folder.distances, html, json_file]
+
+
+def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of every arm, and paired differences against the best arm without synthetic images."""
+    predictions = pd.read_csv(folder.predictions, dtype={"row_id": str, "group": str, "label": str})
+    settings = {
+        "resamples": recipe.evaluation.resamples,
+        "confidence_level": recipe.evaluation.confidence_level,
+        "seed": recipe.seed,
+    }
+    honest = [name for name in recipe.classifier.arms if not assembly.arm(name).synthetic]
+    return (
+        evaluation.score(predictions, names, **settings),
+        evaluation.paired_differences(predictions, names, reference_arms=honest, **settings),
+    )
+
+
+def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+    """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
+    extractor = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(sets["test"].class_names))
+    extractor.load_state_dict(load_file(folder.classifier))
+
+    def features(*names: str) -> evaluation.ImageFeatures:
+        values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
+        rows = [row for name in names for row in sets[name].rows]
+        return evaluation.ImageFeatures(
+            np.concatenate(values), np.array([row.group for row in rows]), np.array([row.label for row in rows])
+        )
+
+    return evaluation.distances(
+        features("val", "test"),
+        features("synthetic"),
+        features=f"{recipe.classifier.network} of this run, trained on its real images",
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+
+
+def assemble(
+    recipe: Recipe,
+    folder: RunFolder,
+    sets: dict[str, LabeledImages],
+    headline: str,
+    scores: pd.DataFrame,
+    compared: pd.DataFrame,
+    measured: pd.DataFrame,
+) -> AugmentationReport:
+    """Everything the page shows."""
+    filtered = pd.read_csv(folder.filter, dtype={"row_id": str, "nearest_row_id": str})
+    nearest, held_out, copies = memorization(sets, recipe)
+    source = assembly.source(recipe.dataset)
+    phantom = any(row.source == "phantom" for row in sets["train"].rows)
+    return AugmentationReport(
+        title=f"Do synthetic images help? {source.title}, {recipe.data.image_size} px",
+        headline=headline,
+        phantom=phantom,
+        data=data_table(sets),
+        split_note=split_note(sets["train"]),
+        skipped=pd.DataFrame(
+            [{"file": str(row.image_file), "reason": why} for images in sets.values() for row, why in images.skipped],
+            columns=["file", "reason"],
+        ),
+        scores=scores,
+        differences=compared,
+        distances=measured,
+        galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
+        nearest=nearest,
+        held_out_nearest=held_out,
+        copies=copies,
+        filter_counts=filtering.filter_counts(filtered),
+        log=pd.read_csv(folder.log),
+        stages=stages_table(folder),
+        environment=json.loads(folder.environment.read_text()),
+        recipe=to_dict(recipe),
+        recipe_differences=differences(recipe, Recipe()),
+    )
+
+
+def memorization(
+    sets: dict[str, LabeledImages], recipe: Recipe
+) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
+    """The accepted synthetic images nearest to a training image, the held-out real ones nearest, and both in numbers."""
+    references = filtering.compared(sets["train"])
+    distance, index = {}, {}
+    for name in ("synthetic", "val"):
+        distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
+    threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
+    pairs = {
+        name: [
+            NearestPair(
+                synthetic=picture(sets[name], position),
+                real=picture(sets["train"], index[name][position]),
+                distance=float(distance[name][position]),
+                synthetic_id=sets[name].rows[position].row_id,
+                real_id=sets["train"].rows[index[name][position]].row_id,
+            )
+            for position in np.argsort(distance[name], kind="stable")[:SHOWN_PAIRS]
+        ]
+        for name in distance
+    }
+    copies = pd.DataFrame(
+        {
+            "set": title,
+            "n": len(distance[name]),
+            "median_distance": float(np.median(distance[name])),
+            "smallest_distance": float(distance[name].min()),
+            "share_below_threshold": float((distance[name] < threshold).mean()),
+            "threshold": threshold,
+        }
+        for name, title in (("synthetic", "synthetic images kept"), ("val", "held-out real images"))
+    )
+    return pairs["synthetic"], pairs["val"], copies
+
+
+def galleries(sets: dict[str, LabeledImages], seed: int) -> list[Gallery]:
+    """Random images of each class, real (training) and synthetic (kept)."""
+    generator = np.random.default_rng(seed)
+    shown = []
+    for label, name in enumerate(sets["train"].class_names):
+        chosen = {
+            kind: generator.permutation(np.flatnonzero(sets[kind].labels == label))[:SHOWN_PER_CLASS]
+            for kind in ("train", "synthetic")
+        }
+        pictures = {kind: [picture(sets[kind], position) for position in chosen[kind]] for kind in chosen}
+        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures["synthetic"]))
+    return shown
+
+
+def picture(images: LabeledImages, position: int) -> np.ndarray:
+    """One image as the page shows it: uint8 [H, W, 3]."""
+    pixels = np.moveaxis(np.asarray(images.array.images[position]), 0, -1)
+    return as_rgb(pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8))
+
+
+def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
+    """Per class: images in each split and the patients (or lesions) behind them."""
+    rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
+    table = pd.DataFrame({"class": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]})
+    counts = table.groupby(["class", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val", "test"])
+    return counts.assign(groups=table.groupby("class")["group"].nunique()).reset_index()
+
+
+def split_note(train: LabeledImages) -> str:
+    """In words: what a split does not cut."""
+    if all(row.patient_id for row in train.rows):
+        return "Split by patient: no patient is in two of training, validation and test."
+    if all(row.patient_id or row.lesion_id for row in train.rows):
+        return "Split by lesion, for the data name no patient: no lesion is in two of training, validation and test."
+    return (
+        "Split by image where the data name neither patient nor lesion: images of one patient may be in both training "
+        "and test, so the scores may be too high."
+    )
+
+
+def stages_table(folder: RunFolder) -> pd.DataFrame:
+    """What each stage before the report took."""
+    record = folder.record().items()
+    return pd.DataFrame(
+        [{"stage": name, **{key: entry.get(key) for key in ("seconds", "peak_memory_mib", "peak_gpu_memory_mib")}}
+         for name, entry in record if name != "report"]
+    ).dropna(axis="columns", how="all")  # fmt: skip
+
+
+def scores_table(scores: pd.DataFrame) -> Table:
+    """The averages over classes for the terminal."""
+    shown = Table("arm", "balanced accuracy", "macro AUROC", title="test images, mean over seeds [95% interval]")
+    for arm in scores["arm"].unique():
+        cells = []
+        for metric in ("balanced_accuracy", "macro_auroc"):
+            row = scores[(scores["arm"] == arm) & (scores["metric"] == metric)].iloc[0]
+            cells.append(f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+        shown.add_row(arm, *cells)
+    return shown
+
+
+STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run)
