@@ -1,0 +1,61 @@
+"""What a data set has to say about itself: how its folder becomes manifest rows, and where to get it.
+
+A source reads the folder as its publisher distributes it, without conversion and without opening an image: what
+comes out are manifest rows, and nothing downstream knows the data set's name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meddiff.data.manifest import COLUMNS, ManifestRow
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file that a publisher offers for download. Files of one name are fetched together."""
+
+    name: str
+    """What a user asks for, e.g. isic2018-task3."""
+    url: str
+    """Where the publisher offers it."""
+    file_name: str
+    """What it is called on disk."""
+    mirrors: tuple[str, ...] = ()
+    """Other addresses of the same publisher, tried in this order after the url."""
+    sha256: str | None = None
+    """Only where the publisher states it; otherwise the first download is recorded and held to."""
+    size_bytes: int | None = None
+    """Only where the publisher states it."""
+    note: str = ""
+    """What is in it and its license, in one line."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set, or a family of data sets that share file names and classes."""
+
+    name: str
+    """What ``--dataset`` calls it."""
+    title: str
+    """What a report calls it."""
+    modality: str
+    """dermoscopy, MR, ..."""
+    channels: int
+    """Channels of its images: 1 gray, 3 color."""
+    rows: Callable[[Path], list[ManifestRow]]
+    """A folder -> its rows, sorted by row_id, with ``root`` set to the folder; InputError where nothing is found."""
+    how_to_get: str
+    """One paragraph: where the images are offered and which folders are recognized."""
+    archives: tuple[Archive, ...] = ()
+    """What meddiff.pipelines.download can fetch."""
+    phantom: str | None = None
+    """The phantom look that stands in where there are no images: dermoscopy or brain_mri."""
+
+
+def real_row(root: Path, row_id: str, image_path: str, **known: Any) -> ManifestRow:
+    """A row of a real image; every column that is not told is unknown."""
+    values: dict[str, Any] = dict.fromkeys(COLUMNS)
+    values |= {"row_id": row_id, "image_path": image_path, "source": "real"} | known
+    return ManifestRow(**values, root=root)
