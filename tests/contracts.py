@@ -174,7 +174,7 @@ def check_sampler(sampler) -> None:
             frozen.append(step.x.clone())
         assert [step.t for step in seen] == schedule.timesteps(steps)[1:], "one Step per stride, t where x has arrived"
         assert all(step.x.shape == step.x_0.shape == x_T.shape and step.x.dtype == torch.float32 for step in seen)
-        assert all(torch.equal(step.x, copy) for step, copy in zip(seen, frozen)), (
+        assert all(torch.equal(step.x, copy) for step, copy in zip(seen, frozen, strict=True)), (
             "a yielded Step must not change later"
         )
         assert torch.equal(x_T, given), "x_T must not be changed"

@@ -34,7 +34,7 @@ class PerSampleNoise:
         self.shape = (len(seeds), *shape)
         self._numbers = math.prod(shape)
         pairs = (self._numbers + 1) // 2
-        self._base = _mix(torch.tensor(list(seeds), dtype=torch.int64, device=device).add_(1).mul_(_GAMMA)).view(-1, 1)
+        self._base = _mix(torch.tensor(list(seeds), dtype=torch.int64, device=device).add_(_GAMMA)).view(-1, 1)
         self._counters = torch.arange(1, pairs + 1, dtype=torch.int64, device=device).mul_(_GAMMA)
 
     def __call__(self, k: int) -> Tensor:

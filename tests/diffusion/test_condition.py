@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from meddiff.diffusion.condition import Condition
+from meddiff.errors import InputError
+
+
+def told() -> Condition:
+    return Condition(torch.tensor([0, 1, 2]), torch.ones(3, 1, 4, 4), torch.ones(3, 2, 5))
+
+
+def test_dropping_is_per_sample():
+    kept = told().dropped(torch.tensor([True, False, True]))
+    assert kept.label.tolist() == [0, -1, 2]
+    assert kept.image.flatten(1).amax(1).tolist() == [1, 0, 1]
+    assert kept.context.flatten(1).amax(1).tolist() == [1, 0, 1]
+    assert told().dropped(torch.tensor([False] * 3)).label.tolist() == told().untold().label.tolist()
+
+
+def test_a_part_never_told_stays_none():
+    only_label = Condition(label=torch.tensor([1]))
+    for condition in (
+        only_label.untold(),
+        only_label.dropped(torch.tensor([True])),
+        only_label.to("cpu"),
+        only_label[:1],
+    ):
+        assert condition.image is None
+        assert condition.context is None
+    assert Condition().dropped(torch.tensor([True])) == Condition()
+
+
+def test_rows_and_cat_are_inverse():
+    both = Condition.cat([told()[:1], told()[1:]])
+    assert torch.equal(both.label, told().label)
+    assert both.image.shape == (3, 1, 4, 4)
+    assert Condition.cat([Condition(), Condition()]) == Condition()
+
+
+def test_guards():
+    with pytest.raises(InputError, match="bool"):
+        told().dropped(torch.tensor([1, 0, 1]))
+    with pytest.raises(InputError, match="label is told in some"):
+        Condition.cat([Condition(label=torch.tensor([1])), Condition()])
