@@ -48,7 +48,12 @@ class Arm:
     """Flips, turns, zooms and shifts the colors of each batch."""
 
 
-SOURCES: dict[str, Source] = {"isic": ISIC, "brain_tumor": BRAIN_TUMOR, "image_folder": IMAGE_FOLDER, "phantom": PHANTOM}
+SOURCES: dict[str, Source] = {
+    "isic": ISIC,
+    "brain_tumor": BRAIN_TUMOR,
+    "image_folder": IMAGE_FOLDER,
+    "phantom": PHANTOM,
+}
 SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {"linear": schedule.linear, "cosine": schedule.cosine}
 PREDICTIONS: dict[str, prediction.Prediction] = {"eps": prediction.EPS, "x_0": prediction.X_0, "v": prediction.V}
 SAMPLERS: dict[str, Callable] = {"ddpm": ddpm, "ddim": ddim, "dpm_solver": dpm_solver}

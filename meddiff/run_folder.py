@@ -73,7 +73,9 @@ class RunFolder:
     def is_done(self, stage: str, inputs: str) -> bool:
         """Whether the stage was finished on these inputs and all that it wrote still stands."""
         entry = self.record().get(stage)
-        return bool(entry) and entry["inputs"] == inputs and all((self.path / name).exists() for name in entry["outputs"])
+        return (
+            bool(entry) and entry["inputs"] == inputs and all((self.path / name).exists() for name in entry["outputs"])
+        )
 
     def finish(self, stage: str, inputs: str, outputs: list[Path], **facts: Any) -> None:
         """Record that the stage is finished, with what it cost (seconds, memory)."""

@@ -66,7 +66,9 @@ def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataF
 
 def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
-    extractor = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(sets["test"].class_names))
+    extractor = assembly.classifier(
+        recipe, channels=assembly.channels(recipe), num_classes=len(sets["test"].class_names)
+    )
     extractor.load_state_dict(load_file(folder.classifier))
 
     def features(*names: str) -> evaluation.ImageFeatures:
@@ -184,7 +186,9 @@ def picture(images: LabeledImages, position: int) -> np.ndarray:
 def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
     """Per class: images in each split and the patients (or lesions) behind them."""
     rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
-    table = pd.DataFrame({"class": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]})
+    table = pd.DataFrame(
+        {"class": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
+    )
     counts = table.groupby(["class", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val", "test"])
     return counts.assign(groups=table.groupby("class")["group"].nunique()).reset_index()
 

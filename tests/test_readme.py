@@ -1,0 +1,49 @@
+"""The README's two commands are commands, and CI runs exactly those."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def command(marker: str) -> str:
+    found = re.search(rf"<!-- {marker} -->\n```\n(.+?)\n```", README, re.DOTALL)
+    assert found, f"README has no block marked {marker}"
+    return found.group(1)
+
+
+def test_each_of_the_two_commands_is_one_line_that_a_shell_understands():
+    for marker in ("main-command", "test-command"):
+        text = command(marker)
+        assert "\n" not in text
+        subprocess.run(["bash", "-n", "-c", text], check=True)
+        assert text.startswith("python3 -m venv ")
+        assert "-c constraints.txt" in text
+
+
+def test_ci_takes_its_commands_from_the_readme():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "readme_command test-command" in script
+    assert "readme_command main-command" in script
+    extract = 'eval "$(sed -n \'/^readme_command()/p\' .ci/run)"; readme_command '
+    for marker in ("main-command", "test-command"):
+        shown = subprocess.run(["bash", "-c", extract + marker], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert shown.stdout.strip() == command(marker)
+
+
+def test_every_command_and_file_that_the_readme_names_is_there():
+    for module in set(re.findall(r"python -m (meddiff\.[\w.]+)", README)):
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "data_manifest.csv", "constraints.txt"):
+        assert (ROOT / name).is_file(), name
+
+
+def test_constraints_pin_what_the_project_needs():
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().split() if "==" in line}
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^dependencies = \[(.+?)^\]", text, re.DOTALL | re.MULTILINE)
+    assert block
+    needed = {name.lower() for name in re.findall(r'"([A-Za-z0-9_-]+)', block.group(1))}
+    assert needed <= pinned
