@@ -72,21 +72,8 @@ def read_pixels(
     Raises:
         InputError: the file is missing, empty, cut off, damaged, or no picture.
     """
-    check_file(path)
-    try:
-        with Image.open(path) as picture:
-            _choose_frame(picture, path, frame)
-            sideways = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            width, height = picture.size[::-1] if sideways else picture.size
-            if size_hint is not None:
-                picture.draft(None, (size_hint, size_hint))  # None keeps the color mode
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
-            return _to_array(picture), (height, width)
-    except InputError:
-        raise
-    except DAMAGE as error:
-        raise bad_file(path, _reason(path, error)) from error
+    picture, size = _read(path, frame, size_hint)
+    return _to_array(picture), size
 
 
 def read_mask_picture(path: Path) -> np.ndarray:
@@ -99,17 +86,15 @@ def read_mask_picture(path: Path) -> np.ndarray:
     Raises:
         InputError: as read_pixels, and a mask in colors or with indices above 255.
     """
-    pixels, _ = read_pixels(path)
+    picture, _ = _read(path, None, None)
+    pixels = _to_array(picture)
     if pixels.ndim == 3 and not (pixels == pixels[..., :1]).all():
-        with Image.open(path) as picture:
-            if picture.mode != "P":
-                raise bad_file(path, "a mask must be gray (black and white, or class indices), this one has colors")
+        if picture.mode == "P":
             return np.asarray(picture, dtype=np.uint8)
+        raise bad_file(path, "a mask must be gray (black and white, or class indices), this one has colors")
     gray = pixels[..., 0] if pixels.ndim == 3 else pixels
     whole = 255 if gray.dtype == np.uint8 else 65535
-    with Image.open(path) as picture:
-        lossy = picture.format in ("JPEG", "MPO")
-    if lossy or gray.max() > whole // 2:
+    if picture.format in ("JPEG", "MPO") or gray.max() > whole // 2:
         return (gray > whole / 2).astype(np.uint8)
     return as_class_indices(gray, path)
 
@@ -122,6 +107,25 @@ def as_class_indices(values: np.ndarray, path: Path) -> np.ndarray:
             path, f"a mask must hold whole numbers from 0 to 255, this one has {values.min()} to {values.max()}"
         )
     return indices
+
+
+def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    """A decoded picture, upright, and the height and width it had before it was shrunk."""
+    check_file(path)
+    try:
+        with Image.open(path) as picture:
+            _choose_frame(picture, path, frame)
+            sideways = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            width, height = picture.size[::-1] if sideways else picture.size
+            if size_hint is not None:
+                picture.draft(None, (size_hint, size_hint))  # None keeps the color mode
+            picture.load()
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture, (height, width)
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise bad_file(path, _reason(path, error)) from error
 
 
 def _choose_frame(picture: Image.Image, path: Path, frame: int | None) -> None:

@@ -27,14 +27,18 @@ _CURES = {
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
-    """Turn the OSErrors of writing ``path`` that a user can cure into InputErrors; others pass as they are."""
+def told_plainly(path: Path, *, option: str = "") -> Iterator[None]:
+    """Turn the OSErrors of writing ``path`` that a user can cure into InputErrors; others pass as they are.
+
+    option: the setting that names the folder, for the message.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _CURES:
             raise
-        raise InputError(f"{path} cannot be written: {_CURES[error.errno]}. Nothing was lost.") from error
+        how = f" with {option}" if option else ""
+        raise InputError(f"{path} cannot be written: {_CURES[error.errno]}{how}. Nothing was lost.") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:

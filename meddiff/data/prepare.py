@@ -1,0 +1,73 @@
+"""One manifest row to the pixels that are cached: read, check, cut or pad, shrink, set the range and the channels."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from meddiff.data.image_io import Picture, load_mask, read_picture
+from meddiff.data.manifest import ManifestRow
+from meddiff.data.pictures import bad_file
+from meddiff.data.resize import place, resize_image, resize_mask, to_channels
+from meddiff.errors import InputError
+
+
+@dataclass(frozen=True)
+class Transform:
+    """All that decides how a file becomes cached pixels."""
+
+    image_size: int
+    fit: str
+    channels: int
+    with_masks: bool
+    deep: bool
+    """Whether the array is uint16, because some file has more than 8 bits."""
+
+
+def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image [C, H, W] uint8 or uint16 and mask [1, H, W] uint8 (None unless asked for).
+
+    Raises:
+        InputError: a file that cannot be read, a missing mask, or one of another size than its image.
+    """
+    _check_hash(row)
+    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
+    placement = place(*picture.size, transform.image_size, fit=transform.fit)
+    mask = None
+    if transform.with_masks:
+        mask = resize_mask(_mask_of(row, picture), placement)[None]
+    square = resize_image(picture.pixels, placement, black=picture.low)
+    return to_channels(_in_range(square, picture, row, deep=transform.deep), transform.channels), mask
+
+
+def _check_hash(row: ManifestRow) -> None:
+    if row.sha256 is not None and row.image_file.is_file():
+        with row.image_file.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != row.sha256:
+            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
+
+
+def _mask_of(row: ManifestRow, picture: Picture) -> np.ndarray:
+    if row.mask_file is None:
+        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
+    mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    if mask.shape != picture.size:
+        sizes = [f"{width} x {height} pixels" for height, width in (mask.shape, picture.size)]
+        raise InputError(
+            f"mask {row.mask_file} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
+            "Give the mask that was drawn on this image, in its full size."
+        )
+    return mask
+
+
+def _in_range(square: np.ndarray, picture: Picture, row: ManifestRow, *, deep: bool) -> np.ndarray:
+    """uint8 or uint16, with what is -1 for the model at 0 and what is 1 at the largest value."""
+    if square.dtype == np.uint8 and not deep:
+        return square
+    low, high = picture.low, picture.high
+    if row.source == "synthetic" and picture.pixels.dtype.kind == "u":
+        # what the model drew is stored in its own range and must not be stretched a second time
+        low, high = 0.0, float(np.iinfo(picture.pixels.dtype).max)
+    scaled = (square.astype(np.float32) - low) / ((high - low) or 1.0)  # an even picture is black
+    return np.rint(np.clip(scaled, 0, 1) * 65535).astype(np.uint16)
