@@ -67,10 +67,7 @@ def _state(file: Path) -> list[str | int]:
 def _content(file: Path) -> tuple[str, bool]:
     try:
         with file.open("rb") as opened:
-            # the suffix decides how a file is read: "volume.nii.gz" -> ".nii.gz"
-            return hashlib.file_digest(opened, "sha256").hexdigest() + "".join(file.suffixes[-2:]).lower(), is_deep(
-                file
-            )
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return f"unreadable {file.absolute()}", False
     # the suffix decides how a file is read: "volume.nii.gz" -> ".nii.gz"

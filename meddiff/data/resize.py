@@ -61,13 +61,12 @@ def resize_image(pixels: np.ndarray, placement: Placement, *, black: float = 0) 
 
 def resize_mask(mask: np.ndarray, placement: Placement) -> np.ndarray:
     """Class indices uint8 [H, W] -> uint8 [side, side]; each pixel gets the class that covers most of it."""
-    classes = np.unique(mask)
-    if classes[-1] <= 1:
-        share = _resized((mask > 0).astype(np.uint8) * 255, placement, Image.Resampling.BILINEAR)
+    if mask.max() <= 1:
+        share = _resized(mask * np.uint8(255), placement, Image.Resampling.BILINEAR)
         return _in_square((share >= 128).astype(np.uint8), placement, 0)
-    shares = [
-        _resized((mask == index).astype(np.uint8) * 255, placement, Image.Resampling.BILINEAR) for index in classes
-    ]
+    classes = np.unique(mask)
+    layers = [(mask == index).astype(np.uint8) * 255 for index in classes]
+    shares = [_resized(layer, placement, Image.Resampling.BILINEAR) for layer in layers]
     return _in_square(classes[np.argmax(shares, axis=0)], placement, 0)
 
 
