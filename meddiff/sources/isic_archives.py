@@ -18,13 +18,13 @@ def _challenge(name: str, year: int, license_name: str, files: dict[str, str]) -
     """The files of one challenge: file name -> what is in it."""
     url, before = f"{_ISIC}/{year}", f"{_ISIC_BEFORE}/{year}"
     return tuple(
-        Archive(name, f"{url}/{file}", file, (f"{before}/{file}",), note=f"{what}; {license_name}")
+        Archive(name, f"{url}/{file}", file, (f"{before}/{file}",), note=what, license=license_name)
         for file, what in files.items()
     )
 
 
 def _ham(number: int, file: str, what: str, *, query: str = "") -> Archive:
-    return Archive("ham10000", f"{_DATAVERSE}/{number}{query}", file, note=f"{what}; {CC_BY_NC}")
+    return Archive("ham10000", f"{_DATAVERSE}/{number}{query}", file, note=what, license=CC_BY_NC)
 
 
 ARCHIVES: tuple[Archive, ...] = (

@@ -29,7 +29,9 @@ class Archive:
     size_bytes: int | None = None
     """Only where the publisher states it."""
     note: str = ""
-    """What is in it and its license, in one line."""
+    """What is in it, in a few words."""
+    license: str = ""
+    """The license that its publisher gives it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,175 @@
+"""Fetch the public archives of a data set and unpack them, ready for --data-root.
+
+    python -m meddiff.pipelines.download --dataset isic                                    # what there is
+    python -m meddiff.pipelines.download --dataset isic --archive ham10000 --data-root data
+    python -m meddiff.pipelines.augment --dataset isic --data-root data
+
+A download that broke off goes on where it was when the command is given again. The checksum of each file is recorded
+beside it at the first download (or compared with the publisher's, where there is one) and held to afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from meddiff.data.writing import told_plainly
+from meddiff.errors import InputError
+from meddiff.sources.checksums import Progress as Report
+from meddiff.sources.checksums import record_file
+from meddiff.sources.fetch import fetch
+from meddiff.sources.source import Archive, Source
+from meddiff.sources.unpack import unpack
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to fetch, and where to."""
+
+    dataset: str = "isic"
+    """Which data set of meddiff.sources."""
+    archive: str = ""
+    """Which of its archives; empty lists them."""
+    data_root: str = "data"
+    """Folder to unpack into; the archives of one name get a folder of that name in it."""
+    delete_archives: bool = False
+    """Delete each zip file once it is unpacked."""
+
+
+def run(settings: Download, sources: Mapping[str, Source], console: Console | None = None) -> Path | None:
+    """Fetch and unpack; the folder that holds the files, None where archives were only listed.
+
+    Raises:
+        InputError: an unknown name, a data set that offers no download, and all that fetch and unpack refuse.
+    """
+    console = console or Console()
+    source = _named("dataset", settings.dataset, sources)
+    if not source.archives:
+        raise InputError(f"{source.name} cannot be downloaded by a program. {source.how_to_get}")
+    by_name: dict[str, list[Archive]] = {}
+    for archive in source.archives:
+        by_name.setdefault(archive.name, []).append(archive)
+    if not settings.archive:
+        console.print(_listed(source, by_name))
+        console.print("Name one with --archive.")
+        return None
+    wanted = _named("archive", settings.archive, by_name)
+    folder = Path(settings.data_root).expanduser() / settings.archive
+    with _alone(folder):
+        for archive in wanted:
+            _bring(archive, folder, settings.delete_archives, console)
+    console.print(f"{folder} is complete. Give --data-root {folder.parent} to use all that lies in it.")
+    return folder
+
+
+def _bring(archive: Archive, folder: Path, delete: bool, console: Console) -> None:
+    """Fetch and unpack one file; nothing is done where that has happened before."""
+    path = folder / archive.file_name
+    zipped = path.suffix == ".zip"
+    if zipped and (folder / path.stem).is_dir() and record_file(path).is_file():
+        console.print(f"  {archive.file_name}: unpacked already")
+        return
+    with _bar(console) as report:
+        path = fetch(archive, folder, progress=report)
+        if zipped:
+            unpack(path, folder, progress=report)
+            if delete:
+                path.unlink()
+    console.print(f"  {archive.file_name}: {archive.note}; {archive.license}")
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Report]:
+    """One bar with bytes, rate and time left, renamed as one kind of work follows another."""
+    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
+        tasks: dict[str, int] = {}
+
+        def report(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    progress.update(task, visible=False)  # type: ignore[arg-type]
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield report
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two downloads into one folder would write into each other's files."""
+    with told_plainly(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".download.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(f"{folder}: another download into it is running. Wait for it to end.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _named(kind: str, name: str, table: Mapping):
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"unknown {kind} {name!r}: use one of {', '.join(table)}{meant}")
+
+
+def _listed(source: Source, by_name: Mapping[str, Sequence[Archive]]) -> Table:
+    table = Table("--archive", "files", "what is in them", "license", title=f"archives of {source.title}")
+    for name, archives in by_name.items():
+        licenses = ", ".join(sorted({archive.license for archive in archives}))
+        table.add_row(name, str(len(archives)), "; ".join(archive.note for archive in archives), licenses)
+    return table
+
+
+def _parse(argv: Sequence[str] | None) -> Download:
+    default = Download()
+    parser = argparse.ArgumentParser(
+        prog="python -m meddiff.pipelines.download",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", default=default.dataset, help="which data set of meddiff.sources (%(default)s)")
+    parser.add_argument("--archive", default=default.archive, help="which of its archives; without it they are listed")
+    parser.add_argument("--data-root", "--data_root", default=default.data_root,
+                        help="folder to unpack into; each archive gets a folder in it (%(default)s)")  # fmt: skip
+    parser.add_argument("--delete-archives", action="store_true", help="delete each zip file once it is unpacked")
+    return Download(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn what a user can cure into one sentence and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    settings = _parse(argv)
+    from meddiff.assembly import SOURCES  # takes seconds to import: not for --help
+
+    try:
+        run(settings, SOURCES)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
