@@ -11,7 +11,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Gallery:
-    """Some images of one class: uint8 [H, W] or [H, W, 3]."""
+    """Some images of one class, drawn at random (the page says so): uint8 [H, W] or [H, W, 3]."""
 
     class_name: str
     real: list[np.ndarray]

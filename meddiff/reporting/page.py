@@ -56,7 +56,7 @@ def render(report: AugmentationReport) -> str:
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         level=f"{100 * level:g}% " if level else "",
         study=study_section(report.scores, report.differences),
-        distances_table=tables.from_records(distances, "Distances between sets of images", drop=("warning",)),
+        distances_table=tables.from_records(_compact(distances), "Distances between sets of images"),
         warnings=warnings,
         sentences=sentences,
         references=references,
@@ -74,6 +74,21 @@ def picture(image: np.ndarray, alt: str, caption: str = "") -> Picture:
     factor = THUMBNAIL // longest if longest <= THUMBNAIL else THUMBNAIL / longest
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return Picture(png_data_uri(image), alt, *size, longest <= THUMBNAIL, caption)
+
+
+def _compact(distances: Records) -> Records:
+    """Fewer columns than the JSON has, so that a row is read at a glance: features and their number in one."""
+    return [
+        {
+            "comparison": row["comparison"],
+            "metric": row["metric"],
+            **{name: row[name] for name in ("value", "low", "high") if name in row},
+            "n_real": row["n_real"],
+            "n_synthetic": row["n_synthetic"],
+            "features": f"{words.in_words(row['features'])}, {words.plain(row['dimension'])} dimensions",
+        }
+        for row in distances
+    ]
 
 
 def _pictures(report: AugmentationReport) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySecti
     overall, per_class = _parted(tables.records(scores))
     changed, changed_by_class = _parted(tables.records(differences))
     reference = changed[0]["reference"] if changed else None
-    hidden = ("reference", "class_name", "confidence_level", "n_images", "n_groups", "n_seeds")
+    hidden = ("reference", "class_name", "confidence_level", "n_images", "n_groups", "n_seeds", "warning")
     return StudySection(
         reference=words.arm_title(reference) if reference else "",
         arms=[_arms(rows, reference) for metric, rows in _by(overall, "metric").items() if metric in HEADLINE_METRICS],
@@ -42,11 +42,11 @@ def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySecti
                                   value="estimate"),
         changes=[_changes(rows) for metric, rows in _by(changed, "metric").items() if metric in HEADLINE_METRICS],
         changes_table=tables.from_records(changed, "Paired differences on the same test images", drop=hidden),
-        class_changes=_class_tables(changed_by_class, "paired difference by class", "difference"),
+        class_changes=_class_tables(changed_by_class, ": paired difference by class", "difference"),
         classes=[_one_class(name, rows) for name, rows in _by(
             [row for row in per_class if row["metric"] == "sensitivity"], "class_name").items()],
-        class_tables=_class_tables(per_class, "by class", "estimate"),
-        notes=_notes([*overall, *per_class]),
+        class_tables=_class_tables(per_class, " by class", "estimate"),
+        notes=_notes([*overall, *per_class, *changed, *changed_by_class]),
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def _one_class(name: str, rows: Records) -> Forest:
 
 
 def _class_tables(rows: Records, what: str, value: str) -> list[Table]:
-    made = [tables.crossed(found, f"{words.in_words(metric)}: {what}", down="class_name", across="arm", value=value)
+    made = [tables.crossed(found, f"{words.in_words(metric)}{what}", down="class_name", across="arm", value=value)
             for metric, found in _by(rows, "metric").items()]  # fmt: skip
     return [table for table in made if table is not None]
 

@@ -1,0 +1,310 @@
+"""The report as a file: it says what it was given, escapes it, asks nobody for anything, and is written whole."""
+
+import dataclasses
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_report import CLASSES, HOSTILE, example_report
+
+from meddiff.errors import InputError
+from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, to_dict
+from meddiff.report import REQUIRED_COLUMNS, report_json, write_report
+from meddiff.reporting import tables, words
+from meddiff.reporting.content import AugmentationReport
+from meddiff.reporting.curve import curve
+from meddiff.reporting.forest import MARGIN, Interval, forest, nice_ticks
+from meddiff.reporting.methods import limitations, methods
+from meddiff.reporting.study import study_section
+
+VOID = {"meta", "link", "img", "br", "line", "circle", "rect", "polyline"}
+
+
+class Outline(HTMLParser):
+    """Collects tags, attributes and text, and fails on a tag that closes another."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.addresses, self.figures, self.ids = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append(tag)
+        self.addresses += [found[name] for name in ("src", "href", "action", "data") if name in found]
+        self.ids += [found["id"]] if "id" in found else []
+        self.figures += [""] if tag == "figcaption" else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "figcaption" in self.open:
+            self.figures[-1] += data
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    html, plain = write_report(example_report(), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"], "no temporary file stays"
+    return html.read_text(encoding="utf-8"), plain.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def outline(written):
+    outline = Outline()
+    outline.feed(written[0])
+    assert outline.open == [], "every tag is closed"
+    return outline
+
+
+def empty_report() -> AugmentationReport:
+    nothing = {field.name: pd.DataFrame() for field in dataclasses.fields(AugmentationReport)
+               if field.type == "pd.DataFrame"}  # fmt: skip
+    return AugmentationReport(title="Empty", headline="Nothing was measured.", phantom=False, split_note="",
+                              galleries=[], nearest=[], held_out_nearest=[], environment={}, recipe={},
+                              recipe_differences={}, **nothing)  # fmt: skip
+
+
+def test_the_headline_comes_first(written):
+    html, _ = written
+    text = re.sub(r"<[^>]+>", "", html[html.index("<main>") :])
+    assert text.index("did not measurably help") < text.index("Arms side by side")
+
+
+def test_a_hostile_class_name_is_only_text(written, outline):
+    html, _ = written
+    assert HOSTILE not in html
+    assert HOSTILE.replace("<", "&lt;").split("=")[0].split(">")[0] in html
+    assert outline.tags.count("script") == 1
+
+
+def test_the_page_asks_nobody_for_anything(written, outline):
+    html, _ = written
+    assert all(address.startswith(("data:", "#")) for address in outline.addresses)
+    assert "@import" not in html
+    assert "url(" not in html
+    assert "default-src 'none'" in html
+
+
+def test_links_inside_the_page_lead_somewhere(outline):
+    targets = {address[1:] for address in outline.addresses if address.startswith("#")}
+    assert targets <= set(outline.ids)
+    assert len(outline.ids) == len(set(outline.ids))
+
+
+def test_every_figure_and_table_of_a_phantom_run_is_stamped(outline):
+    assert len(outline.figures) > 20
+    assert all(caption.strip().startswith("phantom") for caption in outline.figures)
+
+
+def test_a_run_on_real_images_has_no_stamp(tmp_path):
+    html, plain = write_report(example_report(phantom=False), tmp_path)
+    page = html.read_text(encoding="utf-8")
+    assert "phantom" not in page[page.index("<body") :].lower().replace("phantom_images", "")
+    assert json.loads(plain.read_text(encoding="utf-8"))["phantom"] is False
+
+
+def test_the_numbers_of_the_arms_stand_in_the_page(written):
+    html, _ = written
+    assert "0.706" in html
+    assert "[0.661, 0.747]" in html
+    assert "162 test images of 121 patients, 3 seeds per arm" in html
+    assert "+0.023" in html
+    assert "480 of 480 kept" in html
+
+
+def test_json_holds_every_row_and_no_nan(written):
+    _, text = written
+    plain = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    report = example_report()
+    for name in ("scores", "differences", "distances", "log", "stages", "filter_counts", "copies", "data", "skipped"):
+        assert len(plain[name]) == len(getattr(report, name))
+        assert set(plain[name][0]) == set(getattr(report, name).columns)
+    assert plain["scores"][-1]["estimate"] is None, "the undefined sensitivity"
+    assert plain["scores"][0]["estimate"] == pytest.approx(0.612)
+    assert plain["nearest"][1] == {"synthetic_id": "seed_000901", "real_id": "ISIC_0024313", "distance": 2.06}
+    assert plain["galleries"][0] == {"class_name": "nevus", "real": 6, "synthetic": 6}
+    assert plain["recipe_differences"] == {"preset": {"default": "auto", "used": "quick"}}
+    assert plain["environment"]["gpu"] is None
+
+
+def test_json_takes_numpy_values_and_infinities():
+    log = pd.DataFrame({"step": np.arange(3), "loss": [1.0, np.inf, np.nan]})
+    report = dataclasses.replace(empty_report(), log=log, environment={"count": np.int64(3), "sizes": np.arange(2)})
+    plain = report_json(report)
+    assert [row["loss"] for row in plain["log"]] == [1.0, None, None]
+    assert plain["environment"] == {"count": 3, "sizes": [0, 1]}
+
+
+def test_an_empty_report_says_what_was_not_measured(tmp_path):
+    html, _ = write_report(empty_report(), tmp_path)
+    page = html.read_text(encoding="utf-8")
+    assert "No classifier was trained in this run." in page
+    assert "This run drew no images." in page
+    assert "<table" not in page
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED_COLUMNS))
+def test_a_missing_column_is_named_and_the_old_report_stays(tmp_path, name):
+    (tmp_path / "report.html").write_text("old")
+    column = REQUIRED_COLUMNS[name][-1]
+    report = example_report()
+    broken = dataclasses.replace(report, **{name: getattr(report, name).drop(columns=column)})
+    with pytest.raises(InputError, match=f"{name}.*{column}"):
+        write_report(broken, tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.html", "old")]
+
+
+def test_a_picture_that_is_no_picture_stops_before_anything_is_written(tmp_path):
+    report = example_report()
+    gallery = dataclasses.replace(report.galleries[0], real=[np.zeros((8, 8), np.float32)])
+    with pytest.raises(InputError, match="uint8"):
+        write_report(dataclasses.replace(report, galleries=[gallery]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forest_plot_by_pencil():
+    plot = forest("t", [Interval("a", 0.5, 0.25, 1.0), Interval("b", math.nan, math.nan, math.nan)], domain=(0.0, 1.0))
+    inner = 100 - 2 * MARGIN
+    assert (plot.marks[0].low, plot.marks[0].estimate) == (MARGIN + inner / 4, 50.0)
+    assert plot.marks[0].high == 100 - MARGIN
+    assert plot.marks[0].text == "0.500"
+    assert plot.marks[0].detail == "[0.250, 1.000]"
+    assert plot.marks[1].estimate is None
+    assert plot.marks[1].text == words.ABSENT
+
+
+def test_a_forest_plot_covers_what_it_shows():
+    plot = forest("t", [Interval("a", 0.97, 0.9, 1.0)], (0.0, 1.0), reference=0.7)
+    values = [plot.marks[0].low, plot.marks[0].high, plot.reference, *(position for position, _ in plot.ticks)]
+    assert all(value is not None and MARGIN <= value <= 100 - MARGIN for value in values)
+    assert forest("t", []).marks == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (0.53, 0.71, [0.55, 0.6, 0.65, 0.7]), (-120, 40, [-100, -50, 0])],
+)
+def test_ticks_are_round(low, high, ticks):
+    assert nice_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_the_curve_counts_a_repeated_step_once_and_leaves_out_what_is_not_finite():
+    log = [{"step": 1, "loss": 9.0}, {"step": 1, "loss": 1.0}, {"step": 2, "loss": math.inf}, {"step": 3, "loss": 0.1}]
+    found = curve(log)
+    assert found is not None
+    assert len(found.faint.split()) == 2
+    assert [point.split(",")[0] for point in found.faint.split()] == ["0.00", "100.00"]
+    assert curve(log[:2]) is None
+
+
+def test_the_methods_follow_the_recipe():
+    def told(recipe: Recipe) -> tuple[str, list[str]]:
+        sentences, references = methods(to_dict(recipe))
+        return ". ".join(sentence.text for sentence in sentences), references
+
+    text, references = told(Recipe())
+    assert "DPM-Solver++(2M) in 25 steps" in text
+    assert any("min-SNR" in entry for entry in references)
+    diffusion, synthesis = DiffusionRecipe(prediction="eps", min_snr_gamma=None), SynthesisRecipe(sampler="ddim")
+    text, references = told(Recipe(diffusion=diffusion, synthesis=synthesis))
+    assert "DDIM in 25 steps" in text
+    assert "predicted the noise, unweighted loss" in text
+    assert not any("min-SNR" in entry or "DPM" in entry for entry in references)
+    text, _ = told(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler")))
+    assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
+    assert methods({}) == ([], [])
+
+
+def test_citations_are_numbered_as_they_are_met():
+    sentences, references = methods(to_dict(Recipe()))
+    met = [number for sentence in sentences for number in sentence.citations]
+    assert list(dict.fromkeys(met)) == list(range(1, len(references) + 1))
+
+
+def test_limitations_are_told_from_the_numbers():
+    scores = tables.records(example_report().scores)
+    told = " ".join(limitations(True, scores, to_dict(Recipe())))
+    assert "drawn by code" in told
+    assert "trained 3 times" in told
+    assert "melanoma" in told
+    assert "nevus" not in told, "82 test images are enough"
+    many = [row | {"n_images": 500, "n_groups": 400, "n_seeds": 5} for row in scores]
+    short = " ".join(limitations(False, many, {}))
+    assert "Fewer than 30" not in short
+    assert "drawn by code" not in short
+
+
+def test_the_study_marks_arms_with_synthetic_images_and_the_reference():
+    report = example_report()
+    section = study_section(report.scores, report.differences)
+    assert section.reference == "Real, classical augmentation"
+    assert [mark.emphasized for mark in section.arms[0].marks] == [False, False, False, True, True]
+    assert section.arms[0].reference == section.arms[0].marks[2].estimate
+    assert section.changes[0].reference is not None
+    assert [plot.title.split(" (")[0] for plot in section.classes] == list(CLASSES)
+    assert section.classes[-1].marks[-1].estimate is None
+    assert section.arms_table is not None
+    assert len(section.arms_table.columns) == 4
+
+
+def test_warnings_of_the_scores_are_told_once_with_their_classes():
+    scores = example_report().scores.assign(warning="")
+    small = (scores["metric"] == "sensitivity") & (scores["class_name"] == "melanoma")
+    scores.loc[small, "warning"] = "only 9 patients: the interval is rough"
+    assert study_section(scores, pd.DataFrame()).notes == ["melanoma: only 9 patients: the interval is rough."]
+
+
+def test_a_table_sorts_by_numbers_and_aligns_them():
+    frame = pd.DataFrame({"class_name": ["a", "b"], "value": [0.01234, np.nan], "low": [0.01, np.nan],
+                          "high": [0.02, np.nan]})  # fmt: skip
+    table = tables.from_records(tables.records(frame), "t")
+    assert table is not None
+    assert [column.title for column in table.columns] == ["Class", "Value"]
+    assert [column.numeric for column in table.columns] == [False, True]
+    assert table.rows[0][1] == tables.Cell("0.0123", "[0.0100, 0.0200]", 0.01234)
+    assert table.rows[1][1] == tables.Cell(words.ABSENT)
+    assert tables.from_records([], "t") is None
+
+
+@pytest.mark.parametrize(
+    ("got", "text"),
+    [
+        (words.number(-0.1234), "\u22120.123"),
+        (words.number(0.05, 2, True), "+0.05"),
+        (words.number(None), "\u2013"),
+        (words.number(math.inf), "\u221e"),
+        (words.interval(0.1, math.nan), ""),
+        (words.significant(0), "0"),
+        (words.significant(1234.5), "1,234"),
+        (words.significant(0.000123456), "0.000123"),
+        (words.significant(1.5e-9), "1.50e\u221209"),
+        (words.duration(0.84), "0.8 s"),
+        (words.duration(59.7), "1 min 00 s"),
+        (words.duration(185), "3 min 05 s"),
+        (words.duration(7625), "2 h 07 min"),
+        (words.memory(812), "812 MiB"),
+        (words.memory(12700), "12.4 GiB"),
+        (words.percent(0.0142), "1.4%"),
+        (words.setting(2e-4), "0.0002"),
+        (words.setting((64, 128)), "64, 128"),
+        (words.setting(True), "yes"),
+        (words.arm_title("real_synthetic"), "Real + synthetic"),
+        (words.arm_title("real_mixup"), "Real mixup"),
+        (words.in_words("macro_auroc"), "Macro AUROC"),
+        (words.plain(12000), "12,000"),
+    ],
+)
+def test_numbers_and_names_as_a_reader_wants_them(got, text):
+    assert got == text
