@@ -104,7 +104,7 @@ def _slice(body: Random, plane: Plane, tone: dict[str, float], level: float, tum
     skin, bone = body.uniform(0.04, 0.075), body.uniform(0.04, 0.06)
     soft = 2.5 * plane.pixel
     image = tone["scalp"] * smoothstep(-soft / 2, soft / 2, depth)
-    (fat,) = plane.texture(body, 0.05, "cloud", smooth=False)
+    (fat,) = plane.texture(body, 0.05, "cloud")
     image *= 1 - 0.25 * smoothstep(0.3, 1.5, fat)
     image += smoothstep(skin - soft, skin + soft, depth + 0.004 * fat) * (tone["bone"] - image)
     inner = depth - skin - bone

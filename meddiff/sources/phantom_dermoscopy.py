@@ -6,6 +6,8 @@ green and blue (red). Skin type, lesion and view each have a stream of random nu
 one lesion differ in view alone and lesions of one patient lie on one skin.
 """
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -13,14 +15,10 @@ from meddiff.seeds import child_seed
 from meddiff.sources.phantom_lesions import PAINTERS, Pigments
 from meddiff.sources.phantom_texture import Array, Plane, Random, smoothstep, strokes, walk
 
-SCATTER = np.array([0.95, 0.86, 0.82], np.float32)
-ABSORPTION = {
-    "melanin": (0.55, 0.95, 1.40),
-    "blood": (0.10, 1.00, 0.75),
-    "venous": (0.60, 1.10, 0.65),
-    "keratin": (0.06, 0.25, 0.80),
-}
-DEEP, WHITE = np.array([0.34, 0.38, 0.46], np.float32), np.array([0.92, 0.86, 0.82], np.float32)
+SCATTER = np.array([0.95, 0.88, 0.87], np.float32)
+# columns: melanin, blood, venous blood, keratin; rows: red, green, blue
+ABSORPTION = np.array([[0.60, 0.10, 0.60, 0.06], [1.00, 1.00, 1.10, 0.25], [1.30, 0.70, 0.65, 0.80]], np.float32)
+DEEP, WHITE = np.array([0.31, 0.34, 0.42], np.float32), np.array([0.92, 0.87, 0.86], np.float32)
 SKIN_TYPES = (0.14, 0.27, 0.26, 0.17, 0.10, 0.06)  # share of Fitzpatrick I to VI
 SKIN_MELANIN = (0.03, 0.08, 0.16, 0.32, 0.62, 1.15)
 
@@ -49,48 +47,55 @@ def draw_dermoscopy(*, label: str, patient: int, lesion: int, view: int, size: i
 
 
 def _placed(rng: Random, side: int, lesion: Random) -> Plane:
-    zoom = np.exp(rng.normal(0, 0.12)) * lesion.uniform(0.9, 1.05)
+    zoom = math.exp(rng.normal(0, 0.12)) * lesion.uniform(0.9, 1.05)
     center = np.clip(rng.normal(0, 0.07, 2), -0.2, 0.2)
     return Plane.view(side, angle=rng.uniform(0, 2 * np.pi), zoom=min(zoom, 1.2), center=center)
 
 
 def _skin(patient: Random, rng: Random, plane: Plane) -> Pigments:
     kind = patient.choice(6, p=SKIN_TYPES)
-    melanin = SKIN_MELANIN[kind] * np.exp(patient.normal(0, 0.2))
+    melanin = SKIN_MELANIN[kind] * math.exp(patient.normal(0, 0.2))
     flush = patient.uniform(0.03, 0.30)
-    weathered = max(patient.normal(0.3, 0.4), 0)
-    cloud, grain = plane.texture(rng, 0.06, "cloud", "grain")
-    (cloud2,) = plane.texture(rng, 0.03, "cloud", smooth=False)
-    web, cells = plane.texture(rng, patient.uniform(0.07, 0.11), "web", "cells", bend=0.02 * cloud)
-    freckles = smoothstep(1.2, 2.4, cloud2 + 0.3 * grain) * weathered
-    lines = smoothstep(0.2, 0.0, web)
-    melanin = melanin * (1 + 0.12 * cloud + 0.03 * grain + 0.06 * cells) + 0.25 * freckles + 0.015 * lines
-    blood = flush * (1 + 0.25 * cloud2 - 0.15 * cloud + 0.05 * grain)
+    weathered = max(patient.normal(0.2, 0.4), 0.0)
+    cloud, grain = plane.texture(rng, 0.12, "cloud", "grain")
+    (flush_map,) = plane.texture(rng, 0.12, "cloud")
+    web, cells = plane.texture(rng, patient.uniform(0.06, 0.10), "web", "cells", bend=0.02 * cloud)
+    lines = smoothstep(0.3, 0.0, web)
+    melanin = melanin * np.exp(0.10 * cloud + 0.05 * grain + 0.08 * cells + 0.10 * lines)
+    count = int(rng.uniform(0, 1 + 45 * weathered))
+    freckles = plane.spots(rng.uniform(-1.3, 1.3, (count, 2)), rng.gamma(3, 0.013, count), soft=0.9)
+    melanin += 0.35 * smoothstep(0.15, 0.9, freckles * np.exp(0.15 * grain + 0.3 * cloud))
+    blood = flush * np.exp(patient.uniform(0.1, 0.25) * flush_map - 0.1 * cloud + 0.12 * grain - 0.1 * lines)
     zero = np.zeros_like(plane.x)
     return Pigments(
-        melanin, np.maximum(blood, 0), zero.copy(), zero + patient.uniform(0, 0.15), zero.copy(), zero.copy(),
-        -0.004 * lines + 0.0015 * grain,
+        melanin, blood, zero.copy(), zero + patient.uniform(0, 0.15), zero.copy(), zero.copy(),
+        -0.0012 * lines + 0.0003 * grain,
     )  # fmt: skip
 
 
 def _light(pigments: Pigments, pixel: float) -> Array:
     """Pigments -> reflected light [S, S, 3] in 0..1, shaded by the relief."""
-    depth = sum(getattr(pigments, name)[..., None] * np.array(taken, np.float32) for name, taken in ABSORPTION.items())
-    color = SCATTER * np.exp(-depth)
-    color += pigments.deep[..., None] * (DEEP * (0.4 + 0.6 * color[..., :1]) * 1.3 - color)
-    color += pigments.white[..., None] * (WHITE - color)
-    slope = np.zeros_like(pigments.height)
-    slope[1:, 1:] = 2 * pigments.height[1:, 1:] - pigments.height[:-1, 1:] - pigments.height[1:, :-1]
-    return color * (1 - np.clip(slope * (0.35 / pixel), -0.25, 0.25))[..., None]
+    names = ("melanin", "blood", "venous", "keratin")
+    depth = np.tensordot(ABSORPTION, np.stack([getattr(pigments, name) for name in names]), 1)  # [3, S, S]
+    color = SCATTER[:, None, None] * np.exp(-depth)
+    gray = 0.5 + 0.8 * color[0]
+    relief, slope = pigments.height, np.zeros_like(pigments.height)
+    slope[1:, 1:] = 2 * relief[1:, 1:] - relief[:-1, 1:] - relief[1:, :-1]
+    shade = 1 - np.clip(slope * (0.35 / pixel), -0.25, 0.25)
+    for channel, deep, white in zip(color, DEEP, WHITE, strict=True):
+        channel += pigments.deep * (deep * gray - channel)
+        channel += pigments.white * (white - channel)
+        channel *= shade
+    return np.ascontiguousarray(color.transpose(1, 2, 0))
 
 
 def _illumination(rng: Random, side: int) -> Array:
     frame = np.linspace(-1, 1, side, dtype=np.float32)
     angle, tilt, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.09), rng.uniform(0.02, 0.12)
-    light = 1 + tilt * (np.cos(angle) * frame[None] + np.sin(angle) * frame[:, None])
+    light = 1 + tilt * (math.cos(angle) * frame[None] + math.sin(angle) * frame[:, None])
     light -= fall * (frame[None] ** 2 + frame[:, None] ** 2)
     if rng.random() < 0.35:  # the round field of the lens
-        center = rng.normal(0, 0.06, 2)
+        center = rng.normal(0, 0.06, 2).tolist()
         away = np.hypot(frame[None] - center[0], frame[:, None] - center[1])
         edge = rng.uniform(1.02, 1.32)
         light *= smoothstep(edge + 0.03, edge - rng.uniform(0.06, 0.2), away)
@@ -118,7 +123,7 @@ HAIR_COLORS = ((0.10, 0.06, 0.05), (0.25, 0.14, 0.09), (0.52, 0.38, 0.25), (0.80
 def _hairs(rng: Random, side: int) -> tuple[Array, Array]:
     count = min(1 + int(rng.exponential(9)), 45)
     lie, spread = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 1.0)
-    thick = rng.uniform(0.006, 0.014) * side
+    thick = rng.uniform(0.004, 0.011) * side
     paths, widths = [], []
     for _ in range(count):
         length = rng.uniform(0.25, 1.3) * side
