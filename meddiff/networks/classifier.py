@@ -18,6 +18,7 @@ from monai.networks.nets.resnet import resnet18
 from torch import Tensor, nn
 
 from meddiff.errors import InputError
+from meddiff.networks.weights import misfits
 
 FIRST_STAGE_PIXELS = 32
 
@@ -103,19 +104,12 @@ def load_pretrained(network: nn.Module, stored: dict[str, Tensor], head_name: st
     head = {key for key in expected if key.startswith(f"{head_name}.")}
     if any(key not in stored or stored[key].shape != expected[key].shape for key in head):
         stored = stored | {key: expected[key] for key in head}
-    problems = [
-        *(f"{key} is missing" for key in sorted(expected.keys() - stored.keys()) if "num_batches_tracked" not in key),
-        *(f"{key} is not part of the network" for key in sorted(stored.keys() - expected.keys())),
-        *(
-            f"{key} is {list(stored[key].shape)}, the network needs {list(expected[key].shape)}"
-            for key in expected
-            if key in stored and stored[key].shape != expected[key].shape
-        ),
-    ]
+    batches = {key: tensor for key, tensor in expected.items() if key.endswith("num_batches_tracked")}
+    stored = batches | stored  # a count that nothing depends on, which some files leave out
+    problems = misfits(network, stored)
     if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise InputError(f"{where} does not fit this classifier: {'; '.join(problems[:5])}{more}")
-    network.load_state_dict(expected | stored)
+        raise InputError(f"{where} does not fit this classifier: {problems}")
+    network.load_state_dict(stored)
 
 
 def _plain_name(key: str, head_name: str) -> str:

@@ -1,0 +1,199 @@
+"""Checkpoints: safetensors and JSON in one folder per step, complete or absent.
+
+    step_00000500/  weights.safetensors  ema.safetensors  optimizer.safetensors  checkpoint.json
+
+A folder is filled under a temporary name and renamed, so that a process killed at any moment leaves only complete
+checkpoints. checkpoint.json names the hash of each file, so that a damaged one is found before it is used. Nothing is
+ever unpickled. Weights, average, optimizer state and step are all that a resumed run needs: see `diffusion_loop`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from meddiff.data.writing import told_plainly
+from meddiff.errors import InputError
+from meddiff.networks.weights import misfits
+from meddiff.training.divergence import denoiser_diverged
+from meddiff.training.ema import Ema
+from meddiff.training.facts import Facts, differences
+
+WEIGHTS, AVERAGE, OPTIMIZER, INDEX = (
+    "weights.safetensors",
+    "ema.safetensors",
+    "optimizer.safetensors",
+    "checkpoint.json",
+)
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What checkpoint.json says."""
+
+    path: Path
+    step: int
+    """Optimizer steps done."""
+    final: bool
+    """Whether training was finished; a final checkpoint is never removed."""
+    facts: Facts
+    sha256: dict[str, str]
+    """Hash of each file."""
+
+    @property
+    def digest(self) -> str:
+        """Short hash of the averaged weights, by which a synthetic image names what drew it."""
+        return self.sha256[AVERAGE][:16]
+
+
+def save(
+    folder: Path, step: int, *, network: nn.Module, ema: Ema, optimizer: Optimizer, facts: Facts, final: bool = False
+) -> Path:
+    """Write ``folder/step_...`` and remove what is no longer needed: the last two and final ones stay.
+
+    Raises:
+        TrainingDiverged: a weight is not finite; nothing is written.
+        InputError: full disk, read-only folder.
+    """
+    parts = {WEIGHTS: network.state_dict(), AVERAGE: ema.state_dict(), OPTIMIZER: _flat_state(optimizer)}
+    if not all(bool(tensor.isfinite().all()) for part in parts.values() for tensor in part.values()):
+        raise denoiser_diverged(step, latest(folder))
+    path = folder / f"step_{step:08d}"
+    part_folder = folder / f".{path.name}.{uuid.uuid4().hex}.part"
+    with told_plainly(path):
+        part_folder.mkdir(parents=True)
+        try:
+            for name, tensors in parts.items():
+                save_file(
+                    {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, part_folder / name
+                )
+            hashes = {name: _sha256(part_folder / name) for name in parts}
+            index = {"step": step, "final": final, "sha256": hashes, "facts": facts.to_dict()}
+            (part_folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+            for file in part_folder.iterdir():
+                _to_disk(file)
+            shutil.rmtree(path, ignore_errors=True)  # only where the same step is written again
+            part_folder.replace(path)
+        finally:
+            shutil.rmtree(part_folder, ignore_errors=True)
+        _remove_old(folder)
+    return path
+
+
+def latest(folder: Path) -> Path | None:
+    """The complete checkpoint with the most steps, or None. Half-written ones are ignored."""
+    return max(_complete(folder), default=None)
+
+
+def read(path: Path) -> Checkpoint:
+    """What a checkpoint is, without its tensors.
+
+    Raises:
+        InputError: no checkpoint, or an index that cannot be read.
+    """
+    file = path / INDEX
+    if not file.is_file():
+        raise InputError(f"{path} is no checkpoint: it has no {INDEX}. Name a folder such as checkpoints/step_00001000")
+    try:
+        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
+
+
+def check(checkpoint: Checkpoint, wanted: Facts) -> None:
+    """Refuse a checkpoint of other classes, sizes, network, schedule or prediction.
+
+    Raises:
+        InputError: every difference, spelled out.
+    """
+    found = differences(checkpoint.facts, wanted)
+    if found:
+        raise InputError(
+            f"{checkpoint.path} belongs to another set-up: {'; '.join(found)}. "
+            "Use the settings of the checkpoint, or another run folder"
+        )
+
+
+def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool = True) -> None:
+    """Load the averaged (or the raw) weights into a network of the same settings.
+
+    Raises:
+        InputError: a file that is damaged or does not fit the network.
+    """
+    file = AVERAGE if averaged else WEIGHTS
+    tensors = _tensors(checkpoint, file)
+    problems = misfits(network, tensors)
+    if problems:
+        raise InputError(f"{checkpoint.path / file} does not fit the network: {problems}")
+    network.load_state_dict(tensors)
+
+
+def resume(checkpoint: Checkpoint, *, network: nn.Module, ema: Ema, optimizer: Optimizer) -> int:
+    """Put weights, average and optimizer state back; returns the number of steps done.
+
+    Raises:
+        InputError: a file that is damaged or does not fit.
+    """
+    load_weights(checkpoint, network, averaged=False)
+    load_weights(checkpoint, ema.network)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _tensors(checkpoint, OPTIMIZER).items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return checkpoint.step
+
+
+def _flat_state(optimizer: Optimizer) -> dict[str, Tensor]:
+    """``{"12.exp_avg": tensor}``: number of the parameter and name of its state."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": torch.as_tensor(value) for index, part in state.items() for name, value in part.items()}
+
+
+def _tensors(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
+    """The tensors of one file, read once: what is checked is what is used."""
+    file = checkpoint.path / name
+    content = file.read_bytes() if file.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != checkpoint.sha256.get(name):
+        raise InputError(f"{file} is missing or damaged: delete {checkpoint.path}, then an older checkpoint is used")
+    return load(content)
+
+
+def _complete(folder: Path) -> list[Path]:
+    """Complete checkpoints in the order of their steps."""
+    return sorted(
+        path
+        for path in folder.glob("step_*")
+        if all((path / name).is_file() for name in (WEIGHTS, AVERAGE, OPTIMIZER, INDEX))
+    )
+
+
+def _remove_old(folder: Path) -> None:
+    """Keep the last two checkpoints and final ones; remove what killed processes left."""
+    passing = [path for path in _complete(folder) if not read(path).final]
+    for path in [*passing[:-KEPT], *folder.glob(".step_*.part")]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _to_disk(file: Path) -> None:
+    """Wait until the bytes are on the disk, so that not even a power cut leaves a name without its content."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,188 @@
+"""Training a denoiser: a generator of steps. The caller adds bars, logs, pictures and checkpoints.
+
+Ho et al. 2020, algorithm 1, with every step's randomness (t, eps, who stays untold, flips) drawn from a seed that is
+a function of (seed, step, process): a run resumed at step k from weights, average and optimizer draws what an
+uninterrupted one would have drawn, and ends in the same weights to the bit. (On a GPU some kernels add in no fixed
+order; `torch.use_deterministic_algorithms(True)` makes them.)
+
+The times of a batch are spread evenly over 1..T with one random shift (Kingma et al. 2021, appendix I.1): each is
+still uniform, and the loss varies less from step to step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from meddiff.data.batch import Batch
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.loss import diffusion_loss
+from meddiff.seeds import child_seed
+from meddiff.tasks.task import Task
+from meddiff.training.checkpoint import latest
+from meddiff.training.divergence import denoiser_diverged
+from meddiff.training.ema import Ema
+
+Batches = Callable[[int, int], Batch]
+"""(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""
+Augment = Callable[[Batch, torch.Generator], Batch]
+STEPS_BETWEEN_GUARDS = 50
+"""On a GPU, reading a loss waits for it; a diverged run is found at most this many steps late."""
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What one optimizer step did. The tensors stay on the device: reading one on a GPU waits for it."""
+
+    step: int
+    """Optimizer steps done so far, this one included."""
+    loss: Tensor
+    """Mean loss of this process's images, 0-dimensional."""
+    gradient_norm: Tensor
+    """Norm of the whole gradient before clipping, 0-dimensional."""
+    learning_rate: float
+
+
+def build_optimizer(denoiser: Denoiser, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:
+    """AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
+    return AdamW(denoiser.network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def train(
+    denoiser: Denoiser,
+    task: Task,
+    batches: Batches,
+    *,
+    optimizer: Optimizer,
+    ema: Ema,
+    fabric: Fabric,
+    seed: int,
+    steps: int,
+    learning_rate: float,
+    first_step: int = 0,
+    warmup_steps: int = 0,
+    accumulate: int = 1,
+    condition_dropout: float = 0.0,
+    min_snr_gamma: float | None = None,
+    clip_norm: float = float("inf"),
+    augment: Augment | None = None,
+    checkpoints: Path | None = None,
+) -> Iterator[TrainStep]:
+    """Train in place, one optimizer step per item.
+
+    Args:
+        denoiser: from `prepare`: its network is on the device and wrapped.
+        task: what is clean and what is told.
+        batches: the images of each step and micro-batch of this process.
+        optimizer: over the network's weights.
+        ema: the average, updated after every step.
+        fabric: device and processes.
+        seed: what all randomness is derived from.
+        steps: total number of optimizer steps; the last item has this number.
+        learning_rate: after warm-up.
+        first_step: optimizer steps already done, where a run is resumed.
+        warmup_steps: steps over which the learning rate rises linearly.
+        accumulate: micro-batches per optimizer step.
+        condition_dropout: probability of each sample to be told nothing.
+        min_snr_gamma: clamp of the min-SNR weight, None for L_simple.
+        clip_norm: largest gradient norm.
+        augment: (batch, generator) -> batch, applied on the device.
+        checkpoints: folder of the run's checkpoints, named when training diverges.
+
+    Raises:
+        TrainingDiverged: a loss or gradient is not finite; on a GPU up to `STEPS_BETWEEN_GUARDS` steps late.
+    """
+    objective = Objective(task, condition_dropout, min_snr_gamma)
+    diverged = torch.zeros((), dtype=torch.int64, device=fabric.device)  # first bad step, 0 while there is none
+    for step in range(first_step + 1, steps + 1):
+        rate = learning_rate * min(1.0, step / max(1, warmup_steps))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        fetch = partial(_fetch, batches, step, augment=augment, fabric=fabric, seed=seed)
+        generator = _generator(fabric, seed, step, "draws")
+        loss = accumulate_gradients(denoiser, objective, fetch, fabric=fabric, count=accumulate, generator=generator)
+        norm = torch.nn.utils.clip_grad_norm_(denoiser.network.parameters(), clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        ema.update(denoiser.network, step)
+        diverged = torch.where((diverged == 0) & ~(loss + norm).isfinite(), step, diverged)
+        if fabric.device.type == "cpu" or step % STEPS_BETWEEN_GUARDS == 0 or step == steps:
+            _guard(diverged, checkpoints)
+        yield TrainStep(step, loss, norm, rate)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimized: the task, and how its loss is drawn and weighted."""
+
+    task: Task
+    condition_dropout: float = 0.0
+    min_snr_gamma: float | None = None
+
+
+def accumulate_gradients(
+    denoiser: Denoiser,
+    objective: Objective,
+    fetch: Callable[[int], Batch],
+    *,
+    fabric: Fabric,
+    count: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Add the gradient of the mean loss over ``count`` equal micro-batches; returns that loss.
+
+    t, eps and who stays untold are drawn for the whole step at once, so that many small micro-batches are told the
+    same as one large one.
+    """
+    draws = None
+    total = torch.zeros((), device=fabric.device)
+    for micro in range(count):
+        batch = fetch(micro)
+        x_0 = objective.task.clean(batch)
+        draws = draws or draw(x_0, count, denoiser.schedule.T, objective.condition_dropout, generator)
+        t, keep, eps = (part[micro * len(x_0) : (micro + 1) * len(x_0)] for part in draws)
+        condition = objective.task.condition(batch).dropped(keep)
+        with fabric.no_backward_sync(denoiser.network, enabled=micro < count - 1):  # type: ignore[arg-type]
+            loss = diffusion_loss(denoiser, x_0, condition, t, eps, min_snr_gamma=objective.min_snr_gamma)
+            loss = loss.mean() / count
+            fabric.backward(loss)
+        total += loss.detach()
+    return total
+
+
+def draw(
+    x_0: Tensor, count: int, T: int, condition_dropout: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """t in 1..T [N], who is told [N] bool and eps [N, C, *S], for the N = count * B samples of a step."""
+    total, device = count * len(x_0), generator.device
+    shift = torch.rand((), generator=generator, device=device)
+    spread = (torch.randperm(total, generator=generator, device=device) / total + shift) % 1
+    t = (T * spread).long().clamp(max=T - 1) + 1
+    keep = torch.rand(total, generator=generator, device=device) >= condition_dropout
+    eps = torch.randn((total, *x_0.shape[1:]), generator=generator, device=device)
+    return t, keep, eps
+
+
+def _fetch(batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, seed: int) -> Batch:
+    """A micro-batch on the device, augmented there."""
+    batch = batches(step - 1, micro).to(fabric.device)
+    return augment(batch, _generator(fabric, seed, step, "augment", micro)) if augment else batch
+
+
+def _generator(fabric: Fabric, seed: int, step: int, *names: str | int) -> torch.Generator:
+    """The generator of one use in one step of one process."""
+    own = child_seed(seed, "training", step, *names, fabric.global_rank)
+    return torch.Generator(fabric.device).manual_seed(own)
+
+
+def _guard(diverged: Tensor, checkpoints: Path | None) -> None:
+    step = int(diverged)
+    if step:
+        raise denoiser_diverged(step, latest(checkpoints) if checkpoints else None)

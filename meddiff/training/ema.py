@@ -1,0 +1,43 @@
+"""The exponential moving average of a network's weights: what samples are drawn from.
+
+    average <- d_k average + (1 - d_k) weights,      d_k = min(decay, (1 + k) / (10 + k))
+
+after optimizer step k = 1, 2, ... The second term lets the average follow quickly while there is little to average
+(Tarvainen & Valpola 2017, section 3, ramp it up likewise; the formula is TensorFlow's).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class Ema:
+    """The averaged twin of a network: ``ema.network`` can be sampled from at any time."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.decay = decay
+
+    def decay_at(self, step: int) -> float:
+        """d_k after the k-th optimizer step."""
+        return min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after optimizer step ``step`` = 1, 2, ..., in one fused call."""
+        averages, weights = tuple(self.network.parameters()), tuple(network.parameters())
+        get_ema_multi_avg_fn(self.decay_at(step))(averages, weights, None)
+        for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
+            average.copy_(buffer)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The averaged weights under the network's own names."""
+        return self.network.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from saved averages."""
+        self.network.load_state_dict(state)

@@ -1,0 +1,80 @@
+"""Device, precision and processes, by Lightning Fabric.
+
+Fabric's own mixed precision rounds a module's inputs to bf16 before calling it: t = 999 would become 1000, and a
+frozen dataclass among the inputs is an error. `NetworkPrecision` only switches autocast on inside the network and
+leaves what goes in and out alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import Precision
+from torch import nn
+
+from meddiff.diffusion.denoiser import Denoiser
+
+PrecisionName = Literal["auto", "32", "bf16"]
+BF16_CAPABILITIES = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
+
+
+class NetworkPrecision(Precision):
+    """float32 weights; the network's products in bf16 where asked for."""
+
+    def __init__(self, device_type: str, *, bf16: bool) -> None:
+        self.device_type = device_type
+        self.bf16 = bf16
+        self.precision = "bf16-mixed" if bf16 else "32-true"
+
+    def forward_context(self) -> AbstractContextManager:
+        """What the network's forward runs in."""
+        return torch.autocast(self.device_type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def has_bf16(device_type: str) -> bool:
+    """Whether the hardware multiplies bf16. Where it only emulates it, bf16 is slower than float32.
+
+    On a CPU the instruction set is asked: `torch.ops.mkldnn._is_mkldnn_bf16_supported` says yes to plain AVX-512
+    too. A PyTorch too old to tell counts as no.
+    """
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(capabilities.get(name, False) for name in BF16_CAPABILITIES)
+    return False
+
+
+def network_precision(device_type: str, precision: PrecisionName = "auto") -> NetworkPrecision:
+    """The arithmetic that ``precision`` means on this device; auto is bf16 where the hardware has it."""
+    return NetworkPrecision(device_type, bf16=has_bf16(device_type) if precision == "auto" else precision == "bf16")
+
+
+def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", accelerator: str = "auto") -> Fabric:
+    """A Fabric on the GPUs where there are any, else on the CPU.
+
+    More than one device means one spawned process each (gloo on CPUs): start them with ``fabric.launch(function)``,
+    a function at the top of a module that takes the fabric.
+    """
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp_spawn" if devices > 1 else "auto",
+        plugins=[network_precision(accelerator, precision)],
+    )
+
+
+def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
+    """The denoiser with its network moved to the device and wrapped for precision, processes and compilation.
+
+    The wrapped network shares its weights with the plain one, which stays what checkpoints and averages are made of.
+    """
+    network: nn.Module = denoiser.network
+    if compiled:
+        network = torch.compile(network)  # type: ignore[assignment]
+    return Denoiser(fabric.setup_module(network), denoiser.schedule, denoiser.prediction)

@@ -1,0 +1,112 @@
+"""What a set of weights is for: stored beside them, compared before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from typing import Any
+
+from meddiff.diffusion.schedule import NoiseSchedule
+from meddiff.errors import InputError
+
+PACKAGES = ("torch", "monai", "lightning-fabric", "safetensors", "numpy")
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that the weights depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def schedule_digest(schedule: NoiseSchedule) -> str:
+    """Short hash of the two tables, rounded to 8 decimals: math libraries differ in the last bits."""
+    tables = [f"{value:.8f}" for table in (schedule.alpha, schedule.sigma) for value in table.tolist()]
+    return hashlib.sha256(" ".join(tables).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a denoiser's weights mean something for."""
+
+    class_names: tuple[str, ...]
+    """Label k is class_names[k]."""
+    image_size: int
+    """Side in pixels."""
+    channels: int
+    """Channels of the image."""
+    network: Mapping[str, Any]
+    """Name and settings of the network."""
+    schedule: str
+    """Name of the noise schedule."""
+    timesteps: int
+    """T."""
+    schedule_digest: str
+    """Hash of the schedule's tables."""
+    prediction: str
+    """What the network outputs."""
+    data_range: tuple[float, float] = (-1.0, 1.0)
+    """Range of x_0."""
+    pixel_dtype: str = "uint8"
+    """Integer type of the images that x_0 was made from, and that samples are saved as."""
+    manifest_sha256: str = ""
+    """Hash of the manifest trained on; for the record."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of the run; for the record."""
+    versions: Mapping[str, str] = field(default_factory=installed_versions)
+    """Versions of Python and packages; for the record."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return _plain(asdict(self))
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Facts:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: a field is missing or unknown.
+        """
+        known = {entry.name for entry in fields(Facts)}
+        if known != set(values):
+            odd = ", ".join(sorted(known ^ set(values)))
+            raise InputError(f"the checkpoint was written by another version of meddiff: fields that differ: {odd}")
+        tuples = {name: tuple(values[name]) for name in ("class_names", "data_range")}
+        return Facts(**{**values, **tuples})
+
+
+FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
+
+
+def differences(stored: Facts, wanted: Facts) -> list[str]:
+    """One phrase per fact that decides what the weights mean and that is not the same."""
+    theirs, ours = (_flat(facts.to_dict()) for facts in (stored, wanted))
+    names = [name for name in theirs | ours if name.partition(".")[0] not in FOR_THE_RECORD]
+    return [
+        f"{name.replace('_', ' ')}: {_shown(theirs, name)} in the checkpoint, {_shown(ours, name)} here"
+        for name in names
+        if theirs.get(name) != ours.get(name)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, mappings as dicts: what JSON gives back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"network.channels": ...}``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, Mapping) else {name: value}
+        flat |= inner
+    return flat
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    return str(values[name]) if name in values else "nothing"
