@@ -1,0 +1,164 @@
+"""Random flips, rotations, zoom and color changes of a whole batch, done to image and mask alike.
+
+Every transform is two functions: one draws parameters from a generator, the other applies them and is pure. The
+generator may sit on the CPU while the batch is on a GPU, so that the same seed draws the same on any machine.
+
+``flip_rotate90`` moves pixels and changes none: safe for training a generator, whose samples would show any blur or
+border that its training images have. ``classical_augmentation`` is what synthetic images must beat: the "basic set"
+of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13 scenarios: flips,
+rotation, crops of 0.4 to 1 of the area, mirrored edges, and jitter of brightness, contrast, saturation and hue.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from meddiff.data.batch import Batch
+from meddiff.data.resize import LUMINANCE
+
+VISIBLE_AREA = (0.4, 1.0)
+COLOR_FACTOR = (0.7, 1.3)  # brightness, contrast, saturation
+HUE_TURN = (-0.1, 0.1)  # fraction of the color circle
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """One of the eight symmetries of the square per image: transpose first, then flips."""
+
+    transpose: Tensor
+    """[B] bool."""
+    flip_rows: Tensor
+    """[B] bool."""
+    flip_columns: Tensor
+    """[B] bool."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A turned and zoomed window per image."""
+
+    angle: Tensor
+    """[B] radians."""
+    side: Tensor
+    """[B] side of the window as a fraction of the image's."""
+    shift: Tensor
+    """[B, 2] center of the window, x and y, from -1 to 1 of the room that it has."""
+
+
+@dataclass(frozen=True)
+class Color:
+    """Color changes per image."""
+
+    brightness: Tensor
+    """[B] factor."""
+    contrast: Tensor
+    """[B] factor, around the mean luminance of the image."""
+    saturation: Tensor
+    """[B] factor, around the luminance of the pixel."""
+    hue: Tensor
+    """[B] turn of the color circle in radians."""
+
+
+def flip_rotate90(batch: Batch, generator: Generator) -> Batch:
+    """Each image in one of the eight symmetries of the square, exactly; one of four where it is not square."""
+    height, width = batch.image.shape[-2:]
+    symmetry = draw_symmetry(len(batch.image), generator, square=height == width)
+    mask = None if batch.mask is None else apply_symmetry(batch.mask, symmetry)
+    return replace(batch, image=apply_symmetry(batch.image, symmetry), mask=mask)
+
+
+def classical_augmentation(batch: Batch, generator: Generator, color: bool = True) -> Batch:
+    """Flips, any rotation, zoom with shift and, if ``color``, color jitter; images stay in [-1, 1]."""
+    count = len(batch.image)
+    view, colors = draw_view(count, generator), draw_color(count, generator)
+    batch = flip_rotate90(batch, generator)
+    image = apply_view(batch.image, view)
+    mask = None if batch.mask is None else apply_view(batch.mask, view)
+    return replace(batch, image=apply_color(image, colors) if color else image, mask=mask)
+
+
+def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> Symmetry:
+    """Each of the eight with the same probability; without the transposing four where images are not square."""
+    transpose, rows, columns = _uniform((3, count), (0, 1), generator) < 0.5
+    return Symmetry(transpose & square, rows, columns)
+
+
+def draw_view(count: int, generator: Generator) -> View:
+    """Any angle, a window of 0.4 to 1 of the area, anywhere that it fits."""
+    angle = _uniform((count,), (-math.pi, math.pi), generator)
+    side = _uniform((count,), VISIBLE_AREA, generator).sqrt()
+    return View(angle, side, _uniform((count, 2), (-1, 1), generator))
+
+
+def draw_color(count: int, generator: Generator) -> Color:
+    """Factors within 0.3 of 1, hue within a tenth of the color circle."""
+    factors = _uniform((3, count), COLOR_FACTOR, generator)
+    return Color(*factors, hue=_uniform((count,), HUE_TURN, generator) * 2 * math.pi)
+
+
+def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:
+    """Values [B, C, H, W] of any type, moved and not changed."""
+
+    def chosen(which: Tensor, changed: Tensor, values: Tensor) -> Tensor:
+        return torch.where(which.to(values.device)[:, None, None, None], changed, values)
+
+    if values.shape[-1] == values.shape[-2]:
+        values = chosen(symmetry.transpose, values.transpose(-1, -2), values)
+    values = chosen(symmetry.flip_rows, values.flip(-2), values)
+    return chosen(symmetry.flip_columns, values.flip(-1), values)
+
+
+def apply_view(values: Tensor, view: View) -> Tensor:
+    """Values [B, C, H, W] seen through the window, edges mirrored: images linearly, class indices by the nearest."""
+    side, room = view.side, (1 - view.side)[:, None] * view.shift
+    cos, sin = torch.cos(view.angle) * side, torch.sin(view.angle) * side
+    height, width = values.shape[-2:]
+    aspect = width / height  # a rotation in pixels, not in the unit square
+    rows = [torch.stack([cos, -sin / aspect, room[:, 0]], dim=1), torch.stack([sin * aspect, cos, room[:, 1]], dim=1)]
+    matrix = torch.stack(rows, dim=1).to(values.device)  # [B, 2, 3]
+    grid = functional.affine_grid(matrix, list(values.shape), align_corners=False)
+    mode = "bilinear" if values.is_floating_point() else "nearest"
+    seen = functional.grid_sample(values.to(grid.dtype), grid, mode, "reflection", align_corners=False)
+    return seen.to(values.dtype)
+
+
+def apply_color(image: Tensor, color: Color) -> Tensor:
+    """Images [B, C, H, W] in [-1, 1], changed and cut to [-1, 1]; saturation and hue act on three channels only."""
+
+    def each(factor: Tensor) -> Tensor:
+        return factor.to(image)[:, None, None, None]
+
+    light = (image + 1) / 2 * each(color.brightness)
+    mean = _luminance(light).mean(dim=(1, 2, 3), keepdim=True)
+    light = mean + (light - mean) * each(color.contrast)
+    if image.shape[1] == 3:
+        gray = _luminance(light)
+        light = _turned_hue(gray + (light - gray) * each(color.saturation), color.hue)
+    return (light * 2 - 1).clamp(-1, 1)
+
+
+def _luminance(light: Tensor) -> Tensor:
+    if light.shape[1] != 3:
+        return light
+    weights = torch.tensor(LUMINANCE, dtype=light.dtype, device=light.device)
+    return (light * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def _turned_hue(light: Tensor, angle: Tensor) -> Tensor:
+    """Colors turned around the gray axis of YIQ, which leaves luminance as it is."""
+    yiq = torch.tensor([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+    turn = torch.zeros(len(angle), 3, 3)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
+    turn[:, 1, 2], turn[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
+    matrix = (torch.linalg.inv(yiq) @ turn @ yiq).to(light)  # [B, 3, 3]
+    return torch.einsum("bij,bjhw->bihw", matrix, light)
+
+
+def _uniform(shape: tuple[int, ...], limits: tuple[float, float], generator: Generator) -> Tensor:
+    low, high = limits
+    drawn = torch.rand(shape, generator=generator, device=generator.device)
+    return (low + (high - low) * drawn).cpu()
