@@ -75,7 +75,7 @@ def forest(
             return None
         return round(MARGIN + (value - low) / (high - low) * (100 - 2 * MARGIN), 3)
 
-    ticks = nice_ticks(low, high, 4)
+    ticks = nice_ticks(low, high)
     digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)) if len(ticks) > 1 else 2
     marks = tuple(
         Mark(
