@@ -1,4 +1,4 @@
-"""The only file that names alternatives: plain dicts name -> thing, and the functions that build what a recipe asks for.
+"""The only file that names alternatives: plain dicts name -> thing, and what a recipe asks for built from them.
 
 Adding a data set, schedule, prediction, sampler, network or task is one file of its own and one line here.
 """

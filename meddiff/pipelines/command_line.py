@@ -48,7 +48,7 @@ def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
     preset = _resolve_preset(given)
     parser = ArgumentParser(
         prog=f"python -m meddiff.pipelines.{command}",
-        usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--config FILE] [--<setting> VALUE ...]",
+        usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--<setting> VALUE ...]",
         description=description,
         formatter_class=HelpFormatter,
         default_config_files=[str(file) for file in _recipe_files(command, given["dataset"], preset)],

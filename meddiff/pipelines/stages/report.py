@@ -23,7 +23,7 @@ from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import extract_features
+from meddiff.training.classifier_loop import features as extract_features
 
 SHOWN_PER_CLASS = 12
 SHOWN_PAIRS = 6
@@ -130,7 +130,7 @@ def assemble(
 def memorization(
     sets: dict[str, LabeledImages], recipe: Recipe
 ) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
-    """The accepted synthetic images nearest to a training image, the held-out real ones nearest, and both in numbers."""
+    """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
     references = filtering.compared(sets["train"])
     distance, index = {}, {}
     for name in ("synthetic", "val"):

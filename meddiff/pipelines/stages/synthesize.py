@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 import meddiff
@@ -25,7 +26,7 @@ from meddiff.seeds import child_seed
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    return digest(model.weights_digest(folder), to_dict(recipe.synthesis), folder.manifest, recipe.seed)
+    return digest(model.trained(folder).digest, to_dict(recipe.synthesis), folder.manifest, recipe.seed)
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -33,8 +34,8 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     missing = [row for row in rows if not row.image_file.is_file()]
     if len(missing) < len(rows):
         console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
-    denoiser, facts, device = model.load(recipe, folder)
     class_names = class_names_of(recipe, folder)
+    denoiser, pixel_dtype, device = model.load(recipe, folder, class_names)
     batches = generate(
         denoiser,
         assembly.task(),
@@ -48,7 +49,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     images = (image for batch in batches for image in batch)
     show = bar(console, "drawing synthetic images", unit="images")
     for row, image in show(zip(missing, images, strict=True), len(missing)):
-        save_image(to_pixels(image.numpy(), facts.pixel_dtype), row.image_file)
+        save_image(to_pixels(image.numpy(), np.dtype(pixel_dtype)), row.image_file)
     write_manifest(rows, folder.synthetic_manifest, root=folder.path)
     return [folder.synthetic_manifest, folder.synthetic]
 
@@ -59,7 +60,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
     The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in.
     """
     generator = (
-        f"meddiff {meddiff.__version__} checkpoint={model.weights_digest(folder)} sampler={recipe.synthesis.sampler} "
+        f"meddiff {meddiff.__version__} checkpoint={model.trained(folder).digest} sampler={recipe.synthesis.sampler} "
         f"steps={recipe.synthesis.steps} guidance={recipe.synthesis.guidance:g}"
     )
     known = dict.fromkeys(COLUMNS) | {

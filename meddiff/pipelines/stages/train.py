@@ -1,0 +1,238 @@
+"""Stage 2: the denoiser. Stopped or killed, it goes on from the last checkpoint and ends with the same weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+from PIL import Image
+from rich.console import Console
+
+from meddiff import assembly
+from meddiff.data import transforms
+from meddiff.data.batch import Batch, LabeledImages, draw_indices
+from meddiff.data.pixels import to_pixels
+from meddiff.data.tables import write_table
+from meddiff.data.writing import write_atomically
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.inference import generate
+from meddiff.pictures import grid_image
+from meddiff.pipelines.stages import model
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.progress import bar, progress
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import Recipe, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.training import checkpoint
+from meddiff.training.diffusion_loop import TrainStep, build_optimizer, train
+from meddiff.training.ema import Ema
+from meddiff.training.fabric import build_fabric, prepare
+from meddiff.training.facts import Facts
+
+SAMPLES_PER_CLASS = 4
+NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
+"""Settings of training that the weights do not depend on."""
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    training = {name: value for name, value in to_dict(recipe.training).items() if name not in NOT_WEIGHTS}
+    return digest(folder.manifest, to_dict(recipe.data), to_dict(recipe.network), to_dict(recipe.diffusion), training,
+                  recipe.seed)  # fmt: skip
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    names = class_names_of(recipe, folder)
+    rows = rows_of(recipe, folder, "train")
+    assembly.images(rows, recipe, names, progress=bar(console, "decoding images", unit="images"))  # into the cache
+    fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
+    if recipe.training.devices > 1:
+        fabric.launch(_train, recipe, folder, names)
+    else:
+        _train(fabric, recipe, folder, names, console)
+    return [model.trained(folder).path, folder.log]
+
+
+def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], console: Console | None = None) -> None:
+    """The work of one process."""
+    console = console or Console(quiet=not fabric.is_global_zero)
+    images = assembly.images(rows_of(recipe, folder, "train"), recipe, names)
+    plain = model.new_denoiser(recipe, names)
+    facts = model.facts(recipe, plain, names, str(images.array.images.dtype))
+    denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
+    optimizer = fabric.setup_optimizers(
+        build_optimizer(plain, learning_rate=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay)
+    )
+    run = Training(
+        recipe, folder, fabric, plain, optimizer, Ema(plain.network, recipe.training.ema_decay), facts, names
+    )
+    first = run.resume()
+    if first:
+        console.print(f"going on from step {first}")
+    steps = train(
+        denoiser,
+        assembly.task(),
+        batches_of(images, recipe, fabric),
+        optimizer=optimizer,
+        ema=run.ema,
+        fabric=fabric,
+        seed=recipe.seed,
+        first_step=first,
+        steps=recipe.training.steps,
+        learning_rate=recipe.training.learning_rate,
+        warmup_steps=recipe.training.warmup_steps,
+        accumulate=recipe.training.accumulate,
+        condition_dropout=recipe.diffusion.condition_dropout,
+        min_snr_gamma=recipe.diffusion.min_snr_gamma,
+        clip_norm=recipe.training.clip_norm,
+        augment=transforms.flip_rotate90,
+        checkpoints=folder.checkpoints,
+    )
+    done = first
+    try:
+        with progress(console, unit="steps") as shown:
+            task = shown.add_task("training", total=recipe.training.steps, completed=first, note="")
+            for step in steps:
+                done = step.step
+                note = run.after(step)
+                shown.update(task, completed=done, **({"note": note} if note else {}))
+    except KeyboardInterrupt:
+        run.save(done)
+        raise
+
+
+def batches_of(images: LabeledImages, recipe: Recipe, fabric: Fabric):
+    """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
+    size = recipe.training.batch_size
+    per_step = size * recipe.training.accumulate * fabric.world_size
+
+    def batch(step: int, micro: int) -> Batch:
+        chosen = draw_indices(
+            images.labels,
+            batch_size=per_step,
+            step=step,
+            seed=child_seed(recipe.seed, "training", "images"),
+            class_balance=recipe.training.class_balance,
+        )
+        start = (fabric.global_rank * recipe.training.accumulate + micro) * size
+        return images.batch(chosen[start : start + size])
+
+    return batch
+
+
+@dataclass
+class Training:
+    """What is kept of a training while it goes on: log lines, checkpoints, sample grids."""
+
+    recipe: Recipe
+    folder: RunFolder
+    fabric: Fabric
+    denoiser: Denoiser
+    optimizer: object
+    ema: Ema
+    facts: Facts
+    class_names: list[str]
+    lines: list[dict] = field(default_factory=list)
+    since: tuple[float, int] = (0.0, 0)
+    """When the last log line was written, and after which step."""
+
+    def resume(self) -> int:
+        """Put the newest checkpoint back; the number of steps it has behind it, 0 where there is none.
+
+        Raises:
+            InputError: a checkpoint of another set-up, with the differences.
+        """
+        path = checkpoint.latest(self.folder.checkpoints)
+        first = 0
+        if path is not None:
+            stored = checkpoint.read(path)
+            checkpoint.check(stored, self.facts)
+            first = checkpoint.resume(stored, network=self.denoiser.network, ema=self.ema, optimizer=self.optimizer)
+            if self.folder.log.is_file():
+                log = pd.read_csv(self.folder.log)
+                self.lines = log[log["step"] <= first].to_dict("records")
+        self.since = time.monotonic(), first
+        return first
+
+    def after(self, step: TrainStep) -> str | None:
+        """Log, save and draw where it is time to; returns what the progress bar should say, if anything new."""
+        settings, last = self.recipe.training, step.step == self.recipe.training.steps
+        note = self.log(step) if step.step % settings.log_every == 0 or last else None
+        if step.step % settings.checkpoint_every == 0 or last:
+            self.save(step.step, final=last)
+        if step.step % settings.sample_every == 0 or last:
+            self.draw(step.step)
+        return note
+
+    def log(self, step: TrainStep) -> str:
+        """One line of log.csv."""
+        now, (before, step_before) = time.monotonic(), self.since
+        settings = self.recipe.training
+        images = (step.step - step_before) * settings.batch_size * settings.accumulate * self.fabric.world_size
+        self.lines.append(
+            {
+                "step": step.step,
+                "loss": round(step.loss.item(), 6),
+                "gradient_norm": round(step.gradient_norm.item(), 6),
+                "learning_rate": step.learning_rate,
+                "images_per_second": round(images / max(now - before, 1e-9), 2),
+            }
+        )
+        self.since = now, step.step
+        if self.fabric.is_global_zero:
+            write_table(pd.DataFrame(self.lines), self.folder.log)
+        return f"loss {self.lines[-1]['loss']:.4f}"
+
+    def save(self, step: int, *, final: bool = False) -> None:
+        """A checkpoint from which training can go on."""
+        if self.fabric.is_global_zero:
+            checkpoint.save(
+                self.folder.checkpoints,
+                step,
+                network=self.denoiser.network,
+                ema=self.ema,
+                optimizer=self.optimizer,
+                facts=self.facts,
+                final=final,
+            )
+
+    def draw(self, step: int) -> None:
+        """A grid of samples of every class from the averaged weights, always of the same seeds."""
+        if not self.fabric.is_global_zero:
+            return
+        labels = [label for label in range(len(self.class_names)) for _ in range(SAMPLES_PER_CLASS)]
+        side, channels = self.recipe.data.image_size, assembly.channels(self.recipe)
+        averaged = prepare_plain(self.ema, self.denoiser, self.fabric)
+        batches = generate(
+            averaged,
+            assembly.task(),
+            assembly.sampling(self.recipe),
+            labels=labels,
+            seeds=[child_seed(self.recipe.seed, "samples", number) for number in range(len(labels))],
+            shape=(channels, side, side),
+            batch_size=len(labels),
+            device=self.fabric.device,
+        )
+        tiles = [to_pixels(image.numpy()) for batch in batches for image in batch]
+        stamp = "phantom" if (self.folder.phantom).is_dir() else ""
+        grid = grid_image(
+            tiles,
+            SAMPLES_PER_CLASS,
+            max(1, 128 // side),
+            captions=[self.class_names[label] for label in labels],
+            stamp=stamp,
+        )
+        path = self.folder.samples / f"step_{step:08d}.png"
+        write_atomically(path, lambda file: Image.fromarray(np.asarray(grid)).save(file, "PNG"))
+
+
+def prepare_plain(ema: Ema, denoiser: Denoiser, fabric: Fabric) -> Denoiser:
+    """The averaged network as a denoiser, in the precision of the run."""
+    return prepare(Denoiser(ema.network, denoiser.schedule, denoiser.prediction), fabric).eval()
+
+
+STAGE = Stage("train", "training the class-conditional denoiser", _inputs, _run)
