@@ -21,6 +21,8 @@ from meddiff.errors import InputError
 from meddiff.networks.weights import misfits
 
 FIRST_STAGE_PIXELS = 32
+SMALLEST_IMAGE = {"densenet121": 8, "efficientnet_b0": 16, "resnet18": 1}
+"""Sides in pixels below which nothing is left for the last stage."""
 
 
 class Classifier(nn.Module):
@@ -61,6 +63,10 @@ def build_classifier(
         raise InputError(f"unknown classifier {name!r}: use one of {', '.join(_BUILDERS)}")
     if width != 1.0 and name != "resnet18":
         raise InputError(f"classifier.width={width:g} is only for resnet18; {name} has one width: set it to 1")
+    if image_size < SMALLEST_IMAGE[name]:
+        raise InputError(
+            f"{name} needs images of at least {SMALLEST_IMAGE[name]} pixels, got data.image_size={image_size}"
+        )
     build, stem_name, head_name = _BUILDERS[name]
     stride = _stem_stride(image_size)
     stored = read_weights(Path(weights), head_name) if weights else {}

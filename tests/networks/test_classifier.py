@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from meddiff.errors import InputError
-from meddiff.networks.classifier import CLASSIFIERS, build_classifier
+from meddiff.networks.classifier import CLASSIFIERS, SMALLEST_IMAGE, build_classifier
 from meddiff.networks.initialization import seeded
 
 
@@ -78,6 +78,15 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         build(weights=tmp_path / "odd.safetensors")
     with pytest.raises(InputError, match=r"conv1.weight is \[8, 3, 7, 7\], the network needs \[16, 3, 7, 7\]"):
         build(weights=tmp_path / "odd.safetensors", width=0.25)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_images_too_small_for_the_last_stage_are_refused(name):
+    smallest = SMALLEST_IMAGE[name]
+    with torch.no_grad():
+        assert build(name, image_size=smallest).eval()(torch.randn(1, 3, smallest, smallest)).isfinite().all()
+    with pytest.raises(InputError, match=f"at least {smallest} pixels, got data.image_size={smallest - 1}"):
+        build(name, image_size=smallest - 1)
 
 
 def test_unknown_names_and_widths_are_refused():

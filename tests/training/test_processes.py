@@ -1,0 +1,33 @@
+"""Two CPU processes with gloo do one step together."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from meddiff.training.fabric import build_fabric
+from tests.training import toy
+
+
+def work(fabric, folder):
+    """What each process does; only files leave it."""
+    torch.set_num_threads(1)
+    run = toy.Run(fabric=fabric, batches=lambda step, micro: toy.batches(step, 10 * fabric.global_rank + micro))
+    steps = list(run.train(3, accumulate=2))
+    losses = {"losses": torch.stack([step.loss for step in steps])}
+    save_file(run.tensors() | losses, folder / f"{fabric.global_rank}.safetensors")
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_same_weights_and_see_different_images(tmp_path):
+    fabric = build_fabric(devices=2, precision="32", accelerator="cpu")
+    fabric.launch(work, tmp_path)
+    first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    losses = first.pop("losses"), second.pop("losses")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert (losses[0] != losses[1]).all()
+    alone = toy.Run(batches=toy.batches)
+    for _ in alone.train(3, accumulate=2):
+        pass
+    assert not torch.equal(
+        first["weights.body.conv_in.conv.weight"], alone.tensors()["weights.body.conv_in.conv.weight"]
+    )
