@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom_lesions import PAINTERS, Pigments
-from meddiff.sources.phantom_texture import Array, Plane, Random, smoothstep, strokes, walk
+from meddiff.sources.phantom_texture import Array, Plane, Random, halved, smoothstep, strokes, walk
 
 SCATTER = np.array([0.95, 0.88, 0.87], np.float32)
 # columns: melanin, blood, venous blood, keratin; rows: red, green, blue
@@ -41,8 +41,8 @@ def draw_dermoscopy(*, label: str, patient: int, lesion: int, view: int, size: i
     pigments = _skin(np.random.default_rng(patient), np.random.default_rng(child_seed(lesion, "skin")), plane)
     shape = PAINTERS[label](np.random.default_rng(lesion), plane, pigments)
     color = _light(pigments, plane.pixel) * _illumination(rng, 2 * size)
-    color = _halved(_in_front(rng, color))
-    mask = _halved((shape.inside > 0).astype(np.float32)) >= 0.5
+    color = halved(_in_front(rng, color))
+    mask = halved((shape.inside > 0).astype(np.float32)) >= 0.5
     return _camera(rng, color), mask.astype(np.uint8)
 
 
@@ -175,7 +175,3 @@ def _camera(rng: Random, color: Array) -> np.ndarray:
     color = ndimage.gaussian_filter(color, (*[size / 128 * rng.uniform(0.2, 0.55)] * 2, 0))
     color += np.float32(rng.uniform(0.004, 0.014)) * rng.standard_normal(color.shape, np.float32)
     return (np.clip(color, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _halved(array: Array) -> Array:
-    return (array[::2, ::2] + array[1::2, ::2] + array[::2, 1::2] + array[1::2, 1::2]) / 4

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meddiff.sources.phantom_texture import Array, Plane, Random, outline, smoothstep, walk
+from meddiff.sources.phantom_texture import Array, Plane, Random, around, outline, smoothstep, walk
 
 
 @dataclass
@@ -75,10 +75,9 @@ def bounded(rng: Random, plane: Plane, radius: float, *, edge: Array, stretch: f
     ``ragged`` is how far noise moves the border, as a share of the radius.
     """
     x, y = plane.x * stretch**-0.5, plane.y * stretch**0.5
-    place = ((np.arctan2(y, x) + np.pi) * (1024 / (2 * np.pi))).astype(np.intp) & 1023
     away = np.hypot(x, y) / radius
     cloud, grain = plane.texture(rng, 0.1, "cloud", "grain")
-    smooth = 1 - away / edge[place]
+    smooth = 1 - away / around(edge, x, y)
     return Shape(
         plane, radius, stretch, smooth + ragged * (cloud + 0.15 * grain) * np.exp(-6 * (away - 1) ** 2), smooth
     )
@@ -159,7 +158,7 @@ def _streaks(rng: Random, shape: Shape, edge: Array) -> Array:
     """Radial streaks, some with bulbous ends, along a part of the border."""
     count = rng.integers(6, 16)
     angles = rng.uniform(-np.pi, np.pi) + rng.uniform(-0.9, 0.9, count)
-    start = shape.radius * edge[((angles + np.pi) * (1024 / 2 / np.pi)).astype(int) % 1024]
+    start = shape.radius * around(edge, np.cos(angles), np.sin(angles))
     firsts = shape.at(start * rng.uniform(0.75, 0.92, count), angles)
     outward = shape.at(start, angles) - firsts
     paths, widths = [], []

@@ -211,3 +211,13 @@ def walk(
     turns = np.convolve(np.pad(turns, 2, mode="edge"), np.ones(5) / 5, "valid") + heading
     steps = np.stack([np.cos(turns), np.sin(turns)], 1) * (length / points)
     return np.asarray(start) + np.cumsum(steps, 0)
+
+
+def around(edge: Array, x: Array, y: Array) -> Array:
+    """The value of an ``outline`` in the direction of every (x, y)."""
+    return edge[((np.arctan2(y, x) + np.pi) * (1024 / (2 * np.pi))).astype(np.intp) & 1023]
+
+
+def halved(array: Array) -> Array:
+    """[2 H, 2 W, ...] -> [H, W, ...], the mean of every four pixels: drawing at twice the size smooths edges."""
+    return (array[::2, ::2] + array[1::2, ::2] + array[::2, 1::2] + array[1::2, 1::2]) / 4
