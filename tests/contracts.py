@@ -192,3 +192,36 @@ def check_sampler(sampler) -> None:
     assert abs(rough_mean - 0.2) < 2e-2
     with pytest.raises(InputError, match="fall strictly"):
         next(sampler(denoise, schedule, torch.zeros(2, 1), [1000, 1000, 0], PerSampleNoise([1, 2], (1,))))
+
+
+def check_source(source, root) -> None:
+    """A source turns a folder into rows that a manifest accepts, and says plainly where there is nothing to read."""
+    import pytest
+
+    from meddiff.data.manifest import check_rows, read_manifest, write_manifest
+    from meddiff.errors import InputError
+
+    for text in (source.name, source.title, source.how_to_get):
+        assert text.strip()
+    assert source.channels in (1, 3)
+    rows = source.rows(root)
+    assert rows, "nothing was read"
+    assert rows == source.rows(root), "reading twice gives two answers"
+    assert [row.row_id for row in rows] == sorted({row.row_id for row in rows}), "ids are not unique and sorted"
+    check_rows(rows, source.name)
+    for row in rows:
+        assert row.root == root
+        assert row.image_file.is_file()
+        assert row.mask_file is None or row.mask_file.is_file()
+        assert (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2, row.sha256) == (None, None, None, None)
+        assert row.dataset
+    manifest = root / "manifest.csv"
+    write_manifest(rows, manifest)
+    assert read_manifest(manifest) == rows, "rows do not survive a manifest"
+    assert source.rows(root) == rows, "a manifest in the folder changes what is read"
+
+    empty = root / "empty"
+    empty.mkdir()
+    for nothing in (empty, root / "missing", manifest):
+        with pytest.raises(InputError, match=nothing.name):
+            source.rows(nothing)

@@ -1,0 +1,146 @@
+"""Brain MRI and one's own images in class folders, with and without groups."""
+
+from collections import Counter
+
+import layouts
+import pytest
+
+from meddiff.data.manifest import check_rows
+from meddiff.errors import InputError
+from meddiff.sources.brain_tumor import BRAIN_TUMOR
+from meddiff.sources.image_folder import IMAGE_FOLDER
+
+
+def test_brain_tumor_classes_without_the_official_split_that_leaks(tmp_path):
+    layouts.brain_tumor(tmp_path / "archive")
+    rows = BRAIN_TUMOR.rows(tmp_path)
+    assert Counter(row.label for row in rows) == {"glioma": 4, "meningioma": 4, "notumor": 4, "pituitary": 4}
+    assert {row.split for row in rows} == {None}
+    assert {(row.dataset, row.modality) for row in rows} == {("brain_tumor", "MR")}
+
+
+def test_messy_names_of_folders_and_files(tmp_path):
+    layouts.touch(tmp_path / "Yes", ["Y1.JPG", "Y 2.jpeg", "Y3.png", "notes.txt"])
+    layouts.touch(tmp_path / "no", ["1 no.jpg"])
+    layouts.touch(tmp_path / "Glioma-Tumor", ["g.jpg"])
+    layouts.touch(tmp_path / "No Tumor", ["n.jpg"])
+    layouts.touch(tmp_path / "screenshots", ["s.png"])
+    rows = BRAIN_TUMOR.rows(tmp_path)
+    assert Counter(row.label for row in rows) == {"yes": 3, "no": 1, "glioma": 1, "notumor": 1}
+
+
+def test_groups_become_patients(tmp_path):
+    layouts.touch(tmp_path / "set" / "yes", ["a.jpg", "b.jpg"])
+    layouts.touch(tmp_path / "set" / "no", ["c.jpg"])
+    layouts.table(tmp_path / "set" / "groups.csv", "path,group", "yes/a.jpg,7", "no\\c.jpg,7", start=b"\xef\xbb\xbf",
+                  end="\r\n")  # fmt: skip
+    groups = {row.image_path: row.group for row in BRAIN_TUMOR.rows(tmp_path)}
+    assert groups == {"set/yes/a.jpg": "group-7", "set/no/c.jpg": "group-7", "set/yes/b.jpg": "set__yes__b.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["file,group", "yes/a.jpg,1"], "missing column 'path'. It has file, group"),
+        (["path,group", "yes/a.jpg,1", "yes/a.jpg,2"], "duplicate path: line 3"),
+        (["path,group", "yes/z.jpg,1"], "no image of a class there: line 2: yes/z.jpg"),
+        (["path,group", "../yes/a.jpg,1"], "no image of a class there: line 2"),
+        (["path,group", "yes/a.jpg,"], "empty group: line 2"),
+    ],
+)
+def test_bad_groups_are_named(tmp_path, lines, said):
+    layouts.touch(tmp_path / "yes", ["a.jpg"])
+    layouts.table(tmp_path / "groups.csv", *lines)
+    with pytest.raises(InputError, match=rf"groups\.csv: .*{said}"):
+        BRAIN_TUMOR.rows(tmp_path)
+
+
+def test_without_groups_copies_of_the_same_bytes_stay_together(tmp_path, caplog):
+    layouts.brain_tumor(tmp_path)
+    copy = (tmp_path / "Training" / "glioma" / "Training-glioma-0.jpg").read_bytes()
+    for path in ("Testing/glioma/x.jpg", "Testing/notumor/y.jpg"):
+        (tmp_path / path).write_bytes(copy)
+    rows = BRAIN_TUMOR.rows(tmp_path)
+    groups = Counter(row.patient_id for row in rows)
+    assert sorted(groups.values()) == [3, 15]
+    assert "3 images have a copy with the same bytes" in caplog.text
+    assert "1 of them stand in several classes" in caplog.text
+    assert "groups.csv" in caplog.text
+
+
+def test_unknown_classes_point_to_the_image_folder(tmp_path):
+    layouts.image_folder(tmp_path)
+    with pytest.raises(InputError, match="--dataset image_folder"):
+        BRAIN_TUMOR.rows(tmp_path)
+
+
+def test_image_folder_takes_any_class_name(tmp_path):
+    layouts.image_folder(tmp_path)
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert [(row.row_id, row.label) for row in rows] == [
+        ("Chest X-ray__a.png", "Chest X-ray"), ("Chest X-ray__b.JPG", "Chest X-ray"), ("Skull__a.png", "Skull"),
+        ("Skull__c.tif", "Skull"),
+    ]  # fmt: skip
+
+
+def test_image_folder_keeps_a_split_of_at_least_two_parts(tmp_path):
+    for part in ("train", "valid", "Test"):
+        layouts.touch(tmp_path / "mine" / part / "cat" / "patient 1", [f"{part}.png"])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert {row.image_path.split("/")[1]: row.split for row in rows} == {
+        "train": "train",
+        "valid": "val",
+        "Test": "test",
+    }
+    assert {row.label for row in rows} == {"cat"}
+    assert {row.split for row in IMAGE_FOLDER.rows(tmp_path / "mine" / "train")} == {None}
+
+
+def test_image_folder_with_a_lone_train_folder_has_no_split(tmp_path):
+    for label in ("cat", "dog"):
+        layouts.touch(tmp_path / "train" / label, ["a.png"])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert [(row.label, row.split) for row in rows] == [("cat", None), ("dog", None)]
+
+
+def test_image_folder_that_leaks_is_an_error_that_names_the_group(tmp_path):
+    for part in ("train", "test"):
+        layouts.touch(tmp_path / part / "cat", ["same bytes.png"])
+    with pytest.raises(InputError, match=r"patient_id.*copies-.*train.*one split"):
+        IMAGE_FOLDER.rows(tmp_path)
+
+
+def test_masks_beside_the_images_are_no_images(tmp_path):
+    layouts.touch(
+        tmp_path / "benign", ["benign (1).png", "benign (1)_mask.png", "benign (1)_mask_1.png", "lonely_mask.png"]
+    )
+    rows = {row.image_path: row.mask_path for row in IMAGE_FOLDER.rows(tmp_path)}
+    assert rows == {"benign/benign (1).png": "benign/benign (1)_mask.png", "benign/lonely_mask.png": None}
+
+
+def test_images_of_one_stem_are_two_images(tmp_path):
+    layouts.touch(tmp_path / "a", ["1.png", "1.jpg"])
+    assert [row.row_id for row in IMAGE_FOLDER.rows(tmp_path)] == ["a__1.jpg", "a__1.png"]
+
+
+def test_images_in_no_class_are_an_error(tmp_path):
+    layouts.image_folder(tmp_path)
+    layouts.touch(tmp_path, ["loose.png"])
+    with pytest.raises(InputError, match=r"1 images lie in no class folder: loose\.png"):
+        IMAGE_FOLDER.rows(tmp_path)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "by_label", "groups"),
+    [
+        ("brain-tumor-4class", {"pituitary": 563, "notumor": 526, "meningioma": 517, "glioma": 497}, 1823),
+        ("brain-tumor-yes-no", {"no": 26, "yes": 24}, 44),
+    ],
+)
+def test_real_sets(real_data, name, by_label, groups):
+    rows = BRAIN_TUMOR.rows(real_data / name)
+    check_rows(rows, name)
+    assert Counter(row.label for row in rows) == by_label
+    assert len({row.patient_id for row in rows}) == groups
+    assert all(row.image_file.is_file() for row in rows)
