@@ -72,16 +72,33 @@ def read_study(predictions: pd.DataFrame, class_names: Sequence[str]) -> Study:
 
 
 def resampled_scores(study: Study, *, resamples: int, seed: int) -> np.ndarray:
-    """Every metric of `Study.metrics` in every resample: [A, resamples + 1, 2 + K]; the first is the data."""
-    generator = np.random.default_rng(child_seed(seed, "evaluation", "bootstrap"))
+    """Every metric of `Study.metrics` for every seed in every resample of the patients: [A, S, resamples + 1, 2 + K].
+
+    Resample 0 is the data themselves.
+    """
+    generator = np.random.default_rng(child_seed(seed, "evaluation", "patients"))
     strata = rarest_class(study.labels, study.group, len(study.class_names))
     patients = bootstrap_weights(strata, resamples, generator)  # [G, R]
-    seeds = bootstrap_weights(np.zeros(len(study.seeds), dtype=int), resamples, generator)  # [S, R]
-    scores = np.zeros((len(study.arms), resamples + 1, len(study.metrics)))
-    for a in range(len(study.arms)):
-        for s in range(len(study.seeds)):
-            inputs = study.labels, study.probabilities[a, s], study.group, patients
-            sensitivity, auroc = resampled_sensitivity(*inputs), resampled_auroc(*inputs)
-            averages = np.stack([mean_of_present(sensitivity), mean_of_present(auroc)], axis=1)
-            scores[a] += (seeds[s] / len(study.seeds))[:, None] * np.concatenate([averages, sensitivity], axis=1)
+    scores = np.empty((len(study.arms), len(study.seeds), resamples + 1, len(study.metrics)))
+    for a, s in np.ndindex(scores.shape[:2]):
+        inputs = study.labels, study.probabilities[a, s], study.group, patients
+        sensitivity, auroc = resampled_sensitivity(*inputs), resampled_auroc(*inputs)
+        averages = np.stack([mean_of_present(sensitivity), mean_of_present(auroc)], axis=1)
+        scores[a, s] = np.concatenate([averages, sensitivity], axis=1)
     return scores
+
+
+def over_seeds(values: np.ndarray, *, seed: int) -> np.ndarray:
+    """Mean over the seeds in every resample, spread by what is not known about the seeds' mean.
+
+    values [S, R + 1, M] -> [R + 1, M]. To each resample is added Student's t with S - 1 degrees of freedom times the
+    standard error of the mean over seeds, so that where patients do not matter the percentiles are the t-interval of
+    the seeds (Weerahandi 1993, "Generalized confidence intervals"). Resample 0 stays the plain mean. One seed says
+    nothing about its spread: nothing is added.
+    """
+    seeds = len(values)
+    if seeds == 1:
+        return values[0]
+    generator = np.random.default_rng(child_seed(seed, "evaluation", "seeds"))
+    student = np.concatenate([[0.0], generator.standard_t(seeds - 1, size=values.shape[1] - 1)])
+    return values.mean(0) + student[:, None] * values[:, 0].std(0, ddof=1) / np.sqrt(seeds)

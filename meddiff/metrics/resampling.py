@@ -1,8 +1,8 @@
-"""Weights for resampling patients and seeds, and the intervals that come of them.
+"""Weights for resampling patients, and the intervals that come of them.
 
 Rescaled bootstrap (Rao & Wu 1988, "Resampling inference with complex survey data"): from the n units of a stratum
 n - 1 are drawn with replacement and weighted n / (n - 1). Drawing n of n, the usual bootstrap, makes the variance too
-small by the factor (n - 1) / n, which is a third for 3 seeds and a half for a class with 2 patients.
+small by the factor (n - 1) / n, which is a half for a class with 2 patients.
 """
 
 import numpy as np

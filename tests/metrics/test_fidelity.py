@@ -100,3 +100,17 @@ def test_bad_input(distance):
         distance(good, good[:1])
     with pytest.raises(InputError, match="NaN"):
         distance(good, np.full((3, 4), np.nan))
+
+
+def test_frechet_large_enough_for_the_squared_form():
+    """Above SMALL the singular values are taken from squares: dead and repeated features leave many at zero."""
+    first, second = _features(1500, 1100, 0), _features(1200, 1100, 1, scale=1.1)
+    first[:, ::3], second[:, ::4] = 0, second[:, 5:6]
+
+    def factor(features):
+        return np.linalg.qr((features - features.mean(0)) / np.sqrt(len(features) - 1), mode="r")
+
+    overlap = np.linalg.svd(factor(first) @ factor(second).T, compute_uv=False).sum()
+    spread = first.var(0, ddof=1).sum() + second.var(0, ddof=1).sum()
+    expected = np.sum((first.mean(0) - second.mean(0)) ** 2) + spread - 2 * overlap
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-7)
