@@ -113,17 +113,19 @@ def read(path: Path) -> Checkpoint:
         raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
 
 
-def check(checkpoint: Checkpoint, wanted: Facts) -> None:
+def check(checkpoint: Checkpoint, wanted: Facts, *, resuming: bool = False) -> None:
     """Refuse a checkpoint of other classes, sizes, network, schedule or prediction.
+
+    ``resuming`` also refuses another manifest, seed or other settings that the weights are made with.
 
     Raises:
         InputError: every difference, spelled out.
     """
-    found = differences(checkpoint.facts, wanted)
+    found = differences(checkpoint.facts, wanted, resuming=resuming)
     if found:
         raise InputError(
             f"{checkpoint.path} belongs to another set-up: {'; '.join(found)}. "
-            "Use the settings of the checkpoint, or another run folder"
+            "Use the settings of the checkpoint, or another run folder (--out)"
         )
 
 

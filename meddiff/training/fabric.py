@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
-from torch import nn
+from torch import Tensor, nn
 
+from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 
 PrecisionName = Literal["auto", "32", "bf16"]
@@ -69,12 +70,32 @@ def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", acceler
     )
 
 
+class InPrecision(nn.Module):
+    """A network that runs in the precision of a Fabric, and that no other process waits for."""
+
+    def __init__(self, network: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """The network's output."""
+        with self.precision.forward_context():
+            return self.network(x_t, t, condition)
+
+
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
     """The denoiser with its network moved to the device and wrapped for precision, processes and compilation.
 
     The wrapped network shares its weights with the plain one, which stays what checkpoints and averages are made of.
+    One that is not trained (no weight asks for a gradient: an average) belongs to this process alone, so that one
+    process may draw samples while the others wait.
     """
     network: nn.Module = denoiser.network
+    trained = any(parameter.requires_grad for parameter in network.parameters())
     if compiled:
         network = torch.compile(network)  # type: ignore[assignment]
-    return Denoiser(fabric.setup_module(network), denoiser.schedule, denoiser.prediction)
+    wrapped = (
+        fabric.setup_module(network) if trained else InPrecision(network.to(fabric.device), fabric.strategy.precision)
+    )
+    return Denoiser(wrapped, denoiser.schedule, denoiser.prediction)

@@ -77,12 +77,37 @@ class Facts:
 
 
 FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
+MADE_OF = ("recipe.seed", "recipe.data", "recipe.diffusion", "recipe.training")
+"""The settings that weights are a function of, beside the facts themselves and the manifest."""
+MAY_CHANGE = (
+    "recipe.data.cache",
+    "recipe.training.steps",
+    "recipe.training.learning_rate",
+    "recipe.training.warmup_steps",
+    "recipe.training.clip_norm",
+    "recipe.training.precision",
+    "recipe.training.compile",
+    "recipe.training.log_every",
+    "recipe.training.checkpoint_every",
+    "recipe.training.sample_every",
+)
+"""Settings that a run may go on with changed: how long, what is written, and what cures a run that diverged."""
 
 
-def differences(stored: Facts, wanted: Facts) -> list[str]:
-    """One phrase per fact that decides what the weights mean and that is not the same."""
+def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list[str]:
+    """One phrase per fact that decides what the weights mean and that is not the same.
+
+    ``resuming`` also compares what training goes on with: the manifest, the seed and the settings of training.
+    """
     theirs, ours = (_flat(facts.to_dict()) for facts in (stored, wanted))
-    names = [name for name in theirs | ours if name.partition(".")[0] not in FOR_THE_RECORD]
+
+    def matters(name: str) -> bool:
+        if name.partition(".")[0] not in FOR_THE_RECORD:
+            return True
+        made_of = name == "manifest_sha256" or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
+        return resuming and made_of and name not in MAY_CHANGE
+
+    names = [name for name in theirs | ours if matters(name)]
     return [
         f"{name.replace('_', ' ')}: {_shown(theirs, name)} in the checkpoint, {_shown(ours, name)} here"
         for name in names
@@ -99,12 +124,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"network.channels": ...}``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        inner = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, Mapping) else {name: value}
-        flat |= inner
+        full = prefix + name
+        flat |= _flat(value, f"{full}.") if isinstance(value, Mapping) else {full: value}
     return flat
 
 

@@ -135,6 +135,28 @@ def test_a_checkpoint_of_another_set_up_is_refused_with_the_difference(run, tmp_
         checkpoint.check(stored, toy.facts(**changed))
 
 
+def test_going_on_needs_the_same_data_and_settings_but_for_the_cures(run, tmp_path):
+    def recipe(**training):
+        return {"seed": 1, "data": {"cache": "a"}, "training": {"batch_size": 8, "learning_rate": 1.0} | training}
+
+    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts(recipe=recipe(), manifest_sha256="m"))
+    stored = checkpoint.read(path)
+    checkpoint.check(stored, toy.facts(recipe=recipe(learning_rate=0.1), manifest_sha256="m"), resuming=True)
+    checkpoint.check(stored, toy.facts(recipe=recipe() | {"data": {"cache": "b"}}, manifest_sha256="m"), resuming=True)
+    checkpoint.check(stored, toy.facts(recipe=recipe() | {"dataset": "other"}, manifest_sha256="m"), resuming=True)
+    for changed, sentence in [
+        (
+            {"recipe": recipe(batch_size=9), "manifest_sha256": "m"},
+            "recipe.training.batch size: 8 in the checkpoint, 9",
+        ),
+        ({"recipe": recipe() | {"seed": 2}, "manifest_sha256": "m"}, r"recipe.seed: 1 in the checkpoint, 2 here"),
+        ({"recipe": recipe(), "manifest_sha256": "n"}, "manifest sha256: m in the checkpoint, n here"),
+    ]:
+        checkpoint.check(stored, toy.facts(**changed))
+        with pytest.raises(InputError, match=sentence):
+            checkpoint.check(stored, toy.facts(**changed), resuming=True)
+
+
 def test_weights_of_another_network_are_refused(run, tmp_path):
     stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts()))
     with pytest.raises(InputError, match=r"does not fit the network: .*; .* and \d+ more"):

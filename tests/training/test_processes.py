@@ -4,7 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from meddiff.training.fabric import build_fabric
+from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.training.fabric import build_fabric, prepare
 from tests.training import toy
 
 
@@ -13,6 +15,9 @@ def work(fabric, folder):
     torch.set_num_threads(1)
     run = toy.Run(fabric=fabric, batches=lambda step, micro: toy.batches(step, 10 * fabric.global_rank + micro))
     steps = list(run.train(3, accumulate=2))
+    if fabric.is_global_zero:  # one process draws samples from the average, the other does not wait for it
+        averaged = prepare(Denoiser(run.ema.network, run.denoiser.schedule, run.denoiser.prediction), fabric)
+        averaged(torch.zeros(1, 1, 8, 8), torch.tensor([5]), Condition())
     losses = {"losses": torch.stack([step.loss for step in steps])}
     save_file(run.tensors() | losses, folder / f"{fabric.global_rank}.safetensors")
 
