@@ -14,7 +14,7 @@
 | df            | dermatofibroma                                      | df, DF                                      |
 | vasc          | vascular lesion                                     | vasc, VASC                                  |
 | scc           | squamous cell carcinoma                             | ISIC 2019: SCC                              |
-| unk           | none of the others                                  | ISIC 2019 test: UNK                         |
+| (no label)    | none of the others                                  | ISIC 2019 test: UNK                         |
 | benign        | not malignant                                       | ISIC 2016: benign, 0; ISIC 2020: 0          |
 | malignant     | melanoma                                            | ISIC 2016: malignant, 1; ISIC 2020: 1       |
 
@@ -25,10 +25,11 @@ later but not told apart again; HAM10000 and ISIC count such lesions as ``nv``.
 
 from collections.abc import Iterable, Mapping
 
-DIAGNOSES = ("nv", "atypical_nv", "mel", "bkl", "bcc", "akiec", "df", "vasc", "scc", "unk")
+DIAGNOSES = ("nv", "atypical_nv", "mel", "bkl", "bcc", "akiec", "df", "vasc", "scc")
 COARSE = ("benign", "malignant")
 _SPELLINGS = {name: name for name in DIAGNOSES} | {"ak": "akiec"}
-ONE_HOT_COLUMNS = tuple(name for name in _SPELLINGS if name != "atypical_nv")
+_NO_DIAGNOSIS = "unk"
+ONE_HOT_COLUMNS = (*(name for name in _SPELLINGS if name != "atypical_nv"), _NO_DIAGNOSIS)
 
 
 def diagnosis(text: str) -> str:
@@ -39,16 +40,16 @@ def diagnosis(text: str) -> str:
     return label
 
 
-def one_hot(cells: Mapping[str, str], columns: Iterable[str]) -> str:
-    """The one column that holds a 1, in the common vocabulary."""
+def one_hot(cells: Mapping[str, str], columns: Iterable[str]) -> str | None:
+    """The one column that holds a 1, in the common vocabulary; None where that is UNK, which is no diagnosis."""
     marked = [name for name in columns if switched_on(cells[name])]
     if len(marked) != 1:
         raise ValueError(f"{', '.join(marked) or 'no column'} marked, exactly one diagnosis must be")
-    return diagnosis(marked[0])
+    return None if marked[0] == _NO_DIAGNOSIS else diagnosis(marked[0])
 
 
 def isic2017(cells: Mapping[str, str]) -> str:
-    """Two yes/no columns; a lesion that is neither is a benign nevus (Codella et al. 2017, section 2)."""
+    """Two yes/no columns; a lesion that is neither is a benign nevus (Codella et al. 2017)."""
     melanoma, keratosis = switched_on(cells["melanoma"]), switched_on(cells["seborrheic_keratosis"])
     if melanoma and keratosis:
         raise ValueError("both melanoma and seborrheic_keratosis are marked")

@@ -148,6 +148,16 @@ def test_isic2019(tmp_path):
     assert set(splits(rows).values()) == {None}
 
 
+def test_isic2019_test_has_pictures_of_no_known_diagnosis(tmp_path):
+    layouts.isic2019(tmp_path)
+    layouts.touch(tmp_path / "ISIC_2019_Test_Input", ["ISIC_0034321.jpg", "ISIC_0034322.jpg"])
+    layouts.table(tmp_path / "ISIC_2019_Test_GroundTruth.csv", "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK,score_weight",
+                  "ISIC_0034321,0,0,0,0,1,0,0,0,0,1.0", "ISIC_0034322,0,0,0,0,0,0,0,0,1,0.0")  # fmt: skip
+    rows = read(tmp_path)
+    assert labels(rows).items() >= {"ISIC_0034321": "bkl", "ISIC_0034322": None}.items()
+    assert Counter(splits(rows).values()) == {"train": 4, "test": 2}
+
+
 def test_isic2020_has_patients(tmp_path):
     layouts.isic2020(tmp_path)
     rows = read(tmp_path)
