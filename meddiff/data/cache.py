@@ -177,9 +177,9 @@ def _try(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray
         return str(error)
 
 
-def _in_order(work: Callable, items: Sequence) -> Iterator:
+def _in_order(work: Callable, items: Iterable) -> Iterator:
     """``map`` in threads (decoders free the interpreter lock), with few results waiting however long the list is."""
-    workers = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = _workers()
     todo = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque(pool.submit(work, item) for item in islice(todo, 4 * workers))
@@ -187,6 +187,11 @@ def _in_order(work: Callable, items: Sequence) -> Iterator:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(work, item) for item in islice(todo, 1))
             yield result
+
+
+def _workers() -> int:
+    """Threads that decode: one per core that this process may use."""
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _refuse(bad: dict[int, str], count: int) -> None:

@@ -1,12 +1,13 @@
 """Random flips, rotations, zoom and color changes of a whole batch, done to image and mask alike.
 
 Every transform is two functions: one draws parameters from a generator, the other applies them and is pure. The
-generator may sit on the CPU while the batch is on a GPU, so that the same seed draws the same on any machine.
+generator may stay on the CPU while the batch is on a GPU, so that a seed draws the same on any machine.
 
 ``flip_rotate90`` moves pixels and changes none: safe for training a generator, whose samples would show any blur or
 border that its training images have. ``classical_augmentation`` is what synthetic images must beat: the "basic set"
-of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13 scenarios: flips,
-rotation, crops of 0.4 to 1 of the area, mirrored edges, and jitter of brightness, contrast, saturation and hue.
+of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13 scenarios, with their
+numbers: flips, rotation, crops of 0.4 to 1 of the area, mirrored edges, brightness, contrast and saturation within
+0.3, hue within 0.1. (Rotation here is by any angle, theirs up to 90 degrees; their shear and aspect are left out.)
 """
 
 import math
