@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -34,7 +34,7 @@ class Place:
 
 
 def class_rows(
-    root: Path, folders: Iterable[Folder], place_of: Callable[[str], Place | None], **columns: str | None
+    root: Path, folders: Sequence[Folder], place_of: Callable[[str], Place | None], **columns: str | None
 ) -> list[ManifestRow]:
     """One row per image of a class folder, sorted by row_id; none where no folder is a class.
 
@@ -47,7 +47,6 @@ def class_rows(
     Raises:
         InputError: a groups.csv that lacks a column, lists a path twice or one that is not there.
     """
-    folders = list(folders)
     found: dict[str, tuple[Place, str | None]] = {}
     for folder in folders:
         place = place_of(folder.path)
