@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts import check_source
 from PIL import Image
 
 from meddiff.data.manifest import read_manifest, write_manifest
@@ -86,7 +87,7 @@ def test_a_row_decides_its_picture(look, label):
 def test_another_process_draws_the_same_bytes():
     rows = [some(look, label)[0] for look, label in EACH]
     program = (
-        "import sys; sys.path.insert(0, 'tests/sources')\n"
+        "import sys; sys.path[:0] = ['tests', 'tests/sources']\n"
         "from test_phantom import EACH, digest, some\n"
         "print(*[digest(some(look, label)[0]) for look, label in EACH[::-1]])"
     )
@@ -187,12 +188,24 @@ def test_rows_survive_the_manifest(tmp_path):
     assert read_manifest(tmp_path / "data_manifest.csv") == rows
 
 
+def test_the_source_keeps_the_contract_of_all_sources(tmp_path):
+    phantom.write(phantom.rows("dermoscopy", seed=10, count=3), tmp_path, size=16)
+    phantom.write(phantom.rows("dermoscopy", seed=2, count=3), tmp_path, size=16)
+    phantom.write(phantom.rows("brain_mri", seed=2, count=2), tmp_path, size=16)
+    check_source(phantom.PHANTOM, tmp_path)
+
+
 def test_the_source_finds_what_was_drawn(tmp_path):
     rows = phantom.write(phantom.rows("dermoscopy", seed=2, count=5), tmp_path, size=16)
     rows[1].image_file.unlink()
     assert phantom.PHANTOM.rows(tmp_path) == [rows[0], *rows[2:]]
     with pytest.raises(InputError, match="there are no phantoms"):
         phantom.PHANTOM.rows(tmp_path / "phantom" / "dermoscopy")
+
+
+def test_help_does_not_wait_for_what_only_drawing_needs():
+    program = "import sys, meddiff.sources.phantom; sys.exit('scipy' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 
 
 def test_bad_requests_say_what_is_allowed():

@@ -1,6 +1,6 @@
 """Axial slices of a head, as T1 with contrast agent, FLAIR or T2 shows them, with or without a tumor.
 
-``phantom_head`` draws the anatomy in the intensities of the sequence; this module adds the tumor and the scanner:
+``head`` draws the anatomy in the intensities of the sequence; this module adds the tumor and the scanner:
 coil shading, blur and Rician noise (the magnitude of a complex signal: Gudbjartsson & Patz 1995).
 
 ``notumor``; ``glioma``: inside the brain, ragged, with a dead core, a bright rim and edema; ``meningioma``: round,
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from meddiff.sources.phantom_head import Head, Tones, head, tissue
-from meddiff.sources.phantom_texture import Array, Plane, Random, around, halved, outline, smoothstep
+from meddiff.sources.phantom.head import Head, Tones, head, tissue
+from meddiff.sources.phantom.texture import Array, Plane, Random, around, halved, outline, smoothstep
 
 TISSUES = ("scalp", "bone", "csf", "gray", "white", "vein", "edema", "rim", "core", "solid")
 SEQUENCES = {  # intensities, 1 is the brightest fat

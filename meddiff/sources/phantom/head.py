@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from meddiff.sources.phantom_texture import Array, Plane, Random, around, outline, smoothstep
+from meddiff.sources.phantom.texture import Array, Plane, Random, around, outline, smoothstep
 
-Tones = dict[str, float]  # tissue -> intensity; see phantom_brain.TISSUES
+Tones = dict[str, float]  # tissue -> intensity; see brain.TISSUES
 
 
 @dataclass(frozen=True)
