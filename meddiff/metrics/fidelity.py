@@ -7,7 +7,7 @@ With factors ``C_1 = S_1^T S_1`` and ``C_2 = S_2^T S_2`` the last trace is the s
 there are more images than features the pivoted Cholesky factor of C is a smaller one. So no matrix square root is
 taken, and a covariance without full rank needs no special treatment: no jitter, no NaN.
 
-Kernel distance (KID; Binkowski et al. 2018, eq. 4): the unbiased squared maximum mean discrepancy with the kernel
+Kernel distance (KID; Binkowski et al. 2018): the unbiased squared maximum mean discrepancy with the kernel
 ``(x . y / F + 1)^3``. It has no bias in the number of images, which the Frechet distance has: between two samples of
 one distribution the Frechet distance is far above zero until n is well above F.
 

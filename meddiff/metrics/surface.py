@@ -60,7 +60,7 @@ class SurfaceDistances:
         if self.empty is not None:
             return float(self.empty == 0)
         within = np.count_nonzero(self.of_truth <= tolerance) + np.count_nonzero(self.of_prediction <= tolerance)
-        return within / (len(self.of_truth) + len(self.of_prediction))
+        return float(within / (len(self.of_truth) + len(self.of_prediction)))
 
     @property
     def empty(self) -> float | None:
@@ -110,14 +110,14 @@ def boundary_iou(truth: np.ndarray, prediction: np.ndarray, *, width: float = 0.
     truth, prediction = _checked(truth, prediction)
     pixels = max(1, round(width * float(np.linalg.norm(truth.shape))))
     cube = np.ones((3,) * truth.ndim, dtype=bool)
-    rims = [mask & ~np.asarray(binary_erosion(mask, cube, iterations=pixels)) for mask in (truth, prediction)]
+    rims = [mask & ~np.asarray(binary_erosion(mask, cube, iterations=pixels), bool) for mask in (truth, prediction)]
     union = np.count_nonzero(rims[0] | rims[1])
     return np.count_nonzero(rims[0] & rims[1]) / union if union else 1.0
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
     """Points of a bool mask with a face neighbor outside; as bool, of the same shape."""
-    return mask & ~np.asarray(binary_erosion(mask))
+    return mask & ~np.asarray(binary_erosion(mask), bool)
 
 
 def _checked(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
