@@ -123,7 +123,7 @@ def filter_counts(table: pd.DataFrame) -> pd.DataFrame:
             "dropped_confidence": groups["reason"].agg(lambda reasons: int((reasons == LOW_CONFIDENCE).sum())),
             "dropped_copy": groups["reason"].agg(lambda reasons: int((reasons == COPY).sum())),
         }
-    ).rename_axis("class").reset_index()  # fmt: skip
+    ).rename_axis("class_name").reset_index()  # fmt: skip
 
 
 def counts_table(table: pd.DataFrame) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     if len(labeled) < len(rows):
         console.print(f"{len(rows) - len(labeled)} images without a label are left out")
     split = assign_splits(
-        labeled,
+        with_room_to_judge(labeled),
         train=recipe.data.train_fraction,
         val=recipe.data.val_fraction,
         seed=child_seed(recipe.seed, "split"),
@@ -49,6 +50,17 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.manifest]
 
 
+def with_room_to_judge(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """The rows; those of an official training part are dealt out where validation or test images are missing.
+
+    A challenge's test labels are often not published: its training part is then all that there is to judge on.
+    """
+    given = {row.split for row in rows if row.split}
+    if not given or given == {"train", "val", "test"}:
+        return rows
+    return [replace(row, split=None) if row.split == "train" else row for row in rows]
+
+
 def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[ManifestRow]:
     """The rows of the user's manifest, of the user's folder, or of the phantom set where neither is given."""
     if recipe.manifest:
@@ -56,6 +68,8 @@ def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[Manif
     source = assembly.source(recipe.dataset)
     if recipe.data_root:
         return source.rows(Path(recipe.data_root))
+    if source.phantom is None:
+        raise InputError(f"--dataset {recipe.dataset} needs --data-root or --manifest. {source.how_to_get}")
     if recipe.dataset != "phantom":
         console.print(
             Panel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
 
 
-def facts(recipe: Recipe, denoiser: Denoiser, class_names: list[str], pixel_dtype: str) -> Facts:
+def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, class_names: list[str], pixel_dtype: str) -> Facts:
     """What the weights of this run are for."""
     return Facts(
         class_names=tuple(class_names),
@@ -33,6 +34,7 @@ def facts(recipe: Recipe, denoiser: Denoiser, class_names: list[str], pixel_dtyp
         schedule_digest=schedule_digest(denoiser.schedule),
         prediction=recipe.diffusion.prediction,
         pixel_dtype=pixel_dtype,
+        manifest_sha256=hashlib.sha256(folder.manifest.read_bytes()).hexdigest(),
         recipe=to_dict(recipe),
     )
 
@@ -59,7 +61,7 @@ def load(recipe: Recipe, folder: RunFolder, class_names: list[str]) -> tuple[Den
     """
     stored = trained(folder)
     denoiser = new_denoiser(recipe, class_names)
-    checkpoint.check(stored, facts(recipe, denoiser, class_names, stored.facts.pixel_dtype))
+    checkpoint.check(stored, facts(recipe, folder, denoiser, class_names, stored.facts.pixel_dtype))
     checkpoint.load_weights(stored, denoiser.network)
     fabric = build_fabric(precision=recipe.training.precision)
     return prepare(denoiser, fabric).eval(), stored.facts.pixel_dtype, fabric.device

@@ -101,8 +101,9 @@ def assemble(
     nearest, held_out, copies = memorization(sets, recipe)
     source = assembly.source(recipe.dataset)
     phantom = any(row.source == "phantom" for row in sets["train"].rows)
+    shown = f"phantom {source.phantom or ''}".replace("_", " ") if phantom else source.title
     return AugmentationReport(
-        title=f"Do synthetic images help? {source.title}, {recipe.data.image_size} px",
+        title=f"Do synthetic images help? {shown}, {recipe.data.image_size} px",
         headline=headline,
         phantom=phantom,
         data=data_table(sets),
@@ -187,10 +188,12 @@ def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
     """Per class: images in each split and the patients (or lesions) behind them."""
     rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
     table = pd.DataFrame(
-        {"class": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
+        {"class_name": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
     )
-    counts = table.groupby(["class", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val", "test"])
-    return counts.assign(groups=table.groupby("class")["group"].nunique()).reset_index()
+    counts = (
+        table.groupby(["class_name", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val", "test"])
+    )
+    return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
 
 
 def split_note(train: LabeledImages) -> str:

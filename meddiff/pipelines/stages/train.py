@@ -62,7 +62,7 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
     console = console or Console(quiet=not fabric.is_global_zero)
     images = assembly.images(rows_of(recipe, folder, "train"), recipe, names)
     plain = model.new_denoiser(recipe, names)
-    facts = model.facts(recipe, plain, names, str(images.array.images.dtype))
+    facts = model.facts(recipe, folder, plain, names, str(images.array.images.dtype))
     denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
     optimizer = fabric.setup_optimizers(
         build_optimizer(plain, learning_rate=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay)
@@ -150,7 +150,7 @@ class Training:
         first = 0
         if path is not None:
             stored = checkpoint.read(path)
-            checkpoint.check(stored, self.facts)
+            checkpoint.check(stored, self.facts, resuming=True)
             first = checkpoint.resume(stored, network=self.denoiser.network, ema=self.ema, optimizer=self.optimizer)
             if self.folder.log.is_file():
                 log = pd.read_csv(self.folder.log)
