@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from meddiff.data.consistency import check_rows, shared_things
 from meddiff.data.problems import Problems
@@ -67,6 +65,9 @@ def assign_splits(
 
 def _groups(rows: Sequence[ManifestRow]) -> list[_Group]:
     """Rows tied by a shared patient, lesion or image file, directly or through others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first: dict[tuple[str, str], int] = {}
     things = [(index, thing) for index, row in enumerate(rows) for thing in shared_things(row).items()]
     start = np.array([index for index, _ in things])
