@@ -1,45 +1,98 @@
 """Training losses, one value per sample.
 
 L_simple (Ho et al. 2020, eq. 14) is the squared error of the network's own output, whatever it predicts, averaged
-over the elements of an image. Its weight across t is a choice; min-SNR (Hang et al. 2023, eq. 7) weighs the squared
-error of x_0 by min(SNR_t, gamma), so that easy, nearly clean x_t do not drown the rest.
+over the elements of an image. Every other loss in use is the same error with another weight along t. A ``Weight``
+gives it as the weight of the squared error of x_0, from SNR_t = alpha**2 / sigma**2, because there it means the same
+for every prediction; the output's error is converted by (d x_0 / d output)**2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
+from meddiff.diffusion.bound import bound_term
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.prediction import Prediction
+
+Weight = Callable[[Tensor], Tensor]
+"""SNR -> weight of the squared error of x_0"""
 
 
 def diffusion_loss(
-    denoiser: Denoiser, x_0: Tensor, condition: Condition, t: Tensor, eps: Tensor, *, min_snr_gamma: float | None = None
+    denoiser: Denoiser,
+    x_0: Tensor,
+    condition: Condition,
+    t: Tensor,
+    eps: Tensor,
+    *,
+    min_snr_gamma: float | None = None,
+    weight: Weight | None = None,
+    perturbation: Tensor | None = None,
+    variational: float = 0.0,
 ) -> Tensor:
-    """L_simple per sample [B], with min-SNR weights where ``min_snr_gamma`` is given (5 in the paper).
+    """The loss of each sample [B]: L_simple unless told otherwise.
 
     Args:
-        denoiser: its network's output is compared with the prediction's own target (eps, x_0, v).
+        denoiser: its network's output is compared with the prediction's own target (eps, x_0, v, ...).
         x_0: [B, C, *S] clean data in [-1, 1].
         condition: what the network is told, already dropped where it should stay untold.
         t: [B] in 1..T.
-        eps: [B, C, *S] standard normal noise.
-        min_snr_gamma: clamp of the SNR weight of the x_0 error; None leaves the loss unweighted.
+        eps: [B, C, *S] standard normal noise, or ``noise.offset_noise``.
+        min_snr_gamma: the same as ``weight=min_snr(gamma)``.
+        weight: of the x_0 error, as a function of the SNR; None weighs the output's error alike at every t.
+        perturbation: [B, C, *S] noise that the network sees in x_t but is not asked for, about 0.1 times standard
+            normal (Ning et al. 2023, algorithm 1): practice for the errors that a sampler will feed it.
+        variational: factor of the bound's term, in bits per dimension, for a learned variance: L_hybrid = L_simple +
+            0.001 L_vlb, whose gradient reaches the variance alone (Nichol & Dhariwal 2021, eq. 16).
     """
-    alpha, sigma = denoiser.schedule.at(t, x_0)
-    output = denoiser.output(alpha * x_0 + sigma * eps, t, condition)
-    error = output - denoiser.prediction.target(x_0, eps, alpha, sigma)
-    loss = error.square().flatten(1).mean(1)
-    if min_snr_gamma is None:
-        return loss
-    return loss * min_snr_weight(denoiser.prediction, alpha, sigma, min_snr_gamma).flatten()
+    schedule, prediction = denoiser.schedule, denoiser.prediction
+    alpha, sigma = schedule.at(t, x_0)
+    x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)
+    output, fraction = denoiser.output(x_t, t, condition)
+    loss = (output - prediction.target(x_0, eps, alpha, sigma)).square().flatten(1).mean(1)
+    weight = weight if min_snr_gamma is None else min_snr(min_snr_gamma)
+    if weight is not None:
+        loss = loss * (weight((alpha / sigma) ** 2) * prediction.x_0_gain(alpha, sigma) ** 2).flatten()
+    if variational and fraction is not None:
+        estimate = prediction.to_x_0(output.detach(), x_t, alpha, sigma)
+        loss = loss + variational * bound_term(schedule, x_0, x_t, estimate, t, variance=fraction)
+    return loss
 
 
-def min_snr_weight(prediction: Prediction, alpha: Tensor, sigma: Tensor, gamma: float) -> Tensor:
-    """min(SNR, gamma) on the x_0 error, as a weight of the output's error: times (d x_0 / d output)**2.
+def eps_error(snr: Tensor) -> Tensor:
+    """The squared error of eps, whatever the network predicts: L_simple as in Ho et al. 2020.
 
-    That is min(SNR, gamma) / SNR for eps and min(SNR, gamma) / (SNR + 1) for v on a variance-preserving schedule
-    (Hang et al. 2023, section 3.4).
+    It is also denoising score matching with the weight sigma**2 (Vincent 2011; Song & Ermon 2019, eq. 5 and 6), since
+    score = -eps / sigma.
     """
-    return (alpha / sigma).square().clamp(max=gamma) * prediction.x_0_gain(alpha, sigma).square()
+    return snr
+
+
+def x_0_error(snr: Tensor) -> Tensor:
+    """The squared error of x_0 itself."""
+    return torch.ones_like(snr)
+
+
+def min_snr(gamma: float = 5.0) -> Weight:
+    """min(SNR, gamma): keeps easy, nearly clean x_t from drowning the rest (Hang et al. 2023, eq. 7)."""
+    return lambda snr: snr.clamp(max=gamma)
+
+
+def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
+    """The eps error over (k + SNR)**gamma: less for imperceptible detail (Choi et al. 2022, eq. 8)."""
+    return lambda snr: snr / (k + snr) ** gamma
+
+
+def edm_weight(sigma_data: float = 0.5) -> Weight:
+    """SNR + 1 / sigma_data**2, for an edm output weighed alike at every t (Karras et al. 2022, table 1)."""
+    return lambda snr: snr + 1 / sigma_data**2
+
+
+def score_matching_loss(denoiser: Denoiser, x_0: Tensor, condition: Condition, t: Tensor, eps: Tensor) -> Tensor:
+    """Denoising score matching without weights, 1/2 |score + eps/sigma|**2 per sample (Song & Ermon 2019, eq. 5)."""
+    _, sigma = denoiser.schedule.at(t, x_0)
+    elements = x_0[0].numel()
+    return elements / 2 * diffusion_loss(denoiser, x_0, condition, t, eps, weight=eps_error) / sigma.flatten() ** 2

@@ -48,6 +48,14 @@ class PerSampleNoise:
         return normals.flatten(1)[:, : self._numbers].reshape(self.shape)
 
 
+def offset_noise(eps: Tensor, offset: Tensor, *, strength: float = 0.1) -> Tensor:
+    """Noise with a common part per sample and channel (Guttenberg 2023): lets a model learn to move the mean.
+
+    ``offset`` is standard normal [B, C]; ``eps`` [B, C, *S].
+    """
+    return eps + strength * offset.view(*offset.shape, *[1] * (eps.ndim - 2))
+
+
 def _mix(state: Tensor) -> Tensor:
     """SplitMix64's finalizer (variant 13 of Stafford): each input bit flips each output bit half the time."""
     for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):

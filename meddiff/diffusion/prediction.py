@@ -9,7 +9,8 @@ Two equations, two unknowns: with det = alpha b - sigma a,
 
     x_0 = (b x_t - sigma output) / det,      eps = (alpha output - a x_t) / det.
 
-So a kind of prediction is two numbers per t, and conversions need no case distinction.
+So a kind of prediction is two numbers per t, and conversions need no case distinction. The preconditioning of
+Karras et al. 2022 is one more such mix, which also scales what the network is given.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Prediction:
     name: str
     weights: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     """(alpha, sigma) -> (a, b)"""
+    inputs: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """(x_t, alpha, sigma) -> what the network is given instead of (x_t, t); None gives it these."""
 
     def target(self, x_0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """What the network should have said: ``a x_0 + b eps``."""
@@ -60,3 +63,35 @@ X_0 = Prediction("x_0", lambda alpha, sigma: (torch.ones_like(alpha), torch.zero
 
 V = Prediction("v", lambda alpha, sigma: (-sigma, alpha))
 """The velocity alpha eps - sigma x_0 (Salimans & Ho 2022, appendix D): well conditioned at every t."""
+
+SCORE = Prediction("score", lambda alpha, sigma: (torch.zeros_like(alpha), -1 / sigma))
+"""The gradient of log q(x_t) (Song & Ermon 2019, eq. 5): -eps / sigma."""
+
+VELOCITY = Prediction("velocity", lambda alpha, sigma: (-torch.ones_like(alpha), torch.ones_like(sigma)))
+"""eps - x_0, the direction of a rectified flow (Liu et al. 2023, eq. 1, with their time reversed)."""
+
+
+def edm(sigma_data: float = 0.5, *, time_scale: float = 1.0) -> Prediction:
+    """The preconditioning of Karras et al. 2022, table 1: what goes in and out has unit variance at every t.
+
+    With y = x_t / alpha and rho = sigma / alpha, that is the paper's x and sigma,
+
+        x_0 = c_skip(rho) y + c_out(rho) network(c_in(rho) y, c_noise(rho)).
+
+    Args:
+        sigma_data: standard deviation of the data.
+        time_scale: factor on the paper's c_noise = log(rho) / 4, which runs from about -1.5 to 1.1: larger where the
+            network embeds its time for steps 1..T (250 is about right).
+    """
+
+    def weights(alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        rho, total = sigma / alpha, (sigma / alpha) ** 2 + sigma_data**2
+        c_skip, c_out = sigma_data**2 / total, rho * sigma_data / total.sqrt()
+        return (1 - c_skip) / c_out, -c_skip * rho / c_out
+
+    def inputs(x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        rho = sigma / alpha
+        c_in, c_noise = 1 / (rho**2 + sigma_data**2).sqrt(), rho.log() / 4
+        return c_in / alpha * x_t, time_scale * c_noise.flatten()
+
+    return Prediction("edm", weights, inputs)

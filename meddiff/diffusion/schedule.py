@@ -17,14 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from meddiff.diffusion.spacing import Spacing, spaced
 from meddiff.errors import InputError
-
-Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,43 +90,12 @@ class NoiseSchedule:
         table = -torch.log(torch.tan(angle))  # falls with t; finite but at a zero terminal SNR, where it is about -37
         wanted = half_log_snr.to(table).clamp(table[-1], table[0])
         right = torch.searchsorted(-table, -wanted).clamp(1, len(table) - 1)
-        return right + (table[right - 1] - wanted) / (table[right - 1] - table[right])
+        t = right + (table[right - 1] - wanted) / (table[right - 1] - table[right])
+        return t.to(half_log_snr.device)
 
     def timesteps(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
-        """``steps + 1`` falling times that end at 0, for a sampler to walk along.
-
-        trailing starts at T with equal strides, rounded (Lin et al. 2023, table 2: the only right one of the first
-        three when there are few steps); leading counts equal strides up from 1 and misses T; linear goes from T to 1
-        in equal strides, then to 0; quadratic is finer near the data (Song et al. 2021a, appendix D.2); log_snr has
-        equal strides in log(alpha/sigma) (Lu et al. 2022); karras has equal strides in (sigma/alpha)**(1/7)
-        (Karras et al. 2022, eq. 5).
-        """
-        T, n = self.T, steps
-        if not 1 <= n <= T:
-            raise InputError(f"steps must be between 1 and the schedule's {T}, got {n}")
-        match spacing:
-            case "trailing":
-                times: list[float] = [round(T - k * T / n) for k in range(n)]
-            case "leading":
-                times = [(n - 1 - k) * (T // n) + 1 for k in range(n)]
-            case "linear":
-                times = [round(t) for t in torch.linspace(T, 1, n, dtype=torch.float64).tolist()]
-            case "quadratic":
-                times = _grid(torch.linspace(math.sqrt(T), 1, n, dtype=torch.float64) ** 2)
-            case "log_snr" | "karras":
-                times = _grid(self.time_at(self._even_half_log_snr(n, spacing)))
-            case _:
-                raise InputError(f"unknown spacing {spacing!r}: use one of {', '.join(get_args(Spacing))}")
-        return [*times, 0]
-
-    def _even_half_log_snr(self, n: int, spacing: Literal["log_snr", "karras"]) -> Tensor:
-        if self.alpha[-1] == 0:
-            raise InputError(f"{spacing} spacing needs a finite log-SNR at T, here alpha[T] is 0; use trailing")
-        first, last = ((self.sigma / self.alpha)[t].item() for t in (-1, 1))
-        if spacing == "log_snr":
-            return -torch.linspace(math.log(first), math.log(last), n, dtype=torch.float64)
-        rho = 7.0
-        return -rho * torch.linspace(first ** (1 / rho), last ** (1 / rho), n, dtype=torch.float64).log()
+        """``steps + 1`` times for a sampler to walk along, falling from T (or near it) to 0; see ``spacing``."""
+        return spaced(self, steps, spacing)
 
 
 def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,11 +115,6 @@ def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor
     )  # type: ignore[return-value]
 
 
-def _grid(times: Tensor) -> list[float]:
-    """Times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
-    return times.float().tolist()
-
-
 def from_betas(beta: Tensor) -> NoiseSchedule:
     """The variance-preserving schedule of q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t), beta [T] float64."""
     log_alpha_bar = torch.log1p(-beta).cumsum(0)
@@ -166,14 +128,70 @@ def linear(T: int = 1000, *, beta_1: float = 1e-4, beta_T: float = 0.02) -> Nois
     The betas are those for T = 1000; for another T they are scaled by 1000/T, which leaves the SNR at both ends
     where it was (Nichol & Dhariwal 2021, released code).
     """
-    scale = 1000 / T
-    if scale * beta_T >= 1:
-        raise InputError(f"the linear schedule needs T > {1000 * beta_T:g}, got {T}: use more timesteps or cosine")
-    return from_betas(scale * torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
+    return from_betas(_scaled(torch.linspace(beta_1, beta_T, T, dtype=torch.float64), T))
 
 
 def cosine(T: int = 1000, *, offset: float = 0.008) -> NoiseSchedule:
     """Nichol & Dhariwal 2021, eq. 17: alpha_bar_t = cos^2 of (t/T + offset) / (1 + offset) pi/2, beta_t <= 0.999."""
     angle = (torch.arange(T + 1, dtype=torch.float64) / T + offset) / (1 + offset) * math.pi / 2
-    alpha_bar = torch.cos(angle) ** 2
-    return from_betas((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999))
+    return from_betas(_capped(torch.cos(angle) ** 2))
+
+
+def scaled_linear(T: int = 1000, *, beta_1: float = 0.00085, beta_T: float = 0.012) -> NoiseSchedule:
+    """Rombach et al. 2022, released code: the square root of beta_t linear in t; for latents, less noise early."""
+    root = torch.linspace(math.sqrt(beta_1), math.sqrt(beta_T), T, dtype=torch.float64)
+    return from_betas(_scaled(root**2, T))
+
+
+def sigmoid(T: int = 1000, *, start: float = -3.0, end: float = 3.0, temperature: float = 1.0) -> NoiseSchedule:
+    """Jabri et al. 2022, eq. of section 3: alpha_bar_t = a sigmoid in t, shifted and scaled to run from 1 to 0."""
+    t = torch.arange(T + 1, dtype=torch.float64) / T
+    fall = torch.sigmoid(-(start + t * (end - start)) / temperature)
+    return from_betas(_capped((fall - fall[-1]) / (fall[0] - fall[-1])))
+
+
+def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
+    """Lin et al. 2023, algorithm 1: alpha shifted and scaled so that nothing of x_0 is left at T.
+
+    x_T is then pure noise in training as in sampling; without it a model cannot make very dark or bright images.
+    """
+    alpha = (schedule.alpha - schedule.alpha[-1]) / (1 - schedule.alpha[-1])
+    return NoiseSchedule(alpha, (1 - alpha**2).sqrt())
+
+
+def exponential(T: int = 1000, *, sigma_min: float = 0.01, sigma_max: float = 50.0) -> NoiseSchedule:
+    """The variance-exploding schedule of NCSN (Song & Ermon 2019; Song et al. 2021b, eq. 30): sigma geometric."""
+    return _exploding(torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64).exp())
+
+
+def edm(T: int = 1000, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> NoiseSchedule:
+    """Karras et al. 2022, eq. 5: sigma**(1/rho) linear in t, nothing scaled."""
+    return _exploding(torch.linspace(sigma_min ** (1 / rho), sigma_max ** (1 / rho), T, dtype=torch.float64) ** rho)
+
+
+def sub_vp(T: int = 1000, *, beta_min: float = 0.1, beta_max: float = 20.0) -> NoiseSchedule:
+    """Song et al. 2021b, eq. 29: alpha of the continuous linear schedule, but sigma = 1 - alpha**2, its square."""
+    t = torch.arange(T + 1, dtype=torch.float64) / T
+    log_alpha_bar = -(beta_min * t + 0.5 * (beta_max - beta_min) * t**2)
+    return NoiseSchedule(torch.exp(0.5 * log_alpha_bar), torch.expm1(log_alpha_bar).abs())
+
+
+def rectified_flow(T: int = 1000) -> NoiseSchedule:
+    """Liu et al. 2023, eq. 1: the straight line from data to noise, alpha = 1 - t/T and sigma = t/T."""
+    sigma = torch.arange(T + 1, dtype=torch.float64) / T
+    return NoiseSchedule(1 - sigma, sigma)
+
+
+def _scaled(beta: Tensor, T: int) -> Tensor:
+    if 1000 / T * beta[-1] >= 1:
+        raise InputError(f"this schedule needs T > {1000 * beta[-1]:g}, got {T}: use more timesteps or cosine")
+    return 1000 / T * beta
+
+
+def _capped(alpha_bar: Tensor) -> Tensor:
+    """The betas of a given alpha_bar, at most 0.999 as in Nichol & Dhariwal 2021: alpha_bar[T] may be 0."""
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
+
+
+def _exploding(sigma: Tensor) -> NoiseSchedule:
+    return NoiseSchedule(torch.ones(len(sigma) + 1, dtype=sigma.dtype), torch.cat([sigma.new_zeros(1), sigma]))

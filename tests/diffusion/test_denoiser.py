@@ -95,6 +95,6 @@ def test_no_signal_at_the_end_needs_v_or_x_0():
     alpha = angle.cos()
     alpha[-1] = 0
     zero_terminal = NoiseSchedule(alpha, angle.sin())
-    with pytest.raises(InputError, match="use the prediction v or x_0"):
+    with pytest.raises(InputError, match="use the prediction v"):
         Denoiser(LabelNetwork(), zero_terminal, EPS)
     Denoiser(LabelNetwork(), zero_terminal, V)

@@ -7,13 +7,32 @@ import pytest
 import torch
 from contracts import check_schedule
 
-from meddiff.diffusion.schedule import NoiseSchedule, cosine, from_betas, linear
+from meddiff.diffusion.schedule import (
+    NoiseSchedule,
+    cosine,
+    edm,
+    exponential,
+    from_betas,
+    linear,
+    rectified_flow,
+    scaled_linear,
+    sigmoid,
+    sub_vp,
+    zero_terminal_snr,
+)
 from meddiff.errors import InputError
 
+MAKERS = (linear, scaled_linear, cosine, sigmoid, exponential, edm, sub_vp, rectified_flow)
 
-@pytest.mark.parametrize("make", [linear, cosine])
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_contract(make):
     check_schedule(make(1000))
+
+
+@pytest.mark.parametrize("make", [linear, scaled_linear, cosine, sigmoid], ids=lambda make: make.__name__)
+def test_contract_with_zero_terminal_snr(make):
+    check_schedule(zero_terminal_snr(make(1000)))
 
 
 def test_linear_is_that_of_ho_et_al():
@@ -123,3 +142,57 @@ def test_bad_tables_are_refused():
 def test_small_betas_keep_their_precision():
     beta = torch.full((10,), 1e-12, dtype=torch.float64)
     assert torch.allclose(from_betas(beta).sigma[1:] ** 2, 1e-12 * torch.arange(1, 11, dtype=torch.float64), rtol=1e-9)
+
+
+def test_scaled_linear_is_that_of_latent_diffusion():
+    beta = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    assert np.allclose(scaled_linear().alpha[1:] ** 2, np.cumprod(1 - beta), rtol=1e-10)
+
+
+def test_sigmoid_is_that_of_jabri_et_al():
+    """Their released function: gamma from 1 to 0, as a shifted sigmoid."""
+    t = np.arange(1001) / 1000
+    sig = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    gamma = (sig(3) - sig(t * 6 - 3)) / (sig(3) - sig(-3))
+    assert np.allclose(sigmoid().alpha[:-1] ** 2, gamma[:-1], rtol=1e-9, atol=1e-12)
+
+
+def test_zero_terminal_snr_is_that_of_lin_et_al():
+    diffusers = pytest.importorskip("diffusers")
+    theirs = diffusers.DDIMScheduler(1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+                                     rescale_betas_zero_snr=True).alphas_cumprod.double()  # fmt: skip
+    ours = zero_terminal_snr(scaled_linear())
+    assert ours.alpha[-1] == 0
+    # they keep the first beta where it was, which moves alpha[0] off 1 by 4e-4; here alpha[0] = 1 stays
+    assert torch.allclose(ours.alpha[1:] ** 2, theirs, atol=1e-3)
+
+
+def test_sigmas_that_are_geometric_or_spaced_by_rho():
+    assert np.allclose(exponential().sigma[1:].log().diff(), math.log(5000) / 999)
+    n = 18
+    i = np.arange(n)
+    expected = (80 ** (1 / 7) + i / (n - 1) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7  # Karras et al. 2022, eq. 5
+    assert np.allclose(edm(n).sigma[1:].flip(0), expected)
+
+
+def test_sub_vp_has_the_squared_noise():
+    """Song et al. 2021b, eq. 29: the variance is (1 - exp(-B))**2, where the VP SDE has 1 - exp(-B)."""
+    t = np.arange(1001) / 1000
+    B = 0.1 * t + 0.5 * 19.9 * t**2
+    assert np.allclose(sub_vp().alpha, np.exp(-B / 2))
+    assert np.allclose(sub_vp().sigma, 1 - np.exp(-B))
+
+
+def test_rectified_flow_is_a_straight_line():
+    schedule = rectified_flow(100)
+    assert torch.allclose(schedule.alpha + schedule.sigma, torch.ones(101, dtype=torch.float64))
+    assert torch.allclose(schedule.sigma.diff(), torch.full((100,), 0.01, dtype=torch.float64))
+    fractional = torch.tensor([0.5, 33.3, 99.5], dtype=torch.float64)
+    _, sigma = schedule.at(fractional, torch.zeros(1, dtype=torch.float64))
+    assert torch.allclose(sigma, fractional / 100, atol=2e-4)  # the log-SNR is linear between, so this is nearly so
+
+
+def test_log_snr_spacings_need_a_finite_end():
+    for spacing in ("karras", "log_snr"):
+        with pytest.raises(InputError, match="use trailing"):
+            rectified_flow().timesteps(10, spacing)

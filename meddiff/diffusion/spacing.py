@@ -1,0 +1,71 @@
+"""Which of the T + 1 times a sampler with few steps visits.
+
+All start where the noise is and end at 0, the data. The times are integers where the rule gives integers, so that a
+network sees what it was trained on; the finer rules give fractions, which schedules interpolate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from meddiff.errors import InputError
+
+if TYPE_CHECKING:
+    from meddiff.diffusion.schedule import NoiseSchedule
+
+Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
+
+
+def spaced(schedule: NoiseSchedule, steps: int, spacing: Spacing) -> list[float]:
+    """``steps + 1`` falling times that end at 0.
+
+    trailing    equal strides down from T, rounded: the only right one of the first three when there are few steps
+                (Lin et al. 2023, table 2)
+    leading     equal strides up from 1, which misses T (Song et al. 2021a)
+    linear      equal strides from T to 1, then 0
+    quadratic   equal strides of sqrt(t), finer near the data (Song et al. 2021a, appendix D.2)
+    log_snr     equal strides of log(alpha/sigma) (Lu et al. 2022a)
+    karras      equal strides of (sigma/alpha)**(1/7) (Karras et al. 2022, eq. 5)
+    """
+    T, n = schedule.T, steps
+    if not 1 <= n <= T:
+        raise InputError(f"steps must be between 1 and the schedule's {T}, got {n}")
+    match spacing:
+        case "trailing":
+            times: list[float] = [round(T - k * T / n) for k in range(n)]
+        case "leading":
+            times = [(n - 1 - k) * (T // n) + 1 for k in range(n)]
+        case "linear":
+            times = [round(t) for t in _line(T, 1, n).tolist()]
+        case "quadratic":
+            times = _float32(_line(math.sqrt(T), 1, n) ** 2)
+        case "log_snr":
+            noisiest, cleanest = _ratios(schedule, spacing)
+            times = _float32(schedule.time_at(-_line(math.log(noisiest), math.log(cleanest), n)))
+        case "karras":
+            noisiest, cleanest = (ratio ** (1 / 7) for ratio in _ratios(schedule, spacing))
+            times = _float32(schedule.time_at(-7 * _line(noisiest, cleanest, n).log()))
+        case _:
+            raise InputError(f"unknown spacing {spacing!r}: use one of {', '.join(get_args(Spacing))}")
+    return [*times, 0]
+
+
+def _ratios(schedule: NoiseSchedule, spacing: str) -> tuple[float, float]:
+    """sigma/alpha at T and at 1."""
+    if schedule.alpha[-1] == 0:
+        raise InputError(f"{spacing} spacing needs a finite log-SNR at T, here alpha[T] is 0; use trailing")
+    ratio = schedule.sigma / schedule.alpha
+    return ratio[-1].item(), ratio[1].item()
+
+
+def _line(start: float, end: float, n: int) -> Tensor:
+    return torch.linspace(start, end, n, dtype=torch.float64)
+
+
+def _float32(times: Tensor) -> list[float]:
+    """Times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
+    return times.float().tolist()

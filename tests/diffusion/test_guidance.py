@@ -1,0 +1,92 @@
+"""Guidance beyond the plain formula: interval, rescale, autoguidance, classifier guidance with its exact answer."""
+
+import pytest
+import torch
+from oracle import gaussian, mixture, moments_at
+from torch import nn
+
+from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.denoiser import Denoiser, bind
+from meddiff.diffusion.guidance import classifier_guide, guide
+from meddiff.diffusion.prediction import X_0
+from meddiff.diffusion.schedule import cosine
+from meddiff.diffusion.thresholding import rescale_x_0
+from meddiff.samplers.ddim import ddim
+
+
+class Constant(nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value, self.calls = value, 0
+
+    def forward(self, x_t, t, condition):
+        self.calls += 1
+        return torch.full_like(x_t, self.value)
+
+
+def test_autoguidance_calls_each_network_once():
+    good, weak = (Denoiser(Constant(value), cosine(), X_0) for value in (3.0, 2.0))
+    condition = Condition(label=torch.tensor([0, 1]))
+    guided = guide(bind(good, condition), bind(weak, condition), 2.0)
+    assert torch.equal(guided(torch.zeros(2, 3), torch.tensor([5, 5])), torch.full((2, 3), 4.0))
+    assert (good.network.calls, weak.network.calls) == (1, 1)
+
+
+def test_interval_is_per_sample():
+    guided = guide(lambda x, t: x + 1, lambda x, t: x, 3.0, interval=(100, 500))
+    x_0 = guided(torch.zeros(4, 2), torch.tensor([100, 101, 500, 501]))
+    assert x_0[:, 0].tolist() == [1, 3, 3, 1]
+
+
+def test_rescale_brings_back_the_told_deviation():
+    told, untold = torch.randn(2, 3, 4, 8, 8)
+    for amount in (1.0, 0.7):
+        plain = guide(lambda x, t: told, lambda x, t: untold, 4.0)(told, None)
+        guided = guide(lambda x, t: told, lambda x, t: untold, 4.0, rescale=amount)(told, None)
+        std = lambda x: x.std(dim=(1, 2, 3))  # noqa: E731
+        expected = amount * std(told) + (1 - amount) * std(plain)
+        assert torch.allclose(std(guided), expected, rtol=1e-4)
+
+
+def test_classifier_guidance_of_a_mixture_gives_its_component():
+    """Bayes: the denoiser of a mixture, guided by the true log p(component | x_t), is the component's denoiser."""
+    schedule, means, std, weights = cosine(), [-0.5, 0.5], 0.2, [0.4, 0.6]
+
+    def log_probability(x_t, t):
+        alpha, sigma = schedule.at(t, x_t)
+        variance = alpha**2 * std**2 + sigma**2
+        logits = torch.stack(
+            [
+                torch.tensor(w).log() - (x_t - alpha * m) ** 2 / (2 * variance)
+                for m, w in zip(means, weights, strict=True)
+            ]
+        )
+        return logits.log_softmax(0)[1].sum(1)
+
+    guided = classifier_guide(mixture(schedule, means, std, weights), log_probability, schedule, 1.0)
+    x_t, t = torch.randn(5, 3, dtype=torch.float64), torch.tensor([5, 100, 400, 700, 990])
+    with torch.inference_mode():
+        got = guided(x_t, t)
+    assert torch.allclose(got, gaussian(schedule, 0.5, std)(x_t, t), atol=1e-7)
+    mean, deviation = moments_at(schedule, 1000, 0.5, std)
+    x_T = mean + deviation * torch.randn(4000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    *_, last = ddim(guided, schedule, x_T, schedule.timesteps(100))
+    assert last.x.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert last.x.std().item() == pytest.approx(std, rel=0.1)
+
+
+def test_classifier_guidance_has_the_right_gradient():
+    schedule, t = cosine(), torch.tensor([300, 600])
+    x_t = torch.randn(2, 3, dtype=torch.float64)
+    shift = classifier_guide(lambda x, t: torch.zeros_like(x), lambda x, t: x.sin().sum(1), schedule, 2.0)(x_t, t)
+    alpha, sigma = schedule.at(t, x_t)
+    assert torch.allclose(shift, 2 * sigma**2 / alpha * x_t.cos())
+
+
+def test_dynamic_thresholding():
+    inside = torch.linspace(-0.9, 0.9, 100).view(1, 100)
+    outside = torch.cat([inside[:, :-2], torch.tensor([[4.0, -8.0]])], dim=1)
+    both = rescale_x_0(lambda x, t: x, quantile=0.99)(torch.cat([inside, outside]), None)
+    assert torch.equal(both[:1], inside), "an image within the bound is left alone"
+    assert both[1].abs().max() == 1
+    assert both[1, 0].abs() < 0.9 / 3
