@@ -36,9 +36,12 @@ def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path)
         memory: the folder that remembers hashes.
     """
     wanted = [_wanted(row, with_masks) for row in rows]
-    files = sorted({file for _, *some in wanted for file in some if file is not None})
+    files = list(dict.fromkeys(file for _, *some in wanted for file in some if file is not None))
+    parts = [
+        files[start : start + 256] for start in range(0, len(files), 256)
+    ]  # one task per file costs more than stat
     with ThreadPoolExecutor() as pool:  # hashing and waiting for the disk free the interpreter lock
-        states = list(pool.map(_state, files))
+        states = [state for part in pool.map(lambda part: [_state(file) for file in part], parts) for state in part]
         remembered = memory / f"hashes-{hashlib.sha256(json.dumps(states).encode()).hexdigest()[:32]}.json"
         known = _recall(remembered, len(files))
         if known is None:

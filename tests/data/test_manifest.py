@@ -68,6 +68,11 @@ def test_any_row_comes_back_as_it_went(tmp_path_factory, patient, label, age, sp
     assert read_manifest(folder / "m.csv", check_files=False) == [row]
 
 
+def test_the_manifest_of_the_project_has_the_header_of_the_code():
+    project = Path(__file__).resolve().parents[2] / "data_manifest.csv"
+    assert project.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
 def test_group_is_the_patient_else_the_lesion_else_the_row():
     assert example_row("r", patient_id="p", lesion_id="l").group == "p"
     assert example_row("r", lesion_id="l").group == "l"
