@@ -41,6 +41,43 @@ def reliability(
     return counts, mean_confidence, accuracy
 
 
+def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> np.ndarray:
+    """Calibration error of every class's own probability, called or not (Kull et al. 2019): [K], each in [0, 1].
+
+    Their mean is the class-wise ECE. It sees what the error of the called class hides: a rare disease that is never
+    called but whose stated risk is wrong. Arguments and errors as `expected_calibration_error`.
+    """
+    _check(labels, probabilities, bins)
+    errors = []
+    for index in range(probabilities.shape[1]):
+        stated, happened = probabilities[:, index], labels == index
+        bin_of = np.clip(np.ceil(stated * bins).astype(int) - 1, 0, bins - 1)
+        gap = np.bincount(bin_of, weights=stated - happened, minlength=bins)  # count x (mean stated - share happened)
+        errors.append(np.abs(gap).sum() / len(labels))
+    return np.array(errors)
+
+
+def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean squared distance of the probabilities [N, K] to the truth, summed over classes (Brier 1950): in [0, 2].
+
+    A proper score: no other probabilities than the true ones make it smaller. For two classes it is twice
+    scikit-learn's ``brier_score_loss``.
+    """
+    _check(labels, probabilities, 1)
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))
+
+
+def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean of -log of the probability of the true class, in nats; infinite if one was called impossible.
+
+    scikit-learn's ``log_loss`` without its clipping, which hides that.
+    """
+    _check(labels, probabilities, 1)
+    with np.errstate(divide="ignore"):
+        return float(-np.mean(np.log(probabilities[np.arange(len(labels)), labels])))
+
+
 def _check(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> None:
     if probabilities.ndim != 2 or len(labels) != len(probabilities) or len(labels) == 0:
         raise InputError(

@@ -27,14 +27,26 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     query; their distances are computed anew from the differences in float64. An exact copy has distance 0.
     """
     _check(queries, references)
+    return _search(queries, references, skip_same=False)
+
+
+def nearest_other(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest other point of each point: points [N, F] -> distance [N], index [N]; 0 for one that is there twice."""
+    _check(points, points[1:])
+    return _search(points, points, skip_same=True)
+
+
+def _search(queries: np.ndarray, references: np.ndarray, *, skip_same: bool) -> tuple[np.ndarray, np.ndarray]:
     mean = references.mean(0, dtype=np.float64).astype(np.float32)
     centered = references.astype(np.float32) - mean
     half_square = np.einsum("mf,mf->m", centered, centered) / 2
-    kept = min(CANDIDATES, len(references))
+    kept = min(CANDIDATES, len(references) - skip_same)
     distance, index = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
         score = half_square - (block.astype(np.float32) - mean) @ centered.T
+        if skip_same:
+            score[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
         candidates = np.argpartition(score, kept - 1, axis=1)[:, :kept]
         exact = np.stack([_distance(block, references[column]) for column in candidates.T])  # [candidates, block]
         best, row = exact.argmin(0), np.arange(len(block))

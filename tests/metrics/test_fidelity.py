@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from meddiff.errors import InputError
-from meddiff.metrics.fidelity import frechet_distance, kernel_distance
+from meddiff.metrics.fidelity import frechet_distance, frechet_distance_unbiased, kernel_distance
 
 
 def _features(images, dimension, seed, scale=1.0, shift=0.0):
@@ -114,3 +114,15 @@ def test_frechet_large_enough_for_the_squared_form():
     spread = first.var(0, ddof=1).sum() + second.var(0, ddof=1).sum()
     expected = np.sum((first.mean(0) - second.mean(0)) ** 2) + spread - 2 * overlap
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-7)
+
+
+def test_extrapolation_takes_the_bias_away():
+    """Two samples of one Gaussian (truth 0), and two whose means differ by a known square (truth 1.28)."""
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(size=(600, 32)), generator.normal(size=(600, 32))
+    biased = frechet_distance(first, second)
+    assert biased > 0.8
+    assert abs(frechet_distance_unbiased(first, second, generator)) < 0.25 * biased
+    assert frechet_distance_unbiased(first, second + 0.2, generator) == pytest.approx(32 * 0.04, abs=0.4)
+    with pytest.raises(InputError, match="give more images"):
+        frechet_distance_unbiased(first[:100], second, generator)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from meddiff.errors import InputError
-from meddiff.metrics.memorization import SYMMETRIES, copy_threshold, nearest, nearest_image
+from meddiff.metrics.memorization import SYMMETRIES, copy_threshold, nearest, nearest_image, nearest_other
 
 
 @pytest.mark.parametrize(("n", "m"), [(700, 300), (5, 3), (3, 1)])
@@ -16,6 +16,16 @@ def test_nearest_equals_scipy(n, m):
     distance, index = nearest(queries, references)
     assert distance == pytest.approx(every.min(1), rel=1e-12)
     assert (index == every.argmin(1)).all()
+
+
+@pytest.mark.parametrize("n", [600, 3, 2])
+def test_nearest_other_equals_scipy(n):
+    points = np.random.default_rng(0).normal(size=(n, 10))
+    every = cdist(points, points) + np.diag(np.full(n, np.inf))
+    distance, index = nearest_other(points)
+    assert distance == pytest.approx(every.min(1), rel=1e-12)
+    assert (index == every.argmin(1)).all()
+    assert nearest_other(np.repeat(points, 2, axis=0))[0].max() == 0.0
 
 
 def test_near_copies_far_from_the_origin_keep_their_digits():
