@@ -80,7 +80,9 @@ def _tumor(rng: Random, kind: str) -> Tumor:
         )
     if kind == "meningioma":
         if rng.random() < 0.3:  # on the falx
-            return Tumor(kind, side * 0.09, -0.42 if rng.random() < 0.5 else 0.5, rng.uniform(0.12, 0.21), level)
+            return Tumor(
+                kind, side * 0.09, -0.42 if rng.random() < 0.5 and level > 0.3 else 0.5, rng.uniform(0.12, 0.21), level
+            )
         angle, radius = rng.uniform(-0.1 if level < 0.3 else -0.9, 1.3), rng.uniform(0.13, 0.26)
         out = (0.98 - radius * rng.uniform(0.6, 1.0)) * (1 - 0.28 * max(level - 0.55, 0) / 0.45)
         return Tumor(kind, side * 0.6 * out * math.cos(angle), 0.76 * out * math.sin(angle), radius, level)

@@ -188,7 +188,7 @@ def _mixed(corners: list[Array], across: Array, down: Array) -> Array:
 
 
 def outline(rng: Random, *, roughness: float, symmetry: float = 0.0, orders: int = 9) -> Array:
-    """The radius of a closed curve at 1024 angles, about 1: random harmonics that fall as 1/order.
+    """The radius of a closed curve at 1024 angles, about 1: random harmonics that fall with their order.
 
     Args:
         rng: draws the harmonics.
@@ -197,7 +197,7 @@ def outline(rng: Random, *, roughness: float, symmetry: float = 0.0, orders: int
         orders: how many harmonics.
     """
     order = np.arange(2, 2 + orders)
-    size = rng.standard_normal(orders) / order * np.where(order % 2, 1 - symmetry, 1)
+    size = rng.standard_normal(orders) / order**1.3 * np.where(order % 2, 1 - symmetry, 1)
     angle = np.linspace(-np.pi, np.pi, 1024, endpoint=False)
     wave = (size[:, None] * np.cos(order[:, None] * angle + rng.uniform(0, 2 * np.pi, (orders, 1)))).sum(0)
     return (1 + roughness * wave / max(wave.std(), 1e-6)).clip(0.3).astype(np.float32)
