@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from monai.networks.nets.densenet import DenseNet121
 from monai.networks.nets.efficientnet import EfficientNetBN
 from monai.networks.nets.resnet import resnet18
@@ -34,8 +35,12 @@ class Classifier(nn.Module):
         self.head = head
 
     def features(self, image: Tensor) -> Tensor:
-        """Pooled features before the last layer [B, F] of images [B, C, H, W] in [-1, 1]."""
-        return self.body(image)
+        """Pooled features before the last layer [B, F] of images [B, C, H, W] in [-1, 1].
+
+        Channels last: with bf16 on a CPU a training step of DenseNet121 takes 0.7 times as long, one of ResNet18 0.8
+        to 0.95, and inference 0.5 to 0.8 times as long (measured at 32 and 64 px).
+        """
+        return self.body(image.contiguous(memory_format=torch.channels_last))
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits [B, K] of images [B, C, H, W] in [-1, 1]."""
