@@ -49,8 +49,7 @@ def dpm_solver(
 
 def _coefficients(alpha: list[float], sigma: list[float]) -> list[tuple[float, float, float]]:
     """Weights of x_t, x_0 and the previous x_0 for each step."""
-    half_log_snr = [_log(a) - _log(s) for a, s in zip(alpha, sigma, strict=True)]
-    strides = [later - earlier for earlier, later in pairwise(half_log_snr)]
+    strides = [later - earlier for earlier, later in pairwise(half_log_snr(alpha, sigma))]
     coefficients = []
     for i, h in enumerate(strides):
         from_x_t = sigma[i + 1] / sigma[i]
@@ -60,5 +59,7 @@ def _coefficients(alpha: list[float], sigma: list[float]) -> list[tuple[float, f
     return coefficients
 
 
-def _log(number: float) -> float:
-    return math.log(number) if number > 0 else -math.inf
+def half_log_snr(alpha: list[float], sigma: list[float]) -> list[float]:
+    """lambda = log(alpha/sigma), infinite at the data and where no signal is left."""
+    both = zip(alpha, sigma, strict=True)
+    return [math.log(a) - math.log(s) if a and s else math.copysign(math.inf, a - s) for a, s in both]

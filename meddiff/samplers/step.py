@@ -37,7 +37,13 @@ def batch_times(timesteps: Sequence[float], x_T: Tensor) -> Tensor:
     """[len(timesteps), B]: row i is the t of step i, made in one transfer before the loop."""
     if len(timesteps) < 2 or any(t <= s for t, s in pairwise(timesteps)):
         raise InputError(f"timesteps must fall strictly and hold two times or more, got {list(timesteps)}")
-    return torch.tensor(timesteps, device=x_T.device).view(-1, 1).expand(-1, len(x_T))
+    return rows(timesteps, x_T)
+
+
+def rows(times: Sequence[float], x_T: Tensor) -> Tensor:
+    """[len(times), B], in any order: int64 where all times are whole, else in the state's precision."""
+    dtype = torch.int64 if all(isinstance(t, int) for t in times) else torch.promote_types(x_T.dtype, torch.float32)
+    return torch.tensor(times, dtype=dtype, device=x_T.device).view(-1, 1).expand(-1, len(x_T))
 
 
 def state(x_T: Tensor) -> Tensor:
