@@ -81,10 +81,15 @@ def stage_command(command: str, description: str | None, *, until: str) -> Calla
 
 
 def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:
-    """Parse, run, and turn what a user can cure into one sentence and exit code 2."""
+    """Parse the recipe and run; returns the exit code."""
+    return answer(lambda: run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv)))
+
+
+def answer(work: Callable[[], None]) -> int:
+    """Do the work of a command, and turn what a user can cure into one sentence and exit code 2."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv))
+        work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

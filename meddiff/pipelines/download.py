@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from rich.table import Table
 
 from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
+from meddiff.pipelines.command_line import answer
 from meddiff.sources.checksums import Progress as Report
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch
@@ -155,20 +154,15 @@ def _parse(argv: Sequence[str] | None) -> Download:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn what a user can cure into one sentence and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    """The command; returns the exit code."""
     settings = _parse(argv)
-    from meddiff.assembly import SOURCES  # takes seconds to import: not for --help
 
-    try:
+    def work() -> None:
+        from meddiff.assembly import SOURCES  # takes seconds to import: not for --help
+
         run(settings, SOURCES)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+
+    return answer(work)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ def test_every_synthetic_image_is_a_file_and_a_row(run):
     assert len({row.seed for row in rows}) == len(rows)
     for row in rows:
         assert np.asarray(Image.open(row.image_file)).shape == (16, 16, 3)
-        assert all(word in (row.generator or "") for word in ("checkpoint=", "sampler=dpm_solver", "guidance=", "steps=2"))
+        for word in ("checkpoint=", "sampler=dpm_solver", "guidance=", "steps=2"):
+            assert word in (row.generator or "")
 
 
 def test_the_report_says_phantom_and_has_all_arms(run):
