@@ -36,8 +36,8 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     real, synthetic = _checked(real, synthetic)
     first, second = _centered(real), _centered(synthetic)
     mean_difference = real.mean(0) - synthetic.mean(0)
-    apart = mean_difference @ mean_difference + np.sum(first**2) + np.sum(second**2)
-    overlap = _singular_values(_factor(first) @ _factor(second).T).sum()
+    apart = mean_difference @ mean_difference + np.vdot(first, first) + np.vdot(second, second)
+    overlap = _overlap(first, second)
     return max(float(apart - 2 * overlap), 0.0)  # equal sets: the terms cancel to rounding error of either sign
 
 
@@ -46,10 +46,10 @@ def frechet_distance_unbiased(
 ) -> float:
     """Frechet distance extrapolated to infinitely many images (FID-infinity; Chong & Forsyth 2020).
 
-    The distance is computed at ``points`` numbers of images between a third (5,000 where that is less, as in the
-    paper) and all of them, the same number of both sets, drawn anew each time; the bias falls as 1/n, so the intercept of a straight
-    line over 1/n is the estimate. It may come out slightly negative. The line fits where n is well above the number of
-    features; below it the bias is not 1/n, and InputError says so.
+    The distance is computed at ``points`` numbers of images from a third (from 5,000 where that is less, as in the
+    paper) to all of them, the same number of both sets, drawn anew each time. Its bias falls as 1/n, so the estimate
+    is the intercept of a straight line over 1/n; it may come out slightly negative. Where n is not well above the
+    number of features the bias is not 1/n, and InputError says so.
     """
     real, synthetic = _checked(real, synthetic)
     most = min(len(real), len(synthetic))
@@ -57,7 +57,7 @@ def frechet_distance_unbiased(
     if least < 2 * real.shape[1]:
         raise InputError(
             f"got {most} images of each set and {real.shape[1]} features: the extrapolation starts at {least} images "
-            f"and needs at least {2 * real.shape[1]} there; give more images, or use the kernel distance: it has no bias"
+            f"and needs {2 * real.shape[1]} there; give more images, or use the kernel distance, which has no bias"
         )
     numbers = np.linspace(least, most, points).astype(int)
     values = [
@@ -109,13 +109,19 @@ def _factor(centered: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _singular_values(matrix: np.ndarray) -> np.ndarray:
-    if min(matrix.shape) == 0:
-        return np.zeros(0)
-    if max(matrix.shape) <= SMALL:
-        return np.linalg.svd(matrix, compute_uv=False)
-    small = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
-    return np.sqrt(np.clip(np.linalg.eigvalsh(small), 0, None))
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """tr((C_1 C_2)^(1/2)) of two centered sets [N, F] and [M, F]."""
+    root = _factor(first)
+    if len(root) == 0:
+        return 0.0  # no variance at all
+    if max(min(second.shape), len(root)) <= SMALL:
+        return float(np.linalg.svd(root @ _factor(second).T, compute_uv=False).sum())
+    if len(second) <= second.shape[1]:
+        half = root @ second.T
+        squares = np.linalg.eigvalsh(half @ half.T)
+    else:
+        squares = np.linalg.eigvalsh(root @ (second.T @ second) @ root.T)
+    return float(np.sqrt(np.clip(squares, 0, None)).sum())
 
 
 def _kernel_sum(first: np.ndarray, second: np.ndarray, row_weight: np.ndarray, column_weight: np.ndarray) -> np.ndarray:
@@ -140,6 +146,6 @@ def _checked(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.nd
     if min(len(real), len(synthetic)) < 2:
         raise InputError(f"got {len(real)} real and {len(synthetic)} synthetic images: give at least 2 of each")
     for name, features in (("real", real), ("synthetic", synthetic)):
-        if not np.isfinite(features).all():
+        if not np.isfinite(features.sum(dtype=np.float64)):  # NaN and infinity go through a sum
             raise InputError(f"the {name} features contain NaN or infinity: check the images and the extractor")
     return real.astype(np.float64), synthetic.astype(np.float64)

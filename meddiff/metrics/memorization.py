@@ -6,6 +6,8 @@ held-out real images: `copy_threshold` is a low quantile of the latter, and stat
 it would call copies (its false positive rate).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from meddiff.errors import InputError
@@ -16,42 +18,27 @@ SYMMETRIES = ("as is", "rotated 90", "rotated 180", "rotated 270",
 BLOCK = 256
 """Queries compared at a time: bounds the memory to a few copies of BLOCK images and BLOCK x M scores."""
 CANDIDATES = 4
-"""References per query whose distance is computed exactly: more than lie within float32 rounding of the nearest."""
+"""References per query whose distance is computed exactly, at most."""
+ROUNDING = 1e-5
+"""Error of a float32 squared distance as a share of the squared lengths: eps sqrt(F) for F = 10,000 values."""
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nearest reference of each query: queries [N, F], references [M, F] -> Euclidean distance [N], index [N].
 
     The search is one float32 matrix product, by ``|q - r|^2 = |q|^2 - 2 q.r + |r|^2`` about the references' mean. That
-    form loses all digits for near-copies, the very pairs of interest, so it only names CANDIDATES references per
-    query; their distances are computed anew from the differences in float64. An exact copy has distance 0.
+    form loses all digits for near-copies, the very pairs of interest, so it only proposes: the distances of all
+    references that its rounding leaves in question (at most CANDIDATES) are computed anew from the differences in
+    float64. An exact copy has distance 0.
     """
     _check(queries, references)
-    return _search(queries, references, skip_same=False)
+    return _search(queries, _prepared(references), skip_same=False)
 
 
 def nearest_other(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nearest other point of each point: points [N, F] -> distance [N], index [N]; 0 for one that is there twice."""
     _check(points, points[1:])
-    return _search(points, points, skip_same=True)
-
-
-def _search(queries: np.ndarray, references: np.ndarray, *, skip_same: bool) -> tuple[np.ndarray, np.ndarray]:
-    mean = references.mean(0, dtype=np.float64).astype(np.float32)
-    centered = references.astype(np.float32) - mean
-    half_square = np.einsum("mf,mf->m", centered, centered) / 2
-    kept = min(CANDIDATES, len(references) - skip_same)
-    distance, index = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
-        score = half_square - (block.astype(np.float32) - mean) @ centered.T
-        if skip_same:
-            score[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
-        candidates = np.argpartition(score, kept - 1, axis=1)[:, :kept]
-        exact = np.stack([_distance(block, references[column]) for column in candidates.T])  # [candidates, block]
-        best, row = exact.argmin(0), np.arange(len(block))
-        distance[start : start + BLOCK], index[start : start + BLOCK] = exact[best, row], candidates[row, best]
-    return distance, index
+    return _search(points, _prepared(points), skip_same=True)
 
 
 def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,7 +53,9 @@ def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarr
             "of one size"
         )
     flat = references.reshape(len(references), -1)
-    found = [nearest(turned.reshape(len(queries), -1), flat) for turned in _turned(queries)]
+    _check(queries.reshape(len(queries), -1), flat)
+    prepared = _prepared(flat)
+    found = [_search(turned.reshape(len(queries), -1), prepared, skip_same=False) for turned in _turned(queries)]
     distance, index = (np.stack(part) for part in zip(*found, strict=True))  # [8, N]
     best = distance.argmin(0)
     row = np.arange(len(queries))
@@ -90,6 +79,46 @@ def copy_threshold(held_out_distances: np.ndarray, quantile: float) -> float:
     return float(np.quantile(held_out_distances, quantile))
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    references: np.ndarray  # [M, F] as given
+    mean: np.ndarray  # [F] float32
+    centered: np.ndarray  # [M, F] float32
+    square: np.ndarray  # [M] squared lengths of centered
+
+
+def _prepared(references: np.ndarray) -> _Prepared:
+    mean = references.mean(0, dtype=np.float64).astype(np.float32)
+    centered = references.astype(np.float32) - mean
+    return _Prepared(references, mean, centered, np.einsum("mf,mf->m", centered, centered))
+
+
+def _search(queries: np.ndarray, prepared: _Prepared, *, skip_same: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Distance and index of the nearest reference; ``skip_same``: not the one at the query's own position."""
+    kept = min(CANDIDATES, len(prepared.references) - skip_same)
+    distance, index = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        row = np.arange(len(block))
+        centered = block.astype(np.float32) - prepared.mean
+        square = (
+            np.einsum("nf,nf->n", centered, centered)[:, None] + prepared.square - 2 * centered @ prepared.centered.T
+        )
+        if skip_same:
+            square[row, start + row] = np.inf
+        candidates = np.argpartition(square, kept - 1, axis=1)[:, :kept]
+        found = np.take_along_axis(square, candidates, 1)
+        longest = np.einsum("nf,nf->n", centered, centered) + prepared.square[candidates].max(1)
+        open_question = found <= (found.min(1) + ROUNDING * longest)[:, None]
+        exact = np.full(candidates.shape, np.inf)
+        for column in range(kept):
+            asked = open_question[:, column]
+            exact[asked, column] = _distance(block[asked], prepared.references[candidates[asked, column]])
+        best = exact.argmin(1)
+        distance[start : start + BLOCK], index[start : start + BLOCK] = exact[row, best], candidates[row, best]
+    return distance, index
+
+
 def _turned(images: np.ndarray) -> list[np.ndarray]:
     mirrored = images[..., ::-1]
     return [np.rot90(side, turns, axes=(2, 3)) for side in (images, mirrored) for turns in range(4)]
@@ -109,5 +138,5 @@ def _check(queries: np.ndarray, references: np.ndarray) -> None:
     if len(references) == 0:
         raise InputError("got no reference images: give the training images that the queries may copy")
     for name, values in (("queries", queries), ("references", references)):
-        if not np.isfinite(values).all():
+        if not np.isfinite(values.sum(dtype=np.float64)):  # NaN and infinity go through a sum
             raise InputError(f"the {name} contain NaN or infinity: check the images or the feature extractor")
