@@ -1,0 +1,121 @@
+"""Has the denoiser of a run learned what it was shown? Two figures on data where the truth is known.
+
+    python benchmarks/learning.py --run runs/isic-phantom-quick
+
+1. The label decides the picture: the share of synthetic images to which a classifier trained on real images alone
+   gives the label that they were drawn for. Chance is 1 / classes.
+2. The pictures look like the data: the Frechet and kernel distance of averaged-weight samples to real images of the
+   validation and test splits, as a ratio of the same distance for samples of the untrained network with the same
+   seeds, labels and sampler. Below 1/2 is asked for.
+
+Features are those of the run's own classifier, trained on its real images; it has not seen the images compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from meddiff import assembly
+from meddiff.data.batch import LabeledImages
+from meddiff.inference import generate
+from meddiff.metrics.fidelity import frechet_distance, kernel_distance
+from meddiff.pipelines.command_line import parse_recipe
+from meddiff.pipelines.stages import model
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.recipe import Recipe
+from meddiff.run_folder import RunFolder
+from meddiff.seeds import child_seed
+from meddiff.training.classifier_loop import features
+from meddiff.training.fabric import build_fabric, prepare
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `measure` finds; distances are (averaged weights, untrained)."""
+
+    agreement: float
+    agreement_by_class: dict[str, float]
+    chance: float
+    frechet: tuple[float, float]
+    kernel: tuple[float, float]
+    images: int
+
+
+def recipe_of(folder: RunFolder) -> Recipe:
+    """The recipe that a run folder was made with."""
+    settings = yaml.safe_load(folder.recipe.read_text())
+    return parse_recipe("augment", "", ["--config", str(folder.recipe), "--preset", settings["preset"]])
+
+
+@torch.inference_mode()
+def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learned:
+    """Draw ``per_class`` images of every class with averaged and with untrained weights, and judge them."""
+    names = class_names_of(recipe, folder)
+    held_out = [*rows_of(recipe, folder, "val"), *rows_of(recipe, folder, "test")]
+    real = assembly.images(held_out, recipe, names)
+    judge = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(names))
+    judge.load_state_dict(load_file(folder.classifier))
+    judge.eval()
+
+    trained, _, device = model.load(recipe, folder, names)
+    untrained = prepare(model.new_denoiser(recipe, names), build_fabric(precision=recipe.training.precision)).eval()
+    labels = np.repeat(np.arange(len(names)), per_class)
+    drawn = {}
+    for which, denoiser in (("trained", trained), ("untrained", untrained)):
+        batches = generate(
+            denoiser,
+            assembly.task(),
+            assembly.sampling(recipe),
+            labels=labels.tolist(),
+            seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],
+            shape=(assembly.channels(recipe), recipe.data.image_size, recipe.data.image_size),
+            batch_size=recipe.synthesis.batch_size,
+            device=device,
+        )
+        drawn[which] = torch.cat(list(batches))
+    right = judge(drawn["trained"]).argmax(1).numpy() == labels
+    reference = features(judge, balanced(real), batch_size=64)
+    found = {which: judge.features(images).numpy() for which, images in drawn.items()}
+    return Learned(
+        agreement=float(right.mean()),
+        agreement_by_class={name: float(right[labels == k].mean()) for k, name in enumerate(names)},
+        chance=1 / len(names),
+        frechet=tuple(frechet_distance(reference, found[which]) for which in ("trained", "untrained")),
+        kernel=tuple(float(kernel_distance(reference, found[which])[0]) for which in ("trained", "untrained")),
+        images=len(labels),
+    )
+
+
+def balanced(images: LabeledImages) -> LabeledImages:
+    """As many real images of every class as of the rarest, since the synthetic ones are drawn alike."""
+    fewest = np.bincount(images.labels).min()
+    chosen = [i for k in range(len(images.class_names)) for i in np.flatnonzero(images.labels == k)[:fewest]]
+    rows = [images.rows[i] for i in chosen]
+    array = type(images.array)(images.array.images[chosen], None, tuple(rows), ())
+    return LabeledImages(array, images.class_names)
+
+
+def main() -> None:
+    """Measure a run and print both figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a run folder of meddiff.pipelines.augment")
+    parser.add_argument("--per-class", type=int, default=40, help="synthetic images drawn per class (%(default)s)")
+    given = parser.parse_args()
+    folder = RunFolder(given.run)
+    learned = measure(recipe_of(folder), folder, per_class=given.per_class)
+    by_class = ", ".join(f"{name} {share:.0%}" for name, share in learned.agreement_by_class.items())
+    print(f"label named right in {learned.agreement:.1%} of {learned.images} images, chance {learned.chance:.0%}")
+    print(f"by class: {by_class}")
+    for name, (ours, theirs) in (("Frechet", learned.frechet), ("kernel", learned.kernel)):
+        print(f"{name} distance: {ours:.3f}, untrained {theirs:.3f}, ratio {ours / theirs:.3f}")
+
+
+if __name__ == "__main__":
+    main()
