@@ -17,7 +17,7 @@ Intervals are percentiles of the resamples, cut to what the metric can be, and n
 and classes looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -122,11 +122,13 @@ def summary_sentence(
     arm: str = "real_synthetic",
     metric: str = BALANCED_ACCURACY,
     group_noun: str = "patient",
+    arm_title: Callable[[str], str] = str,
 ) -> str:
     """Whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
 
     They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
-    ``group_noun`` is what the groups are: patients, or lesions where the data set names no patients.
+    ``group_noun`` is what the groups are: patients, or lesions where the data set names no patients; ``arm_title``
+    says an arm's name in words.
     """
     chosen = differences[(differences["arm"] == arm) & (differences["metric"] == metric)]
     if len(chosen) != 1:
@@ -143,7 +145,7 @@ def summary_sentence(
     else:
         verdict = f"No help by synthetic images was shown: {name} went"
     return (
-        f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {row['reference']}) to "
+        f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {arm_title(row['reference'])}) to "
         f"{row['estimate']:.3f}, a difference of {row['difference']:+.3f} with {row['confidence_level']:.0%} interval "
         f"{row['low']:+.3f} to {row['high']:+.3f}, on {_counted(row['n_images'], 'test image')} of "
         f"{_counted(row['n_groups'], group_noun)} with {_counted(row['n_seeds'], 'training seed')}."

@@ -21,6 +21,7 @@ from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
+from meddiff.reporting.words import arm_title
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import features as extract_features
@@ -41,7 +42,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     measured = image_distances(sets, recipe, folder)
     for table, path in ((scores, folder.scores), (compared, folder.differences), (measured, folder.distances)):
         write_table(table, path)
-    headline = evaluation.summary_sentence(compared)
+    headline = evaluation.summary_sentence(compared, group_noun=group_noun(sets["train"]), arm_title=arm_title)
     report = assemble(recipe, folder, sets, headline, scores, compared, measured)
     html, json_file = write_report(report, folder.path)
     console.print(scores_table(scores))
@@ -196,16 +197,21 @@ def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
     return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
 
 
+def group_noun(train: LabeledImages) -> str:
+    """What a split does not cut: patients, else lesions, else single images."""
+    if all(row.patient_id for row in train.rows):
+        return "patient"
+    return "lesion" if all(row.patient_id or row.lesion_id for row in train.rows) else "group"
+
+
 def split_note(train: LabeledImages) -> str:
     """In words: what a split does not cut."""
-    if all(row.patient_id for row in train.rows):
-        return "Split by patient: no patient is in two of training, validation and test."
-    if all(row.patient_id or row.lesion_id for row in train.rows):
-        return "Split by lesion, for the data name no patient: no lesion is in two of training, validation and test."
-    return (
-        "Split by image where the data name neither patient nor lesion: images of one patient may be in both training "
-        "and test, so the scores may be too high."
-    )
+    return {
+        "patient": "Split by patient: no patient is in two of training, validation and test.",
+        "lesion": "Split by lesion, for the data name no patient: no lesion is in two of training, validation and test.",
+        "group": "Split by image where the data name neither patient nor lesion: images of one patient may be in both "
+        "training and test, so the scores may be too high.",
+    }[group_noun(train)]
 
 
 def stages_table(folder: RunFolder) -> pd.DataFrame:
