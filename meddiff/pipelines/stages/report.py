@@ -208,7 +208,7 @@ def split_note(train: LabeledImages) -> str:
     """In words: what a split does not cut."""
     return {
         "patient": "Split by patient: no patient is in two of training, validation and test.",
-        "lesion": "Split by lesion, for the data name no patient: no lesion is in two of training, validation and test.",
+        "lesion": "Split by lesion (the data name no patient): no lesion is in two of training, validation and test.",
         "group": "Split by image where the data name neither patient nor lesion: images of one patient may be in both "
         "training and test, so the scores may be too high.",
     }[group_noun(train)]
