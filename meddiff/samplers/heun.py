@@ -19,7 +19,7 @@ from torch import Tensor
 
 from meddiff.diffusion.denoiser import Denoise
 from meddiff.diffusion.schedule import NoiseSchedule
-from meddiff.samplers.step import Noise, Step, batch_times, require_noise, rows, state
+from meddiff.samplers.step import Noise, Step, batch_times, filled, require_noise, state
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def heun(
         _raised(schedule, t, gamma if a and churn_range[0] <= s / a <= churn_range[1] else 0.0)
         for t, a, s in zip(timesteps[:-1], alpha, sigma, strict=False)
     ]
-    churned_times = rows(churned, x)
+    churned_times = filled(churned, x)
     churned_alpha, churned_sigma = schedule.scales(churned)
 
     for i in range(len(timesteps) - 1):

@@ -38,7 +38,7 @@ def probability_flow(
         raise InputError("the flow has no start where alpha = 0: use another schedule, or ddim or heun")
 
     def slope(u: Tensor, y: Tensor) -> Tensor:
-        t = schedule.time_at(-u).to(times.device)
+        t = schedule.time_at(-u)
         alpha, _ = schedule.at(t, y)
         return y - denoise(alpha * y, t.to(y.dtype))
 

@@ -34,7 +34,7 @@ def pndm(
     for i in range(len(timesteps) - 1):
         x_0 = denoise(x, times[i])
         history.appendleft(torch.sub(x, x_0, alpha=alpha[i]).div_(sigma[i]))
-        order = len(history) if alpha[i] > 0 and sigma[i + 1] > 0 else 1  # the end of the ODE is the estimate itself
+        order = len(history) if alpha[i] > 0 else 1  # where nothing is left of x_0, eps cannot be corrected
         weights = _BASHFORTH[order - 1]
         reach = alpha[i + 1] * (sigma[i + 1] / alpha[i + 1] - sigma[i] / alpha[i]) if order > 1 else 0.0
         x = torch.mul(x_0, alpha[i + 1]).add_(history[0], alpha=sigma[i + 1] + reach * (weights[0] - 1))

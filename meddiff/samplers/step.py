@@ -33,17 +33,20 @@ class Step:
     """[B, C, *S] the estimate of x_0 that led there."""
 
 
-def batch_times(timesteps: Sequence[float], x_T: Tensor) -> Tensor:
-    """[len(timesteps), B]: row i is the t of step i, made in one transfer before the loop."""
+def batch_times(timesteps: Sequence[float], x_T: Tensor) -> list[Tensor]:
+    """For each step its t [B], made before the loop; falling times are required."""
     if len(timesteps) < 2 or any(t <= s for t, s in pairwise(timesteps)):
         raise InputError(f"timesteps must fall strictly and hold two times or more, got {list(timesteps)}")
-    return rows(timesteps, x_T)
+    return filled(timesteps, x_T)
 
 
-def rows(times: Sequence[float], x_T: Tensor) -> Tensor:
-    """[len(times), B], in any order: int64 where all times are whole, else in the state's precision."""
+def filled(times: Sequence[float], x_T: Tensor) -> list[Tensor]:
+    """Each time as a tensor [B]: int64 where all are whole, else in the state's precision.
+
+    Filled on the device, not copied to it: a copy would wait for the device, and could not be in a CUDA graph.
+    """
     dtype = torch.int64 if all(isinstance(t, int) for t in times) else torch.promote_types(x_T.dtype, torch.float32)
-    return torch.tensor(times, dtype=dtype, device=x_T.device).view(-1, 1).expand(-1, len(x_T))
+    return [torch.full((len(x_T),), t, dtype=dtype, device=x_T.device) for t in times]
 
 
 def state(x_T: Tensor) -> Tensor:
