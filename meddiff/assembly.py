@@ -23,6 +23,15 @@ from meddiff.recipe import Recipe
 from meddiff.samplers.ddim import ddim
 from meddiff.samplers.ddpm import ddpm
 from meddiff.samplers.dpm_solver import dpm_solver
+from meddiff.samplers.dpm_solver_sde import dpm_solver_sde
+from meddiff.samplers.euler import euler, euler_ancestral
+from meddiff.samplers.heun import heun
+from meddiff.samplers.langevin import annealed_langevin
+from meddiff.samplers.ode import probability_flow
+from meddiff.samplers.pndm import pndm
+from meddiff.samplers.predictor_corrector import predictor_corrector
+from meddiff.samplers.sde import euler_maruyama
+from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
 from meddiff.sources.image_folder import IMAGE_FOLDER
 from meddiff.sources.isic import ISIC
@@ -54,9 +63,41 @@ SOURCES: dict[str, Source] = {
     "image_folder": IMAGE_FOLDER,
     "phantom": PHANTOM,
 }
-SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {"linear": schedule.linear, "cosine": schedule.cosine}
-PREDICTIONS: dict[str, prediction.Prediction] = {"eps": prediction.EPS, "x_0": prediction.X_0, "v": prediction.V}
-SAMPLERS: dict[str, Callable] = {"ddpm": ddpm, "ddim": ddim, "dpm_solver": dpm_solver}
+SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {
+    "linear": schedule.linear,
+    "scaled_linear": schedule.scaled_linear,
+    "cosine": schedule.cosine,
+    "sigmoid": schedule.sigmoid,
+    "zero_snr_linear": lambda T: schedule.zero_terminal_snr(schedule.linear(T)),
+    "zero_snr_cosine": lambda T: schedule.zero_terminal_snr(schedule.cosine(T)),
+    "exponential": schedule.exponential,
+    "edm": schedule.edm,
+    "sub_vp": schedule.sub_vp,
+    "rectified_flow": schedule.rectified_flow,
+}
+PREDICTIONS: dict[str, prediction.Prediction] = {
+    "eps": prediction.EPS,
+    "x_0": prediction.X_0,
+    "v": prediction.V,
+    "score": prediction.SCORE,
+    "velocity": prediction.VELOCITY,
+    "edm": prediction.edm(time_scale=250.0),  # the U-Net embeds its time for steps 1..T
+}
+SAMPLERS: dict[str, Callable] = {
+    "ddpm": ddpm,
+    "ddim": ddim,
+    "euler": euler,
+    "euler_ancestral": euler_ancestral,
+    "heun": heun,
+    "pndm": pndm,
+    "dpm_solver": dpm_solver,
+    "dpm_solver_sde": dpm_solver_sde,
+    "unipc": unipc,
+    "euler_maruyama": euler_maruyama,
+    "predictor_corrector": predictor_corrector,
+    "annealed_langevin": annealed_langevin,
+    "probability_flow": probability_flow,
+}
 NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
 TASKS: dict[str, type] = {"generate": GenerateTask}
 ARMS: dict[str, Arm] = {

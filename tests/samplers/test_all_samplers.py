@@ -9,6 +9,7 @@ import torch
 from contracts import check_sampler
 from oracle import flow, gaussian, mixture, moments_at, output_moments
 
+from meddiff.assembly import SAMPLERS
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import cosine, edm, exponential, linear, rectified_flow, sub_vp, zero_terminal_snr
 from meddiff.errors import InputError
@@ -46,6 +47,10 @@ ALL = {
 }
 DETERMINISTIC = ("ddim", "euler", "heun", "pndm", "dpm_solver", "unipc", "unipc3", "probability_flow")
 NONLINEAR = ("predictor_corrector", "probability_flow")  # their steps depend on the data's norm
+
+
+def test_none_is_forgotten():
+    assert set(SAMPLERS.values()) <= set(ALL.values())
 
 
 @pytest.mark.parametrize("name", ALL)
