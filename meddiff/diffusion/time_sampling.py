@@ -1,7 +1,7 @@
 """Which t each training sample gets.
 
-Uniform t is Ho et al. 2020's. The others put the effort where it pays, and the loss must know of it: a sample drawn
-with density p(t) instead of 1/T counts 1 / (T p(t)).
+Uniform t is Ho et al. 2020's and needs no code here. These put the effort where it pays; where the loss is to keep its
+meaning, a sample drawn with probability p(t) instead of 1/T counts 1 / (T p(t)).
 """
 
 from __future__ import annotations
@@ -10,18 +10,6 @@ import torch
 from torch import Tensor
 
 from meddiff.diffusion.schedule import NoiseSchedule
-
-
-def uniform_times(schedule: NoiseSchedule, count: int, generator: torch.Generator) -> Tensor:
-    """[count] int64 in 1..T."""
-    return torch.randint(1, schedule.T + 1, (count,), generator=generator, device=generator.device)
-
-
-def stratified_times(schedule: NoiseSchedule, count: int, generator: torch.Generator) -> Tensor:
-    """[count] int64 in 1..T, uniform each, but spread evenly over a batch (Kingma et al. 2021, appendix I.1)."""
-    start = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
-    order = torch.randperm(count, generator=generator, device=generator.device)
-    return ((start + order / count) % 1 * schedule.T).long() + 1
 
 
 def log_normal_times(

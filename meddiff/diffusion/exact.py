@@ -1,0 +1,30 @@
+"""Data whose denoiser is a formula: what a perfectly trained network would say. For learning, and for testing samplers.
+
+For data sum_k w_k N(m_k, s**2 1) the noisy x_t is a mixture too, of N(alpha m_k, v) with v = alpha**2 s**2 + sigma**2:
+
+    E[x_0 | x_t] = sum_k p_k (m_k + alpha s**2 / v (x_t - alpha m_k)),    p_k ~ w_k exp(-|x_t - alpha m_k|**2 / 2v)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from meddiff.diffusion.denoiser import Denoise
+from meddiff.diffusion.schedule import NoiseSchedule
+
+
+def gaussian_mixture(schedule: NoiseSchedule, means: Tensor, std: float, weights: Tensor | None = None) -> Denoise:
+    """The exact denoiser of a mixture of round Gaussians: ``means`` [K, *S] for samples [B, *S], ``weights`` [K]."""
+    K = len(means)
+    log_weights = (torch.full((K,), 1 / K) if weights is None else weights).log()
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = schedule.at(t, x_t.unsqueeze(1))  # [B, 1, 1, ...]
+        variance = alpha**2 * std**2 + sigma**2
+        offset = x_t.unsqueeze(1) - alpha * means  # [B, K, *S]
+        log_p = log_weights - (offset**2 / (2 * variance)).flatten(2).sum(2)  # [B, K]
+        p = log_p.softmax(1).view(*log_p.shape, *[1] * (x_t.ndim - 1))
+        return (p * (means + alpha * std**2 / variance * offset)).sum(1)
+
+    return denoise
