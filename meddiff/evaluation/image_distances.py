@@ -10,11 +10,13 @@ from scipy.stats import norm
 
 from meddiff.errors import InputError
 from meddiff.metrics.fidelity import frechet_distance, kernel_distance
-from meddiff.metrics.resampling import half_samples
+from meddiff.metrics.resampling import half_samples, random_half
 from meddiff.seeds import child_seed
 
 FRECHET, KERNEL = "frechet_distance", "kernel_distance"
 AGAINST_SYNTHETIC, AGAINST_HELD_OUT = "real against synthetic", "real against held-out real"
+FEWEST = 4
+"""Patients (or images without one) that each set needs: halves of fewer have no spread."""
 HALVES = 20
 """Half-samples that the error of a distance is estimated from."""
 
@@ -36,6 +38,11 @@ class ImageFeatures:
     def label_of_each(self) -> np.ndarray:
         """[N] the labels, or one and the same for all."""
         return np.full(len(self.values), "") if self.labels is None else np.asarray(self.labels)
+
+    @property
+    def enough(self) -> bool:
+        """Whether a distance and its error can be computed at all."""
+        return len(np.unique(self.group_of_each)) >= FEWEST
 
     def chosen(self, which: np.ndarray) -> ImageFeatures:
         """Some of the images: bool [N] or indices."""
@@ -62,10 +69,12 @@ def distances(
     Returns two comparisons x two metrics: features (the extractor's name), comparison, metric, value, low, high,
     n_real, n_synthetic (of the set compared with), dimension, warning. The interval is normal, with the standard error
     from half-samples of the patients; it is about the sampling of images, around a Frechet distance that is biased.
+    Where a set has too few images, or no class in common with the others, value and interval are NaN and the warning
+    says so.
     """
     generator = np.random.default_rng(child_seed(seed, "evaluation", "distances"))
     if held_out is None:
-        half = half_samples(real.group_of_each, 1, generator)[:, 0]
+        half = random_half(real.group_of_each, generator)
         real, held_out = real.chosen(half), real.chosen(~half)
     elif shared := set(real.groups if real.groups is not None else ()) & set(
         held_out.groups if held_out.groups is not None else ()
@@ -74,22 +83,23 @@ def distances(
     real, synthetic, held_out, dropped = _same_mix(real, synthetic, held_out, generator)
     records = []
     for comparison, other in ((AGAINST_SYNTHETIC, synthetic), (AGAINST_HELD_OUT, held_out)):
-        for metric, value, error in _both_distances(real, other, generator):
+        for metric, (value, error) in _both_distances(real, other, generator).items():
             margin = error * norm.ppf((1 + confidence_level) / 2)
-            n, dimension = min(len(real.values), len(other.values)), real.values.shape[1]
             records.append(
                 {"features": features, "comparison": comparison, "metric": metric, "value": value,
                  "low": value - margin, "high": value + margin, "n_real": len(real.values),
-                 "n_synthetic": len(other.values), "dimension": dimension,
-                 "warning": _distance_warning(metric, n, dimension, dropped)}
+                 "n_synthetic": len(other.values), "dimension": real.values.shape[1],
+                 "warning": _distance_warning(metric, real, other, dropped)}
             )  # fmt: skip
     return pd.DataFrame(records)
 
 
 def _both_distances(
     real: ImageFeatures, other: ImageFeatures, generator: np.random.Generator
-) -> list[tuple[str, float, float]]:
-    """Metric, value and standard error of the Frechet and of the kernel distance."""
+) -> dict[str, tuple[float, float]]:
+    """Value and standard error of the Frechet and of the kernel distance; NaN where there are too few images."""
+    if not (real.enough and other.enough):
+        return dict.fromkeys((FRECHET, KERNEL), (float("nan"), float("nan")))
     first = half_samples(real.group_of_each, HALVES, generator)
     second = half_samples(other.group_of_each, HALVES, generator)
     frechet = [frechet_distance(real.values[a], other.values[b]) for a, b in zip(first.T, second.T, strict=True)]
@@ -99,10 +109,10 @@ def _both_distances(
         real_chosen=np.column_stack([np.ones(len(first), bool), first]),
         synthetic_chosen=np.column_stack([np.ones(len(second), bool), second]),
     )
-    return [
-        (FRECHET, frechet_distance(real.values, other.values), float(np.std(frechet, ddof=1))),
-        (KERNEL, float(kernel[0]), float(np.std(kernel[1:], ddof=1))),
-    ]
+    return {
+        FRECHET: (frechet_distance(real.values, other.values), float(np.std(frechet, ddof=1))),
+        KERNEL: (float(kernel[0]), float(np.std(kernel[1:], ddof=1))),
+    }
 
 
 def _same_mix(
@@ -113,20 +123,21 @@ def _same_mix(
     everything = sorted(set().union(*(set(part) for part in labels)))
     counts = {name: [int((part == name).sum()) for part in labels] for name in everything}
     common = {name: min(count[1:]) for name, count in counts.items() if min(count) > 0}
-    if not common:
-        raise InputError("real, synthetic and held-out images have no class in common: nothing can be compared")
-    per_one = min(counts[name][0] / number for name, number in common.items())
+    per_one = min((counts[name][0] / number for name, number in common.items()), default=0.0)
     wanted = ({name: round(per_one * number) for name, number in common.items()}, common, common)
     parts = []
     for part, label, numbers in zip((real, synthetic, held_out), labels, wanted, strict=True):
         picked = [generator.permutation(np.flatnonzero(label == name))[:number] for name, number in numbers.items()]
-        parts.append(part.chosen(np.sort(np.concatenate(picked))))
+        parts.append(part.chosen(np.sort(np.concatenate([np.zeros(0, int), *picked]))))
     return *parts, [str(name) for name in everything if name not in common]
 
 
-def _distance_warning(metric: str, n: int, dimension: int, dropped: list[str]) -> str:
+def _distance_warning(metric: str, real: ImageFeatures, other: ImageFeatures, dropped: list[str]) -> str:
+    n, dimension = min(len(real.values), len(other.values)), real.values.shape[1]
     notes = []
-    if metric == FRECHET and n < dimension:
+    if not (real.enough and other.enough):
+        notes.append(f"too few to say anything: each set needs images of at least {FEWEST} patients")
+    elif metric == FRECHET and n < dimension:
         notes.append(f"{n} images are fewer than {dimension} features: read it against the held-out row alone")
     if dropped:
         notes.append(f"without {', '.join(dropped)}, which one of the sets lacks")

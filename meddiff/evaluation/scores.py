@@ -27,6 +27,9 @@ from meddiff.errors import InputError
 from meddiff.evaluation.study import BALANCED_ACCURACY, SENSITIVITY, Study, over_seeds, read_study, resampled_scores
 from meddiff.metrics.resampling import percentile_interval
 
+DIFFERENCE_COLUMNS = ["arm", "reference", "metric", "class_name", "estimate", "reference_estimate", "difference",
+                      "low", "high", "probability", "confidence_level", "n_images", "n_groups", "n_seeds", "warning"]  # fmt: skip
+"""Columns of `paired_differences`, also where there is but one arm and nothing to compare."""
 FEW_GROUPS = 10
 """Fewer patients than this and a percentile interval is rough: the table warns."""
 
@@ -73,7 +76,7 @@ def paired_differences(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Each other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
+    """Every other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
 
     The reference is the one of highest balanced accuracy on the same test images: a choice that can only work
     against the arm it is compared with. Arms in ``reference_arms`` are compared with it too.
@@ -101,7 +104,7 @@ def paired_differences(
                  "confidence_level": confidence_level, "n_images": images, "n_groups": groups,
                  "n_seeds": len(study.seeds), "warning": _warning(study, class_name, low, high)}
             )  # fmt: skip
-    return pd.DataFrame(records)
+    return pd.DataFrame(records, columns=None if records else DIFFERENCE_COLUMNS)
 
 
 def best_reference(scores: pd.DataFrame, arms: Sequence[str]) -> str:
@@ -128,13 +131,15 @@ def summary_sentence(
 
     They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
     ``group_noun`` is what the groups are: patients, or lesions where the data set names no patients; ``arm_title``
-    says an arm's name in words.
+    says an arm's name in words. A study without that arm gets a sentence too, which says so.
     """
+    if arm not in set(differences["arm"]):
+        return f"Whether synthetic images help was not asked: this study has no arm “{arm_title(arm)}”."
     chosen = differences[(differences["arm"] == arm) & (differences["metric"] == metric)]
     if len(chosen) != 1:
         raise InputError(
-            f"the table of differences has {len(chosen)} rows for the arm {arm!r} and the metric {metric!r}: name an "
-            f"arm among {', '.join(dict.fromkeys(differences['arm']))} and a metric that is an average over classes"
+            f"the table of differences has {len(chosen)} rows for the arm {arm!r} and the metric {metric!r}: name a "
+            "metric that is an average over classes, balanced_accuracy or macro_auroc"
         )
     row = chosen.iloc[0]
     name = metric.replace("_", " ").replace("auroc", "AUROC")

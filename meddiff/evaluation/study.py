@@ -47,6 +47,9 @@ def read_study(predictions: pd.DataFrame, class_names: Sequence[str]) -> Study:
             f"the predictions have {len(predictions)} rows and lack the column(s) {', '.join(missing) or '(none)'}: "
             "they need arm, seed, row_id, group, label and p_<class> for every class"
         )
+    unnamed = int(predictions[["group", "label"]].isna().to_numpy().any(1).sum())
+    if unnamed:
+        raise InputError(f"{unnamed} rows have no group or no label: say whose image it is, and of which class")
     unknown = sorted(set(predictions["label"]) - set(class_names))
     if unknown:
         raise InputError(f"label(s) {', '.join(map(str, unknown))} are not among the classes {', '.join(class_names)}")

@@ -58,3 +58,9 @@ def half_samples(groups: np.ndarray, count: int, generator: np.random.Generator)
         raise InputError(f"got {len(names)} groups: an error estimate by halves needs at least 4")
     order = generator.random((len(names), count)).argsort(0).argsort(0)
     return (order < len(names) // 2)[member]
+
+
+def random_half(groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One random half of the groups: groups [N] -> bool [N]; of an odd number the smaller half."""
+    names = np.unique(groups)
+    return np.isin(groups, generator.permutation(names)[: len(names) // 2])

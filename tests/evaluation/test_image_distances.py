@@ -74,5 +74,17 @@ def test_warnings_and_refusals():
     assert "without common" in row(rare_only, "synthetic", "kernel_distance").warning
     with pytest.raises(InputError, match="share 100 patient"):
         distances(sample(100, 0), sample(50, 1), sample(100, 0))
-    with pytest.raises(InputError, match="no class in common"):
-        distances(sample(100, 0, (1, 0)), sample(50, 1, (0, 1)), sample(50, 2))
+
+
+def test_too_few_images_are_said_not_raised():
+    """A filter may drop every synthetic image: the report is written nevertheless."""
+    for real, synthetic, reason in (
+        (sample(100, 0), sample(2, 1), "too few"),
+        (sample(100, 0), sample(50, 1).chosen(np.zeros(50, bool)), "too few"),
+        (sample(100, 0, (1, 0)), sample(50, 1, (0, 1)), "without common, rare"),
+        (sample(1, 0), sample(50, 1), "too few"),
+    ):
+        table = distances(real, synthetic)
+        assert len(table) == 4
+        assert table.value.isna().all()
+        assert table.warning.str.contains(reason).all()

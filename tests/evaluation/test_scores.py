@@ -178,9 +178,18 @@ def test_incomplete_tables_are_refused():
         score(table[~((table.arm == "a") & (table.seed == 0))], CLASSES)
     with pytest.raises(InputError, match="same seeds on the same images"):
         score(pd.concat([table, table.iloc[:3]]), CLASSES)
+    with pytest.raises(InputError, match="720 rows have no group"):
+        score(table.assign(group=table.group.where(table.arm == "a")), CLASSES)
     with pytest.raises(InputError, match="not among the classes"):
         score(table.assign(label="wart"), CLASSES)
     with pytest.raises(InputError, match="another group or label"):
         score(table.assign(group=np.where(table.arm == "a", "x", table.group)), CLASSES)
     with pytest.raises(InputError, match="NaN"):
         score(table.assign(p_nevus=np.nan), CLASSES)
+
+
+def test_a_study_of_one_arm_has_an_empty_table_and_a_sentence():
+    differences = paired_differences(study({"real": 1.0}), CLASSES, reference_arms=["real"], resamples=5)
+    assert differences.empty
+    assert {"arm", "reference", "metric", "difference", "low", "high"} <= set(differences.columns)
+    assert "was not asked" in summary_sentence(differences)
