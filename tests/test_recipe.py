@@ -51,7 +51,11 @@ def test_a_setting_outside_its_range_is_refused(section, change, said):
 
 
 def test_ranges_are_of_real_settings_and_hold_the_defaults():
-    assert set(recipes._RANGES) <= set(flat(Recipe()))
+    named = " ".join(recipes._RANGES.values()).split()
+    assert len(named) == len(set(named))
+    assert set(named) <= set(flat(Recipe()))
+    numbers = {name for name, value in flat(Recipe()).items() if type(value) in (int, float)}
+    assert numbers <= set(named), "a number without a range"
     check(Recipe())
 
 
