@@ -27,8 +27,10 @@ from meddiff.errors import InputError
 from meddiff.evaluation.study import BALANCED_ACCURACY, SENSITIVITY, Study, over_seeds, read_study, resampled_scores
 from meddiff.metrics.resampling import percentile_interval
 
-DIFFERENCE_COLUMNS = ["arm", "reference", "metric", "class_name", "estimate", "reference_estimate", "difference",
-                      "low", "high", "probability", "confidence_level", "n_images", "n_groups", "n_seeds", "warning"]  # fmt: skip
+DIFFERENCE_COLUMNS = [
+    *("arm", "reference", "metric", "class_name", "estimate", "reference_estimate", "difference", "low", "high"),
+    *("probability", "confidence_level", "n_images", "n_groups", "n_seeds", "warning"),
+]
 """Columns of `paired_differences`, also where there is but one arm and nothing to compare."""
 FEW_GROUPS = 10
 """Fewer patients than this and a percentile interval is rough: the table warns."""
