@@ -37,7 +37,7 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     first, second = _centered(real), _centered(synthetic)
     mean_difference = real.mean(0) - synthetic.mean(0)
     apart = mean_difference @ mean_difference + np.vdot(first, first) + np.vdot(second, second)
-    overlap = _overlap(first, second)
+    overlap = singular_value_sum(_factor(first) @ _factor(second).T)
     return max(float(apart - 2 * overlap), 0.0)  # equal sets: the terms cancel to rounding error of either sign
 
 
@@ -98,30 +98,28 @@ def _centered(features: np.ndarray) -> np.ndarray:
     return (features - features.mean(0)) / np.sqrt(len(features) - 1)
 
 
-def _factor(centered: np.ndarray) -> np.ndarray:
-    """S with S^T S = X^T X: X itself, or where X has more rows than columns one with no more rows than its rank."""
-    if len(centered) <= centered.shape[1]:
-        return centered
+def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
+    """S [rank, F] with S^T S = covariance [F, F], positive semidefinite: its pivoted Cholesky factor."""
     (pstrf,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
-    factor, pivots, rank, _ = pstrf(centered.T @ centered)
-    rows = np.zeros((rank, centered.shape[1]))
+    factor, pivots, rank, _ = pstrf(covariance)
+    rows = np.zeros((rank, len(covariance)))
     rows[:, pivots - 1] = np.triu(factor)[:rank]
     return rows
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """tr((C_1 C_2)^(1/2)) of two centered sets [N, F] and [M, F]."""
-    root = _factor(first)
-    if len(root) == 0:
-        return 0.0  # no variance at all
-    if max(min(second.shape), len(root)) <= SMALL:
-        return float(np.linalg.svd(root @ _factor(second).T, compute_uv=False).sum())
-    if len(second) <= second.shape[1]:
-        half = root @ second.T
-        squares = np.linalg.eigvalsh(half @ half.T)
-    else:
-        squares = np.linalg.eigvalsh(root @ (second.T @ second) @ root.T)
-    return float(np.sqrt(np.clip(squares, 0, None)).sum())
+def singular_value_sum(matrix: np.ndarray) -> float:
+    """Sum of the singular values of a matrix; 0 for one without rows or columns."""
+    if min(matrix.shape) == 0:
+        return 0.0
+    if max(matrix.shape) <= SMALL:
+        return float(np.linalg.svd(matrix, compute_uv=False).sum())
+    square = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+    return float(np.sqrt(np.clip(np.linalg.eigvalsh(square), 0, None)).sum())
+
+
+def _factor(centered: np.ndarray) -> np.ndarray:
+    """S with S^T S = X^T X: X itself, or where X has more rows than columns one with no more rows than its rank."""
+    return centered if len(centered) <= centered.shape[1] else semidefinite_factor(centered.T @ centered)
 
 
 def _kernel_sum(first: np.ndarray, second: np.ndarray, row_weight: np.ndarray, column_weight: np.ndarray) -> np.ndarray:
