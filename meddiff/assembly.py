@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from meddiff.data.batch import LabeledImages
 from meddiff.data.cache import ImageArray, decode
+from meddiff.data.cache import unusable as unusable_images
 from meddiff.data.manifest import ManifestRow
 from meddiff.diffusion import prediction, schedule
 from meddiff.diffusion.denoiser import Denoiser
@@ -144,6 +145,10 @@ def check_names(recipe: Recipe) -> None:
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
     for name in recipe.classifier.arms:
         arm(name)
+    if not recipe.classifier.arms or len(set(recipe.classifier.arms)) < len(recipe.classifier.arms):
+        raise InputError(
+            f"classifier.arms is {list(recipe.classifier.arms)}: name at least one of {', '.join(ARMS)}, each once"
+        )
 
 
 def denoiser(recipe: Recipe, *, channels: int, num_classes: int) -> Denoiser:
@@ -202,6 +207,20 @@ def images(
         progress=progress,
     )
     return LabeledImages(array, class_names)
+
+
+def unusable(
+    rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
+) -> list[tuple[ManifestRow, str]]:
+    """The rows whose image or mask cannot be used, with the reason; the other images are in the cache afterwards."""
+    return unusable_images(
+        rows,
+        image_size=recipe.data.image_size,
+        fit=recipe.data.fit,
+        channels=channels(recipe),
+        folder=recipe.data.cache or None,
+        progress=progress,
+    )
 
 
 def channels(recipe: Recipe) -> int:

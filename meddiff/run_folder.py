@@ -67,21 +67,40 @@ class RunFolder:
             lock.release()
 
     def record(self) -> dict[str, dict[str, Any]]:
-        """``{stage: {"inputs": digest, "outputs": [names], "seconds": ...}}`` of the stages that were finished."""
-        return json.loads(self.stages.read_text()) if self.stages.is_file() else {}
+        """``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.
+
+        Raises:
+            InputError: the record is damaged.
+        """
+        if not self.stages.is_file():
+            return {}
+        try:
+            record = json.loads(self.stages.read_text(encoding="utf-8"))
+            return {stage: {**entry, "outputs": dict(entry["outputs"])} for stage, entry in record.items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{self.stages} is damaged ({error}). Delete it: the same command finds again what is finished."
+            ) from error
 
     def is_done(self, stage: str, inputs: str) -> bool:
         """Whether the stage was finished on these inputs and all that it wrote still stands."""
-        entry = self.record().get(stage)
-        return (
-            bool(entry) and entry["inputs"] == inputs and all((self.path / name).exists() for name in entry["outputs"])
+        entry = self.record().get(stage, {})
+        return entry.get("inputs") == inputs and all(
+            _listing(self.path / name) == listing for name, listing in entry["outputs"].items()
         )
 
     def finish(self, stage: str, inputs: str, outputs: list[Path], **facts: Any) -> None:
         """Record that the stage is finished, with what it cost (seconds, memory)."""
-        names = [str(output.relative_to(self.path)) for output in outputs]
-        record = self.record() | {stage: {"inputs": inputs, "outputs": names, **facts}}
+        listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
+        record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
         write_atomically(self.stages, lambda file: file.write(json.dumps(record, indent=2).encode()))
+
+
+def _listing(path: Path) -> str:
+    """Which files stand: of a folder a hash of their names, so that one deleted image is noticed among thousands."""
+    if path.is_dir():
+        return digest(sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()))
+    return "file" if path.is_file() else "absent"
 
 
 def digest(*parts: Any) -> str:

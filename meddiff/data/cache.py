@@ -23,7 +23,8 @@ import numpy as np
 
 from meddiff.data.fingerprint import Fingerprint, fingerprints
 from meddiff.data.manifest import ManifestRow
-from meddiff.data.prepare import Transform, prepare
+from meddiff.data.pictures import BadFile
+from meddiff.data.prepare import Transform, mask_misfit, prepare
 from meddiff.data.problems import Problems
 from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
@@ -75,6 +76,49 @@ def decode(
     """
     if on_bad_file not in ("stop", "skip"):
         raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
+    home, transform, bad = _cached(rows, image_size, fit, channels, with_masks, folder, progress)
+    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
+        refuse(list(bad.values()), len(rows))
+    return _opened(home, rows, transform, bad)
+
+
+def unusable(
+    rows: Sequence[ManifestRow],
+    *,
+    image_size: int,
+    fit: str = "crop",
+    channels: int = 3,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[ManifestRow, str]]:
+    """The rows whose image cannot be read or whose mask has another size, with the reason.
+
+    The other images are in the cache afterwards. Arguments as in decode.
+    """
+    _, _, bad = _cached(rows, image_size, fit, channels, False, folder, progress)
+    misfits = {position: reason for position, reason in enumerate(_in_order(mask_misfit, rows)) if reason}
+    return [(rows[position], reason) for position, reason in sorted((misfits | bad).items())]
+
+
+def refuse(reasons: Sequence[str], count: int) -> None:
+    """Raise the InputError for files that cannot be used, ``count`` being how many were asked for."""
+    problems = Problems(f"{len(reasons)} of {count} images cannot be used")
+    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
+    for reason in reasons:
+        problems.add("bad file", reason, cure if len(reasons) < count else "Check --data-root and the manifest.")
+    problems.raise_if_any()
+
+
+def _cached(
+    rows: Sequence[ManifestRow],
+    image_size: int,
+    fit: str,
+    channels: int,
+    with_masks: bool,
+    folder: str | Path | None,
+    progress: Progress | None,
+) -> tuple[Path, Transform, dict[int, str]]:
+    """Where the array lies, how it was made, and the position and reason of the rows it lacks; built if need be."""
     if not rows:
         raise InputError("there is no image to decode: no row is left. Check the manifest and its split column.")
     top = Path(folder) if folder else default_folder()
@@ -87,9 +131,7 @@ def decode(
         bad = _read_index(home, rows, transform)
     if bad is None:
         raise InputError(f"{home}: the cache changed while it was written. Run again.")
-    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
-        _refuse(bad, len(rows))
-    return _opened(home, rows, transform, bad)
+    return home, transform, bad
 
 
 def default_folder() -> Path:
@@ -173,6 +215,8 @@ def _try(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray
     """The prepared image and mask, or why there are none."""
     try:
         return prepare(row, transform)
+    except BadFile as error:
+        return error.reason
     except InputError as error:
         return str(error)
 
@@ -192,14 +236,6 @@ def _in_order(work: Callable, items: Iterable) -> Iterator:
 def _workers() -> int:
     """Threads that decode: one per core that this process may use."""
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def _refuse(bad: dict[int, str], count: int) -> None:
-    problems = Problems(f"{len(bad)} of {count} images cannot be used")
-    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
-    for reason in bad.values():
-        problems.add("bad file", reason, cure if len(bad) < count else "Check --data-root and the manifest.")
-    problems.raise_if_any()
 
 
 def _opened(home: Path, rows: Sequence[ManifestRow], transform: Transform, bad: dict[int, str]) -> ImageArray:

@@ -32,9 +32,18 @@ DAMAGE = (
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 
 
-def bad_file(path: Path, reason: str) -> InputError:
+class BadFile(InputError):  # noqa: N818
+    """A file that cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = f"{path}: {reason}"
+        """What is wrong, without the cure: a list of many files states that once."""
+        super().__init__(f"{self.reason}. Replace the file by a good copy, or take its row out of the manifest.")
+
+
+def bad_file(path: Path, reason: str) -> BadFile:
     """The one sentence for a file that cannot be used."""
-    return InputError(f"{path}: {reason}. Replace the file by a good copy, or take its row out of the manifest.")
+    return BadFile(path, reason)
 
 
 def check_file(path: Path) -> None:
@@ -54,6 +63,16 @@ def is_deep_picture(path: Path) -> bool:
             return picture.mode in DEEP_MODES
     except DAMAGE:
         return False
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Height and width of an upright picture, by a look at its header; None where it has none that can be read."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
+            return height, width
+    except DAMAGE:
+        return None
 
 
 def read_pixels(
@@ -115,8 +134,7 @@ def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.I
     try:
         with Image.open(path) as picture:
             _choose_frame(picture, path, frame)
-            sideways = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            width, height = picture.size[::-1] if sideways else picture.size
+            width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
             if size_hint is not None:
                 picture.draft(None, (size_hint, size_hint))  # None keeps the color mode
             picture.load()
@@ -126,6 +144,10 @@ def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.I
         raise
     except DAMAGE as error:
         raise bad_file(path, _reason(path, error)) from error
+
+
+def _lies_sideways(picture: Image.Image) -> bool:
+    return picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
 
 
 def _choose_frame(picture: Image.Image, path: Path, frame: int | None) -> None:

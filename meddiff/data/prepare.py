@@ -7,7 +7,7 @@ import numpy as np
 
 from meddiff.data.image_io import Picture, load_mask, read_picture
 from meddiff.data.manifest import ManifestRow
-from meddiff.data.pictures import bad_file
+from meddiff.data.pictures import bad_file, header_size
 from meddiff.data.resize import place, resize_image, resize_mask, to_channels
 from meddiff.errors import InputError
 
@@ -53,12 +53,26 @@ def _mask_of(row: ManifestRow, picture: Picture) -> np.ndarray:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
     mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
     if mask.shape != picture.size:
-        sizes = [f"{width} x {height} pixels" for height, width in (mask.shape, picture.size)]
-        raise InputError(
-            f"mask {row.mask_file} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
-            "Give the mask that was drawn on this image, in its full size."
-        )
+        raise InputError(_of_another_size(row, mask.shape, picture.size))
     return mask
+
+
+def mask_misfit(row: ManifestRow) -> str | None:
+    """What is wrong with the size of the row's mask, by a look at the headers of two pictures; None for nothing."""
+    if row.mask_file is None or not row.mask_file.exists():
+        return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
+    sizes = header_size(row.mask_file), header_size(row.image_file)
+    if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
+        return None
+    return _of_another_size(row, *sizes)
+
+
+def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, ...]) -> str:
+    sizes = [f"{width} x {height} pixels" for height, width in (mask, image)]
+    return (
+        f"mask {row.mask_file} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
+        "Give the mask that was drawn on this image, in its full size."
+    )
 
 
 def _in_range(square: np.ndarray, picture: Picture, row: ManifestRow, *, deep: bool) -> np.ndarray:

@@ -25,6 +25,7 @@ from rich.table import Table
 from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import answer
+from meddiff.pipelines.stages.progress import new_console
 from meddiff.sources.checksums import Progress as Report
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch
@@ -52,7 +53,7 @@ def run(settings: Download, sources: Mapping[str, Source], console: Console | No
     Raises:
         InputError: an unknown name, a data set that offers no download, and all that fetch and unpack refuse.
     """
-    console = console or Console()
+    console = console or new_console()
     source = _named("dataset", settings.dataset, sources)
     if not source.archives:
         raise InputError(f"{source.name} cannot be downloaded by a program. {source.how_to_get}")

@@ -19,6 +19,7 @@ import meddiff
 from meddiff import assembly
 from meddiff.data.writing import write_atomically
 from meddiff.pipelines.stages import classify, filter, manifest, report, synthesize, train
+from meddiff.pipelines.stages.progress import new_console
 from meddiff.pipelines.stages.stage import run_stages
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.run_folder import RunFolder
@@ -32,11 +33,11 @@ def run(recipe: Recipe, until: str, console: Console | None = None) -> RunFolder
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    console = console or Console()
+    console = console or new_console()
     assembly.check_names(recipe)
     names = [stage.name for stage in STAGES]
     with RunFolder(Path(recipe.out or default_folder(recipe))).opened() as folder:
-        console.print(f"run folder: [bold]{folder.path}[/]")
+        console.print(f"run folder: {folder.path}", style="bold", soft_wrap=True)
         console.print(recipe_table(recipe))
         _write_text(folder.recipe, yaml.safe_dump(to_dict(recipe), sort_keys=False))
         _write_text(folder.environment, json.dumps(environment(), indent=2))
@@ -52,7 +53,9 @@ def default_folder(recipe: Recipe) -> str:
 
 def recipe_table(recipe: Recipe) -> Table:
     """The recipe as its difference from the defaults."""
-    table = Table("setting", "default", "this run", title=f"recipe, preset {recipe.preset}", title_justify="left")
+    table = Table(title=f"recipe, preset {recipe.preset}", title_justify="left")
+    for name in ("setting", "default", "this run"):
+        table.add_column(name, overflow="fold")  # a name that is cut off by dots cannot be typed
     for name, (default, used) in differences(recipe, Recipe()).items():
         table.add_row(name, *(json.dumps(value) for value in (default, used)))
     return table

@@ -109,7 +109,7 @@ def read(path: Path) -> Checkpoint:
     try:
         index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
 
 

@@ -7,6 +7,7 @@ run goes on with the next one.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,11 @@ from rich.console import Console
 from meddiff import assembly
 from meddiff.data.batch import LabeledImages
 from meddiff.data.manifest import ManifestRow
-from meddiff.data.tables import write_table
+from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
 from meddiff.pipelines.stages import model
 from meddiff.pipelines.stages.filter import accepted
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
 from meddiff.pipelines.stages.progress import progress
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.synthesize import wanted
@@ -33,11 +34,15 @@ def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     return digest(folder.filter, folder.manifest, to_dict(recipe.classifier), to_dict(recipe.data), recipe.seed)
 
 
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    need(recipe, folder, "test", "on which the classifiers are judged")
+
+
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     names = class_names_of(recipe, folder)
     test = assembly.images(rows_of(recipe, folder, "test"), recipe, names)
     parts = folder.path / "predictions" / _inputs(recipe, folder)
-    runs = [(name, seed) for seed in range(recipe.classifier.seeds) for name in recipe.classifier.arms]
+    runs = [(name, seed) for seed in range(recipe.classifier.seeds) for name in possible_arms(recipe, folder, console)]
     with progress(console, unit="classifiers") as shown:
         task = shown.add_task("training classifiers", total=len(runs), note="")
         for name, seed in runs:
@@ -47,9 +52,40 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
                 write_table(_predictions(name, seed, test, recipe, folder), part)
             shown.advance(task)
         shown.update(task, note="")
-    table = pd.concat([pd.read_csv(parts / f"{name}-{seed}.csv", dtype={"row_id": str}) for name, seed in runs])
+    table = pd.concat([read_table(parts / f"{name}-{seed}.csv", predicted_columns(names)) for name, seed in runs])
     write_table(table, folder.predictions)
     return [folder.predictions]
+
+
+def predicted_columns(class_names: Sequence[str]) -> list[str]:
+    """The columns of predictions.csv."""
+    return ["arm", "seed", "row_id", "group", "label", *(f"p_{name}" for name in class_names)]
+
+
+def possible_arms(recipe: Recipe, folder: RunFolder, console: Console) -> list[str]:
+    """The arms that there are images for. Those with synthetic images are left out where the filter kept none.
+
+    Raises:
+        InputError: no arm is left.
+    """
+    kept = {row.label for row in accepted(folder)}
+    arms = [name for name in recipe.classifier.arms if kept or not assembly.arm(name).synthetic]
+    if not arms:
+        raise InputError(
+            f"the filter kept no synthetic image: nothing to train {', '.join(recipe.classifier.arms)} on. Train the "
+            "denoiser for longer (--training.steps), lower --filter.confidence, or add the arm real"
+        )
+    left_out = [name for name in recipe.classifier.arms if name not in arms]
+    if left_out:
+        console.print(
+            f"the filter kept no synthetic image: {', '.join(left_out)} left out. Train the denoiser for longer "
+            "(--training.steps) or lower --filter.confidence", soft_wrap=True
+        )  # fmt: skip
+    unseen = [name for name in class_names_of(recipe, folder) if name not in kept]
+    for name in arms:
+        if unseen and assembly.arm(name).synthetic and not assembly.arm(name).real:
+            console.print(f"{name}: no image of {', '.join(unseen)}, of which the filter kept none", soft_wrap=True)
+    return arms
 
 
 def _predictions(name: str, seed: int, test: LabeledImages, recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
@@ -73,11 +109,7 @@ def _predictions(name: str, seed: int, test: LabeledImages, recipe: Recipe, fold
 
 
 def training_rows(arm: assembly.Arm, recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
-    """The images an arm trains on: real, synthetic, or real filled up with synthetic ones.
-
-    Raises:
-        InputError: an arm of synthetic images alone where the filter left none of some class.
-    """
+    """The images an arm trains on: real, synthetic, or real filled up with synthetic ones."""
     real = rows_of(recipe, folder, "train")
     if not arm.synthetic:
         return real
@@ -86,14 +118,8 @@ def training_rows(arm: assembly.Arm, recipe: Recipe, folder: RunFolder) -> list[
     offered: dict[str, list[ManifestRow]] = defaultdict(list)
     for row in accepted(folder):
         offered[row.label or ""].append(row)
-    if not arm.real and not offered:
-        raise InputError(
-            "the filter kept no synthetic image, so there is nothing to train the arm 'synthetic' on: train the "
-            "denoiser for longer (--training.steps), lower --filter.confidence, or leave the arm out of "
-            "--classifier.arms"
-        )
     chosen = [row for label, count in room.items() for row in offered[label][:count]]
     return [*real, *chosen] if arm.real else chosen
 
 
-STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _run)
+STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _run, _check)

@@ -7,22 +7,26 @@ of held-out real images do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from meddiff import assembly
 from meddiff.data.batch import LabeledImages
 from meddiff.data.manifest import ManifestRow, read_manifest
-from meddiff.data.tables import write_table
+from meddiff.data.tables import read_table, write_table
 from meddiff.data.writing import write_atomically
+from meddiff.errors import InputError
 from meddiff.metrics.memorization import copy_threshold, nearest_image
+from meddiff.networks.classifier import Classifier
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe, to_dict
@@ -31,6 +35,7 @@ from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import predict, train_classifier
 
 LOW_CONFIDENCE, COPY = "low confidence", "near-copy"
+COLUMNS = ("row_id", "label", "kept", "reason", "confidence", "predicted")
 COMPARED_SIDE = 32
 """Side in pixels at which images are compared for copies: a copy is one of the whole picture, not of its noise."""
 
@@ -38,6 +43,17 @@ COMPARED_SIDE = 32
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     settings = to_dict(recipe.filter), to_dict(recipe.classifier), to_dict(recipe.data)
     return digest(folder.synthetic_manifest, folder.manifest, *settings, recipe.seed)
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    need(recipe, folder, "val", "by which near-copies are told from honest images")
+    names = class_names_of(recipe, folder)
+    if len(names) < 2:
+        raise InputError(
+            f"{folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for a classifier "
+            "to tell apart. Add images of another class; the commands train and synthesize also work with one"
+        )
+    new_classifier(recipe, names)
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -55,10 +71,32 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.filter, folder.classifier]
 
 
-def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Console):
+def new_classifier(recipe: Recipe, class_names: Sequence[str]) -> Classifier:
+    """An untrained (or pretrained) classifier of the run's images."""
+    return assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
+
+
+def judge_of(recipe: Recipe, folder: RunFolder, class_names: Sequence[str]) -> Classifier:
+    """The classifier of real images alone that this stage has trained.
+
+    Raises:
+        InputError: its file is damaged.
+    """
+    judge = new_classifier(recipe, class_names)
+    try:
+        judge.load_state_dict(load_file(folder.classifier))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"{folder.classifier} is damaged or of another classifier ({' '.join(str(error).split())[:200]}). Delete "
+            "it: the same command makes it again."
+        ) from error
+    return judge
+
+
+def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
     """A classifier of real images alone, with classical augmentation and balanced classes, saved in the run folder."""
     arm = assembly.Arm(real=True, balanced=True, classical=True)
-    judge = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(train.class_names))
+    judge = new_classifier(recipe, train.class_names)
     judge = train_classifier(
         train, judge, **model.classifier_settings(recipe, arm, child_seed(recipe.seed, "filter", "classifier"), console)
     )
@@ -108,7 +146,7 @@ def compared(images: LabeledImages) -> np.ndarray:
 
 def accepted(folder: RunFolder) -> list[ManifestRow]:
     """The synthetic rows that passed, in the order they were drawn."""
-    table = pd.read_csv(folder.filter, dtype={"row_id": str})
+    table = read_table(folder.filter, COLUMNS)
     kept = set(table.loc[table["kept"], "row_id"])
     return [row for row in read_manifest(folder.synthetic_manifest, check_files=False) if row.row_id in kept]
 
@@ -134,4 +172,6 @@ def counts_table(table: pd.DataFrame) -> Table:
     return shown
 
 
-STAGE = Stage("filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _run)
+STAGE = Stage(
+    "filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _run, _check
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from rich.table import Table
 
 from meddiff import assembly
 from meddiff.data.manifest import ManifestRow, read_manifest, write_manifest
-from meddiff.data.split import assign_splits
+from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.stages.readable import without_bad_files
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder, digest
@@ -26,7 +28,8 @@ PHANTOM_SIDE_PIXELS = 128
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
-    return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, recipe.seed)
+    return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions,
+                  recipe.data.on_bad_file, recipe.seed)  # fmt: skip
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -38,26 +41,34 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
             "give a ground-truth table, or a --manifest with its label column filled in"
         )
     if len(labeled) < len(rows):
-        console.print(f"{len(rows) - len(labeled)} images without a label are left out")
-    split = assign_splits(
-        with_room_to_judge(labeled),
-        train=recipe.data.train_fraction,
-        val=recipe.data.val_fraction,
-        seed=child_seed(recipe.seed, "split"),
-    )
-    write_manifest(split, folder.manifest)
-    console.print(counts_table(split))
+        console.print(f"{len(rows) - len(labeled)} images without a label are left out", soft_wrap=True)
+
+    def split(rows: list[ManifestRow]) -> list[ManifestRow]:
+        return assign_splits(
+            with_room_to_judge(rows, console),
+            train=recipe.data.train_fraction,
+            val=recipe.data.val_fraction,
+            seed=child_seed(recipe.seed, "split"),
+        )
+
+    chosen = without_bad_files(labeled, split, recipe, folder, console)
+    write_manifest(chosen, folder.manifest)
+    console.print(counts_table(chosen))
     return [folder.manifest]
 
 
-def with_room_to_judge(rows: list[ManifestRow]) -> list[ManifestRow]:
+def with_room_to_judge(rows: list[ManifestRow], console: Console) -> list[ManifestRow]:
     """The rows; those of an official training part are dealt out where validation or test images are missing.
 
     A challenge's test labels are often not published: its training part is then all that there is to judge on.
     """
-    given = {row.split for row in rows if row.split}
-    if not given or given == {"train", "val", "test"}:
+    given = Counter(row.split for row in rows)
+    if not given["train"] or all(given[split] for split in SPLITS):
         return rows
+    missing = " and no ".join(name for name in ("val", "test") if not given[name])
+    console.print(
+        f"no image is marked as {missing}: the {given['train']} of the training part are split", soft_wrap=True
+    )
     return [replace(row, split=None) if row.split == "train" else row for row in rows]
 
 
@@ -73,7 +84,7 @@ def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[Manif
     if recipe.dataset != "phantom":
         console.print(
             Panel(
-                f"No {source.title} images were given, so this run uses the built-in [bold]phantom[/] set: pictures "
+                f"No {source.title} images were given, so this run uses the built-in phantom set: pictures "
                 "drawn by code, in which nothing is a patient. It shows the whole path and says nothing about "
                 f"medicine; every picture, table and file of it is stamped phantom.\n\n{source.how_to_get}",
                 title="phantom data",
@@ -102,6 +113,22 @@ def rows_of(recipe: Recipe, folder: RunFolder, split: str) -> list[ManifestRow]:
 def class_names_of(recipe: Recipe, folder: RunFolder) -> list[str]:
     """The classes of the run: the labels of its training images, sorted."""
     return sorted({row.label or "" for row in rows_of(recipe, folder, "train")})
+
+
+def need(recipe: Recipe, folder: RunFolder, split: str, why: str) -> list[ManifestRow]:
+    """The rows of a split that a stage cannot do without.
+
+    Raises:
+        InputError: there are none.
+    """
+    rows = rows_of(recipe, folder, split)
+    if not rows:
+        raise InputError(
+            f"{folder.manifest}: no image is in the {split} split, {why}. Every class needs images of at least four "
+            "patients; or mark some images as "
+            f"{split} in the split column of a manifest of your own (--manifest)"
+        )
+    return rows
 
 
 def counts_table(rows: list[ManifestRow]) -> Table:

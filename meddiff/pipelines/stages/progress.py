@@ -12,6 +12,11 @@ from rich.text import Text
 Item = TypeVar("Item")
 
 
+def new_console() -> Console:
+    """A terminal that prints a class called [bold] as it is: names are other people's, and no markup."""
+    return Console(markup=False, emoji=False)
+
+
 class RateColumn(ProgressColumn):
     """Items per second since the start, with their unit."""
 

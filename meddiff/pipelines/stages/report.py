@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import load_file
 
 from meddiff import assembly, evaluation
 from meddiff.data.batch import LabeledImages
-from meddiff.data.tables import write_table
+from meddiff.data.tables import read_table, write_table
+from meddiff.errors import InputError
 from meddiff.metrics.memorization import copy_threshold, nearest_image
 from meddiff.pictures import as_rgb
 from meddiff.pipelines.stages import filter as filtering
+from meddiff.pipelines.stages.classify import predicted_columns
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.readable import skipped_files
 from meddiff.pipelines.stages.stage import Stage
+from meddiff.pipelines.stages.train import LOG_COLUMNS
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
 from meddiff.reporting.words import arm_title
@@ -34,25 +37,43 @@ def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     return digest(folder.predictions, folder.filter, folder.log, folder.classifier, to_dict(recipe))
 
 
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    if all(assembly.arm(name).synthetic for name in recipe.classifier.arms):
+        raise InputError(
+            f"classifier.arms are {', '.join(recipe.classifier.arms)}, all with synthetic images: add one without, "
+            "such as real, to compare them with"
+        )
+
+
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     names = class_names_of(recipe, folder)
     sets = {split: assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
-    sets["synthetic"] = assembly.images(filtering.accepted(folder), recipe, names)
+    kept = filtering.accepted(folder)
+    if kept:
+        sets["synthetic"] = assembly.images(kept, recipe, names)
     scores, compared = study(recipe, folder, names)
     measured = image_distances(sets, recipe, folder)
     for table, path in ((scores, folder.scores), (compared, folder.differences), (measured, folder.distances)):
         write_table(table, path)
-    headline = evaluation.summary_sentence(compared, group_noun=group_noun(sets["train"]), arm_title=arm_title)
+    headline = headline_of(compared, sets)
     report = assemble(recipe, folder, sets, headline, scores, compared, measured)
     html, json_file = write_report(report, folder.path)
     console.print(scores_table(scores))
-    console.print(f"[bold]{headline}[/]\n\nThe report: {html}")
+    console.print(f"{headline}\n", style="bold")
+    console.print(f"The report: {html}", soft_wrap=True)
     return [folder.scores, folder.differences, folder.distances, html, json_file]
+
+
+def headline_of(compared: pd.DataFrame, sets: dict[str, LabeledImages]) -> str:
+    """Whether the synthetic images helped, or that there were none to find it out with."""
+    if "synthetic" not in sets:
+        return "Whether synthetic images help stays open: not one of those drawn passed the filter."
+    return evaluation.summary_sentence(compared, group_noun=group_noun(sets["train"]), arm_title=arm_title)
 
 
 def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores of every arm, and paired differences against the best arm without synthetic images."""
-    predictions = pd.read_csv(folder.predictions, dtype={"row_id": str, "group": str, "label": str})
+    predictions = read_table(folder.predictions, predicted_columns(names))
     settings = {
         "resamples": recipe.evaluation.resamples,
         "confidence_level": recipe.evaluation.confidence_level,
@@ -67,10 +88,7 @@ def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataF
 
 def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
-    extractor = assembly.classifier(
-        recipe, channels=assembly.channels(recipe), num_classes=len(sets["test"].class_names)
-    )
-    extractor.load_state_dict(load_file(folder.classifier))
+    extractor = filtering.judge_of(recipe, folder, sets["test"].class_names)
 
     def features(*names: str) -> evaluation.ImageFeatures:
         values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
@@ -79,9 +97,10 @@ def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunF
             np.concatenate(values), np.array([row.group for row in rows]), np.array([row.label for row in rows])
         )
 
+    real = features("val", "test")
     return evaluation.distances(
-        features("val", "test"),
-        features("synthetic"),
+        real,
+        features("synthetic") if "synthetic" in sets else real.chosen(np.zeros(len(real.values), dtype=bool)),
         features=f"{recipe.classifier.network} of this run, trained on its real images",
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
@@ -98,7 +117,7 @@ def assemble(
     measured: pd.DataFrame,
 ) -> AugmentationReport:
     """Everything the page shows."""
-    filtered = pd.read_csv(folder.filter, dtype={"row_id": str, "nearest_row_id": str})
+    filtered = read_table(folder.filter, filtering.COLUMNS)
     nearest, held_out, copies = memorization(sets, recipe)
     source = assembly.source(recipe.dataset)
     phantom = any(row.source == "phantom" for row in sets["train"].rows)
@@ -109,10 +128,7 @@ def assemble(
         phantom=phantom,
         data=data_table(sets),
         split_note=split_note(sets["train"]),
-        skipped=pd.DataFrame(
-            [{"file": str(row.image_file), "reason": why} for images in sets.values() for row, why in images.skipped],
-            columns=["file", "reason"],
-        ),
+        skipped=skipped_table(sets, folder),
         scores=scores,
         differences=compared,
         distances=measured,
@@ -121,7 +137,7 @@ def assemble(
         held_out_nearest=held_out,
         copies=copies,
         filter_counts=filtering.filter_counts(filtered),
-        log=pd.read_csv(folder.log),
+        log=read_table(folder.log, LOG_COLUMNS),
         stages=stages_table(folder),
         environment=json.loads(folder.environment.read_text()),
         recipe=to_dict(recipe),
@@ -135,7 +151,7 @@ def memorization(
     """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
     references = filtering.compared(sets["train"])
     distance, index = {}, {}
-    for name in ("synthetic", "val"):
+    for name in [name for name in ("synthetic", "val") if name in sets]:
         distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
     threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
     pairs = {
@@ -161,8 +177,9 @@ def memorization(
             "threshold": threshold,
         }
         for name, title in (("synthetic", "synthetic images kept"), ("val", "held-out real images"))
+        if name in sets
     )
-    return pairs["synthetic"], pairs["val"], copies
+    return pairs.get("synthetic", []), pairs["val"], copies
 
 
 def galleries(sets: dict[str, LabeledImages], seed: int) -> list[Gallery]:
@@ -173,9 +190,10 @@ def galleries(sets: dict[str, LabeledImages], seed: int) -> list[Gallery]:
         chosen = {
             kind: generator.permutation(np.flatnonzero(sets[kind].labels == label))[:SHOWN_PER_CLASS]
             for kind in ("train", "synthetic")
+            if kind in sets
         }
         pictures = {kind: [picture(sets[kind], position) for position in chosen[kind]] for kind in chosen}
-        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures["synthetic"]))
+        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures.get("synthetic", [])))
     return shown
 
 
@@ -202,6 +220,13 @@ def group_noun(train: LabeledImages) -> str:
     if all(row.patient_id for row in train.rows):
         return "patient"
     return "lesion" if all(row.patient_id or row.lesion_id for row in train.rows) else "group"
+
+
+def skipped_table(sets: dict[str, LabeledImages], folder: RunFolder) -> pd.DataFrame:
+    """Files that were left out before the split, and those that could no longer be read after it."""
+    later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
+    before = skipped_files(folder)[["file", "reason"]]
+    return pd.concat([before, pd.DataFrame(later.items(), columns=before.columns)], ignore_index=True)
 
 
 def split_note(train: LabeledImages) -> str:
@@ -235,4 +260,4 @@ def scores_table(scores: pd.DataFrame) -> Table:
     return shown
 
 
-STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run)
+STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run, _check)

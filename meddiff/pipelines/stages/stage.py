@@ -25,17 +25,24 @@ class Stage:
     """Digest of the settings and files that the outputs are a function of."""
     run: Callable[[Recipe, RunFolder, Console], list[Path]]
     """Does the work and returns what it wrote."""
+    check: Callable[[Recipe, RunFolder], None] = lambda _recipe, _folder: None
+    """Refuses settings and a manifest that the stage cannot work with, before the hours of the stages ahead of it."""
 
 
 def run_stages(stages: Sequence[Stage], recipe: Recipe, folder: RunFolder, console: Console) -> None:
-    """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost."""
+    """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost.
+
+    The first stage writes the manifest; then all others are asked whether they can work with it.
+    """
     for number, stage in enumerate(stages, start=1):
+        for later in stages[1:] if number == 2 else ():
+            later.check(recipe, folder)
         inputs = stage.inputs(recipe, folder)
-        heading = f"[bold]{number}/{len(stages)} {stage.name}[/]"
+        heading = f"{number}/{len(stages)} {stage.name}"
         if folder.is_done(stage.name, inputs):
-            console.print(f"{heading}: done before, skipped")
+            console.print(f"{heading}: done before, skipped", style="bold")
             continue
-        console.print(f"{heading}: {stage.does}")
+        console.print(f"{heading}: {stage.does}", style="bold", soft_wrap=True)
         started = time.monotonic()
         outputs = stage.run(recipe, folder, console)
         folder.finish(

@@ -15,6 +15,7 @@ from meddiff import assembly
 from meddiff.data.image_io import save_image
 from meddiff.data.manifest import COLUMNS, ManifestRow, write_manifest
 from meddiff.data.pixels import to_pixels
+from meddiff.errors import InputError
 from meddiff.inference import generate
 from meddiff.pipelines.stages import model
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
@@ -27,6 +28,14 @@ from meddiff.seeds import child_seed
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     return digest(model.trained(folder).digest, to_dict(recipe.synthesis), folder.manifest, recipe.seed)
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    if not any(wanted(recipe, folder).values()):
+        raise InputError(
+            f"synthesis.max_ratio {recipe.synthesis.max_ratio:g} allows not a single synthetic image of any class: "
+            "it is how many there may be per real one. Raise it"
+        )
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -76,13 +85,13 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
             **known
             | {
                 "row_id": f"synthetic-{label}-{number:05d}",
-                "image_path": f"{drawn_from}/{_file_name(label)}/{number:05d}.png",
+                "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}.png",
                 "label": label,
                 "seed": child_seed(recipe.seed, "synthesis", label, number),
             },
             root=folder.path,
         )
-        for label, count in wanted(recipe, folder).items()
+        for class_number, (label, count) in enumerate(wanted(recipe, folder).items())
         for number in range(math.ceil(count * recipe.synthesis.oversample))
     ]
 
@@ -95,8 +104,8 @@ def wanted(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
 
 
 def _file_name(label: str) -> str:
-    """A label as the name of a folder."""
-    return re.sub(r"[^\w-]+", "_", label) or "_"
+    """A label in letters that every disk takes. Two labels may look the same: the number of the class comes before."""
+    return re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:60]
 
 
-STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _run)
+STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _run, _check)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pandas as pd
@@ -16,13 +21,15 @@ from meddiff import assembly
 from meddiff.data import transforms
 from meddiff.data.batch import Batch, LabeledImages, draw_indices
 from meddiff.data.pixels import to_pixels
-from meddiff.data.tables import write_table
+from meddiff.data.problems import Problems
+from meddiff.data.tables import read_table, write_table
 from meddiff.data.writing import write_atomically
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
 from meddiff.inference import generate
 from meddiff.pictures import grid_image
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
 from meddiff.pipelines.stages.progress import bar, progress
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe, to_dict
@@ -35,6 +42,7 @@ from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts
 
 SAMPLES_PER_CLASS = 4
+LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
 NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
 """Settings of training that the weights do not depend on."""
 
@@ -43,6 +51,17 @@ def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     training = {name: value for name, value in to_dict(recipe.training).items() if name not in NOT_WEIGHTS}
     return digest(folder.manifest, to_dict(recipe.data), to_dict(recipe.network), to_dict(recipe.diffusion), training,
                   recipe.seed)  # fmt: skip
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    names = {row.label for row in need(recipe, folder, "train", "which the denoiser learns from")}
+    others = [row for split in ("val", "test") for row in rows_of(recipe, folder, split) if row.label not in names]
+    problems = Problems(folder.manifest)
+    for label in sorted({row.label or "" for row in others}):
+        count = sum(row.label == label for row in others)
+        problems.add("class without a training image", f"{label!r} has {count} images, all of them in val and test",
+                     "Put some of its patients into train, or leave the class out.")  # fmt: skip
+    problems.raise_if_any()
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -92,17 +111,38 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
         augment=transforms.flip_rotate90,
         checkpoints=folder.checkpoints,
     )
-    done = first
+    with interrupted_between_steps() as asked_to_stop, progress(console, unit="steps") as shown:
+        task = shown.add_task("training", total=recipe.training.steps, completed=first, note="")
+        for step in steps:
+            note = run.after(step)
+            shown.update(task, completed=step.step, **({"note": note} if note else {}))
+            if asked_to_stop():
+                run.save(step.step)
+                raise KeyboardInterrupt
+    run.write_log()
+
+
+@contextmanager
+def interrupted_between_steps() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C is heeded when a step is done, for half a step cannot be saved; a second Ctrl-C stops at once.
+
+    Yields a function that says whether there was one.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no signals
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
     try:
-        with progress(console, unit="steps") as shown:
-            task = shown.add_task("training", total=recipe.training.steps, completed=first, note="")
-            for step in steps:
-                done = step.step
-                note = run.after(step)
-                shown.update(task, completed=done, **({"note": note} if note else {}))
-    except KeyboardInterrupt:
-        run.save(done)
-        raise
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def batches_of(images: LabeledImages, recipe: Recipe, fabric: Fabric):
@@ -152,8 +192,13 @@ class Training:
             stored = checkpoint.read(path)
             checkpoint.check(stored, self.facts, resuming=True)
             first = checkpoint.resume(stored, network=self.denoiser.network, ema=self.ema, optimizer=self.optimizer)
+            if first > self.recipe.training.steps:
+                raise InputError(
+                    f"{path} has {first} steps behind it, training.steps is {self.recipe.training.steps}: weights "
+                    f"cannot be untrained. Ask for {first} or more, or name another run folder with --out"
+                )
             if self.folder.log.is_file():
-                log = pd.read_csv(self.folder.log)
+                log = read_table(self.folder.log, LOG_COLUMNS)
                 self.lines = log[log["step"] <= first].to_dict("records")
         self.since = time.monotonic(), first
         return first
@@ -183,9 +228,13 @@ class Training:
             }
         )
         self.since = now, step.step
-        if self.fabric.is_global_zero:
-            write_table(pd.DataFrame(self.lines), self.folder.log)
+        self.write_log()
         return f"loss {self.lines[-1]['loss']:.4f}"
+
+    def write_log(self) -> None:
+        """log.csv with the lines there are."""
+        if self.fabric.is_global_zero:
+            write_table(pd.DataFrame(self.lines, columns=list(LOG_COLUMNS)), self.folder.log)
 
     def save(self, step: int, *, final: bool = False) -> None:
         """A checkpoint from which training can go on."""
@@ -235,4 +284,4 @@ def prepare_plain(ema: Ema, denoiser: Denoiser, fabric: Fabric) -> Denoiser:
     return prepare(Denoiser(ema.network, denoiser.schedule, denoiser.prediction), fabric).eval()
 
 
-STAGE = Stage("train", "training the class-conditional denoiser", _inputs, _run)
+STAGE = Stage("train", "training the class-conditional denoiser", _inputs, _run, _check)
