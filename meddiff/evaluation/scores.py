@@ -90,7 +90,8 @@ def paired_differences(
     study = read_study(predictions, class_names)
     values = resampled_scores(study, resamples=resamples, seed=seed)
     estimates = values[:, :, 0].mean(1)  # [A, M]
-    averages = pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": estimates[:, 0]})
+    chosen_by = study.metrics.index((BALANCED_ACCURACY, ""))
+    averages = pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": estimates[:, chosen_by]})
     reference = best_reference(averages, reference_arms)
     r = study.arms.index(reference)
     records = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,23 @@ from meddiff.metrics.resampling import bootstrap_weights, rarest_class
 from meddiff.seeds import child_seed
 
 BALANCED_ACCURACY, MACRO_AUROC, SENSITIVITY = "balanced_accuracy", "macro_auroc", "sensitivity"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score in [0, 1] that can be computed for all resamples of the patients at once."""
+
+    function: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    """(labels [N], probabilities [N, K], group [N], weights [G, R]) -> [R], or [R, K] if per class."""
+    per_class: bool
+
+
+METRICS: dict[str, Metric] = {
+    BALANCED_ACCURACY: Metric(lambda *inputs: mean_of_present(resampled_sensitivity(*inputs)), per_class=False),
+    MACRO_AUROC: Metric(lambda *inputs: mean_of_present(resampled_auroc(*inputs)), per_class=False),
+    SENSITIVITY: Metric(resampled_sensitivity, per_class=True),
+}
+"""What `meddiff.evaluation.score` scores: a new metric is one line here."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,9 @@ class Study:
     @property
     def metrics(self) -> list[tuple[str, str]]:
         """Metric and class name ("" for the averages) in the order of the last axis of `resampled_scores`."""
-        return [(BALANCED_ACCURACY, ""), (MACRO_AUROC, ""), *((SENSITIVITY, name) for name in self.class_names)]
+        return [
+            (key, name) for key, kind in METRICS.items() for name in (self.class_names if kind.per_class else ("",))
+        ]
 
     def counts(self, class_name: str) -> tuple[int, int]:
         """Images and patients of a class, or of all for ""."""
@@ -75,7 +94,7 @@ def read_study(predictions: pd.DataFrame, class_names: Sequence[str]) -> Study:
 
 
 def resampled_scores(study: Study, *, resamples: int, seed: int) -> np.ndarray:
-    """Every metric of `Study.metrics` for every seed in every resample of the patients: [A, S, resamples + 1, 2 + K].
+    """Every metric of `Study.metrics` for every seed in every resample of the patients: [A, S, resamples + 1, M].
 
     Resample 0 is the data themselves.
     """
@@ -85,9 +104,7 @@ def resampled_scores(study: Study, *, resamples: int, seed: int) -> np.ndarray:
     scores = np.empty((len(study.arms), len(study.seeds), resamples + 1, len(study.metrics)))
     for a, s in np.ndindex(scores.shape[:2]):
         inputs = study.labels, study.probabilities[a, s], study.group, patients
-        sensitivity, auroc = resampled_sensitivity(*inputs), resampled_auroc(*inputs)
-        averages = np.stack([mean_of_present(sensitivity), mean_of_present(auroc)], axis=1)
-        scores[a, s] = np.concatenate([averages, sensitivity], axis=1)
+        scores[a, s] = np.column_stack([metric.function(*inputs) for metric in METRICS.values()])
     return scores
 
 
