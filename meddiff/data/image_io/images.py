@@ -1,4 +1,4 @@
-"""Files to arrays and back: pictures and NIfTI volumes. The only module that imports nibabel, SimpleITK or pydicom.
+"""Files to arrays and back: pictures and slices of NIfTI volumes.
 
 What a number means. 8-bit pictures have a range of their own: 0 is -1 and 255 is 1 for the model. Anything deeper
 has not: a 16-bit MRI slice may end at 1200 of 65535, in units that differ from scanner to scanner. There -1 and 1

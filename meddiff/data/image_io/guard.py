@@ -1,0 +1,39 @@
+"""What libraries raise for damaged files becomes one sentence that names the file."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from meddiff.data.pictures import DAMAGE, bad_file
+from meddiff.errors import InputError
+
+# Seen from nibabel, pydicom, its decoders and SimpleITK on mutated files, beside what Pillow raises.
+_MORE = (AttributeError, NotImplementedError, RecursionError, RuntimeError, LookupError, ArithmeticError, EOFError)
+
+
+@contextmanager
+def damage_told(path: Path, what: str = "the file") -> Iterator[None]:
+    """Turn the errors and silence the warnings of a decoder that is at work on ``path``."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it logs what it warns of
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise bad_file(path, "you may not read this file") from error
+    except (ImageFileError, HeaderDataError, *DAMAGE, *_MORE) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise bad_file(
+            path, f"{what} is cut off, damaged or of an unknown kind ({reason or type(error).__name__})"
+        ) from error
+    finally:
+        logger.setLevel(level)

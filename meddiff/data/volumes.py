@@ -1,0 +1,60 @@
+"""Any volume file, or a folder of DICOM, to a Volume. A new format is one reader in image_io/ and one line here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from meddiff.data.image_io import metaimage, nifti
+from meddiff.data.image_io.dicom import read_series
+from meddiff.data.image_io.dicom_files import choose, find_series, is_dicom, read_header
+from meddiff.data.pictures import bad_file, check_file
+from meddiff.data.volume import Volume
+from meddiff.errors import InputError
+
+READERS: dict[str, Callable[[Path], Volume]] = {
+    **dict.fromkeys(nifti.SUFFIXES, nifti.read_nifti),
+    **dict.fromkeys(metaimage.SUFFIXES, metaimage.read_metaimage),
+}
+
+
+def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
+    """Read a volume.
+
+    Args:
+        path: NIfTI (.nii, .nii.gz, .img with .hdr), MGH, NRRD, MetaImage; one DICOM file (enhanced, mosaic, or a
+            single slice); or a folder, searched with all below it for DICOM.
+        series: of a folder with several DICOM series, the UID, number or description of the one that is meant.
+
+    Raises:
+        InputError: what is no volume, is damaged, or whose geometry contradicts itself; with the reason.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = find_series(files_below(path))
+        return read_series(choose(found.series, series, path))
+    check_file(path)
+    reader = reader_of(path)
+    if reader is not None:
+        return reader(path)
+    if is_dicom(path):
+        read_header(path)  # says what is wrong with a file that is no image
+        return read_series(choose(find_series([path]).series, series, path))
+    raise bad_file(path, f"not a volume of a known kind; these are DICOM and {', '.join(READERS)}")
+
+
+def reader_of(path: Path) -> Callable[[Path], Volume] | None:
+    """The reader for a file of that name; None where only its content can tell (DICOM)."""
+    name = path.name.lower()
+    return next((READERS[suffix] for suffix in sorted(READERS, key=len, reverse=True) if name.endswith(suffix)), None)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, hidden ones left out.
+
+    Raises:
+        InputError: the folder may not be read.
+    """
+    try:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}. Name a folder that you may read.") from error
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
