@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from meddiff.data.writing import write_atomically
 from meddiff.errors import InputError
 from meddiff.reporting import words
 from meddiff.reporting.content import AugmentationReport, Gallery, NearestPair
@@ -47,7 +48,8 @@ def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> 
     """Writes report.html and report.json into an existing folder, each under a temporary name first.
 
     Raises:
-        InputError: a table lacks a column of REQUIRED_COLUMNS; nothing is written then.
+        InputError: a table lacks a column of REQUIRED_COLUMNS, or the disk does not take the files; nothing is
+            written then.
     """
     for name, columns in REQUIRED_COLUMNS.items():
         frame: pd.DataFrame = getattr(report, name)
@@ -99,10 +101,5 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, lambda file: file.write(text.encode()))
     return path

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors.torch import load
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -76,9 +77,9 @@ def save(
         part_folder.mkdir(parents=True)
         try:
             for name, tensors in parts.items():
-                save_file(
-                    {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, part_folder / name
-                )
+                # not save_file: its own error says nothing of a full disk that told_plainly could read
+                content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+                (part_folder / name).write_bytes(content)
             hashes = {name: _sha256(part_folder / name) for name in parts}
             index = {"step": step, "final": final, "sha256": hashes, "facts": facts.to_dict()}
             (part_folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")

@@ -92,10 +92,9 @@ def _predictions(name: str, seed: int, test: LabeledImages, recipe: Recipe, fold
     """Train one classifier and let it judge the test images: one row per image."""
     arm, names = assembly.arm(name), list(test.class_names)
     images = assembly.images(training_rows(arm, recipe, folder), recipe, names)
+    own_seed = child_seed(recipe.seed, "classify", seed)
     network = train_classifier(
-        images,
-        assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(names)),
-        **model.classifier_settings(recipe, arm, child_seed(recipe.seed, "classify", seed)),
+        images, model.new_classifier(recipe, names, own_seed), **model.classifier_settings(recipe, arm, own_seed)
     )
     probabilities = predict(network, test, batch_size=recipe.classifier.batch_size)
     known = {

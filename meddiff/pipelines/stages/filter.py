@@ -53,7 +53,7 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
             f"{folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for a classifier "
             "to tell apart. Add images of another class; the commands train and synthesize also work with one"
         )
-    new_classifier(recipe, names)
+    model.new_classifier(recipe, names, recipe.seed)  # with settings that fit, and weights that are there
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -71,18 +71,13 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.filter, folder.classifier]
 
 
-def new_classifier(recipe: Recipe, class_names: Sequence[str]) -> Classifier:
-    """An untrained (or pretrained) classifier of the run's images."""
-    return assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
-
-
 def judge_of(recipe: Recipe, folder: RunFolder, class_names: Sequence[str]) -> Classifier:
     """The classifier of real images alone that this stage has trained.
 
     Raises:
         InputError: its file is damaged.
     """
-    judge = new_classifier(recipe, class_names)
+    judge = model.new_classifier(recipe, class_names, recipe.seed)
     try:
         judge.load_state_dict(load_file(folder.classifier))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -96,10 +91,9 @@ def judge_of(recipe: Recipe, folder: RunFolder, class_names: Sequence[str]) -> C
 def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
     """A classifier of real images alone, with classical augmentation and balanced classes, saved in the run folder."""
     arm = assembly.Arm(real=True, balanced=True, classical=True)
-    judge = new_classifier(recipe, train.class_names)
-    judge = train_classifier(
-        train, judge, **model.classifier_settings(recipe, arm, child_seed(recipe.seed, "filter", "classifier"), console)
-    )
+    seed = child_seed(recipe.seed, "filter", "classifier")
+    untrained = model.new_classifier(recipe, train.class_names, seed)
+    judge = train_classifier(train, untrained, **model.classifier_settings(recipe, arm, seed, console))
     write_atomically(folder.classifier, lambda file: file.write(save(judge.state_dict())))
     return judge
 

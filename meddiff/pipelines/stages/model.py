@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from meddiff import assembly
 from meddiff.data import transforms
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
+from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.pipelines.stages.progress import bar
 from meddiff.recipe import Recipe, to_dict
@@ -43,6 +45,12 @@ def new_denoiser(recipe: Recipe, class_names: list[str]) -> Denoiser:
     """The untrained denoiser; its weights are a function of the recipe alone."""
     with seeded(child_seed(recipe.seed, "denoiser", "weights")):
         return assembly.denoiser(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
+
+
+def new_classifier(recipe: Recipe, class_names: Sequence[str], seed: int) -> Classifier:
+    """The untrained (or pretrained) classifier; what is not loaded is a function of the recipe and this seed."""
+    with seeded(child_seed(seed, "classifier", "weights")):
+        return assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
 
 
 def trained(folder: RunFolder) -> checkpoint.Checkpoint:
