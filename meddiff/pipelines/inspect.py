@@ -1,0 +1,109 @@
+"""What lies in a folder or file: DICOM series and volumes with size, spacing, orientation and problems.
+
+    python -m meddiff.pipelines.inspect ~/study
+    python -m meddiff.pipelines.inspect ~/study --montage planes.png      # three planes of each, at the right aspect
+
+Nothing is changed. Names, birth dates and numbers of patients are not shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from meddiff.errors import InputError
+from meddiff.pipelines.command_line import answer
+
+TILE = 192  # pixels
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """What to look at."""
+
+    path: str
+    """A file, or a folder with all below it."""
+    montage: str = ""
+    """A PNG to write with the three middle planes of each volume; empty for none."""
+
+
+def run(settings: Inspect, console: Console | None = None) -> int:
+    """Print the table; returns how many entries cannot be read.
+
+    Raises:
+        InputError: nothing is there, or the montage cannot be written.
+    """
+    from meddiff.data.inspection import look
+    from meddiff.data.planes import three_planes
+
+    console = console or Console()
+    path = Path(settings.path).expanduser()
+    entries, count, others = look(path)
+    table = Table(title=str(path))
+    for name in ("what", "kind", "files", "size", "spacing mm", "axes", "modality", "values", "problems"):
+        table.add_column(name, overflow="fold")
+    tiles, captions, unreadable = [], [], 0
+    for entry in track(entries, "reading", total=count, console=console, transient=True):
+        unreadable += entry.volume is None
+        table.add_row(entry.name, entry.kind, str(entry.files), *_columns(entry.volume), "\n".join(entry.problems))
+        if settings.montage and entry.volume is not None:
+            planes = three_planes(entry.volume, TILE)
+            tiles += planes
+            captions += [f"{entry.name} {plane}" for plane in ("axial", "coronal", "sagittal")]
+    if count:
+        console.print(table)
+    told = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
+    console.print(f"{count} volumes, {unreadable} of them unreadable; {len(others)} other files ({told or 'none'})")
+    if settings.montage:
+        _write_montage(tiles, captions, Path(settings.montage).expanduser())
+        console.print(f"wrote {settings.montage}")
+    return unreadable
+
+
+def _columns(volume) -> tuple[str, ...]:
+    if volume is None:
+        return ("", "", "", "", "")
+    spacing = " x ".join("?" if value is None else f"{value:.4g}" for value in volume.spacing_mm)
+    axes = "".join(volume.orientation) if volume.orientation else "?"
+    span = f"{volume.array.min():.5g} .. {volume.array.max():.5g} {volume.units or ''} {volume.array.dtype}"
+    return " x ".join(map(str, volume.array.shape)), spacing, axes, volume.modality or "", span
+
+
+def _suffixes(files: Sequence[Path]) -> Counter[str]:
+    return Counter(file.suffix.lower() or "without suffix" for file in files)
+
+
+def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
+    from meddiff.data.image_io import save_image
+    from meddiff.pictures import as_rgb, grid_image
+
+    if not tiles:
+        raise InputError("there is no readable volume to draw. Leave --montage out, or name another path.")
+    save_image(grid_image([as_rgb(tile) for tile in tiles], 3, 1, captions=captions), path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 where all was read, 1 where something is unreadable, 2 for a mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m meddiff.pipelines.inspect",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("path", help="a file, or a folder with all below it")
+    parser.add_argument("--montage", default="", metavar="PNG", help="write three planes of each volume into this file")
+    settings = Inspect(**vars(parser.parse_args(argv)))
+    found: list[int] = []
+    code = answer(lambda: found.append(run(settings)))
+    return code or int(bool(found[0]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

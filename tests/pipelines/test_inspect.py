@@ -1,0 +1,80 @@
+"""The inspect command on files of one's own making."""
+
+import nibabel
+import numpy as np
+from dicom_series import PLANTED, write_series
+from PIL import Image
+from rich.console import Console
+
+from meddiff.data.planes import three_planes
+from meddiff.data.volume import Volume
+from meddiff.data.volumes import load_volume
+from meddiff.pipelines.inspect import Inspect, main, run
+
+
+def told(settings: Inspect) -> tuple[int, str]:
+    console = Console(width=250, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    return run(settings, console), console.export_text()
+
+
+def test_a_folder_with_everything(tmp_path):
+    write_series(tmp_path / "good")
+    write_series(tmp_path / "gap", 5, SeriesInstanceUID="1.2.9", SeriesNumber=9)
+    (tmp_path / "gap" / "2.dcm").unlink()
+    nibabel.save(
+        nibabel.Nifti1Image(np.arange(120, dtype=np.int16).reshape(4, 5, 6), np.diag([2, 2, 3, 1])), tmp_path / "x.nii"
+    )
+    (tmp_path / "broken.nii.gz").write_bytes(b"no")
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    unreadable, text = told(Inspect(str(tmp_path), str(tmp_path / "out" / "m.png")))
+    assert unreadable == 2
+    for words in ("good: series 7 thorax", "6 x 5 x 4", "0.25 x 0.5 x 3", "LPS", "HU", "slices are missing",
+                  "x.nii", "2 x 2 x 3", "RAS", "broken.nii.gz", "4 volumes, 2 of them", "1 .jpg"):  # fmt: skip
+        assert words in text
+    assert not [value for value in PLANTED.values() if str(value) in text]
+    with Image.open(tmp_path / "out" / "m.png") as picture:
+        assert picture.width > 3 * 192
+        assert picture.height > 2 * 192
+
+
+def test_exit_codes(tmp_path, capsys):
+    write_series(tmp_path / "good")
+    assert main([str(tmp_path)]) == 0
+    (tmp_path / "broken.nii").write_bytes(b"no")
+    assert main([str(tmp_path)]) == 1
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_planes_are_upright_whatever_the_order_of_the_axes(tmp_path):
+    """A bright corner at the patient's right, front and head, in every axis order, at the right aspect."""
+    right_front_head = np.zeros((8, 12, 20), dtype=np.uint8)
+    right_front_head[4:, 6:, 10:] = 200
+    for codes in ("RAS", "LPS", "PIR", "SRA", "ALI"):
+        image = nibabel.Nifti1Image(right_front_head, np.diag([3.0, 2.0, 1.0, 1.0]))
+        turn = nibabel.orientations.ornt_transform(
+            nibabel.io_orientation(image.affine), nibabel.orientations.axcodes2ornt(codes)
+        )
+        nibabel.save(image.as_reoriented(turn), tmp_path / "x.nii")
+        volume = load_volume(tmp_path / "x.nii")
+        assert "".join(volume.orientation or ()) == codes
+        axial, coronal, sagittal = three_planes(volume, 24)
+        assert axial.shape == (24, 24)
+        assert axial[4, 4] == 255, "right is left, the front is up"
+        assert not axial[20, 20]
+        assert coronal[3, 4] == 255, "right is left, the head is up"
+        assert not coronal[21, 21]
+        assert sagittal[4, 4] == 255, "the front is left, the head is up"
+        assert not sagittal[-3:, -3:].any()
+        assert coronal[:, 12].any()
+        assert not coronal[:2].all(), "20 x 24 mm is not square"
+
+
+def test_planes_of_one_slice_and_of_color(tmp_path):
+    affine = np.eye(4)
+    gray = Volume(np.arange(20.0).reshape(4, 5, 1), affine, (1.0, 1.0, None), ("R", "A", "S"))
+    axial, coronal, _ = three_planes(gray, 16)
+    assert axial.any()
+    assert not coronal.any()
+    color = Volume(np.full((4, 5, 6, 3), 7, dtype=np.uint8), None, (None, None, None), None, color=True)
+    assert three_planes(color, 16)[0].shape == (16, 16, 3)
