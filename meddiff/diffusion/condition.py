@@ -49,10 +49,6 @@ class Condition:
         """The same condition on another device."""
         return self._map(lambda part: part.to(device, non_blocking=True))
 
-    def __getitem__(self, rows: slice | Tensor) -> Condition:
-        """The condition of some of the samples: ``condition[:8]``, ``condition[index]``."""
-        return self._map(lambda part: part[rows])
-
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
         """One batch out of several; all must tell the same parts."""

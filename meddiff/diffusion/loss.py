@@ -16,6 +16,7 @@ from torch import Tensor
 from meddiff.diffusion.bound import bound_term
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
 
 Weight = Callable[[Tensor], Tensor]
 """SNR -> weight of the squared error of x_0"""
@@ -48,6 +49,10 @@ def diffusion_loss(
         variational: factor of the bound's term, in bits per dimension, for a learned variance: L_hybrid = L_simple +
             0.001 L_vlb, whose gradient reaches the variance alone (Nichol & Dhariwal 2021, eq. 16).
     """
+    if variational and not denoiser.learned_variance:
+        raise InputError("the variational loss trains a learned variance: build Denoiser(..., learned_variance=True)")
+    if min_snr_gamma is not None and weight is not None:
+        raise InputError("min_snr_gamma is a weight of its own: give it or weight, not both")
     schedule, prediction = denoiser.schedule, denoiser.prediction
     alpha, sigma = schedule.at(t, x_0)
     x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)
@@ -56,7 +61,7 @@ def diffusion_loss(
     weight = weight if min_snr_gamma is None else min_snr(min_snr_gamma)
     if weight is not None:
         loss = loss * (weight((alpha / sigma) ** 2) * prediction.x_0_gain(alpha, sigma) ** 2).flatten()
-    if variational and fraction is not None:
+    if variational and fraction is not None:  # the second for the type checker
         estimate = prediction.to_x_0(output.detach(), x_t, alpha, sigma)
         loss = loss + variational * bound_term(schedule, x_0, x_t, estimate, t, variance=fraction)
     return loss

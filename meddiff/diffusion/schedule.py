@@ -108,11 +108,9 @@ def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor
     angle = torch.lerp(torch.atan2(s_0, a_0), torch.atan2(s_1, a_1), part)
     angle = torch.where(half_log_snr.isfinite(), torch.atan(torch.exp(-half_log_snr)), angle)
     radius = torch.lerp((a_0**2 + s_0**2).log(), (a_1**2 + s_1**2).log(), part).mul(0.5).exp()
-    between = radius * angle.cos(), radius * angle.sin()
-    return tuple(
-        torch.where(part == 0, left_value, torch.where(part == 1, right_value, value))
-        for left_value, right_value, value in zip((a_0, s_0), (a_1, s_1), between, strict=True)
-    )  # type: ignore[return-value]
+    alpha_t = torch.where(part == 0, a_0, torch.where(part == 1, a_1, radius * angle.cos()))
+    sigma_t = torch.where(part == 0, s_0, torch.where(part == 1, s_1, radius * angle.sin()))
+    return alpha_t, sigma_t
 
 
 def from_betas(beta: Tensor) -> NoiseSchedule:

@@ -23,17 +23,17 @@ def test_a_part_never_told_stays_none():
         only_label.untold(),
         only_label.dropped(torch.tensor([True])),
         only_label.to("cpu"),
-        only_label[:1],
     ):
         assert condition.image is None
         assert condition.context is None
     assert Condition().dropped(torch.tensor([True])) == Condition()
 
 
-def test_rows_and_cat_are_inverse():
-    both = Condition.cat([told()[:1], told()[1:]])
-    assert torch.equal(both.label, told().label)
-    assert both.image.shape == (3, 1, 4, 4)
+def test_cat_makes_one_batch():
+    both = Condition.cat([told(), told().untold()])
+    assert both.label.tolist() == [0, 1, 2, -1, -1, -1]
+    assert both.image.shape == (6, 1, 4, 4)
+    assert both.context.flatten(1).amax(1).tolist() == [1, 1, 1, 0, 0, 0]
     assert Condition.cat([Condition(), Condition()]) == Condition()
 
 

@@ -11,6 +11,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.loss import diffusion_loss
 from meddiff.diffusion.prediction import EPS, SCORE, VELOCITY, X_0, V, edm
 from meddiff.diffusion.schedule import cosine, linear
+from meddiff.errors import InputError
 
 T_VALUES = torch.tensor([1, 50, 400, 800, 999])
 
@@ -173,3 +174,12 @@ def test_hybrid_loss_reaches_the_variance_alone():
     assert network.variance.grad.abs() > 0
     assert network.mean.grad.abs() < 1e-12
     assert torch.allclose(simple, ((0.3 * cosine().diffuse(x_0, T_VALUES, eps) - eps) ** 2).mean(dim=(1, 2)))
+
+
+def test_contradictions_are_refused():
+    denoiser = Denoiser(Linear(), cosine(), EPS)
+    x_0, eps = torch.randn(2, 5, 3, 4, dtype=torch.float64)
+    with pytest.raises(InputError, match="learned_variance=True"):
+        diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, variational=0.001)
+    with pytest.raises(InputError, match="not both"):
+        diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, min_snr_gamma=5, weight=losses.x_0_error)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from meddiff.diffusion.noise import PerSampleNoise
+from meddiff.diffusion.noise import PerSampleNoise, offset_noise
 from meddiff.errors import InputError
 
 
@@ -87,6 +87,17 @@ def test_speed():
         noise(k)
         durations.append(time.process_time() - start)
     assert min(durations) < 0.015
+
+
+def test_offset_noise_moves_each_channel_as_a_whole():
+    """Its covariance is 1 + strength**2 on the diagonal and strength**2 between elements of a channel."""
+    eps, offset = PerSampleNoise(range(20_000), (2, 4))(0), PerSampleNoise(range(20_000), (2,))(1)
+    noisy = offset_noise(eps, offset, strength=0.5)
+    covariance = torch.cov(noisy.flatten(1).T)
+    block = 0.25 * torch.ones(4, 4)
+    expected = torch.eye(8) + torch.block_diag(block, block)
+    assert (covariance - expected).abs().max() < 0.05
+    assert offset_noise(torch.zeros(2, 3, 4, 5, 6), torch.ones(2, 3)).shape == (2, 3, 4, 5, 6)
 
 
 def test_seeds_out_of_range_are_refused():
