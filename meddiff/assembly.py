@@ -54,6 +54,8 @@ class Arm:
     """Trains on the synthetic images that passed the filter; with ``real``, they fill up the smaller classes."""
     balanced: bool = False
     """Draws all classes alike."""
+    flips: bool = False
+    """Turns and mirrors each image of a batch by one of the symmetries of the square."""
     classical: bool = False
     """Flips, turns, zooms and shifts the colors of each batch."""
 
@@ -105,6 +107,7 @@ ARMS: dict[str, Arm] = {
     "real": Arm(real=True),
     "real_balanced": Arm(real=True, balanced=True),
     "real_classical": Arm(real=True, classical=True),
+    "real_balanced_flips": Arm(real=True, balanced=True, flips=True),
     "real_balanced_classical": Arm(real=True, balanced=True, classical=True),
     "real_synthetic": Arm(real=True, synthetic=True),
     "real_synthetic_classical": Arm(real=True, synthetic=True, classical=True),

@@ -77,6 +77,8 @@ def load(recipe: Recipe, folder: RunFolder, class_names: list[str]) -> tuple[Den
 
 def classifier_settings(recipe: Recipe, arm: assembly.Arm, seed: int, console: Console | None = None) -> dict[str, Any]:
     """How a classifier of the study is trained: the recipe's settings, and what its arm adds."""
+    augmentation = transforms.flip_rotate90 if arm.flips else None
+    augmentation = transforms.classical_augmentation if arm.classical else augmentation
     return {
         "steps": recipe.classifier.steps,
         "batch_size": recipe.classifier.batch_size,
@@ -84,7 +86,7 @@ def classifier_settings(recipe: Recipe, arm: assembly.Arm, seed: int, console: C
         "weight_decay": recipe.classifier.weight_decay,
         "seed": seed,
         "class_balance": 1.0 if arm.balanced else 0.0,
-        "augment": transforms.classical_augmentation if arm.classical else None,
+        "augment": augmentation,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "precision": recipe.training.precision,
         "progress": bar(console, "training the filter's classifier", unit="steps") if console else None,
