@@ -10,7 +10,8 @@ machine learning benchmarks"), but not another set of training patients.
   says so.
 - Seeds are a level above. Three of them cannot be bootstrapped: simulated intervals held the truth in 81% of the
   cases where seeds matter more than patients. So their mean is spread by Student's t instead
-  (`meddiff.evaluation.study.over_seeds`): 93 to 99%, with 3 and with 5 seeds, 60 to 1000 patients, seeds alike or not.
+  (`meddiff.evaluation.study.over_seeds`), which held it in 93% or more, for 3 and 5 seeds, 60 to 1000 patients, seeds
+  alike or not (150 simulated studies of each kind).
 - Differences are paired: both arms see the same resampled patients, and seed is compared with like seed.
 
 Intervals are percentiles of the resamples, cut to what the metric can be, and not adjusted for the number of arms
@@ -33,7 +34,8 @@ DIFFERENCE_COLUMNS = [
 ]
 """Columns of `paired_differences`, also where there is but one arm and nothing to compare."""
 FEW_GROUPS = 10
-"""Fewer patients than this and a percentile interval is rough: the table warns."""
+"""Fewer patients than this and a percentile interval is rough, and the table warns: in simulations 95% intervals of the
+sensitivity of a class held the truth in 92% with 4 patients, in 97% with 7 and with 20."""
 
 
 def score(
