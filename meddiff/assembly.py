@@ -34,8 +34,10 @@ from meddiff.samplers.predictor_corrector import predictor_corrector
 from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
+from meddiff.sources.hippocampus import HIPPOCAMPUS
 from meddiff.sources.image_folder import IMAGE_FOLDER
 from meddiff.sources.isic import ISIC
+from meddiff.sources.lgg import LGG
 from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
@@ -64,6 +66,8 @@ SOURCES: dict[str, Source] = {
     "isic": ISIC,
     "brain_tumor": BRAIN_TUMOR,
     "image_folder": IMAGE_FOLDER,
+    "hippocampus": HIPPOCAMPUS,
+    "lgg": LGG,
     "phantom": PHANTOM,
 }
 SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {

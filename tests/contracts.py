@@ -217,7 +217,9 @@ def check_source(source, root) -> None:
         assert row.root == root
         assert row.image_file.is_file()
         assert row.mask_file is None or row.mask_file.is_file()
-        assert (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2, row.sha256) == (None, None, None, None)
+        spacing = (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2)
+        assert (row.slice_axis is None) == (spacing == (None, None, None)), "volumes have a spacing, photographs none"
+        assert row.sha256 is None
         assert row.dataset
     manifest = root / "manifest.csv"
     write_manifest(rows, manifest)

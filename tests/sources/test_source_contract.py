@@ -2,6 +2,7 @@
 
 import layouts
 import pytest
+import volume_layouts
 from contracts import check_source
 
 from meddiff.assembly import SOURCES
@@ -16,6 +17,8 @@ TREES = {
     "isic": layouts.ham10000,
     "brain_tumor": layouts.brain_tumor,
     "image_folder": layouts.image_folder,
+    "hippocampus": volume_layouts.hippocampus,
+    "lgg": volume_layouts.lgg,
     "phantom": draw_phantoms,
 }
 
