@@ -188,6 +188,9 @@ def _spacing(affine: np.ndarray | None, header) -> tuple[float | None, float | N
     if affine is not None:
         i, j, k = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
         return i, j, k
-    zooms = [float(abs(zoom)) or None for zoom in header.get_zooms()[:3]]
+    sizes = header.get_zooms()[:3]
+    if set(sizes) == {1} and hasattr(header, "get_xyzt_units") and header.get_xyzt_units()[0] == "unknown":
+        return None, None, None  # 1 without a unit is what programs write that know nothing
+    zooms = [float(abs(zoom)) or None for zoom in sizes]
     i, j, k = [zoom if zoom is not None and np.isfinite(zoom) else None for zoom in [*zooms, None][:3]]
     return i, j, k
