@@ -2,9 +2,11 @@
 
 import gzip
 import shutil
+from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from dicom_series import PLANTED, write_series, write_slice
@@ -221,3 +223,28 @@ def test_dicom_without_geometry_is_refused_by_name(tmp_path, known, reason):
     with pytest.raises(InputError, match=reason) as caught:
         load_volume(tmp_path / "x.dcm")
     assert "x.dcm" in str(caught.value)
+
+
+def damaged(content: bytes, generator: np.random.Generator) -> bytes:
+    changed = bytearray(content[: generator.integers(1, len(content))] if generator.random() < 0.3 else content)
+    for place in generator.integers(0, min(len(changed), 2000), generator.choice([1, 4, 32])):
+        changed[place] = generator.integers(256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", ["x.dcm", "rle.dcm", "j2k.dcm", "jls.dcm", "x.nii", "x.nii.gz"])
+def test_damaged_files_end_in_a_volume_or_in_our_own_error(tmp_path, voxels, name):
+    shipped = Path(pydicom.__file__).parent / "data" / "test_files"
+    twins = {"rle.dcm": "rtdose_rle.dcm", "j2k.dcm": "MR_small_jp2klossless.dcm",
+             "jls.dcm": "MR_small_jpeg_ls_lossless.dcm", "x.dcm": "MR_small.dcm"}  # fmt: skip
+    path = tmp_path / name
+    content = (shipped / twins[name]).read_bytes() if name in twins else save(path, voxels, AFFINE).read_bytes()
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        path.write_bytes(damaged(content, generator))
+        try:
+            load_volume(path)
+        except InputError:
+            refused += 1
+    assert refused > 5

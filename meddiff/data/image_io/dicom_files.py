@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _NO_IMAGES = ("DICOMDIR",)
+_READ_LATER = (
+    "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber",
+    "SeriesDescription", "Modality", "RescaleType", "RescaleIntercept", "Units", "DoseUnits",
+    "PhotometricInterpretation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ def read_header(path: Path) -> "Dataset":
         if "Rows" not in header or "Columns" not in header:
             kind = header.SOPClassUID.name if "SOPClassUID" in header else "DICOM of an unknown kind"
             raise bad_file(path, f"this is no image: {kind}")
+        for keyword in _READ_LATER:  # an element is decoded when it is first asked for, and remembered
+            header.get(keyword)
         return header
 
 

@@ -21,7 +21,7 @@ def read_stored(path: Path) -> np.ndarray:
     """
     import pydicom
     from pydicom.pixels.processing import apply_color_lut
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
     with damage_told(path, "the picture"):
         dataset = pydicom.dcmread(path, force=True)
@@ -38,6 +38,8 @@ def read_stored(path: Path) -> np.ndarray:
         elif syntax.is_compressed and "PixelData" in dataset and _is_bare(dataset, size):
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian  # the header lies, its length gives it away
         _check_decoder(path, dataset)
+        if dataset.file_meta.TransferSyntaxUID == RLELossless:  # pylibjpeg-rle ends the program on damaged files
+            dataset.pixel_array_options(decoding_plugin="pydicom")
         pixels = dataset.pixel_array
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, dataset)

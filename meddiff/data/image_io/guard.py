@@ -16,24 +16,34 @@ _MORE = (AttributeError, NotImplementedError, RecursionError, RuntimeError, Look
 @contextmanager
 def damage_told(path: Path, what: str = "the file") -> Iterator[None]:
     """Turn the errors and silence the warnings of a decoder that is at work on ``path``."""
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
     logger = logging.getLogger("pydicom")
     level = logger.level
+    damage: tuple[type[Exception], ...] = ()
     logger.setLevel(logging.ERROR)  # it logs what it warns of
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            damage = _damage()
             yield
     except InputError:
         raise
     except PermissionError as error:
         raise bad_file(path, "you may not read this file") from error
-    except (ImageFileError, HeaderDataError, *DAMAGE, *_MORE) as error:
+    except damage as error:
         reason = " ".join(str(error).split())[:300]
         raise bad_file(
             path, f"{what} is cut off, damaged or of an unknown kind ({reason or type(error).__name__})"
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    from isal import isal_zlib
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.nicom.csareader import CSAReadError
+    from nibabel.spatialimages import HeaderDataError
+    from pydicom.errors import BytesLengthException
+
+    libraries = (isal_zlib.error, ImageFileError, CSAReadError, HeaderDataError, BytesLengthException)
+    return (*libraries, *DAMAGE, *_MORE)  # type: ignore[return-value]  # isal states its error as an instance
