@@ -40,7 +40,7 @@ def guide(
         interval: (low, high) guides only where low < t <= high (Kynkaanniemi et al. 2024): early guidance costs
             variety, late guidance does nothing. The network is called on the doubled batch at every t.
         rescale: 0..1, how far the guided estimate is brought back to the told one's standard deviation per sample
-            (Lin et al. 2023, eq. 14 to 16, on x_0); 0.7 in the paper, against overexposure at large scales.
+            (Lin et al. 2023, section 3.4, on x_0); 0.7 in the paper, against overexposure at large scales.
     """
     if scale == 1:
         return told

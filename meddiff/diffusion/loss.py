@@ -82,12 +82,12 @@ def x_0_error(snr: Tensor) -> Tensor:
 
 
 def min_snr(gamma: float = 5.0) -> Weight:
-    """min(SNR, gamma): keeps easy, nearly clean x_t from drowning the rest (Hang et al. 2023, eq. 7)."""
+    """min(SNR, gamma): keeps easy, nearly clean x_t from drowning the rest (Hang et al. 2023)."""
     return lambda snr: snr.clamp(max=gamma)
 
 
 def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
-    """The eps error over (k + SNR)**gamma: less for imperceptible detail (Choi et al. 2022, eq. 8)."""
+    """The eps error over (k + SNR)**gamma: less for imperceptible detail (Choi et al. 2022)."""
     return lambda snr: snr / (k + snr) ** gamma
 
 

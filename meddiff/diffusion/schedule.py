@@ -142,7 +142,7 @@ def scaled_linear(T: int = 1000, *, beta_1: float = 0.00085, beta_T: float = 0.0
 
 
 def sigmoid(T: int = 1000, *, start: float = -3.0, end: float = 3.0, temperature: float = 1.0) -> NoiseSchedule:
-    """Jabri et al. 2022, eq. of section 3: alpha_bar_t = a sigmoid in t, shifted and scaled to run from 1 to 0."""
+    """Jabri et al. 2022: alpha_bar_t = a sigmoid in t, shifted and scaled to run from 1 to 0."""
     t = torch.arange(T + 1, dtype=torch.float64) / T
     fall = torch.sigmoid(-(start + t * (end - start)) / temperature)
     return from_betas(_capped((fall - fall[-1]) / (fall[0] - fall[-1])))

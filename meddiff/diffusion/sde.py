@@ -6,7 +6,7 @@
 
     f = d log(alpha)/dt,    g**2 = d sigma**2/dt - 2 f sigma**2 = -2 sigma**2 d lambda/dt,    lambda = log(alpha/sigma)
 
-(Kingma et al. 2021, eq. 5 and 6 for the second). Time is the index t = 0..T of the tables. In y = x/alpha and
+(Kingma et al. 2021 for the second). Time is the index t = 0..T of the tables. In y = x/alpha and
 rho = sigma/alpha the flow is simply dy/d(rho) = eps, for every schedule.
 """
 

@@ -1,4 +1,4 @@
-"""Self-conditioning (Chen et al. 2023, section 3.2): a network that is shown its own last estimate of x_0.
+"""Self-conditioning (Chen et al. 2023): a network that is shown its own last estimate of x_0.
 
 The estimate stands beside the condition's image as further channels, zeros where there is none yet. Half of the
 training samples see one; a sampler shows the estimate of the step before, at no further cost.

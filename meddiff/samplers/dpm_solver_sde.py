@@ -1,4 +1,4 @@
-"""SDE-DPM-Solver++(2M) (Lu et al. 2022b, section 5): the reverse SDE with DPM-Solver's extrapolated x_0.
+"""SDE-DPM-Solver++(2M) (Lu et al. 2022b): the reverse SDE with DPM-Solver's extrapolated x_0.
 
     x_s = sigma_s/sigma_t exp(-h) x_t + alpha_s (1 - exp(-2h)) D + sigma_s sqrt(1 - exp(-2h)) z
     D   = x_0 + h / (2 h_last) (x_0 - x_0_last)

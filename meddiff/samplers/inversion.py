@@ -1,4 +1,4 @@
-"""DDIM inversion (Song et al. 2021a, section 4.3; Dhariwal & Nichol 2021, appendix F): from an image back to its noise.
+"""DDIM inversion (Song et al. 2021a, section 4.3; Dhariwal & Nichol 2021): from an image back to its noise.
 
 DDIM's step from t to s, solved for x_t:    x_t = sigma_t/sigma_s (x_s - alpha_s x_0) + alpha_t x_0
 

@@ -1,4 +1,4 @@
-"""PNDM without its Runge-Kutta warm-up, known as PLMS (Liu et al. 2022, eq. 12; Katherine Crowson's variant).
+"""PNDM without its Runge-Kutta warm-up, known as PLMS (Liu et al. 2022).
 
 DDIM's step with an eps extrapolated by Adams and Bashforth from the last four:
 

@@ -6,7 +6,7 @@ Both write the step from t to s, in lambda = log(alpha/sigma) with h = lambda_s 
 
 x_0_k are estimates from times at a distance r_k h: earlier steps for the predictor (UniP), and s itself, with r = 1,
 for the corrector (UniC), whose estimate is there anyway for the next prediction. The c_k make the sum exact for
-polynomials: sum_k r_k**(n-1) c_k = b_n (eq. 5), with B(h) = 1 - exp(-h) (bh2) and data prediction (appendix A).
+polynomials: sum_k r_k**(n-1) c_k = b_n, with B(h) = 1 - exp(-h) (their bh2) and data prediction.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def unipc(
 
 
 def _orders(lambdas: list[float], order: int) -> list[int]:
-    """Lower orders at the start, for want of history, and before a last step to lambda = infinity (appendix E.3)."""
+    """Lower orders at the start, for want of history, and before a last step to lambda = infinity."""
     steps = len(lambdas) - 1
     first = 0 if math.isfinite(lambdas[0]) else 1  # an estimate from where lambda is infinite cannot be extrapolated
     last = steps if math.isinf(lambdas[-1]) else steps + order

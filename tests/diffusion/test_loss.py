@@ -81,10 +81,10 @@ def test_weights_of_the_papers_on_the_error_they_are_written_for():
 
     clamped = snr.clamp(max=5)
     assert torch.allclose(on_output(losses.min_snr(5), X_0), clamped)
-    assert torch.allclose(on_output(losses.min_snr(5), EPS), clamped / snr)  # Hang et al. 2023, section 3.4
+    assert torch.allclose(on_output(losses.min_snr(5), EPS), clamped / snr)  # Hang et al. 2023
     assert torch.allclose(on_output(losses.min_snr(5), V), clamped / (snr + 1))
     assert torch.allclose(on_output(losses.eps_error, EPS), torch.ones_like(snr))
-    assert torch.allclose(on_output(losses.p2(0.5, 2), EPS), 1 / (2 + snr) ** 0.5)  # Choi et al. 2022, eq. 8
+    assert torch.allclose(on_output(losses.p2(0.5, 2), EPS), 1 / (2 + snr) ** 0.5)  # Choi et al. 2022
     assert torch.allclose(on_output(losses.edm_weight(0.5), edm(0.5)), torch.ones_like(snr))  # lambda c_out**2 = 1
     sigmas = sigma / alpha
     karras = (sigmas**2 + 0.25) / (sigmas * 0.5) ** 2  # Karras et al. 2022, table 1
