@@ -19,6 +19,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks.classifier import CLASSIFIERS, Classifier, build_classifier
+from meddiff.networks.mobilenet import MobileNetFeatures
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import Recipe
 from meddiff.samplers.ddim import ddim
@@ -106,6 +107,8 @@ SAMPLERS: dict[str, Callable] = {
     "probability_flow": probability_flow,
 }
 NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
+EXTRACTORS: dict[str, Callable | None] = {"classifier": None, "mobilenet": MobileNetFeatures}
+"""Name -> what makes it from a weights file; the run's own classifier needs none."""
 TASKS: dict[str, type] = {"generate": GenerateTask}
 ARMS: dict[str, Arm] = {
     "real": Arm(real=True),
@@ -150,6 +153,7 @@ def check_names(recipe: Recipe) -> None:
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
+    extractor(recipe)
     for name in recipe.classifier.arms:
         arm(name)
     if not recipe.classifier.arms or len(set(recipe.classifier.arms)) < len(recipe.classifier.arms):
@@ -198,6 +202,18 @@ def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier
         width=recipe.classifier.width,
         weights=recipe.classifier.weights,
     )
+
+
+def extractor(recipe: Recipe) -> Callable | None:
+    """The feature extractor of the distances; None where it is the run's own classifier.
+
+    Raises:
+        InputError: an unknown name, or a weights file that is missing or not of this network.
+    """
+    make = pick("evaluation.features", EXTRACTORS, recipe.evaluation.features)
+    if make is not None and not recipe.evaluation.weights:
+        raise InputError(f"evaluation.features {recipe.evaluation.features} needs its file: --evaluation.weights FILE")
+    return None if make is None else make(recipe.evaluation.weights)
 
 
 def images(

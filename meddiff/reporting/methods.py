@@ -137,7 +137,8 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ),
         (
             f"Brackets are {100 * evaluation['confidence_level']:g}% intervals from {evaluation['resamples']:,} "
-            f"bootstrap resamples over patients (over lesions or images where the data name no patient)",
+            f"bootstrap resamples over patients (over lesions or images where the data name none) and Student's t "
+            f"over the training seeds",
             ["efron1993"],
         ),
         (

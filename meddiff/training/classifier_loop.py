@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ def _evaluated(
 ) -> Tensor:
     """``function`` of all images in evaluation mode, batch by batch, float32 on the CPU."""
     network.eval()
-    device = next(network.parameters()).device
+    device = next(chain(network.parameters(), network.buffers())).device
     arithmetic = network_precision(device.type, precision)
     outputs = []
     for start in range(0, len(images), batch_size):

@@ -88,7 +88,10 @@ def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataF
 
 def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
-    extractor = filtering.judge_of(recipe, folder, sets["test"].class_names)
+    own = f"{recipe.classifier.network} of this run, trained on its real images"
+    given = assembly.extractor(recipe)
+    name = own if given is None else f"{recipe.evaluation.features} ({Path(recipe.evaluation.weights).name})"
+    extractor = filtering.judge_of(recipe, folder, sets["test"].class_names) if given is None else given
 
     def features(*names: str) -> evaluation.ImageFeatures:
         values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
@@ -101,7 +104,7 @@ def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunF
     return evaluation.distances(
         real,
         features("synthetic") if "synthetic" in sets else real.chosen(np.zeros(len(real.values), dtype=bool)),
-        features=f"{recipe.classifier.network} of this run, trained on its real images",
+        features=name,
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
     )
