@@ -107,7 +107,7 @@ SAMPLERS: dict[str, Callable] = {
     "probability_flow": probability_flow,
 }
 NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
-EXTRACTORS: dict[str, Callable | None] = {"classifier": None, "mobilenet": MobileNetFeatures}
+EXTRACTORS: dict[str, Callable[[str], MobileNetFeatures] | None] = {"classifier": None, "mobilenet": MobileNetFeatures}
 """Name -> what makes it from a weights file; the run's own classifier needs none."""
 TASKS: dict[str, type] = {"generate": GenerateTask}
 ARMS: dict[str, Arm] = {
@@ -204,7 +204,7 @@ def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier
     )
 
 
-def extractor(recipe: Recipe) -> Callable | None:
+def extractor(recipe: Recipe) -> MobileNetFeatures | None:
     """The feature extractor of the distances; None where it is the run's own classifier.
 
     Raises:

@@ -7,7 +7,7 @@ what differs by machine and ``pipelines/<command>/<dataset>.yaml`` what differs 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from meddiff.errors import InputError
@@ -199,8 +199,9 @@ class Recipe:
 
 def to_dict(recipe: Any) -> dict[str, Any]:
     """A recipe (or one of its parts) as nested plain dicts and lists, ready for YAML and JSON."""
-    return {key: list(value) if isinstance(value, tuple) else to_dict(value) if isinstance(value, dict) else value
-            for key, value in (asdict(recipe) if is_dataclass(recipe) else recipe).items()}  # fmt: skip
+    values = {entry.name: getattr(recipe, entry.name) for entry in fields(recipe)}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: to_dict(value) if is_dataclass(value) else value for name, value in plain.items()}
 
 
 def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:

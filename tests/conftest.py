@@ -16,7 +16,7 @@ def real_data() -> Path:
     return REAL_DATA
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     """Tests run in parallel processes: one thread each is faster than fighting over the cores."""
     torch.set_num_threads(1)

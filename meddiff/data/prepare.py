@@ -61,10 +61,8 @@ def mask_misfit(row: ManifestRow) -> str | None:
     """What is wrong with the size of the row's mask, by a look at the headers of two pictures; None for nothing."""
     if row.mask_file is None or not row.mask_file.exists():
         return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
-    sizes = header_size(row.mask_file), header_size(row.image_file)
-    if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
-        return None
-    return _of_another_size(row, *sizes)
+    mask, image = header_size(row.mask_file), header_size(row.image_file)
+    return None if mask is None or image is None or mask == image else _of_another_size(row, mask, image)
 
 
 def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, ...]) -> str:

@@ -12,7 +12,9 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
@@ -60,8 +62,9 @@ def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
         settings = parser.instantiate(parser.parse_args(words))
     except ArgumentError as error:
         raise InputError(f"{error}; python -m meddiff.pipelines.{command} --help lists every setting") from error
-    values = {name: value for name, value in vars(settings).items() if name != "config"}
-    recipe = Recipe(**values | {"preset": preset})
+    values: dict[str, Any] = {entry.name: getattr(settings, entry.name) for entry in fields(Recipe)}
+    values["preset"] = preset
+    recipe = Recipe(**values)
     check(recipe)
     return recipe
 

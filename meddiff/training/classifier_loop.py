@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from meddiff.data.batch import Batch, LabeledImages, draw_indices
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
+from meddiff.networks.mobilenet import MobileNetFeatures
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged
 from meddiff.training.fabric import PrecisionName, network_precision
@@ -94,7 +95,11 @@ def predict(
 
 
 def features(
-    network: Classifier, images: LabeledImages, *, batch_size: int, precision: PrecisionName = "auto"
+    network: Classifier | MobileNetFeatures,
+    images: LabeledImages,
+    *,
+    batch_size: int,
+    precision: PrecisionName = "auto",
 ) -> np.ndarray:
     """Penultimate features [N, F] float32 of the images, in their order; computed where the network is."""
     return _evaluated(network, network.features, images, batch_size, precision).numpy()

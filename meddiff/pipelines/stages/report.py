@@ -212,9 +212,7 @@ def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
     table = pd.DataFrame(
         {"class_name": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
     )
-    counts = (
-        table.groupby(["class_name", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val", "test"])
-    )
+    counts = pd.crosstab(table["class_name"], table["split"]).reindex(["train", "val", "test"], axis=1, fill_value=0)
     return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
 
 
@@ -229,7 +227,8 @@ def skipped_table(sets: dict[str, LabeledImages], folder: RunFolder) -> pd.DataF
     """Files that were left out before the split, and those that could no longer be read after it."""
     later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
     before = skipped_files(folder)[["file", "reason"]]
-    return pd.concat([before, pd.DataFrame(later.items(), columns=before.columns)], ignore_index=True)
+    rows = pd.DataFrame({"file": list(later), "reason": list(later.values())})
+    return pd.DataFrame(pd.concat([before, rows], ignore_index=True))
 
 
 def split_note(train: LabeledImages) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -72,7 +73,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
         f"meddiff {meddiff.__version__} checkpoint={model.trained(folder).digest} sampler={recipe.synthesis.sampler} "
         f"steps={recipe.synthesis.steps} guidance={recipe.synthesis.guidance:g}"
     )
-    known = dict.fromkeys(COLUMNS) | {
+    known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
         "dataset": recipe.dataset,
         "modality": assembly.source(recipe.dataset).modality,
         "source": "synthetic",

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
 from PIL import Image
 from rich.console import Console
+from torch.optim import Optimizer
 
 from meddiff import assembly
 from meddiff.data import transforms
@@ -70,7 +72,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     assembly.images(rows, recipe, names, progress=bar(console, "decoding images", unit="images"))  # into the cache
     fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
     if recipe.training.devices > 1:
-        fabric.launch(_train, recipe, folder, names)
+        fabric.launch(_train, recipe, folder, names)  # pyright: ignore[reportArgumentType]: Fabric passes them on
     else:
         _train(fabric, recipe, folder, names, console)
     return [model.trained(folder).path, folder.log]
@@ -83,12 +85,10 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
     plain = model.new_denoiser(recipe, names)
     facts = model.facts(recipe, folder, plain, names, str(images.array.images.dtype))
     denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
-    optimizer = fabric.setup_optimizers(
-        build_optimizer(plain, learning_rate=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay)
-    )
-    run = Training(
-        recipe, folder, fabric, plain, optimizer, Ema(plain.network, recipe.training.ema_decay), facts, names
-    )
+    settings = recipe.training
+    optimizer = build_optimizer(plain, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
+    run = Training(recipe, folder, fabric, plain, optimizer, Ema(plain.network, settings.ema_decay), facts, names)
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
@@ -101,21 +101,22 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
         fabric=fabric,
         seed=recipe.seed,
         first_step=first,
-        steps=recipe.training.steps,
-        learning_rate=recipe.training.learning_rate,
-        warmup_steps=recipe.training.warmup_steps,
-        accumulate=recipe.training.accumulate,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        accumulate=settings.accumulate,
         condition_dropout=recipe.diffusion.condition_dropout,
         min_snr_gamma=recipe.diffusion.min_snr_gamma,
-        clip_norm=recipe.training.clip_norm,
+        clip_norm=settings.clip_norm,
         augment=transforms.flip_rotate90,
         checkpoints=folder.checkpoints,
     )
     with interrupted_between_steps() as asked_to_stop, progress(console, unit="steps") as shown:
-        task = shown.add_task("training", total=recipe.training.steps, completed=first, note="")
+        task = shown.add_task("training", total=settings.steps, completed=first, note="")
         for step in steps:
-            note = run.after(step)
-            shown.update(task, completed=step.step, **({"note": note} if note else {}))
+            if note := run.after(step):
+                shown.update(task, note=note)
+            shown.update(task, completed=step.step)
             if asked_to_stop():
                 run.save(step.step)
                 raise KeyboardInterrupt
@@ -172,7 +173,7 @@ class Training:
     folder: RunFolder
     fabric: Fabric
     denoiser: Denoiser
-    optimizer: object
+    optimizer: Optimizer
     ema: Ema
     facts: Facts
     class_names: list[str]
@@ -199,7 +200,7 @@ class Training:
                 )
             if self.folder.log.is_file():
                 log = read_table(self.folder.log, LOG_COLUMNS)
-                self.lines = log[log["step"] <= first].to_dict("records")
+                self.lines = [row.to_dict() for _, row in log[log["step"] <= first].iterrows()]
         self.since = time.monotonic(), first
         return first
 
