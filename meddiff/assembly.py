@@ -189,7 +189,7 @@ def task(name: str = "generate") -> Task:
 def sampling(recipe: Recipe) -> Sampling:
     """Sampler, steps and guidance."""
     sampler = pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
-    return Sampling(sampler, recipe.synthesis.steps, recipe.synthesis.guidance)
+    return Sampling(sampler, recipe.synthesis.steps, recipe.synthesis.guidance, recipe.synthesis.spacing)
 
 
 def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier:

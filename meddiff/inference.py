@@ -17,16 +17,18 @@ from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, bind
 from meddiff.diffusion.guidance import guide
 from meddiff.diffusion.noise import PerSampleNoise
+from meddiff.diffusion.schedule import Spacing
 from meddiff.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How x_0 is found: the algorithm, its number of steps and the guidance scale."""
+    """How x_0 is found: the algorithm, its number of steps and where they lie, the guidance scale."""
 
     sampler: Callable
     steps: int
     guidance: float = 1.0
+    spacing: Spacing = "trailing"
 
 
 @torch.inference_mode()
@@ -73,7 +75,7 @@ def generate(
 def _sample(denoiser: Denoiser, condition: Condition, noise: PerSampleNoise, sampling: Sampling) -> Tensor:
     schedule = denoiser.schedule
     denoise = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), sampling.guidance)
-    timesteps = schedule.timesteps(sampling.steps)
+    timesteps = schedule.timesteps(sampling.steps, sampling.spacing)
     x = schedule.start(noise(0))
     for step in sampling.sampler(denoise, schedule, x, timesteps, noise):
         x = step.x

@@ -111,6 +111,8 @@ class SynthesisRecipe:
     """Which sampler of meddiff.samplers."""
     steps: int = 25
     """Sampler steps per image."""
+    spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
+    """Where the steps lie: equal strides of t (trailing) or of the log-SNR (log_snr), and four others."""
     guidance: float = 1.5
     """Classifier-free guidance scale; 1 is the plain conditional model."""
     batch_size: int = 64

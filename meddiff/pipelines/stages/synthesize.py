@@ -71,7 +71,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
     """
     generator = (
         f"meddiff {meddiff.__version__} checkpoint={model.trained(folder).digest} sampler={recipe.synthesis.sampler} "
-        f"steps={recipe.synthesis.steps} guidance={recipe.synthesis.guidance:g}"
+        f"steps={recipe.synthesis.steps} spacing={recipe.synthesis.spacing} guidance={recipe.synthesis.guidance:g}"
     )
     known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
         "dataset": recipe.dataset,
