@@ -27,7 +27,7 @@ def test_ci_takes_its_commands_from_the_readme():
     script = (ROOT / ".ci" / "run").read_text()
     assert "readme_command test-command" in script
     assert "readme_command main-command" in script
-    extract = 'eval "$(sed -n \'/^readme_command()/p\' .ci/run)"; readme_command '
+    extract = "eval \"$(sed -n '/^readme_command()/p' .ci/run)\"; readme_command "
     for marker in ("main-command", "test-command"):
         shown = subprocess.run(["bash", "-c", extract + marker], cwd=ROOT, capture_output=True, text=True, check=True)
         assert shown.stdout.strip() == command(marker)
