@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from meddiff import assembly
 from meddiff.data.batch import LabeledImages
@@ -28,6 +27,7 @@ from meddiff.inference import generate
 from meddiff.metrics.fidelity import frechet_distance, kernel_distance
 from meddiff.pipelines.command_line import parse_recipe
 from meddiff.pipelines.stages import model
+from meddiff.pipelines.stages.filter import judge_of
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder
@@ -60,9 +60,7 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     names = class_names_of(recipe, folder)
     held_out = [*rows_of(recipe, folder, "val"), *rows_of(recipe, folder, "test")]
     real = assembly.images(held_out, recipe, names)
-    judge = assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(names))
-    judge.load_state_dict(load_file(folder.classifier))
-    judge.eval()
+    judge = judge_of(recipe, folder, names).eval()
 
     trained, _, device = model.load(recipe, folder, names)
     untrained = prepare(model.new_denoiser(recipe, names), build_fabric(precision=recipe.training.precision)).eval()

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.data.writing import write_atomically
+from meddiff.data.writing import write_text
 from meddiff.errors import InputError
 from meddiff.reporting import words
 from meddiff.reporting.content import AugmentationReport, Gallery, NearestPair
@@ -59,7 +59,10 @@ def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> 
     html = render(report)
     text = json.dumps(report_json(report), indent=1, ensure_ascii=False, allow_nan=False)
     target = Path(folder)
-    return _write(target / "report.html", html), _write(target / "report.json", text + "\n")
+    page, table = target / "report.html", target / "report.json"
+    write_text(page, html)
+    write_text(table, text + "\n")
+    return page, table
 
 
 def report_json(report: AugmentationReport) -> dict[str, Any]:
@@ -98,8 +101,3 @@ def _plain(value: Any) -> Any:
     if words.is_missing(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _write(path: Path, text: str) -> Path:
-    write_atomically(path, lambda file: file.write(text.encode()))
-    return path

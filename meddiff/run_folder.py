@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meddiff.data.writing import told_plainly, write_atomically
+from meddiff.data.writing import told_plainly, write_text
 from meddiff.errors import InputError
 
 
@@ -93,7 +93,7 @@ class RunFolder:
         """Record that the stage is finished, with what it cost (seconds, memory)."""
         listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
         record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
-        write_atomically(self.stages, lambda file: file.write(json.dumps(record, indent=2).encode()))
+        write_text(self.stages, json.dumps(record, indent=2))
 
 
 def _listing(path: Path) -> str:

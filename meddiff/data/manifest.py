@@ -17,7 +17,7 @@ from meddiff.data.cells import parse_row
 from meddiff.data.consistency import check_rows
 from meddiff.data.problems import Problems
 from meddiff.data.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow
-from meddiff.data.writing import write_atomically
+from meddiff.data.writing import write_text
 from meddiff.errors import InputError
 
 __all__ = ["COLUMNS", "Manifest", "ManifestRow", "check_rows", "read_manifest", "write_manifest"]
@@ -77,7 +77,7 @@ def write_manifest(rows: Sequence[ManifestRow], path: str | Path, *, root: str |
     for row in rows:
         moved = _rebased(row, row.root if root is None else Path(root), path)
         writer.writerow(["" if (value := getattr(moved, name)) is None else value for name in COLUMNS])
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -63,3 +63,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Create or replace a UTF-8 text file, as `write_atomically` does."""
+    write_atomically(path, lambda file: file.write(text.encode()))

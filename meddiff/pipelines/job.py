@@ -17,7 +17,7 @@ from rich.table import Table
 
 import meddiff
 from meddiff import assembly
-from meddiff.data.writing import write_atomically
+from meddiff.data.writing import write_text
 from meddiff.pipelines.stages import classify, filter, manifest, report, synthesize, train
 from meddiff.pipelines.stages.progress import new_console
 from meddiff.pipelines.stages.stage import run_stages
@@ -39,8 +39,8 @@ def run(recipe: Recipe, until: str, console: Console | None = None) -> RunFolder
     with RunFolder(Path(recipe.out or default_folder(recipe))).opened() as folder:
         console.print(f"run folder: {folder.path}", style="bold", soft_wrap=True)
         console.print(recipe_table(recipe))
-        _write_text(folder.recipe, yaml.safe_dump(to_dict(recipe), sort_keys=False))
-        _write_text(folder.environment, json.dumps(environment(), indent=2))
+        write_text(folder.recipe, yaml.safe_dump(to_dict(recipe), sort_keys=False))
+        write_text(folder.environment, json.dumps(environment(), indent=2))
         run_stages(STAGES[: names.index(until) + 1], recipe, folder, console)
     return folder
 
@@ -82,7 +82,3 @@ def _shown_argv() -> list[str]:
     program = Path(sys.argv[0])
     module = f"meddiff.pipelines.{program.stem}" if program.parent.name == "pipelines" else program.name
     return [module, *sys.argv[1:]]
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
