@@ -4,12 +4,15 @@ A part that a model never hears of is None. A part that it *can* hear of but doe
 sample: a label of -1 (the network's null class), an image of zeros, tokens of zeros. Training leaves a tenth of the
 samples untold, each by its own coin, so that one network knows p(x | condition) and p(x) alike
 (Ho & Salimans 2022, algorithm 1); guidance then compares the two.
+
+A network may do most of its work on the condition alone. What that work found is kept as ``features``, so that all
+steps of a sampler and all members of an ensemble share it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,9 +32,11 @@ class Condition:
     """[B, C, *S] in [-1, 1], beside x_t: an image, a mask, a low-resolution or masked image; 0 where untold."""
     context: Tensor | None = None
     """[B, L, D] tokens, from text or attributes; 0 where untold."""
+    features: Mapping[str, Tensor] | None = None
+    """[B, ...] each: what the network's ``encode`` made of the rest; None before it has."""
 
     def dropped(self, keep: Tensor) -> Condition:
-        """The same condition, told only to the samples where ``keep`` ([B] bool) is true."""
+        """The same condition, told only to the samples where ``keep`` ([B] bool) is true; not encoded yet."""
         if keep.dtype != torch.bool:
             raise InputError(f"keep must be a bool tensor of shape [B], got {keep.dtype} {tuple(keep.shape)}")
         label = None if self.label is None else self.label.masked_fill(~keep, UNTOLD_LABEL)
@@ -43,25 +48,32 @@ class Condition:
 
     def untold(self) -> Condition:
         """The same shapes with nothing told to any sample: what the unconditional half of guidance hears."""
-        return self._map(lambda part: torch.full_like(part, 0 if part.is_floating_point() else UNTOLD_LABEL))
+        plain = replace(self, features=None)
+        return plain._map(lambda part: torch.full_like(part, 0 if part.is_floating_point() else UNTOLD_LABEL))
 
     def to(self, device: torch.device | str) -> Condition:
         """The same condition on another device."""
         return self._map(lambda part: part.to(device, non_blocking=True))
 
+    def repeated(self, count: int) -> Condition:
+        """Each sample ``count`` times in a row: what the members of its ensemble are told."""
+        return self._map(lambda part: part.repeat_interleave(count, dim=0))
+
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
         """One batch out of several; all must tell the same parts."""
-        parts = {}
-        for field in fields(Condition):
-            given = [getattr(condition, field.name) for condition in conditions]
-            if all(part is None for part in given):
-                continue
-            if any(part is None for part in given):
-                raise InputError(f"{field.name} is told in some conditions and None in others; use .untold() for those")
-            parts[field.name] = torch.cat(given)
-        return Condition(**parts)
+        parts = {name: [getattr(condition, name) for condition in conditions] for name in ("label", "image", "context")}
+        for name, given in parts.items():
+            if 0 < sum(part is None for part in given) < len(given):
+                raise InputError(f"{name} is told in some conditions and None in others; use .untold() for those")
+        joined = {name: None if given[0] is None else torch.cat(given) for name, given in parts.items()}
+        encoded = [condition.features or {} for condition in conditions]
+        features = {name: torch.cat([one[name] for one in encoded]) for name in encoded[0]}
+        return Condition(**joined, features=features or None)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Condition:
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Condition(*(None if part is None else function(part) for part in parts))
+        label, image, context = (
+            None if part is None else function(part) for part in (self.label, self.image, self.context)
+        )
+        features = None if self.features is None else {name: function(part) for name, part in self.features.items()}
+        return Condition(label, image, context, features)

@@ -2,12 +2,16 @@
 
 The network is any module ``network(x_t, t, condition) -> like x_t`` with t [B] in 1..T. Samplers, guidance and
 likelihood never see it: they know one thing, ``denoise(x_t, t) -> x_0 estimate``, that is E[x_0 | x_t].
+
+A network may have ``encode(condition) -> condition``, which does once what depends on the condition alone, and may
+say beside its output what it makes of the condition without any x_t (`WithCoarse`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +23,26 @@ from meddiff.errors import InputError
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(x_t [B, C, *S], t [B]) -> x_0 estimate [B, C, *S]"""
+
+
+class WithCoarse(NamedTuple):
+    """The output of a network whose condition model has a head of its own (Wu et al. 2023, the coarse mask)."""
+
+    output: Tensor
+    """[B, C, *S], what any network returns."""
+    coarse: Tensor
+    """[B, K, *S] class logits from the condition alone: no x_t, no t."""
+
+
+class Output(NamedTuple):
+    """What a network said, at least in float32."""
+
+    value: Tensor
+    """[B, C, *S] as the prediction means it."""
+    variance: Tensor | None
+    """Where a learned variance lies, 0 beta~ .. 1 beta, like ``value``; None where none is learned."""
+    coarse: Tensor | None
+    """[B, K, *S] class logits from the condition alone; None where the network has no such head."""
 
 
 class Denoiser(nn.Module):
@@ -44,20 +68,24 @@ class Denoiser(nn.Module):
         self.prediction = prediction
         self.learned_variance = learned_variance
 
-    def output(self, x_t: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
-        """What the network says, at least in float32, and where a learned variance lies (0 beta~ .. 1 beta), or None.
-
-        Under autocast only the network itself runs in half precision.
-        """
+    def output(self, x_t: Tensor, t: Tensor, condition: Condition) -> Output:
+        """What the network says; under autocast only the network itself runs in half precision."""
         given = x_t, t
         if self.prediction.inputs is not None:
             given = self.prediction.inputs(x_t, *self.schedule.at(t, x_t))
-        output = self.network(*given, condition)
-        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        said = self.network(*given, condition)
+        value, coarse = said if isinstance(said, tuple) else (said, None)
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        coarse = None if coarse is None else coarse.to(value.dtype)
         if not self.learned_variance:
-            return output, None
-        output, raw = output.chunk(2, dim=1)
-        return output, (raw + 1) / 2
+            return Output(value, None, coarse)
+        value, raw = value.chunk(2, dim=1)
+        return Output(value, (raw + 1) / 2, coarse)
+
+    def encode(self, condition: Condition) -> Condition:
+        """The condition with all that the network can make of it before it sees any x_t."""
+        encode = getattr(self.network, "encode", None)
+        return condition if encode is None else encode(condition)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The x_0 estimate [B, C, *S] from x_t [B, C, *S], t [B] and what is told."""
@@ -65,9 +93,9 @@ class Denoiser(nn.Module):
 
     def with_variance(self, x_t: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
         """The x_0 estimate and where a learned variance lies, both like x_t."""
-        output, fraction = self.output(x_t, t, condition)
-        alpha, sigma = self.schedule.at(t, output)
-        return self.prediction.to_x_0(output, x_t, alpha, sigma), fraction
+        output = self.output(x_t, t, condition)
+        alpha, sigma = self.schedule.at(t, output.value)
+        return self.prediction.to_x_0(output.value, x_t, alpha, sigma), output.variance
 
 
 @dataclass(frozen=True)
@@ -87,5 +115,5 @@ class BoundDenoiser:
 
 
 def bind(denoiser: Denoiser, condition: Condition) -> BoundDenoiser:
-    """Tell a denoiser its condition once, for all steps of a sampler."""
-    return BoundDenoiser(denoiser, condition)
+    """Tell a denoiser its condition once, for all steps of a sampler: what depends on it alone is done here."""
+    return BoundDenoiser(denoiser, denoiser.encode(condition))

@@ -56,7 +56,7 @@ def diffusion_loss(
     schedule, prediction = denoiser.schedule, denoiser.prediction
     alpha, sigma = schedule.at(t, x_0)
     x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)
-    output, fraction = denoiser.output(x_t, t, condition)
+    output, fraction, _ = denoiser.output(x_t, t, condition)
     loss = (output - prediction.target(x_0, eps, alpha, sigma)).square().flatten(1).mean(1)
     weight = weight if min_snr_gamma is None else min_snr(min_snr_gamma)
     if weight is not None:

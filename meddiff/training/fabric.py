@@ -83,6 +83,12 @@ class InPrecision(nn.Module):
         with self.precision.forward_context():
             return self.network(x_t, t, condition)
 
+    def encode(self, condition: Condition) -> Condition:
+        """The condition with what the network makes of it alone, if it can."""
+        encode = getattr(self.network, "encode", None)
+        with self.precision.forward_context():
+            return condition if encode is None else encode(condition)
+
 
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
     """The denoiser with its network moved to the device and wrapped for precision, processes and compilation.
