@@ -1,0 +1,1 @@
+"""Several predictions of one image become one, with what they disagree about: arrays in, arrays out."""
