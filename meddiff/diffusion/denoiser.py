@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.prediction import Prediction
+from meddiff.diffusion.prediction import ClassLogits, Prediction
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.errors import InputError
 
@@ -55,7 +55,12 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, schedule: NoiseSchedule, prediction: Prediction, *, learned_variance: bool = False
+        self,
+        network: nn.Module,
+        schedule: NoiseSchedule,
+        prediction: Prediction | ClassLogits,
+        *,
+        learned_variance: bool = False,
     ) -> None:
         super().__init__()
         if schedule.alpha[-1] == 0 and prediction.name in ("eps", "score", "edm"):

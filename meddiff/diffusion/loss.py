@@ -16,6 +16,7 @@ from torch import Tensor
 from meddiff.diffusion.bound import bound_term
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.prediction import ClassLogits
 from meddiff.errors import InputError
 
 Weight = Callable[[Tensor], Tensor]
@@ -53,6 +54,8 @@ def diffusion_loss(
         raise InputError("the variational loss trains a learned variance: build Denoiser(..., learned_variance=True)")
     if min_snr_gamma is not None and weight is not None:
         raise InputError("min_snr_gamma is a weight of its own: give it or weight, not both")
+    if isinstance(denoiser.prediction, ClassLogits):
+        raise InputError("logits of classes are not trained by squared error: use the objective of masks")
     schedule, prediction = denoiser.schedule, denoiser.prediction
     alpha, sigma = schedule.at(t, x_0)
     x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)

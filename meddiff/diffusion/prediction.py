@@ -95,3 +95,26 @@ def edm(sigma_data: float = 0.5, *, time_scale: float = 1.0) -> Prediction:
         return c_in / alpha * x_t, time_scale * c_noise.flatten()
 
     return Prediction("edm", weights, inputs)
+
+
+@dataclass(frozen=True)
+class ClassLogits:
+    """The network outputs the logits of what x_0 is made of, where x_0 can only be +scale or -scale per channel.
+
+    E[x_0 | x_t] is then scale (2 p - 1) with p the posterior probability of +scale, and cross-entropy is the loss
+    whose minimum it is: score interpolation (Dieleman et al. 2022, section 3). An estimate can never leave the range.
+    """
+
+    scale: float = 1.0
+    one_hot: bool = True
+    """Whether exactly one channel is +scale (softmax over channels) or each for itself (sigmoid)."""
+    name: str = "class_logits"
+    inputs: None = None
+
+    def to_x_0(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """scale (2 p - 1), like ``output``."""
+        return self.scale * (2 * (output.softmax(dim=1) if self.one_hot else output.sigmoid()) - 1)
+
+    def to_eps(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(x_t - alpha x_0) / sigma."""
+        return (x_t - alpha * self.to_x_0(output, x_t, alpha, sigma)) / sigma

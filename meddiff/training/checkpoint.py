@@ -4,7 +4,7 @@
 
 A folder is filled under a temporary name and renamed, so that a process killed at any moment leaves only complete
 checkpoints. checkpoint.json names the hash of each file, so that a damaged one is found before it is used. Nothing is
-ever unpickled. Weights, average, optimizer state and step are all that a resumed run needs: see `diffusion_loop`.
+ever unpickled. Weights, average, optimizer state and step are all that a resumed run needs: see `loop`.
 """
 
 from __future__ import annotations

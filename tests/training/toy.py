@@ -9,10 +9,11 @@ from meddiff.diffusion.schedule import cosine, linear
 from meddiff.networks.initialization import seeded
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.seeds import child_seed
-from meddiff.training.diffusion_loop import build_optimizer, train
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
+from meddiff.training.loop import build_optimizer, train
+from meddiff.training.objective import Denoising
 
 SIDE, CLASSES = 8, 3
 NETWORK = {"channels": (16, 32), "residual_blocks": 1, "attention_levels": 1, "head_channels": 16}
@@ -58,22 +59,20 @@ class Run:
         self.denoiser = denoiser()
         self.wrapped = prepare(self.denoiser, self.fabric)
         self.ema = Ema(self.denoiser.network, 0.9)
-        self.optimizer = build_optimizer(self.denoiser, learning_rate=learning_rate)
+        self.optimizer = build_optimizer(self.denoiser.network, learning_rate=learning_rate)
         self.settings = {
-            "task": Generate(),
             "batches": batches,
             "optimizer": self.optimizer,
             "ema": self.ema,
             "fabric": self.fabric,
             "seed": seed,
             "learning_rate": learning_rate,
-            "condition_dropout": 0.1,
             "clip_norm": 1.0,
             "warmup_steps": 4,
         } | settings
 
     def train(self, steps, **settings):
-        return train(self.wrapped, steps=steps, **self.settings | settings)
+        return train(Denoising(self.wrapped, Generate(), 0.1), steps=steps, **self.settings | settings)
 
     @property
     def network(self):

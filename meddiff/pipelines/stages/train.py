@@ -38,10 +38,11 @@ from meddiff.recipe import Recipe, to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
-from meddiff.training.diffusion_loop import TrainStep, build_optimizer, train
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts
+from meddiff.training.loop import TrainStep, build_optimizer, train
+from meddiff.training.objective import Denoising
 
 SAMPLES_PER_CLASS = 4
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
@@ -86,15 +87,14 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
     facts = model.facts(recipe, folder, plain, names, str(images.array.images.dtype))
     denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
     settings = recipe.training
-    optimizer = build_optimizer(plain, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = build_optimizer(plain.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
     optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
     run = Training(recipe, folder, fabric, plain, optimizer, Ema(plain.network, settings.ema_decay), facts, names)
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
     steps = train(
-        denoiser,
-        assembly.task(),
+        Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma),
         batches_of(images, recipe, fabric),
         optimizer=optimizer,
         ema=run.ema,
@@ -105,8 +105,6 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup_steps,
         accumulate=settings.accumulate,
-        condition_dropout=recipe.diffusion.condition_dropout,
-        min_snr_gamma=recipe.diffusion.min_snr_gamma,
         clip_norm=settings.clip_norm,
         augment=transforms.flip_rotate90,
         checkpoints=folder.checkpoints,

@@ -3,11 +3,14 @@ import dataclasses
 import pytest
 import torch
 
+from meddiff.data.batch import Batch
 from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint
-from meddiff.training.diffusion_loop import Objective, accumulate_gradients, draw
 from meddiff.training.divergence import TrainingDiverged
 from meddiff.training.fabric import build_fabric, has_bf16, prepare
+from meddiff.training.loop import accumulate_gradients
+from meddiff.training.objective import Denoising, draw_noise
 from tests.training import toy
 
 
@@ -75,8 +78,7 @@ def test_accumulated_micro_batches_are_one_large_batch():
     def gradient(count):
         run.network.zero_grad()
         loss = accumulate_gradients(
-            run.wrapped,
-            Objective(toy.Generate(), 0.3, 5.0),
+            Denoising(run.wrapped, toy.Generate(), 0.3, 5.0),
             part(32 // count),
             fabric=run.fabric,
             count=count,
@@ -106,13 +108,17 @@ def test_the_learning_rate_rises_linearly():
 
 
 def test_times_cover_the_range_evenly_and_dropping_is_per_sample():
-    x_0 = torch.zeros(250, 1, 2, 2)
-    t, keep, eps = draw(x_0, 4, 1000, 0.1, torch.Generator().manual_seed(0))
+    batch = Batch(image=torch.zeros(250, 1, 2, 2), label=torch.zeros(250).long(), mask=None, index=torch.arange(250))
+    thousand = toy.denoiser(schedule=cosine(1000))
+    objective = Denoising(thousand, toy.Generate(), 0.1)
+    t, eps, keep = objective.draw(batch, 4, torch.Generator().manual_seed(0))
     assert sorted(t.tolist()) == list(range(1, 1001))  # 1000 samples: each time once
     assert t[:250].float().mean() == pytest.approx(500, abs=60)  # a micro-batch sees all of them
     assert 0.87 < keep.float().mean() < 0.93
     assert eps.shape == (1000, 1, 2, 2)
-    one = torch.cat([draw(x_0[:1], 1, 10, 0, torch.Generator().manual_seed(seed))[0] for seed in range(2000)])
+    one = torch.cat(
+        [draw_noise(batch.image[:1], 1, 10, torch.Generator().manual_seed(seed))[0] for seed in range(2000)]
+    )
     assert one.bincount(minlength=11)[1:].float().div(2000).sub(0.1).abs().max() < 0.03  # uniform on its own
 
 
