@@ -81,6 +81,8 @@ class TrainingRecipe:
     """AdamW learning rate after warm-up."""
     warmup_steps: int = 500
     """Optimizer steps of linear warm-up."""
+    decay: Literal["none", "cosine"] = "none"
+    """What the learning rate does afterwards: stay, or fall to zero at the last step."""
     weight_decay: float = 0.0
     """AdamW weight decay."""
     clip_norm: float = 1.0

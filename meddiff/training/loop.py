@@ -8,6 +8,7 @@ and ends in the same weights to the bit. (On a GPU some kernels add in no fixed 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,7 @@ def train(
     learning_rate: float,
     first_step: int = 0,
     warmup_steps: int = 0,
+    cosine_decay: bool = False,
     accumulate: int = 1,
     clip_norm: float = float("inf"),
     augment: Augment | None = None,
@@ -80,6 +82,7 @@ def train(
         learning_rate: after warm-up.
         first_step: optimizer steps already done, where a run is resumed.
         warmup_steps: steps over which the learning rate rises linearly.
+        cosine_decay: let the learning rate fall to zero at the last step (Loshchilov & Hutter 2017).
         accumulate: micro-batches per optimizer step.
         clip_norm: largest gradient norm.
         augment: (batch, generator) -> batch, applied on the device.
@@ -90,7 +93,7 @@ def train(
     """
     diverged = torch.zeros((), dtype=torch.int64, device=fabric.device)  # first bad step, 0 while there is none
     for step in range(first_step + 1, steps + 1):
-        rate = learning_rate * min(1.0, step / max(1, warmup_steps))
+        rate = learning_rate * min(1.0, step / max(1, warmup_steps)) * (_cosine(step / steps) if cosine_decay else 1)
         for group in optimizer.param_groups:
             group["lr"] = rate
         fetch = partial(_fetch, batches, step, augment=augment, fabric=fabric, seed=seed)
@@ -131,6 +134,10 @@ def accumulate_gradients(
             fabric.backward(loss)
         total += loss.detach()
     return total
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _fetch(batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, seed: int) -> Batch:

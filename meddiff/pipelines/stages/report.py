@@ -21,7 +21,7 @@ from meddiff.pipelines.stages.classify import predicted_columns
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.pipelines.stages.readable import skipped_files
 from meddiff.pipelines.stages.stage import Stage
-from meddiff.pipelines.stages.train import LOG_COLUMNS
+from meddiff.pipelines.stages.training_run import LOG_COLUMNS
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
 from meddiff.reporting.words import arm_title
