@@ -24,6 +24,20 @@ from meddiff.reporting.study import study_section
 from meddiff.reporting.tables import Cell, Records, Table
 
 HERE = Path(__file__).parent
+SECTIONS = (
+    ("arms", "Arms side by side"),
+    ("differences", "Paired differences"),
+    ("classes", "By class"),
+    ("galleries", "Real and synthetic"),
+    ("memorization", "Memorization"),
+    ("distances", "Distances"),
+    ("filter", "Filter"),
+    ("training", "Training"),
+    ("data", "Data and split"),
+    ("methods", "Methods"),
+    ("limitations", "Limitations"),
+    ("recipe", "Recipe and machine"),
+)
 THUMBNAIL = 128  # CSS pixels: four times a 32-pixel image, twice a 64-pixel one
 
 
@@ -41,19 +55,14 @@ class Picture:
 
 def render(report: AugmentationReport) -> str:
     """The whole page as a string."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = (HERE / "report.js").read_text(encoding="utf-8")
     distances = tables.records(report.distances)
     warnings = list(dict.fromkeys(row["warning"] for row in distances if row["warning"]))
     level = report.recipe.get("evaluation", {}).get("confidence_level")
     sentences, references = methods.methods(report.recipe)
-    return environment.get_template("report.html.jinja").render(
+    return fill_in(
+        "report.html.jinja",
+        sections=SECTIONS,
         report=report,
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         level=f"{100 * level:g}% " if level else "",
         study=study_section(report.scores, report.differences),
         distances_table=tables.from_records(_compact(distances), "Distances between sets of images"),
@@ -64,6 +73,23 @@ def render(report: AugmentationReport) -> str:
         **_pictures(report),
         **_measured(report),
         **_provenance(report),
+    )
+
+
+def fill_in(template: str, **content: Any) -> str:
+    """A template with its content, the style and the one script that the page's security policy lets run.
+
+    Every page needs ``sections`` (anchor and title of each) and ``report`` (with title, headline and phantom).
+    """
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    return environment.get_template(template).render(
+        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **content,
     )
 
 
