@@ -19,7 +19,10 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks.classifier import CLASSIFIERS, Classifier, build_classifier
+from meddiff.networks.medsegdiff_v1 import MedSegDiffV1
+from meddiff.networks.medsegdiff_v2 import MedSegDiffV2
 from meddiff.networks.mobilenet import MobileNetFeatures
+from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import Recipe
 from meddiff.samplers.ddim import ddim
@@ -35,7 +38,7 @@ from meddiff.samplers.predictor_corrector import predictor_corrector
 from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
-from meddiff.sources.hippocampus import HIPPOCAMPUS
+from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.image_folder import IMAGE_FOLDER
 from meddiff.sources.isic import ISIC
 from meddiff.sources.lgg import LGG
@@ -68,6 +71,7 @@ SOURCES: dict[str, Source] = {
     "brain_tumor": BRAIN_TUMOR,
     "image_folder": IMAGE_FOLDER,
     "hippocampus": HIPPOCAMPUS,
+    "hippocampus_volumes": HIPPOCAMPUS_VOLUMES,
     "lgg": LGG,
     "phantom": PHANTOM,
 }
@@ -91,6 +95,8 @@ PREDICTIONS: dict[str, prediction.Prediction] = {
     "velocity": prediction.VELOCITY,
     "edm": prediction.edm(time_scale=250.0),  # the U-Net embeds its time for steps 1..T
 }
+CLASS_LOGITS = "class_logits"
+"""The prediction that only masks can have; its form depends on their encoding."""
 SAMPLERS: dict[str, Callable] = {
     "ddpm": ddpm,
     "ddim": ddim,
@@ -107,6 +113,13 @@ SAMPLERS: dict[str, Callable] = {
     "probability_flow": probability_flow,
 }
 NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
+MASK_NETWORKS: dict[str, type] = {
+    "twin_unet": TwinUNet,
+    "medsegdiff_v1": MedSegDiffV1,
+    "medsegdiff_v2": MedSegDiffV2,
+    "unet": ConditionalUNet,
+}
+"""Denoisers of masks that are told an image."""
 EXTRACTORS: dict[str, Callable[[str], MobileNetFeatures] | None] = {"classifier": None, "mobilenet": MobileNetFeatures}
 """Name -> what makes it from a weights file; the run's own classifier needs none."""
 TASKS: dict[str, type] = {"generate": GenerateTask}

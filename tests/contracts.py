@@ -1,5 +1,7 @@
 """One contract check per kind of thing; each is run over every implementation that `assembly` names."""
 
+VOLUMES = (".nii", ".nii.gz")
+
 
 def wake(network) -> None:
     """Give the layers that start at zero small values: a fresh diffusion network says zero whatever it is told."""
@@ -215,10 +217,11 @@ def check_source(source, root) -> None:
     check_rows(rows, source.name)
     for row in rows:
         assert row.root == root
-        assert row.image_file.is_file()
+        assert all(file.is_file() for file in row.image_files)
         assert row.mask_file is None or row.mask_file.is_file()
         spacing = (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2)
-        assert (row.slice_axis is None) == (spacing == (None, None, None)), "volumes have a spacing, photographs none"
+        volume = row.slice_axis is not None or row.image_file.name.endswith(VOLUMES)
+        assert volume == (spacing != (None, None, None)), "volumes have a spacing, photographs none"
         assert row.sha256 is None
         assert row.dataset
     manifest = root / "manifest.csv"

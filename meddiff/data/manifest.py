@@ -134,7 +134,8 @@ def _check_widths(header: Sequence[str], records: Sequence[tuple[int, list[str]]
 def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) -> None:
     problems = Problems(path)
     for row, line in zip(rows, lines, strict=True):
-        for name, file in ((row.image_path, row.image_file), (row.mask_path, row.mask_file)):
+        files = [(row.image_path, file) for file in row.image_files] + [(row.mask_path, row.mask_file)]
+        for name, file in files:
             if file is not None and not file.exists():
                 slash = " (write / between folders, not \\)" if "\\" in str(name) else ""
                 cure = "Correct the path, or name the folder that paths are relative to with --data-root."

@@ -1,7 +1,10 @@
 """ManifestRow: one image and all that is known of it. Import it from meddiff.data.manifest."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+_SEVERAL = re.compile(r"([^{}]*)\{([^{},]+(?:,[^{},]+)+)\}([^{}]*)")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,15 @@ class ManifestRow:
     def image_file(self) -> Path:
         """Where the image lies."""
         return self.root / self.image_path
+
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        """Where the sequences lie: ``case_{t1,flair}.nii.gz`` names two files on one grid, in this order."""
+        match = _SEVERAL.fullmatch(self.image_path)
+        if match is None:
+            return (self.image_file,)
+        before, names, after = match.groups()
+        return tuple(self.root / f"{before}{name}{after}" for name in names.split(","))
 
     @property
     def mask_file(self) -> Path | None:

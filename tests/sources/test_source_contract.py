@@ -18,6 +18,7 @@ TREES = {
     "brain_tumor": layouts.brain_tumor,
     "image_folder": layouts.image_folder,
     "hippocampus": volume_layouts.hippocampus,
+    "hippocampus_volumes": volume_layouts.hippocampus,
     "lgg": volume_layouts.lgg,
     "phantom": draw_phantoms,
 }

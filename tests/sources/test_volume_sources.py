@@ -8,7 +8,7 @@ import volume_layouts
 
 from meddiff.data.cache import decode
 from meddiff.errors import InputError
-from meddiff.sources.hippocampus import HIPPOCAMPUS
+from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.lgg import LGG
 
 
@@ -54,6 +54,30 @@ def test_a_label_of_another_size_and_an_unknown_one_are_named(tmp_path):
         HIPPOCAMPUS.rows(tmp_path)
 
 
+def test_whole_volumes_are_one_row_each(tmp_path):
+    volume_layouts.hippocampus(tmp_path)
+    rows = HIPPOCAMPUS_VOLUMES.rows(tmp_path)
+    assert [row.row_id for row in rows] == ["hippocampus_001", "hippocampus_004"]
+    assert [row.patient_id for row in rows] == ["hippocampus_001", "hippocampus_004"]
+    assert {(row.slice_axis, row.slice_index, row.label, row.dataset) for row in rows} == {
+        (None, None, None, "hippocampus")
+    }
+    assert {(row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2) for row in rows} == {(1.0, 1.0, 2.0)}
+    label = tmp_path / "Task04_Hippocampus" / "labelsTr" / "hippocampus_004.nii.gz"
+    volume_layouts.save_volume(label, np.zeros((5, 6, 9), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"hippocampus_004.*\[5, 6, 4\].*\[5, 6, 9\]"):
+        HIPPOCAMPUS_VOLUMES.rows(tmp_path)
+
+
+def test_several_sequences_are_taken_whole_and_refused_as_slices(tmp_path):
+    volume_layouts.hippocampus(tmp_path)
+    image = tmp_path / "Task04_Hippocampus" / "imagesTr" / "hippocampus_004.nii.gz"
+    volume_layouts.save_volume(image, np.zeros((5, 6, 4, 2), dtype=np.float32))
+    assert len(HIPPOCAMPUS_VOLUMES.rows(tmp_path)) == 2
+    with pytest.raises(InputError, match=r"hippocampus_004.*One sequence"):
+        HIPPOCAMPUS.rows(tmp_path)
+
+
 def test_lgg_slices(tmp_path):
     volume_layouts.lgg(tmp_path)
     rows = LGG.rows(tmp_path)
@@ -74,5 +98,7 @@ def test_the_real_sets(real_data):
     rows = HIPPOCAMPUS.rows(real_data / "Task04_Hippocampus")
     assert len({row.patient_id for row in rows}) == 140
     assert {row.label for row in rows} == {"background", "Anterior", "Posterior"}
+    volumes = HIPPOCAMPUS_VOLUMES.rows(real_data / "Task04_Hippocampus")
+    assert [row.row_id for row in volumes] == sorted({row.patient_id for row in rows})
     with pytest.raises(InputError, match=r"hippocampus_118"):
         HIPPOCAMPUS.rows(real_data / "odd-hippocampus")
