@@ -59,7 +59,7 @@ def draw_patches(
         number = step * batch_size + position
         generator = np.random.default_rng(child_seed(seed, "patch", number))
         center = foreground_center(case, generator, number=number, share=foreground_share)
-        patches.append(cut_patch(case, _start(case.shape, patch_size, center, generator), patch_size))
+        patches.append(cut_patch(case, patch_start(case.shape, patch_size, center, generator), patch_size))
     images, masks = zip(*patches, strict=True)
     known = [mask for mask in masks if mask is not None]
     return Batch(
@@ -91,11 +91,13 @@ def foreground_center(
     return case.foreground_voxel(generator) if is_turn else None
 
 
-def cut_patch(case: CachedVolume, start: Size, size: Size) -> tuple[np.ndarray, np.ndarray | None]:
+def cut_patch(
+    case: CachedVolume, start: Size, size: Size, *, with_mask: bool = True
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Image [C, D, H, W] uint16 and mask [D, H, W] uint8; 0 (which is -1 for the model) outside the volume."""
     inside = tuple(slice(max(s, 0), max(min(s + d, n), 0)) for s, d, n in zip(start, size, case.shape, strict=True))
     place = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
-    image, mask = case.image, case.mask
+    image, mask = case.image, case.mask if with_mask else None
     patch = np.zeros((len(image), *size), dtype=image.dtype)
     patch[:, *place] = image[:, *inside]
     if mask is None:
@@ -105,7 +107,11 @@ def cut_patch(case: CachedVolume, start: Size, size: Size) -> tuple[np.ndarray, 
     return patch, labels
 
 
-def _start(shape: Size, size: Size, center: Size | None, generator: np.random.Generator) -> Size:
+def patch_start(shape: Size, size: Size, center: Size | None, generator: np.random.Generator) -> Size:
+    """The first voxel of a patch: anywhere, or around the center as far as the border allows.
+
+    Along an axis that the patch is longer than, the volume lies in the patch's middle.
+    """
     start = []
     for axis in range(3):
         room = shape[axis] - size[axis]
