@@ -38,10 +38,13 @@ from meddiff.samplers.predictor_corrector import predictor_corrector
 from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
+from meddiff.sources.brats import BRATS
+from meddiff.sources.dicom_folder import DICOM_FOLDER
 from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.image_folder import IMAGE_FOLDER
 from meddiff.sources.isic import ISIC
 from meddiff.sources.lgg import LGG
+from meddiff.sources.nifti_folder import NIFTI_FOLDER
 from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
@@ -73,6 +76,9 @@ SOURCES: dict[str, Source] = {
     "hippocampus": HIPPOCAMPUS,
     "hippocampus_volumes": HIPPOCAMPUS_VOLUMES,
     "lgg": LGG,
+    "brats": BRATS,
+    "nifti_folder": NIFTI_FOLDER,
+    "dicom_folder": DICOM_FOLDER,
     "phantom": PHANTOM,
 }
 SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {

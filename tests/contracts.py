@@ -209,7 +209,7 @@ def check_source(source, root) -> None:
 
     for text in (source.name, source.title, source.how_to_get):
         assert text.strip()
-    assert source.channels in (1, 3)
+    assert source.channels in (1, 3, 4)
     rows = source.rows(root)
     assert rows, "nothing was read"
     assert rows == source.rows(root), "reading twice gives two answers"
@@ -217,10 +217,10 @@ def check_source(source, root) -> None:
     check_rows(rows, source.name)
     for row in rows:
         assert row.root == root
-        assert all(file.is_file() for file in row.image_files)
+        assert all(file.exists() for file in row.image_files)
         assert row.mask_file is None or row.mask_file.is_file()
         spacing = (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2)
-        volume = row.slice_axis is not None or row.image_file.name.endswith(VOLUMES)
+        volume = row.slice_axis is not None or row.image_file.name.endswith(VOLUMES) or row.image_file.is_dir()
         assert volume == (spacing != (None, None, None)), "volumes have a spacing, photographs none"
         assert row.sha256 is None
         assert row.dataset

@@ -20,6 +20,9 @@ TREES = {
     "hippocampus": volume_layouts.hippocampus,
     "hippocampus_volumes": volume_layouts.hippocampus,
     "lgg": volume_layouts.lgg,
+    "brats": volume_layouts.brats,
+    "nifti_folder": volume_layouts.nifti_folder,
+    "dicom_folder": volume_layouts.dicom_folder,
     "phantom": draw_phantoms,
 }
 

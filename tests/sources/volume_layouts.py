@@ -7,6 +7,8 @@ import nibabel
 import numpy as np
 from PIL import Image
 
+from tests.dicom_series import write_series
+
 SPACING = (1.0, 1.0, 2.0)
 
 
@@ -43,3 +45,36 @@ def lgg(root: Path) -> None:
             Image.fromarray(mask).save(folder / f"{patient}_{number}_mask.tif")
     table = "Patient,gender,age_at_initial_pathologic\nTCGA_CS_5396,1,53\nTCGA_HT_7684,,\n"
     (root / "kaggle_3m" / "data.csv").write_text(table)
+
+
+def brats(root: Path) -> None:
+    """Two heads with four sequences and labels 0, 1, 2, 4, as the challenge distributes them."""
+    for number in (1, 2):
+        case = f"BraTS20_Training_{number:03d}"
+        brats_case(root / "MICCAI_BraTS2020_TrainingData" / case, f"{case}_", ("flair", "t1", "t1ce", "t2"), "seg")
+
+
+def brats_case(folder: Path, before: str, sequences: tuple[str, ...], label: str | None, after: str = "") -> None:
+    """One head; the n-th sequence is a gradient along its axis n, and the mask a row of all labels."""
+    for number, sequence in enumerate(sequences):
+        values = np.indices((6, 7, 8))[number % 3].astype(np.float32) + 10 * number
+        save_volume(folder / f"{before}{sequence}{after}.nii.gz", values)
+    if label is not None:
+        mask = np.zeros((6, 7, 8), dtype=np.float32)
+        mask[2:5, 3, 4] = 1, 2, 4
+        save_volume(folder / f"{before}{label}.nii.gz", mask)
+
+
+def nifti_folder(root: Path) -> None:
+    """Three volumes with masks; one of them has an ending of its own."""
+    for name, mask in (("a.nii.gz", "a.nii.gz"), ("b.nii", "b_seg.nii.gz"), ("c.v2.nii.gz", "c.v2_mask.nii")):
+        save_volume(root / "images" / name, np.zeros((5, 6, 4), dtype=np.int16))
+        save_volume(root / "masks" / mask, np.zeros((5, 6, 4), dtype=np.uint8))
+    (root / "labels.csv").write_text("case,label,patient,age,split\na,sick,p1,70,\nb.nii,well,p1,,\nc.v2,,p2,,\n")
+
+
+def dicom_folder(root: Path) -> None:
+    """Two patients; the first has two series."""
+    for number, (folder, patient) in enumerate((("x/s1", "A-17"), ("x/s2", "A-17"), ("y", "B-4"))):
+        write_series(root / folder, PatientID=patient, SeriesInstanceUID=f"1.2.3.{number}")
+    (root / "x" / "report.txt").write_text("no image")

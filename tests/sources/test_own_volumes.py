@@ -1,0 +1,118 @@
+"""Volumes of one's own as rows: NIfTI folders with masks and a table, DICOM series without a word about the patient."""
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import volume_layouts
+
+from meddiff.data.manifest import write_manifest
+from meddiff.data.volume_cache import cache_volumes
+from meddiff.data.volume_preparation import VolumeTransform
+from meddiff.data.volumes import load_volume
+from meddiff.errors import InputError
+from meddiff.sources.dicom_folder import DICOM_FOLDER
+from meddiff.sources.nifti_folder import NIFTI_FOLDER
+from tests.dicom_series import PLANTED, write_series
+
+
+def test_images_masks_and_a_table(tmp_path):
+    volume_layouts.nifti_folder(tmp_path)
+    rows = NIFTI_FOLDER.rows(tmp_path)
+    assert [(row.row_id, row.image_path, row.mask_path) for row in rows] == [
+        ("a", "images/a.nii.gz", "masks/a.nii.gz"),
+        ("b", "images/b.nii", "masks/b_seg.nii.gz"),
+        ("c.v2", "images/c.v2.nii.gz", "masks/c.v2_mask.nii"),
+    ]
+    assert [(row.label, row.patient_id, row.age_years) for row in rows] == [
+        ("sick", "p1", 70.0), ("well", "p1", None), (None, "p2", None)
+    ]  # fmt: skip
+    assert (rows[0].spacing_mm_0, rows[0].spacing_mm_2, rows[0].slice_axis) == (1.0, 2.0, None)
+
+
+def test_volumes_alone_anywhere(tmp_path):
+    volume_layouts.save_volume(tmp_path / "ward" / "x.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
+    volume_layouts.save_volume(tmp_path / "y.nii", np.zeros((3, 3, 3), dtype=np.uint8))
+    assert [(row.row_id, row.mask_path, row.group) for row in NIFTI_FOLDER.rows(tmp_path)] == [
+        ("x", None, "x"), ("y", None, "y")
+    ]  # fmt: skip
+    volume_layouts.save_volume(tmp_path / "x.nii", np.zeros((3, 3, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match="duplicate row_id"):
+        NIFTI_FOLDER.rows(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("d,x,p1,,", "unknown case: labels.csv: line 5: 'd'"),
+        ("a,x,p1,old,", "line 5: 'old' is no age"),
+        ("a,x,p1,,holdout", "line 5: 'holdout' is no split"),
+    ],
+)
+def test_tables_that_say_something_else(tmp_path, line, reason):
+    volume_layouts.nifti_folder(tmp_path)
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InputError, match=reason):
+        NIFTI_FOLDER.rows(tmp_path)
+
+
+def test_one_patient_in_two_splits_is_refused(tmp_path):
+    volume_layouts.nifti_folder(tmp_path)
+    (tmp_path / "labels.csv").write_text("case,patient,split\na,p,train\nb,p,test\n")
+    with pytest.raises(InputError, match="one patient_id in several splits"):
+        NIFTI_FOLDER.rows(tmp_path)
+
+
+def test_halves_are_named(tmp_path):
+    volume_layouts.nifti_folder(tmp_path)
+    (tmp_path / "masks" / "a.nii.gz").rename(tmp_path / "masks" / "z.nii.gz")
+    with pytest.raises(InputError) as caught:
+        NIFTI_FOLDER.rows(tmp_path)
+    assert "mask without image: masks/z.nii.gz" in str(caught.value)
+    assert "image without mask: images/a.nii.gz" in str(caught.value)
+
+
+def test_series_become_rows_without_a_word_about_the_patient(tmp_path):
+    volume_layouts.dicom_folder(tmp_path)
+    rows = DICOM_FOLDER.rows(tmp_path)
+    assert [(row.row_id, row.image_path, row.patient_id) for row in rows] == [
+        ("series_00001", "x/s1", "patient_0001"),
+        ("series_00002", "x/s2", "patient_0001"),
+        ("series_00003", "y", "patient_0002"),
+    ]
+    assert {(row.modality, row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2) for row in rows} == {
+        ("CT", 0.25, 0.5, 3.0)
+    }
+    write_manifest(rows, tmp_path / "manifest.csv")
+    told = (tmp_path / "manifest.csv").read_text() + "".join(str(value) for row in rows for value in astuple(row)[:-1])
+    for secret in (*PLANTED.values(), "A-17", "B-4", "1.2.3", "thorax"):
+        assert secret not in told
+    ct = VolumeTransform(intensity="window", window=(-1024.0, 3000.0))
+    array = cache_volumes(rows, ct, folder=tmp_path / "cache")
+    expected = load_volume(tmp_path / "y").array
+    assert array[2].restore(np.asarray(array[2].image) / 65535.0)[0] * 4024 - 1024 == pytest.approx(expected, abs=0.1)
+
+
+def test_series_that_share_a_folder_are_refused_and_files_that_are_no_volume_are_kept(tmp_path):
+    write_series(tmp_path / "a")
+    write_series(tmp_path / "a" / "deeper", SeriesInstanceUID="1.2.4")
+    with pytest.raises(InputError, match=r"several series in one folder: a/ holds 2 series"):
+        DICOM_FOLDER.rows(tmp_path)
+    write_series(tmp_path / "b" / "ok", SeriesInstanceUID="1.2.5")
+    write_series(tmp_path / "b" / "still", step=(0, 0, 0), SeriesInstanceUID="1.2.6")  # all at one place
+    rows = DICOM_FOLDER.rows(tmp_path / "b")
+    assert [row.spacing_mm_2 for row in rows] == [3.0, None]
+    array = cache_volumes(rows, VolumeTransform(), on_bad_file="skip", folder=tmp_path / "cache")
+    assert [row.image_path for row in array.rows] == ["ok"]
+    assert "slices lie at" in array.skipped[0][1]
+
+
+@pytest.mark.real_data
+def test_real_folders(real_data, tmp_path):
+    rows = NIFTI_FOLDER.rows(real_data / "mni152-template")
+    assert len(rows) == 3
+    assert rows[0].spacing_mm_0 == 1.0
+    rows = NIFTI_FOLDER.rows(real_data / "Task04_Hippocampus")
+    assert len(rows) == 140
+    assert all(row.mask_path for row in rows)
