@@ -16,19 +16,18 @@ What is unknown or not finite is null.
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from meddiff.data.writing import write_text
 from meddiff.errors import InputError
-from meddiff.reporting import words
 from meddiff.reporting.content import AugmentationReport, Gallery, NearestPair
 from meddiff.reporting.page import render
+from meddiff.reporting.plain import plain as plain_values
+from meddiff.reporting.plain import plain_records
 
 __all__ = ["AugmentationReport", "Gallery", "NearestPair", "report_json", "write_report"]
 
@@ -69,7 +68,7 @@ def report_json(report: AugmentationReport) -> dict[str, Any]:
     """The report without pixels, as plain values that JSON can hold; its keys are listed at the top of this file."""
     plain: dict[str, Any] = {"format": "meddiff augmentation report", "format_version": 1}
     plain |= {name: getattr(report, name) for name in ("title", "headline", "phantom", "split_note")}
-    plain |= {name: _records(getattr(report, name)) for name in FRAMES}
+    plain |= {name: plain_records(getattr(report, name)) for name in FRAMES}
     plain["galleries"] = [
         {"class_name": entry.class_name, "real": len(entry.real), "synthetic": len(entry.synthetic)}
         for entry in report.galleries
@@ -83,21 +82,4 @@ def report_json(report: AugmentationReport) -> dict[str, Any]:
     plain["recipe_differences"] = {
         name: {"default": pair[0], "used": pair[1]} for name, pair in report.recipe_differences.items()
     }
-    return _plain(plain)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return (frame.reset_index() if frame.index.name else frame).to_dict("records")  # pyright: ignore[reportReturnType]
-
-
-def _plain(value: Any) -> Any:
-    """Nested containers, numpy scalars and unknown values as what JSON knows."""
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set, np.ndarray)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if words.is_missing(value) or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
+    return plain_values(plain)

@@ -42,23 +42,24 @@ class MaskMetric:
     """How a column of the long table is to be read."""
 
     title: str
+    short: str  # the head of a narrow column
     higher_is_better: bool
     distance: bool = False  # in `unit`, and infinite where a mask is empty
 
 
 METRICS = {
-    "dice": MaskMetric("Dice", True),
-    "iou": MaskMetric("IoU", True),
-    "sensitivity": MaskMetric("Sensitivity", True),
-    "precision": MaskMetric("Precision", True),
-    "specificity": MaskMetric("Specificity", True),
-    "boundary_iou": MaskMetric("Boundary IoU", True),
-    "nsd": MaskMetric("Normalized surface distance", True),
-    "lesion_f1": MaskMetric("Lesion-wise F1", True),
-    "hausdorff": MaskMetric("Hausdorff distance", False, True),
-    "hausdorff95": MaskMetric("Hausdorff distance, 95%", False, True),
-    "assd": MaskMetric("Average surface distance", False, True),
-    "absolute_volume_error": MaskMetric("Relative volume error, absolute", False),
+    "dice": MaskMetric("Dice", "Dice", True),
+    "iou": MaskMetric("IoU", "IoU", True),
+    "sensitivity": MaskMetric("Sensitivity", "Sensitivity", True),
+    "precision": MaskMetric("Precision", "Precision", True),
+    "specificity": MaskMetric("Specificity", "Specificity", True),
+    "boundary_iou": MaskMetric("Boundary IoU", "Boundary IoU", True),
+    "nsd": MaskMetric("Normalized surface distance", "NSD", True),
+    "lesion_f1": MaskMetric("Lesion-wise F1", "Lesion F1", True),
+    "hausdorff": MaskMetric("Hausdorff distance", "HD", False, True),
+    "hausdorff95": MaskMetric("Hausdorff distance, 95%", "HD95", False, True),
+    "assd": MaskMetric("Average surface distance", "ASSD", False, True),
+    "absolute_volume_error": MaskMetric("Relative volume error (absolute)", "Volume error", False),
 }
 """The measured columns that a summary is made of."""
 EMPTY = {"both empty": "both", "false alarm": "truth", "missed": "prediction", "both present": ""}

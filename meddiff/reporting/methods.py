@@ -6,6 +6,7 @@ A name that stands in no table here is printed as it is, without a citation.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +73,17 @@ def methods(recipe: dict[str, Any]) -> tuple[list[Sentence], list[str]]:
     """The methods paragraph of a nested recipe and its numbered references; both empty for an empty recipe."""
     if not recipe:
         return [], []
-    sentences = [*_generation(recipe), *_study(recipe)]
+    return cited([*_generation(recipe), *_study(recipe)], REFERENCES)
+
+
+def cited(
+    sentences: Iterable[tuple[str, Sequence[str]]], references: Mapping[str, str]
+) -> tuple[list[Sentence], list[str]]:
+    """Sentences with the keys that they rest on -> the same with numbers, and the references in that order."""
+    sentences = list(sentences)
     order = list(dict.fromkeys(key for _, keys in sentences for key in keys))
     numbered = [Sentence(text, tuple(order.index(key) + 1 for key in keys)) for text, keys in sentences]
-    return numbered, [REFERENCES[key] for key in order]
+    return numbered, [references[key] for key in order]
 
 
 def _name(table: Named, key: str) -> tuple[str, list[str]]:

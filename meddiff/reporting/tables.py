@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ import pandas as pd
 from meddiff.reporting import words
 
 Records = list[dict[str, Any]]
+Formats = Mapping[str, Callable[[Any], str]]
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Table:
     total: tuple[Cell, ...] = ()
 
 
-FORMATS: dict[str, Callable[[Any], str]] = {
+FORMATS: Formats = {
     "arm": words.arm_title,
     "metric": words.in_words,
     "stage": words.in_words,
@@ -54,6 +57,8 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "peak_memory_mib": words.memory,
     "value": words.significant,
     "probability": words.percent,
+    "p_value": words.p_value,
+    "p_holm": words.p_value,
 }
 TITLES = {
     "class_name": "Class",
@@ -68,6 +73,7 @@ TITLES = {
     "dropped_confidence": "Dropped: label not confirmed",
     "dropped_copy": "Dropped: near-copy",
     "p_value": "p",
+    "p_holm": "p, Holm",
 }
 CARRIERS = ("difference", "value", "estimate")  # whose bracket `low` and `high` are: the first that a row has
 
@@ -78,20 +84,28 @@ def records(frame: pd.DataFrame) -> Records:
     return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
 
 
-def from_records(rows: Records, caption: str, *, drop: Sequence[str] = ()) -> Table | None:
-    """One line per record, `low` and `high` as the bracket of their estimate; None for no records."""
+def from_records(
+    rows: Records, caption: str, *, drop: Sequence[str] = (), titles: Mapping[str, str] = NONE, formats: Formats = NONE
+) -> Table | None:
+    """One line per record, `low` and `high` as the bracket of their estimate; None for no records.
+
+    ``titles`` and ``formats`` are for the columns of this table alone, before those of TITLES and FORMATS.
+    """
     if not rows:
         return None
     names = [name for name in rows[0] if name not in (*drop, "low", "high")]
     carrier = next((name for name in CARRIERS if name in names), "")
     columns = tuple(
-        Column(TITLES.get(name) or words.in_words(name), all(_is_number(row[name]) for row in rows)) for name in names
+        Column(titles.get(name) or TITLES.get(name) or words.in_words(name), all(_is_number(row[name]) for row in rows))
+        for name in names
     )
-    lines = tuple(tuple(_cell(name, row, bracket=name == carrier) for name in names) for row in rows)
+    lines = tuple(tuple(_cell(name, row, bracket=name == carrier, formats=formats) for name in names) for row in rows)
     return Table(caption, columns, lines)
 
 
-def crossed(rows: Records, caption: str, *, down: str, across: str, value: str) -> Table | None:
+def crossed(
+    rows: Records, caption: str, *, down: str, across: str, value: str, formats: Formats = NONE
+) -> Table | None:
     """A value with its interval, a line for each entry of `down` and a column for each of `across`, in their order."""
     if not rows:
         return None
@@ -101,7 +115,9 @@ def crossed(rows: Records, caption: str, *, down: str, across: str, value: str) 
         head = Cell(FORMATS.get(down, str)(entry), sort=str(entry))
         across_it = (found.get((entry, name), {}) for name in dict.fromkeys(row[across] for row in rows))
         lines.append((head, *(_cell(value, row, bracket=True) for row in across_it)))
-    titles = [FORMATS.get(across, str)(name) for name in dict.fromkeys(row[across] for row in rows)]
+    titles = [
+        (formats.get(across) or FORMATS.get(across, str))(name) for name in dict.fromkeys(row[across] for row in rows)
+    ]
     first = Column(TITLES.get(down) or words.in_words(down), False)
     return Table(caption, (first, *(Column(title, True) for title in titles)), tuple(lines))
 
@@ -119,12 +135,12 @@ def _is_number(value: Any) -> bool:
     return words.is_missing(value) or (pd.api.types.is_number(value) and not pd.api.types.is_bool(value))
 
 
-def _cell(name: str, row: dict[str, Any], *, bracket: bool) -> Cell:
+def _cell(name: str, row: dict[str, Any], *, bracket: bool, formats: Formats = NONE) -> Cell:
     value = row.get(name)
     if words.is_missing(value) or value == "":
         return Cell(words.ABSENT)
     share = words.percent if name.startswith("share") else words.plain
-    text = FORMATS.get(name, share)(value)
+    text = (formats.get(name) or FORMATS.get(name, share))(value)
     detail = ""
     if bracket:
         decimals = len(text.partition(".")[2]) if name == "value" else 3

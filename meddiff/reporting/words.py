@@ -9,7 +9,7 @@ import pandas as pd
 
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-ACRONYMS = {"auroc", "auprc", "fid", "kid", "ece", "id", "mri", "mib", "n", "psnr", "ssim"}
+ACRONYMS = {"auroc", "auprc", "aurc", "fid", "kid", "ece", "id", "iou", "mri", "mib", "n", "nsd", "psnr", "ssim"}
 ARMS = {
     "real": "Real",
     "real_balanced": "Real, class-balanced",
@@ -65,11 +65,23 @@ def significant(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}".replace("-", MINUS)
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 case``, ``1,204 cases``."""
+    return f"{number(count, 0)} {noun}{'' if count == 1 else 's'}"
+
+
 def interval(low: Any, high: Any, digits: int = 3, signed: bool = False) -> str:
     """``[0.655, 0.770]``, or nothing where there is no interval."""
     if is_missing(low) or is_missing(high):
         return ""
     return f"[{number(low, digits, signed)}, {number(high, digits, signed)}]"
+
+
+def p_value(value: Any) -> str:
+    """Three decimals, and ``< 0.001`` below: more would be read as evidence."""
+    if is_missing(value):
+        return ABSENT
+    return number(value) if value >= 0.001 else "< 0.001"
 
 
 def percent(share: Any) -> str:

@@ -1,0 +1,44 @@
+"""What the report of a segmentation is made of: tables that were computed before, pictures and a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from meddiff.reporting.gallery import GalleryCase
+
+CitedSentence = tuple[str, Sequence[str]]
+"""A sentence without its full stop, and the keys of meddiff.reporting.segmentation_methods.REFERENCES it rests on."""
+
+
+@dataclass(frozen=True)
+class SegmentationReport:
+    """All that the page shows; an empty table means: not measured."""
+
+    title: str
+    headline: str
+    phantom: bool
+    baselines: tuple[str, ...]
+    """Names among the models that are no diffusion model; the first of `reference` is the best of them."""
+    reference: str
+    """The baseline that the others are compared with; "" where there is none."""
+    group_noun: str
+    cases: pd.DataFrame
+    """The long table of meddiff.evaluation.masks."""
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    uncertainty: pd.DataFrame
+    case_dice: pd.DataFrame
+    """One row per model and case: dice, uncertainty; of the models that state uncertainties."""
+    calibration: pd.DataFrame
+    """Bins, as meddiff.evaluation.mask_calibration.Reliability.to_frame makes them."""
+    calibration_errors: pd.DataFrame
+    gallery: tuple[GalleryCase, ...]
+    methods: tuple[CitedSentence, ...]
+    """On models and training; what was measured, and how, is said by the report itself."""
+    provenance: dict[str, Any]
+    confidence_level: float
+    resamples: int

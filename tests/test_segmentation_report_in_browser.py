@@ -1,0 +1,67 @@
+"""The segmentation's report in a real browser: no complaint, pictures there, nothing sticks out, tables sort."""
+
+import pytest
+from browser import Browser, find_chromium
+from example_segmentation import example_content
+from test_report_in_browser import IMAGES, STICKING_OUT
+
+from meddiff.segmentation_report import write_segmentation_report
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("no chromium or chrome on this machine: the report was not looked at in a browser")
+    browser = Browser(executable, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write_segmentation_report(tmp_path_factory.mktemp("report"), **example_content())[0]
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (1400, True)])
+def test_the_page_is_whole_at_every_width(browser, page, width, dark):
+    browser.open(page, width=width, dark=dark)
+    images = browser.evaluate(IMAGES)
+    assert len(images) == 5 * 4
+    assert all(complete and natural > 0 and shown >= 150 and alt for complete, natural, shown, alt in images)
+    assert browser.evaluate("document.documentElement.scrollWidth") == width
+    assert browser.evaluate(STICKING_OUT) == []
+    assert browser.complaints() == []
+    assert browser.requests() == [page.resolve().as_uri()]
+    assert browser.evaluate("document.title") == "[phantom] Drawn lesions, test split"
+
+
+def test_lines_are_drawn_where_they_belong(browser, page):
+    browser.open(page, width=1000)
+    boxes = browser.evaluate("""[...document.querySelectorAll('.lines svg[role=img]')].map(plot => {
+        const frame = plot.getBoundingClientRect(), lines = [...plot.querySelectorAll('polyline')];
+        return lines.map(line => { const box = line.getBoundingClientRect();
+            return [box.width / frame.width, box.top - frame.top, frame.bottom - box.bottom]; }); })""")
+    assert len(boxes) == 3, "risk and coverage, and a diagram for each class"
+    for lines in boxes:
+        assert len(lines) == 3
+        for width, above, below in lines:
+            assert 0.7 < width <= 1.02
+            assert above > -4
+            assert below > -4
+
+
+def test_the_keyboard_sorts_the_worst_cases(browser, page):
+    browser.open(page, width=1400)
+    column = "[...document.querySelectorAll('#cases tbody tr')].map(row => Number(row.cells[2].textContent))"
+    assert browser.evaluate(column) == sorted(browser.evaluate(column))
+    browser.evaluate("document.querySelectorAll('#cases thead button')[2].focus()")
+    browser.press("Enter")
+    browser.press("Enter")
+    assert browser.evaluate(column) == sorted(browser.evaluate(column), reverse=True)
+
+
+def test_it_prints(browser, page, tmp_path):
+    browser.open(page, width=1000)
+    browser.pdf(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
