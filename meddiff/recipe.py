@@ -7,10 +7,13 @@ what differs by machine and ``pipelines/<command>/<dataset>.yaml`` what differs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from meddiff.errors import InputError
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,25 @@ def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
     return named
 
 
-def differences(recipe: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+def from_dict(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """The inverse of `to_dict`; a setting that is not told has its default.
+
+    Raises:
+        InputError: a setting that there is not.
+    """
+    names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - names):
+        raise InputError(f"unknown settings {', '.join(unknown)}: the recipe was written by another version of meddiff")
+    default = kind()
+    parts = {}
+    for name, value in values.items():
+        own = getattr(default, name)
+        whole = from_dict(type(own), value) if is_dataclass(own) else value
+        parts[name] = tuple(whole) if isinstance(whole, list) else whole
+    return kind(**parts)
+
+
+def differences(recipe: Any, other: Any) -> dict[str, tuple[Any, Any]]:
     """Settings in which two recipes differ: ``{"training.steps": (theirs, ours)}``."""
     ours, theirs = flat(recipe), flat(other)
     return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
@@ -248,16 +269,18 @@ _RANGES: dict[tuple[float, float], str] = {
 """Smallest and largest allowed value -> the settings that it holds for."""
 
 
-def check(recipe: Recipe) -> None:
+def check(recipe: Any, ranges: Mapping[tuple[float, float], str] | None = None) -> None:
     """Refuse a setting outside its range; names of alternatives are checked where they are looked up.
+
+    ``recipe`` is a Recipe, or another kind of recipe with ``ranges`` of its own beside those of the shared settings.
 
     Raises:
         InputError: the setting, what was got and the range that is allowed.
     """
     settings = flat(recipe)
-    for (low, high), names in _RANGES.items():
+    for (low, high), names in [*_RANGES.items(), *(ranges or {}).items()]:
         for name in names.split():
-            if settings[name] is not None and not low <= settings[name] <= high:
+            if settings.get(name) is not None and not low <= settings[name] <= high:
                 raise InputError(f"{name} is {settings[name]}; allowed is {low} to {high}")
     if recipe.data.train_fraction + recipe.data.val_fraction >= 1:
         raise InputError(

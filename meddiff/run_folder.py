@@ -44,6 +44,12 @@ class RunFolder:
     report_html = property(lambda self: self.path / "report.html")
     report_json = property(lambda self: self.path / "report.json")
     stages = property(lambda self: self.path / "stages.json")
+    # of a segmentation run
+    models = property(lambda self: self.path / "models")
+    masks = property(lambda self: self.path / "masks")
+    cases = property(lambda self: self.path / "cases.csv")
+    calibration = property(lambda self: self.path / "calibration.csv")
+    temperatures = property(lambda self: self.path / "temperatures.json")
 
     @contextmanager
     def opened(self) -> Iterator[RunFolder]:

@@ -9,14 +9,17 @@ import pytest
 import yaml
 
 from meddiff import recipe as recipes
+from meddiff import segment_recipe
 from meddiff.errors import InputError
-from meddiff.recipe import Recipe, check, differences, flat, to_dict
+from meddiff.recipe import Recipe, check, differences, flat, from_dict, to_dict
+from meddiff.segment_recipe import SegmentRecipe
 
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-def test_every_setting_has_a_sentence():
-    for node in ast.parse(inspect.getsource(recipes)).body:
+@pytest.mark.parametrize("module", [recipes, segment_recipe])
+def test_every_setting_has_a_sentence(module):
+    for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):
             statements = node.body[1:]
             for setting, sentence in zip(statements[::2], statements[1::2], strict=False):
@@ -28,6 +31,14 @@ def test_every_setting_has_a_sentence():
 def test_a_recipe_survives_yaml():
     recipe = Recipe(dataset="phantom", network=recipes.NetworkRecipe(channels=(32, 64)))
     assert yaml.safe_load(yaml.safe_dump(to_dict(recipe)))["network"]["channels"] == [32, 64]
+
+
+def test_a_recipe_is_made_again_from_its_yaml():
+    default = SegmentRecipe()
+    recipe = replace(default, classes=("a", "b"), network=replace(default.network, channels=(32, 64)))
+    assert from_dict(SegmentRecipe, yaml.safe_load(yaml.safe_dump(to_dict(recipe)))) == recipe
+    with pytest.raises(InputError, match="unknown settings invented"):
+        from_dict(SegmentRecipe, {"invented": 1})
 
 
 def test_differences_name_the_setting_and_both_values():
@@ -57,12 +68,24 @@ def test_ranges_are_of_real_settings_and_hold_the_defaults():
     numbers = {name for name, value in flat(Recipe()).items() if type(value) in (int, float)}
     assert numbers <= set(named), "a number without a range"
     check(Recipe())
+    beside = " ".join(segment_recipe._RANGES.values()).split()
+    assert len(beside) == len(set(beside))
+    assert not set(beside) & set(named)
+    numbers = {name for name, value in flat(SegmentRecipe()).items() if type(value) in (int, float)}
+    assert numbers <= {*named, *beside}, "a number without a range"
+    segment_recipe.check(SegmentRecipe())
+
+
+def test_a_segmentation_setting_outside_its_range_is_refused():
+    default = SegmentRecipe()
+    with pytest.raises(InputError, match="inference.members is 0; allowed is 1 to"):
+        segment_recipe.check(replace(default, inference=replace(default.inference, members=0)))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_recipe_file_names_real_settings_only(file):
     content = yaml.safe_load(file.read_text())
-    known = flat(Recipe())
+    known = flat(SegmentRecipe() if "segment" in file.parts else Recipe())
     for name, value in content.items():
         names = [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]
         assert set(names) <= set(known)

@@ -8,7 +8,7 @@ import numpy as np
 from meddiff.data.image_io import Picture, load_mask, read_picture
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.pictures import bad_file, header_size
-from meddiff.data.resize import place, resize_image, resize_mask, to_channels
+from meddiff.data.resize import Placement, place, resize_image, resize_mask, to_channels
 from meddiff.errors import InputError
 
 
@@ -36,8 +36,13 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
     mask = None
     if transform.with_masks:
         mask = resize_mask(_mask_of(row, picture), placement)[None]
+    return of_picture(picture, placement, row, transform), mask
+
+
+def of_picture(picture: Picture, placement: Placement, row: ManifestRow, transform: Transform) -> np.ndarray:
+    """The pixels [C, side, side] uint8 or uint16 of a picture in its square."""
     square = resize_image(picture.pixels, placement, black=picture.low)
-    return to_channels(_in_range(square, picture, row, deep=transform.deep), transform.channels), mask
+    return to_channels(_in_range(square, picture, row, deep=transform.deep), transform.channels)
 
 
 def _check_hash(row: ManifestRow) -> None:

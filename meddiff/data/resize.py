@@ -98,3 +98,26 @@ def _in_square(shown: np.ndarray, placement: Placement, black: float) -> np.ndar
     row, column = placement.corner
     square[row : row + placement.shape[0], column : column + placement.shape[1]] = shown
     return square
+
+
+def unplace(values: np.ndarray, placement: Placement, size: tuple[int, int]) -> np.ndarray:
+    """Values float32 [N, side, side] of a square back on the picture that it was made from: float32 [N, *size].
+
+    Linear between pixels. What the square does not show (crop) has the value of the nearest pixel that it does.
+    """
+    row, column = placement.corner
+    shown = values[:, row : row + placement.shape[0], column : column + placement.shape[1]]
+    left, top, right, bottom = placement.box
+    at = []
+    for count, pixels, low, high in (
+        (size[0], placement.shape[0], top, bottom),
+        (size[1], placement.shape[1], left, right),
+    ):
+        centers = (np.arange(count) + 0.5) / count
+        at.append(np.clip((centers - low) / (high - low) * pixels - 0.5, 0, pixels - 1))
+    for axis, positions in zip((1, 2), at, strict=True):
+        below = np.minimum(positions.astype(int), max(0, shown.shape[axis] - 2))
+        above = np.minimum(below + 1, shown.shape[axis] - 1)
+        part = (positions - below).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        shown = np.take(shown, below, axis) * (1 - part) + np.take(shown, above, axis) * part
+    return shown

@@ -10,7 +10,10 @@ import pandas as pd
 from meddiff.data.writing import write_atomically
 from meddiff.errors import InputError
 
-TEXTS = ("row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason")
+TEXTS = (
+    "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
+    "model", "case", "patient", "empty", "failure", "unit",
+)  # fmt: skip
 """Columns that hold names: a class may be called 007, and an image 12."""
 
 

@@ -12,18 +12,38 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
+from meddiff import recipe as recipes
+from meddiff import segment_recipe
 from meddiff.errors import InputError
-from meddiff.recipe import Recipe, check, flat
+from meddiff.recipe import Recipe, flat
+from meddiff.segment_recipe import SegmentRecipe
 
-PRESETS = ("quick", "standard", "full")
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
+Kind = TypeVar("Kind", Recipe, SegmentRecipe)
+
+
+@dataclass(frozen=True)
+class Family(Generic[Kind]):
+    """Commands that share a kind of recipe."""
+
+    kind: type[Kind]
+    check: Callable[[Kind], None]
+    presets: str
+    """Folder of the presets below the recipes."""
+    datasets: str
+    """Folder of the data sets' recipes."""
+    preset_names: tuple[str, ...]
+
+
+AUGMENT = Family(Recipe, recipes.check, "presets", "augment", ("quick", "standard", "full"))
+SEGMENT = Family(SegmentRecipe, segment_recipe.check, "segment/presets", "segment", ("quick", "standard"))
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
@@ -36,7 +56,7 @@ def recipes_folder() -> Path:
     return package / "recipes" if (package / "recipes").is_dir() else package.parent / "pipelines"
 
 
-def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
+def parse_recipe(command: str, description: str, argv: Sequence[str], family: Family[Kind]) -> Kind:
     """The recipe that the command line asks for.
 
     Raises:
@@ -45,27 +65,28 @@ def parse_recipe(command: str, description: str, argv: Sequence[str]) -> Recipe:
         SystemExit: after ``--help`` and ``--print_config``.
     """
     words = [_underscored(word) for word in argv]
-    _refuse_unknown_flags(words)
-    given = _given_before_all(words)
-    preset = _resolve_preset(given)
+    known = _known_names(family)
+    _refuse_unknown_flags(words, known)
+    given = _given_before_all(words, family)
+    preset = _resolve_preset(given, family)
     parser = ArgumentParser(
         prog=f"python -m meddiff.pipelines.{command}",
         usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--<setting> VALUE ...]",
         description=description,
         formatter_class=HelpFormatter,
-        default_config_files=[str(file) for file in _recipe_files(command, given["dataset"], preset)],
+        default_config_files=[str(file) for file in _recipe_files(family, given["dataset"], preset)],
         exit_on_error=False,
     )
-    parser.add_class_arguments(Recipe)
+    parser.add_class_arguments(family.kind)
     parser.add_argument("--config", action="config", help="A YAML recipe; --print_config prints one to edit.")
     try:
         settings = parser.instantiate(parser.parse_args(words))
     except ArgumentError as error:
         raise InputError(f"{error}; python -m meddiff.pipelines.{command} --help lists every setting") from error
-    values: dict[str, Any] = {entry.name: getattr(settings, entry.name) for entry in fields(Recipe)}
+    values: dict[str, Any] = {entry.name: getattr(settings, entry.name) for entry in fields(family.kind)}
     values["preset"] = preset
-    recipe = Recipe(**values)
-    check(recipe)
+    recipe = family.kind(**values)
+    family.check(recipe)
     return recipe
 
 
@@ -85,7 +106,7 @@ def stage_command(command: str, description: str | None, *, until: str) -> Calla
 
 def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:
     """Parse the recipe and run; returns the exit code."""
-    return answer(lambda: run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv)))
+    return answer(lambda: run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv, AUGMENT)))
 
 
 def answer(work: Callable[[], None]) -> int:
@@ -108,30 +129,32 @@ def _underscored(word: str) -> str:
     return name.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
 
 
-def _known_names() -> set[str]:
-    settings = flat(Recipe())
+def _known_names(family: Family) -> set[str]:
+    settings = flat(family.kind())
     return {*settings, *(name.partition(".")[0] for name in settings), "config", "print_config", "help"}
 
 
-def _unknown(name: str, where: str) -> InputError:
-    nearest = difflib.get_close_matches(name, _known_names(), n=1, cutoff=0.5)
+def _unknown(name: str, known: set[str], where: str) -> InputError:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"the nearest is {nearest[0]!r}" if nearest else "--help lists every setting"
     return InputError(f"unknown setting {name!r} in {where}; {hint}")
 
 
-def _refuse_unknown_flags(words: Sequence[str]) -> None:
+def _refuse_unknown_flags(words: Sequence[str], known: set[str]) -> None:
     for word in words:
         name = word.partition("=")[0].removeprefix("--")
-        if word.startswith("--") and name not in _known_names():
-            raise _unknown(name, "the command line")
+        if word.startswith("--") and name not in known:
+            raise _unknown(name, known, "the command line")
 
 
-def _given_before_all(words: Sequence[str]) -> dict[str, str]:
+def _given_before_all(words: Sequence[str], family: Family) -> dict[str, str]:
     """The settings that decide which recipe files are read, looked up before the files can be."""
-    given = {name: getattr(Recipe(), name) for name in ("dataset", "preset", "data_root", "manifest")}
+    given = {name: getattr(family.kind(), name) for name in ("dataset", "preset", "data_root", "manifest")}
     config = _option(words, "config")
     if config is not None:
-        given |= {name: value for name, value in _read_config(Path(config)).items() if name in given}
+        given |= {
+            name: value for name, value in _read_config(Path(config), _known_names(family)).items() if name in given
+        }
     return given | {name: value for name in given if (value := _option(words, name)) is not None}
 
 
@@ -144,7 +167,7 @@ def _option(words: Sequence[str], name: str) -> str | None:
     return None
 
 
-def _read_config(path: Path) -> dict:
+def _read_config(path: Path, known: set[str]) -> dict:
     """A recipe file as nested dicts, every key of which is a real setting."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -156,16 +179,16 @@ def _read_config(path: Path) -> dict:
         raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
     for name, value in content.items():
         for key in [name, *(f"{name}.{part}" for part in value)] if isinstance(value, dict) else [name]:
-            if key not in _known_names():
-                raise _unknown(key, str(path))
+            if key not in known:
+                raise _unknown(key, known, str(path))
     return content
 
 
-def _resolve_preset(given: dict[str, str]) -> str:
-    if given["preset"] in PRESETS:
+def _resolve_preset(given: dict[str, str], family: Family) -> str:
+    if given["preset"] in family.preset_names:
         return given["preset"]
     if given["preset"] != "auto":
-        raise InputError(f"--preset {given['preset']!r} is none of {', '.join(PRESETS)}, auto")
+        raise InputError(f"--preset {given['preset']!r} is none of {', '.join(family.preset_names)}, auto")
     if not (given["data_root"] or given["manifest"]):
         return "quick"
     import torch
@@ -173,8 +196,8 @@ def _resolve_preset(given: dict[str, str]) -> str:
     return "standard" if torch.cuda.is_available() else "quick"
 
 
-def _recipe_files(command: str, dataset: str, preset: str) -> list[Path]:
-    """Files of the checkout that apply; the stages of augment share its recipes. A data set without one is fine."""
+def _recipe_files(family: Family, dataset: str, preset: str) -> list[Path]:
+    """Files of the checkout that apply. A data set without one is fine."""
     folder = recipes_folder()
-    candidates = [folder / "augment" / f"{dataset}.yaml", folder / "presets" / f"{preset}.yaml"]
+    candidates = [folder / family.datasets / f"{dataset}.yaml", folder / family.presets / f"{preset}.yaml"]
     return [file for file in candidates if file.is_file()]

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from meddiff import assembly
 from meddiff.data.writing import write_text
 from meddiff.pipelines.stages import classify, filter, manifest, report, synthesize, train
 from meddiff.pipelines.stages.progress import new_console
-from meddiff.pipelines.stages.stage import run_stages
+from meddiff.pipelines.stages.stage import AnyRecipe, Stage, run_stages
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.run_folder import RunFolder
 
@@ -33,30 +34,34 @@ def run(recipe: Recipe, until: str, console: Console | None = None) -> RunFolder
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    console = console or new_console()
     assembly.check_names(recipe)
-    names = [stage.name for stage in STAGES]
-    with RunFolder(Path(recipe.out or default_folder(recipe))).opened() as folder:
+    return run_job(recipe, STAGES, until, Path(recipe.out or f"runs/{name_of(recipe)}"), console or new_console())
+
+
+def run_job(recipe: AnyRecipe, stages: Sequence[Stage], until: str, out: Path, console: Console) -> RunFolder:
+    """Run the stages up to ``until`` in a run folder, which says with what."""
+    names = [stage.name for stage in stages]
+    with RunFolder(out).opened() as folder:
         console.print(f"run folder: {folder.path}", style="bold", soft_wrap=True)
         console.print(recipe_table(recipe))
         write_text(folder.recipe, yaml.safe_dump(to_dict(recipe), sort_keys=False))
         write_text(folder.environment, json.dumps(environment(), indent=2))
-        run_stages(STAGES[: names.index(until) + 1], recipe, folder, console)
+        run_stages(stages[: names.index(until) + 1], recipe, folder, console)
     return folder
 
 
-def default_folder(recipe: Recipe) -> str:
-    """``runs/isic-phantom-quick``: the data set, phantom where it stands in, and the preset."""
+def name_of(recipe: AnyRecipe) -> str:
+    """``isic-phantom-quick``: the data set, phantom where it stands in, and the preset."""
     drawn = "" if recipe.data_root or recipe.manifest or recipe.dataset == "phantom" else "-phantom"
-    return f"runs/{recipe.dataset}{drawn}-{recipe.preset}"
+    return f"{recipe.dataset}{drawn}-{recipe.preset}"
 
 
-def recipe_table(recipe: Recipe) -> Table:
+def recipe_table(recipe: AnyRecipe) -> Table:
     """The recipe as its difference from the defaults."""
     table = Table(title=f"recipe, preset {recipe.preset}", title_justify="left")
     for name in ("setting", "default", "this run"):
         table.add_column(name, overflow="fold")  # a name that is cut off by dots cannot be typed
-    for name, (default, used) in differences(recipe, Recipe()).items():
+    for name, (default, used) in differences(recipe, type(recipe)()).items():
         table.add_row(name, *(json.dumps(value) for value in (default, used)))
     return table
 

@@ -78,10 +78,10 @@ class InPrecision(nn.Module):
         self.network = network
         self.precision = precision
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def forward(self, *given: Tensor | Condition) -> Tensor:
         """The network's output."""
         with self.precision.forward_context():
-            return self.network(x_t, t, condition)
+            return self.network(*given)
 
     def encode(self, condition: Condition) -> Condition:
         """The condition with what the network makes of it alone, if it can."""
@@ -98,10 +98,16 @@ def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> De
     process may draw samples while the others wait.
     """
     network: nn.Module = denoiser.network
-    trained = any(parameter.requires_grad for parameter in network.parameters())
     if compiled:
         network = torch.compile(network)  # type: ignore[assignment]
-    wrapped = (
-        fabric.setup_module(network) if trained else InPrecision(network.to(fabric.device), fabric.strategy.precision)
-    )
-    return Denoiser(wrapped, denoiser.schedule, denoiser.prediction)
+    return Denoiser(prepare_network(network, fabric), denoiser.schedule, denoiser.prediction)
+
+
+def prepare_network(network: nn.Module, fabric: Fabric) -> nn.Module:
+    """A network of any kind, moved and wrapped as `prepare` does."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        return InPrecision(network.to(fabric.device), fabric.strategy.precision)
+    wrapped = fabric.setup_module(network)
+    if hasattr(network, "encode"):
+        wrapped.mark_forward_method("encode")
+    return wrapped

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import main, parse_recipe
+from meddiff.pipelines.command_line import AUGMENT, main, parse_recipe
 
 COMMANDS = ("build_manifest", "train", "synthesize", "classify", "augment")
 
 
 def parse(*argv: str):
-    return parse_recipe("augment", "", argv)
+    return parse_recipe("augment", "", argv, AUGMENT)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.readable import without_bad_files
-from meddiff.pipelines.stages.stage import Stage
+from meddiff.pipelines.stages.stage import AnyRecipe, Stage
 from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
@@ -25,7 +26,7 @@ from meddiff.sources import phantom
 PHANTOM_SIDE_PIXELS = 128
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+def _inputs(recipe: AnyRecipe, folder: RunFolder) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions,
@@ -51,7 +52,8 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
             seed=child_seed(recipe.seed, "split"),
         )
 
-    chosen = without_bad_files(labeled, split, recipe, folder, console)
+    unusable = partial(assembly.unusable, recipe=recipe)
+    chosen = without_bad_files(labeled, split, unusable, recipe.data.on_bad_file, folder, console)
     write_manifest(chosen, folder.manifest)
     console.print(counts_table(chosen))
     return [folder.manifest]
@@ -72,7 +74,7 @@ def with_room_to_judge(rows: list[ManifestRow], console: Console) -> list[Manife
     return [replace(row, split=None) if row.split == "train" else row for row in rows]
 
 
-def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[ManifestRow]:
+def find_rows(recipe: AnyRecipe, folder: RunFolder, console: Console) -> list[ManifestRow]:
     """The rows of the user's manifest, of the user's folder, or of the phantom set where neither is given."""
     if recipe.manifest:
         return read_manifest(recipe.manifest, root=recipe.data_root or None)
@@ -97,14 +99,14 @@ def find_rows(recipe: Recipe, folder: RunFolder, console: Console) -> list[Manif
     )
 
 
-def root_of(recipe: Recipe, folder: RunFolder) -> Path:
+def root_of(recipe: AnyRecipe, folder: RunFolder) -> Path:
     """What the paths of the run's manifest.csv are relative to."""
     if recipe.data_root:
         return Path(recipe.data_root)
     return Path(recipe.manifest).parent if recipe.manifest else folder.path
 
 
-def rows_of(recipe: Recipe, folder: RunFolder, split: str) -> list[ManifestRow]:
+def rows_of(recipe: AnyRecipe, folder: RunFolder, split: str) -> list[ManifestRow]:
     """One split of the run's manifest."""
     rows = read_manifest(folder.manifest, root=root_of(recipe, folder), check_files=False)
     return [row for row in rows if row.split == split]
@@ -115,7 +117,7 @@ def class_names_of(recipe: Recipe, folder: RunFolder) -> list[str]:
     return sorted({row.label or "" for row in rows_of(recipe, folder, "train")})
 
 
-def need(recipe: Recipe, folder: RunFolder, split: str, why: str) -> list[ManifestRow]:
+def need(recipe: AnyRecipe, folder: RunFolder, split: str, why: str) -> list[ManifestRow]:
     """The rows of a split that a stage cannot do without.
 
     Raises:

@@ -6,20 +6,20 @@ the terminal, in skipped.csv and in the report, and the split is made of the oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 from rich.console import Console
 
-from meddiff import assembly
 from meddiff.data.cache import refuse
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.split import SPLITS
 from meddiff.data.tables import read_table, write_table
 from meddiff.pipelines.stages.progress import bar
-from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder
 
+Unusable = Callable[..., Iterable[tuple[ManifestRow, str]]]
+"""(rows, progress=bar) -> those of them that cannot be used, with the reason"""
 COLUMNS = ("row_id", "file", "reason")
 SHOWN = 10
 
@@ -27,7 +27,8 @@ SHOWN = 10
 def without_bad_files(
     rows: list[ManifestRow],
     split: Callable[[list[ManifestRow]], list[ManifestRow]],
-    recipe: Recipe,
+    unusable: Unusable,
+    on_bad_file: str,
     folder: RunFolder,
     console: Console,
 ) -> list[ManifestRow]:
@@ -41,11 +42,11 @@ def without_bad_files(
     bad: dict[str, tuple[ManifestRow, str]] = {}
     while True:
         chosen = split([row for row in rows if row.row_id not in bad])
-        found = {row.row_id: (row, reason) for row, reason in _unusable(chosen, recipe, console)}
+        found = {row.row_id: (row, reason) for row, reason in _unusable(chosen, unusable, console)}
         if not found:
             break
         bad |= found
-        if recipe.data.on_bad_file == "stop" or len(bad) == len(rows):
+        if on_bad_file == "stop" or len(bad) == len(rows):
             refuse([reason for _, reason in bad.values()], len(rows))
     _list(list(bad.values()), folder, console)
     return chosen
@@ -56,12 +57,12 @@ def skipped_files(folder: RunFolder) -> pd.DataFrame:
     return read_table(folder.skipped, COLUMNS) if folder.skipped.is_file() else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _unusable(rows: list[ManifestRow], recipe: Recipe, console: Console) -> list[tuple[ManifestRow, str]]:
+def _unusable(rows: list[ManifestRow], unusable: Unusable, console: Console) -> Iterable[tuple[ManifestRow, str]]:
     return [
         found
         for name in SPLITS
         if (own := [row for row in rows if row.split == name])
-        for found in assembly.unusable(own, recipe, progress=bar(console, f"reading {name} images", unit="images"))
+        for found in unusable(own, progress=bar(console, f"reading {name} images", unit="images"))
     ]
 
 

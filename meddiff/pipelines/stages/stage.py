@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder
+from meddiff.segment_recipe import SegmentRecipe
+
+AnyRecipe = Recipe | SegmentRecipe
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,15 @@ class Stage:
     name: str
     does: str
     """What the stage does, in words, for the line printed before it."""
-    inputs: Callable[[Recipe, RunFolder], str]
+    inputs: Callable[[Any, RunFolder], str]
     """Digest of the settings and files that the outputs are a function of."""
-    run: Callable[[Recipe, RunFolder, Console], list[Path]]
+    run: Callable[[Any, RunFolder, Console], list[Path]]
     """Does the work and returns what it wrote."""
-    check: Callable[[Recipe, RunFolder], None] = lambda _recipe, _folder: None
+    check: Callable[[Any, RunFolder], None] = lambda _recipe, _folder: None
     """Refuses settings and a manifest that the stage cannot work with, before the hours of the stages ahead of it."""
 
 
-def run_stages(stages: Sequence[Stage], recipe: Recipe, folder: RunFolder, console: Console) -> None:
+def run_stages(stages: Sequence[Stage], recipe: AnyRecipe, folder: RunFolder, console: Console) -> None:
     """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost.
 
     The first stage writes the manifest; then all others are asked whether they can work with it.

@@ -1,0 +1,158 @@
+"""Segmentation, stage 5: means with intervals, paired differences, calibration and pictures, in report.html."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from meddiff import segment_assembly as assembly
+from meddiff.data.cases import Case, truth_of
+from meddiff.data.manifest import ManifestRow
+from meddiff.data.pixels import to_pixels
+from meddiff.data.tables import read_table, write_table
+from meddiff.decision import decide
+from meddiff.evaluation.mask_calibration import case_dice
+from meddiff.pipelines.stages.manifest import rows_of
+from meddiff.pipelines.stages.masks_evaluate import decision_of, model_names, seeds_of
+from meddiff.pipelines.stages.masks_train import models_of, settings_of, trained
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import differences, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation_report import GalleryCase, segmentation_report, write_segmentation_report
+
+SHOWN = 6  # of each group of the gallery
+TILE = 192  # longest side in pixels
+GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
+
+
+def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
+    return digest(folder.cases, folder.calibration, to_dict(recipe.evaluation), recipe.seed)
+
+
+def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
+    calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
+    content: dict[str, Any] = {
+        "cases": cases,
+        "calibration": calibration,
+        "title": f"Segmentation of {recipe.dataset}",
+        "gallery": gallery(recipe, folder, cases),
+        "provenance": provenance(recipe, folder),
+        "baselines": recipe.baseline.names,
+        "phantom": folder.phantom.is_dir(),
+        "group_noun": "patient" if any(row.patient_id for row in rows_of(recipe, folder, "test")) else "lesion",
+        "resamples": recipe.evaluation.resamples,
+        "confidence_level": recipe.evaluation.confidence_level,
+        "seed": recipe.seed,
+    }
+    html, table = write_segmentation_report(folder.path, **content)
+    report = segmentation_report(**content)
+    write_table(report.summary, folder.scores)
+    write_table(report.differences, folder.differences)
+    console.print(scores_table(report.summary))
+    console.print(f"{report.headline}\n", style="bold")
+    console.print(f"The report: {html}", soft_wrap=True)
+    return [folder.scores, folder.differences, html, table]
+
+
+def gallery(recipe: SegmentRecipe, folder: RunFolder, cases: pd.DataFrame) -> list[GalleryCase]:
+    """The diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
+    found = case_dice(cases)
+    own = found.loc[found["model"] == assembly.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
+    middle = max(0, len(own) // 2 - SHOWN // 2)
+    chosen = zip(
+        GROUPS,
+        (own.head(SHOWN), own.sort_values("uncertainty", ascending=False, kind="stable").head(SHOWN),
+         own.iloc[middle : middle + SHOWN]),
+        strict=True,
+    )  # fmt: skip
+    rows = {row.row_id: row for row in rows_of(recipe, folder, "test")}
+    return [
+        _picture(recipe, folder, rows[str(line["case"])], line, group)
+        for group, lines in chosen
+        for line in lines.to_dict("records")
+    ]
+
+
+def _picture(recipe: SegmentRecipe, folder: RunFolder, row: ManifestRow, line: dict, group: str) -> GalleryCase:
+    segmenter, facts = trained(recipe, folder, assembly.DIFFUSION)
+    temperature = json.loads(folder.temperatures.read_text(encoding="utf-8"))[assembly.DIFFUSION]
+    case = assembly.case(recipe, row, deep=facts.pixel_dtype == "uint16")
+    members = segmenter.members(torch.from_numpy(case.image), seeds_of(recipe, row.row_id)).numpy()
+    answer = decide(members, case, decision_of(recipe, temperature))
+    truth = truth_of(row, case)
+    image = to_pixels(case.restore(case.image).reshape(len(case.image), *case.size))
+    image, truth, called, doubt = _shown(case, image, truth, answer.classes, answer.entropy)
+    caption = f"Dice {line['dice']:.3f}, uncertainty {line['uncertainty']:.3f}"
+    return GalleryCase(row.row_id, caption, image, truth, called, doubt, group)
+
+
+def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of a volume the slice with most of the truth (the middle one without any); all shrunk to a tile, channel by
+    channel what the page can show."""
+    if len(case.size) == 3:
+        filled = (maps[0] > 0).sum(axis=(0, 1))
+        at = int(filled.argmax()) if filled.any() else case.size[2] // 2
+        image, maps = np.rot90(image[:, :, at]), tuple(np.rot90(part[:, :, at]) for part in maps)
+    if image.ndim == 3 and image.shape[2] not in (1, 3):
+        image = image[..., 0]
+    factor = TILE / max(image.shape[:2])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+
+    def shrunk(part: np.ndarray, how: Image.Resampling) -> np.ndarray:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize(size, how))
+
+    truth, called, doubt = maps
+    classes = (shrunk(part.astype(np.uint8), Image.Resampling.NEAREST) for part in (truth, called))
+    return (
+        shrunk(image, Image.Resampling.BICUBIC),
+        *classes,
+        shrunk(doubt.astype(np.float32), Image.Resampling.BILINEAR),
+    )
+
+
+def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
+    """What the figures were made with."""
+    record = folder.record()
+    best = {
+        name: best_step(read_table(models_of(folder, name).validation, ("step", "dice")))
+        for name in model_names(recipe)
+    }
+    return {
+        "environment": json.loads(folder.environment.read_text(encoding="utf-8")),
+        "manifest": digest(folder.manifest),
+        "settings other than the defaults": {
+            name: used for name, (_, used) in differences(recipe, SegmentRecipe()).items() if name != "out"
+        },
+        "optimizer steps": {name: settings_of(recipe, name).steps for name in model_names(recipe)},
+        "steps behind the weights used": best,
+        "temperatures": json.loads(folder.temperatures.read_text(encoding="utf-8")),
+        "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
+    }
+
+
+def best_step(validation: pd.DataFrame) -> int:
+    """The first step with the best Dice."""
+    return int(validation["step"].to_numpy()[validation["dice"].to_numpy().argmax()])
+
+
+def scores_table(summary: pd.DataFrame) -> Table:
+    """Mean Dice of every model and class, with its interval."""
+    table = Table("model", "class", "mean Dice", "95% interval", "median", "cases", title="Dice on the test split")
+    for line in summary.loc[summary["metric"] == "dice"].to_dict("records"):
+        interval = f"{line['low']:.3f} to {line['high']:.3f}"
+        table.add_row(str(line["model"]), str(line["class_name"]), f"{line['mean']:.3f}", interval,
+                      f"{line['median']:.3f}", str(line["n_cases"]))  # fmt: skip
+    return table
+
+
+STAGE = Stage("report", "measuring, comparing and drawing the report", _inputs, _run)

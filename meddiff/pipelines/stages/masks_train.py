@@ -1,0 +1,277 @@
+"""Segmentation, stages 2 and 3: the diffusion model and its deterministic baselines, by one and the same trainer.
+
+While training goes on the averaged weights segment validation cases as they will be used (sampler, steps), and those
+with the best Dice are kept. They are what every later stage uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import nn
+from torch.optim import Optimizer
+
+from meddiff import segment_assembly as assembly
+from meddiff.data.batch import LabeledImages
+from meddiff.data.tables import read_table, write_table
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
+from meddiff.metrics.overlap import overlap
+from meddiff.networks.initialization import seeded
+from meddiff.pipelines.stages.manifest import rows_of
+from meddiff.pipelines.stages.masks_manifest import train_images
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.pipelines.stages.training_run import NOT_WEIGHTS, TrainingRun
+from meddiff.recipe import TrainingRecipe, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import Segmenter
+from meddiff.training import checkpoint
+from meddiff.training.ema import Ema
+from meddiff.training.fabric import build_fabric, prepare, prepare_network
+from meddiff.training.facts import Facts, schedule_digest
+from meddiff.training.loop import build_optimizer, train
+from meddiff.training.mask_objective import MaskDenoising, Supervised
+from meddiff.training.objective import Objective
+
+VALIDATION_COLUMNS = ("step", "dice")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What is kept of one network."""
+
+    path: Path
+
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    best = property(lambda self: self.path / "best")
+    log = property(lambda self: self.path / "log.csv")
+    validation = property(lambda self: self.path / "validation.csv")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network to be trained: what is minimized, and what segments with its average."""
+
+    name: str
+    network: nn.Module
+    facts: Facts
+    objective: Callable[[Fabric], Objective]
+    segmenter: Callable[[nn.Module, Fabric], Segmenter]
+    """(averaged network, fabric) -> what segments with it"""
+
+
+def new_model(recipe: SegmentRecipe, name: str, channels: int, class_names: list[str]) -> Model:
+    """An untrained network by its name in tables: diffusion, or a baseline's; a function of the recipe alone."""
+    count = len(class_names)
+    facts = partial(_facts, recipe, channels, class_names)
+    with seeded(child_seed(recipe.seed, "segmentation", name, "weights")):
+        if name == assembly.DIFFUSION:
+            plain = assembly.denoiser(recipe, channels=channels, num_classes=count)
+            return _diffusion_model(recipe, plain, count, facts)
+        network = assembly.baseline(recipe, name, channels=channels, num_classes=count)
+    settings = {"name": name, "channels": recipe.baseline.channels, "dimensions": recipe.dimensions}
+    loss = assembly.mask_loss(recipe)
+    return Model(
+        name, network, facts(settings, None),
+        lambda fabric: Supervised(prepare_network(network, fabric), loss),
+        lambda averaged, fabric: assembly.direct_segmenter(recipe, prepare_network(averaged, fabric), fabric.device),
+    )  # fmt: skip
+
+
+def _diffusion_model(recipe: SegmentRecipe, plain: Denoiser, count: int, facts: Callable) -> Model:
+    task, weights = assembly.task(recipe, count), recipe.mask
+    settings = to_dict(recipe.network) | {
+        "dimensions": recipe.dimensions, "encoding": weights.encoding, "scale": weights.scale
+    }  # fmt: skip
+
+    def objective(fabric: Fabric) -> Objective:
+        denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
+        return MaskDenoising(
+            denoiser, task, assembly.mask_loss(recipe),
+            noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle,
+        )  # fmt: skip
+
+    def segmenter(averaged: nn.Module, fabric: Fabric) -> Segmenter:
+        denoiser = prepare(Denoiser(averaged, plain.schedule, plain.prediction), fabric).eval()
+        return assembly.diffusion_segmenter(recipe, denoiser, task, fabric.device)
+
+    return Model(assembly.DIFFUSION, plain.network, facts(settings, plain), objective, segmenter)
+
+
+def _facts(
+    recipe: SegmentRecipe, channels: int, class_names: list[str], network: dict, denoiser: Denoiser | None
+) -> Facts:
+    """What the weights of a network are for."""
+    return Facts(
+        class_names=tuple(class_names),
+        image_size=recipe.data.image_size,
+        channels=channels,
+        network=network,
+        schedule=recipe.diffusion.schedule if denoiser else "",
+        timesteps=recipe.diffusion.timesteps if denoiser else 0,
+        schedule_digest=schedule_digest(denoiser.schedule) if denoiser else "",
+        prediction=recipe.diffusion.prediction if denoiser else "",
+        recipe=to_dict(recipe),
+    )
+
+
+def models_of(folder: RunFolder, name: str) -> ModelFolder:
+    """Where a network's files are."""
+    return ModelFolder(folder.models / name)
+
+
+def settings_of(recipe: SegmentRecipe, name: str) -> TrainingRecipe:
+    """How a network is trained; a baseline's number of steps may be its own."""
+    own = recipe.baseline.steps
+    return replace(recipe.training, steps=own) if own and name != assembly.DIFFUSION else recipe.training
+
+
+def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -> list[Path]:
+    """Train one network, or go on with it."""
+    images, class_names = train_images(recipe, folder)
+    fabric = build_fabric(precision=recipe.training.precision)
+    channels = images.batch([0]).image.shape[1] if isinstance(images, LabeledImages) else images[0].channels
+    model = new_model(recipe, name, channels, class_names)
+    pixels = str(images.array.images.dtype) if isinstance(images, LabeledImages) else "uint16"
+    sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
+    model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
+    files, settings = models_of(folder, name), settings_of(recipe, name)
+    optimizer = build_optimizer(model.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
+    ema = Ema(model.network, settings.ema_decay)
+    validation = Validation(recipe, folder, files, model, ema, optimizer, fabric)
+    run = TrainingRun(
+        settings, files.checkpoints, files.log, fabric, model.network, optimizer, ema, model.facts, validation.look
+    )
+    objective = model.objective(fabric)
+    first = run.resume()
+    if first:
+        console.print(f"going on from step {first}")
+    steps = train(
+        objective,
+        assembly.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images")),
+        optimizer=optimizer,
+        ema=ema,
+        fabric=fabric,
+        seed=recipe.seed,
+        first_step=first,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        cosine_decay=settings.decay == "cosine",
+        accumulate=settings.accumulate,
+        clip_norm=settings.clip_norm,
+        augment=assembly.augmentation(recipe),
+        checkpoints=files.checkpoints,
+    )
+    if not validation.ended(first):
+        run.follow(steps, first, console, f"training {name}")
+    return [files.best, files.validation]
+
+
+@dataclass
+class Validation:
+    """Segments validation cases with the averaged weights, and keeps the best weights."""
+
+    recipe: SegmentRecipe
+    folder: RunFolder
+    files: ModelFolder
+    model: Model
+    ema: Ema
+    optimizer: Optimizer
+    fabric: Fabric
+
+    def look(self, step: int) -> bool:
+        """Measure the Dice, keep the weights if it is the best so far; whether patience is at its end."""
+        done = self.done(step - 1)
+        dice = self.dice()
+        table = pd.concat([done, pd.DataFrame([{"step": step, "dice": round(dice, 6)}])], ignore_index=True)
+        if dice > max(done["dice"].to_numpy(float), default=-1.0):
+            shutil.rmtree(self.files.best, ignore_errors=True)
+            checkpoint.save(
+                self.files.best, step, network=self.model.network, ema=self.ema, optimizer=self.optimizer,
+                facts=self.model.facts, final=True,
+            )  # fmt: skip
+        write_table(table, self.files.validation)
+        return self.ended(step)
+
+    def done(self, step: int) -> pd.DataFrame:
+        """What was measured up to ``step``."""
+        if not self.files.validation.is_file():
+            return pd.DataFrame(columns=list(VALIDATION_COLUMNS))
+        table = read_table(self.files.validation, VALIDATION_COLUMNS)
+        return table.loc[table["step"] <= step]
+
+    def ended(self, step: int) -> bool:
+        """Whether the last ``patience`` looks up to ``step`` have all been no better than one before."""
+        dice, patience = self.done(step)["dice"].to_numpy(float), self.recipe.validation.patience
+        return bool(patience) and len(dice) > patience and int(dice.argmax()) < len(dice) - patience
+
+    def dice(self) -> float:
+        """Mean Dice of the foreground classes over the validation cases, on the network's own grid."""
+        segmenter = self.model.segmenter(self.ema.network, self.fabric)
+        images = assembly.images(rows_of(self.recipe, self.folder, "val"), self.recipe)
+        settings = self.recipe.validation
+        chosen = np.linspace(0, len(images) - 1, min(settings.cases or len(images), len(images))).round().astype(int)
+        found = []
+        for number in chosen:
+            image, truth = assembly.pair(images, int(number))
+            seeds = [child_seed(self.recipe.seed, "validation", int(number), m) for m in range(settings.members)]
+            called = segmenter.members(image, seeds).mean(0).argmax(0).numpy()
+            classes = range(1, len(self.model.facts.class_names))
+            found.append(np.mean([overlap(truth == index, called == index).dice for index in classes]))
+        return float(np.mean(found))
+
+
+def trained(recipe: SegmentRecipe, folder: RunFolder, name: str) -> tuple[Segmenter, Facts]:
+    """What segments with a network's best weights, and what they are for.
+
+    Raises:
+        InputError: it was not trained, or its weights belong to another set-up.
+    """
+    path = checkpoint.latest(models_of(folder, name).best)
+    if path is None:
+        raise InputError(f"there are no weights of {name} in {folder.path}: run the training stage first")
+    stored = checkpoint.read(path)
+    model = new_model(recipe, name, stored.facts.channels, list(stored.facts.class_names))
+    wanted = replace(model.facts, pixel_dtype=stored.facts.pixel_dtype)
+    checkpoint.check(stored, wanted)
+    checkpoint.load_weights(stored, model.network)
+    fabric = build_fabric(precision=recipe.training.precision)
+    network = model.network.requires_grad_(False).eval()
+    return model.segmenter(network, fabric), stored.facts
+
+
+def _inputs_of(name: str | None, recipe: SegmentRecipe, folder: RunFolder) -> str:
+    training = {key: value for key, value in to_dict(recipe.training).items() if key not in NOT_WEIGHTS}
+    shared = folder.manifest, to_dict(recipe.data), to_dict(recipe.volume), training, to_dict(recipe.mask), recipe.seed
+    own = to_dict(recipe.baseline) if name is None else (to_dict(recipe.network), to_dict(recipe.diffusion))
+    return digest(*shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
+
+
+def _run_diffusion(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    return fit(recipe, folder, assembly.DIFFUSION, console)
+
+
+def _run_baselines(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    return [path for name in recipe.baseline.names for path in fit(recipe, folder, name, console)]
+
+
+DIFFUSION_STAGE = Stage(
+    "train", "training the denoiser of masks", partial(_inputs_of, assembly.DIFFUSION), _run_diffusion
+)
+BASELINE_STAGE = Stage(
+    "baselines", "training the deterministic networks it is compared with", partial(_inputs_of, None), _run_baselines
+)

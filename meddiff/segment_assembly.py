@@ -1,0 +1,247 @@
+"""What a segmentation recipe asks for, built. The alternatives themselves are named in ``assembly``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator
+
+from meddiff import assembly
+from meddiff.assembly import pick
+from meddiff.data import transforms
+from meddiff.data.batch import Batch, LabeledImages, draw_indices, to_model_range
+from meddiff.data.cache import decode
+from meddiff.data.cases import Case, picture_case, volume_case
+from meddiff.data.manifest import ManifestRow
+from meddiff.data.patches import draw_patches
+from meddiff.data.prepare import Transform
+from meddiff.data.volume_cache import VolumeArray, cache_volumes
+from meddiff.data.volume_preparation import VolumeTransform
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.prediction import ClassLogits
+from meddiff.ensemble.fusion import FUSIONS
+from meddiff.errors import InputError
+from meddiff.inference import Sampling
+from meddiff.networks import segmenter
+from meddiff.networks.unet import ConditionalUNet
+from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import DiffusionSegmenter, DirectSegmenter, Windows
+from meddiff.tasks.segment import SegmentTask, classes_of
+from meddiff.training.mask_objective import MaskLoss
+
+DIFFUSION = "diffusion"
+"""What tables and folders call the diffusion model; baselines have the names of their networks."""
+Images = LabeledImages | VolumeArray
+"""What is learned from: squares in memory order, or volumes."""
+
+
+def check_names(recipe: SegmentRecipe) -> None:
+    """Refuse unknown names and settings that contradict each other before hours of work, not after.
+
+    Raises:
+        InputError: the setting, the names there are and the nearest.
+    """
+    assembly.source(recipe.dataset)
+    pick("network.name", assembly.MASK_NETWORKS, recipe.network.name)
+    pick("diffusion.schedule", assembly.SCHEDULES, recipe.diffusion.schedule)
+    pick("inference.sampler", assembly.SAMPLERS, recipe.inference.sampler)
+    pick("inference.fusion", FUSIONS, recipe.inference.fusion)
+    kinds = dict.fromkeys([assembly.CLASS_LOGITS, *assembly.PREDICTIONS])
+    pick("diffusion.prediction", kinds, recipe.diffusion.prediction)
+    for name in recipe.baseline.names:
+        pick("network of baseline.names", segmenter.SEGMENTERS, name)
+
+
+def task(recipe: SegmentRecipe, num_classes: int) -> SegmentTask:
+    """What is noised."""
+    return SegmentTask(num_classes, encoding=recipe.mask.encoding, scale=recipe.mask.scale)
+
+
+def denoiser(recipe: SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
+    """The untrained denoiser of masks."""
+    coded = task(recipe, num_classes).channels
+    settings = recipe.network
+    kind = pick("network.name", assembly.MASK_NETWORKS, settings.name)
+    shared: dict[str, Any] = {
+        "channels": settings.channels,
+        "residual_blocks": settings.residual_blocks,
+        "patch_size": settings.patch_size,
+        "condition_channels": channels,
+        "spatial_dims": recipe.dimensions,
+    }
+    logits = recipe.diffusion.prediction == assembly.CLASS_LOGITS
+    one_hot = recipe.mask.encoding == "one_hot"
+    if kind is ConditionalUNet:
+        own: dict[str, Any] = {"attention_levels": settings.attention_levels, "head_channels": settings.head_channels}
+    else:
+        own = {"num_classes": num_classes}
+        own |= {"starts_coarse": logits and one_hot} if settings.name == "twin_unet" else {}
+    prediction = (
+        ClassLogits(recipe.mask.scale, one_hot)
+        if logits
+        else pick("diffusion.prediction", assembly.PREDICTIONS, recipe.diffusion.prediction)
+    )
+    schedule = pick("diffusion.schedule", assembly.SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
+    network: torch.nn.Module = kind(coded, coded, **shared, **own)
+    return Denoiser(network, schedule, prediction)
+
+
+def baseline(recipe: SegmentRecipe, name: str, *, channels: int, num_classes: int) -> segmenter.Segmenter:
+    """An untrained deterministic network."""
+    return segmenter.build_segmenter(
+        name,
+        in_channels=channels,
+        num_classes=num_classes,
+        channels=recipe.baseline.channels,
+        spatial_dims=recipe.dimensions,
+    )
+
+
+def mask_loss(recipe: SegmentRecipe) -> MaskLoss:
+    """Dice + cross-entropy."""
+    return MaskLoss(recipe.mask.dice, recipe.mask.cross_entropy)
+
+
+def windows(recipe: SegmentRecipe) -> Windows:
+    """How large images are cut: the size that was trained on."""
+    size = (recipe.data.image_size,) * 2 if recipe.dimensions == 2 else recipe.volume.patch_size
+    return Windows(size, recipe.inference.overlap)
+
+
+def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTask, device) -> DiffusionSegmenter:
+    """A trained denoiser, ready to draw masks."""
+    settings = recipe.inference
+    sampler = pick("inference.sampler", assembly.SAMPLERS, settings.sampler)
+    sampling = Sampling(sampler, settings.steps, spacing=settings.spacing)
+    return DiffusionSegmenter(
+        model, coded, sampling, windows(recipe), device, start=settings.start, batch_size=settings.batch_size
+    )
+
+
+def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: torch.device) -> DirectSegmenter:
+    """A trained deterministic network, ready to answer."""
+    return DirectSegmenter(network, windows(recipe), device)
+
+
+def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
+    """How a picture becomes a square."""
+    return Transform(recipe.data.image_size, recipe.data.fit, assembly.source(recipe.dataset).channels, True, deep)
+
+
+def volume_transform(recipe: SegmentRecipe) -> VolumeTransform:
+    """How a volume comes onto its working grid."""
+    settings = recipe.volume
+    window = settings.window_hu if settings.intensity == "window" else None
+    return VolumeTransform(
+        spacing_mm=settings.spacing_mm,
+        intensity=settings.intensity,
+        window=window,
+        bias_correction=settings.bias_correction,
+    )
+
+
+def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:
+    """One image as the network takes it, with the way back; ``deep`` as in training (see `is_deep`)."""
+    if recipe.dimensions == 3:
+        return volume_case(row, volume_transform(recipe))
+    return picture_case(row, picture_transform(recipe, deep=deep))
+
+
+def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None) -> Images:
+    """The rows' images and masks, prepared once into the cache."""
+    how = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
+    if recipe.dimensions == 3:
+        return cache_volumes(rows, volume_transform(recipe), with_masks=True, **how)  # type: ignore[arg-type]
+    square = {"image_size": recipe.data.image_size, "fit": recipe.data.fit}
+    channels = assembly.source(recipe.dataset).channels
+    return LabeledImages(decode(rows, **square, channels=channels, with_masks=True, **how), ())  # type: ignore[arg-type]
+
+
+def unusable(
+    rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None
+) -> tuple[tuple[ManifestRow, str], ...]:
+    """The rows whose image or mask cannot be used, with the reason; the others are in the cache afterwards."""
+    return images(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress=progress).skipped
+
+
+def batches(found: Images, recipe: SegmentRecipe, *, seed: int, rank: int = 0, ranks: int = 1) -> Callable:
+    """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
+    size, accumulate = recipe.training.batch_size, recipe.training.accumulate
+
+    def pictures(step: int, micro: int) -> Batch:
+        assert isinstance(found, LabeledImages)
+        everyone = np.zeros(len(found), dtype=np.int64)
+        chosen = draw_indices(everyone, batch_size=size * accumulate * ranks, step=step, seed=seed)
+        start = (rank * accumulate + micro) * size
+        return found.batch(chosen[start : start + size])
+
+    def volumes(step: int, micro: int) -> Batch:
+        assert isinstance(found, VolumeArray)
+        return draw_patches(
+            found,
+            patch_size=recipe.volume.patch_size,
+            batch_size=size,
+            step=(step * ranks + rank) * accumulate + micro,
+            seed=seed,
+            foreground_share=recipe.volume.foreground_share,
+        )
+
+    return volumes if recipe.dimensions == 3 else pictures
+
+
+def pair(found: Images, number: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Image [C, *S] in [-1, 1] and mask [*S] of a case, on the network's grid."""
+    if isinstance(found, VolumeArray):
+        return to_model_range(np.asarray(found[number].image)), np.asarray(found[number].mask)
+    batch = found.batch([number])
+    return batch.image[0], classes_of(batch)[0].numpy()
+
+
+def augmentation(recipe: SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
+    """Random changes of a training batch: the symmetries of the square for pictures; none for volumes.
+
+    A volume has a left and a right, and so may its labels.
+    """
+    return transforms.flip_rotate90 if recipe.dimensions == 2 else None
+
+
+def class_names(recipe: SegmentRecipe, found: Images) -> list[str]:
+    """The recipe's class names, or ``background, class 1, class 2 ...`` up to the largest value in the masks.
+
+    Raises:
+        InputError: a mask holds a value that is no class; the files and values are named.
+    """
+    names = list(recipe.classes)
+    if not names:
+        most = max(_largest(found, number) for number in range(len(found)))
+        names = ["background", *(f"class {index}" for index in range(1, max(1, most) + 1))]
+    check_classes(found, names)
+    return names
+
+
+def check_classes(found: Images, names: Sequence[str]) -> None:
+    """Refuse masks that hold a value which is no class.
+
+    Raises:
+        InputError: the first of them, how many there are, and the classes.
+    """
+    largest = [_largest(found, number) for number in range(len(found))]
+    beyond = [(row, most) for row, most in zip(found.rows, largest, strict=True) if most >= len(names)]
+    if beyond:
+        row, most = beyond[0]
+        raise InputError(
+            f"mask {row.mask_file} holds the value {most}, but there are {len(names)} classes "
+            f"({', '.join(names)}, numbered from 0); {len(beyond)} masks hold such values. Name all classes "
+            "with --classes, or mend the masks."
+        )
+
+
+def _largest(found: Images, number: int) -> int:
+    if isinstance(found, VolumeArray):
+        return max((index for index, _ in found[number].counts or ()), default=0)
+    masks = found.array.masks
+    return 0 if masks is None else int(np.asarray(masks[number]).max())

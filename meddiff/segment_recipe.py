@@ -1,0 +1,171 @@
+"""Every setting of a segmentation run, with its default, its unit and one sentence.
+
+The parts that a run of any kind has (data, network, diffusion, training, evaluation) are those of ``meddiff.recipe``,
+with defaults of their own here. ``pipelines/segment/*.yaml`` hold what differs by machine and by data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from meddiff import recipe as shared
+from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, NetworkRecipe, TrainingRecipe
+
+
+@dataclass(frozen=True)
+class VolumeRecipe:
+    """How volumes become training data, where whole volumes are segmented."""
+
+    spacing_mm: tuple[float, float, float] | None = None
+    """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
+    intensity: Literal["zscore", "percentile", "window"] = "zscore"
+    """How values become [-1, 1]: z-score inside the body, percentile clip, or a Hounsfield window."""
+    window_hu: tuple[float, float] = (-160.0, 240.0)
+    """Lower and upper end of the Hounsfield window."""
+    bias_correction: bool = False
+    """Remove the slow brightness field of MR coils first (N4)."""
+    patch_size: tuple[int, int, int] = (64, 64, 64)
+    """Voxels of a training patch, and of the window that slides over a volume."""
+    foreground_share: float = 0.5
+    """Share of the training patches that are centered on a labeled voxel."""
+
+
+@dataclass(frozen=True)
+class MaskRecipe:
+    """How masks are noised, and what is minimized."""
+
+    encoding: Literal["one_hot", "bits"] = "one_hot"
+    """Classes as channels, or as binary digits (Chen et al. 2023, analog bits)."""
+    scale: float = 0.5
+    """How loud the mask is against the noise; small values make the network look at the image."""
+    dice: float = 1.0
+    """Weight of the Dice loss of the estimated classes."""
+    cross_entropy: float = 1.0
+    """Weight of their cross-entropy."""
+    noise: float = 1.0
+    """Weight of the squared error of the network's output; not used where it predicts class logits."""
+    coarse: float = 1.0
+    """Weight of the loss of the condition model's own mask, where the network has one."""
+    recycle: float = 0.0
+    """Share of training samples whose noisy mask is made from the network's own estimate (Fu et al. 2023)."""
+
+
+@dataclass(frozen=True)
+class BaselineRecipe:
+    """The deterministic networks that a diffusion model is compared with, trained by the same trainer."""
+
+    names: tuple[str, ...] = ("unet",)
+    """Any of unet, dynunet, segresnet (MONAI)."""
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Feature channels per level."""
+    steps: int = 0
+    """Optimizer steps; 0 trains as many as the diffusion model."""
+
+
+@dataclass(frozen=True)
+class InferenceRecipe:
+    """From an image to a mask and its uncertainty."""
+
+    members: int = 8
+    """Masks drawn per image."""
+    sampler: str = "ddim"
+    """Which sampler of meddiff.samplers."""
+    steps: int = 4
+    """Sampler steps per member."""
+    spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
+    """Where the steps lie."""
+    start: float = 1.0
+    """Where sampling starts, as a fraction of T: 1 is pure noise, less starts from the noised coarse mask."""
+    fusion: Literal["mean", "majority", "staple"] = "mean"
+    """How members become one answer."""
+    temperature: bool = True
+    """Fit a temperature on the validation split and apply it to the fused probabilities (Guo et al. 2017)."""
+    uncertainty: Literal["expected_dice", "pairwise", "to_fused"] = "expected_dice"
+    """How unsure a whole case is: one minus the Dice expected of the fused answer, or the members' disagreement."""
+    overlap: float = 0.5
+    """Share of a window that its neighbor covers too, where an image or volume is larger than the window."""
+    batch_size: int = 64
+    """Members per network call."""
+    largest_component: bool = False
+    """Keep only the largest connected part of each class."""
+    fill_holes: bool = False
+    """Fill the holes of each class."""
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """How the best weights are chosen while training goes on, every training.sample_every steps."""
+
+    cases: int = 100
+    """Validation cases that are segmented each time; 0 means all."""
+    members: int = 3
+    """Members per case."""
+    patience: int = 0
+    """Looks without a better Dice after which training ends; 0 never ends it early."""
+
+
+@dataclass(frozen=True)
+class SegmentRecipe:
+    """All settings of one segmentation run."""
+
+    dataset: str = "isic"
+    """Which data set of meddiff.sources."""
+    data_root: str = ""
+    """Folder with the data set as its publisher distributes it; searched with its subfolders."""
+    manifest: str = ""
+    """A data_manifest.csv of your own, used instead of data_root."""
+    preset: str = "auto"
+    """quick or standard; auto is standard where there is a GPU and real data, else quick."""
+    out: str = ""
+    """Run folder; empty means runs/segment-<dataset>-<preset>."""
+    seed: int = 0
+    """The one seed from which all others are derived."""
+    dimensions: Literal[2, 3] = 2
+    """2 segments pictures and slices, 3 whole volumes."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes of the masks from 0 on; empty reads them from the masks."""
+    data: DataRecipe = field(default_factory=lambda: DataRecipe(image_size=256, fit="stretch"))
+    volume: VolumeRecipe = field(default_factory=VolumeRecipe)
+    network: NetworkRecipe = field(
+        default_factory=lambda: NetworkRecipe(
+            name="twin_unet", channels=(64, 128, 256, 256, 512), residual_blocks=2, attention_levels=0, patch_size=2
+        )
+    )
+    diffusion: DiffusionRecipe = field(
+        default_factory=lambda: DiffusionRecipe(prediction="class_logits", min_snr_gamma=None, condition_dropout=0.0)
+    )
+    mask: MaskRecipe = field(default_factory=MaskRecipe)
+    training: TrainingRecipe = field(
+        default_factory=lambda: TrainingRecipe(
+            steps=20_000, batch_size=32, learning_rate=1e-3, decay="cosine", ema_decay=0.999, class_balance=0.0,
+            sample_every=1000
+        )
+    )  # fmt: skip
+    baseline: BaselineRecipe = field(default_factory=BaselineRecipe)
+    inference: InferenceRecipe = field(default_factory=lambda: InferenceRecipe(members=25))
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+
+
+# fmt: off
+_RANGES: dict[tuple[float, float], str] = {
+    (1, 10**6): "inference.members inference.steps inference.batch_size validation.members",
+    (0, 10**9): "validation.cases validation.patience baseline.steps",
+    (0, 1e6): "mask.dice mask.cross_entropy mask.noise mask.coarse",
+    (1e-3, 1e3): "mask.scale",
+    (0, 1): "mask.recycle volume.foreground_share",
+    (0.001, 1): "inference.start",
+    (0, 0.95): "inference.overlap",
+    (2, 3): "dimensions",
+}
+# fmt: on
+
+
+def check(recipe: SegmentRecipe) -> None:
+    """Refuse a setting outside its range.
+
+    Raises:
+        InputError: the setting, what was got and the range that is allowed.
+    """
+    shared.check(recipe, _RANGES)
