@@ -54,13 +54,14 @@ def draw_patches(
     if len(patch_size) != 3 or min(patch_size) < 1:
         raise InputError(f"the patch size is {patch_size}. It is three numbers of voxels, 1 or more each.")
     index = draw_cases(array, batch_size=batch_size, step=step, seed=seed)
-    patches = []
+    images, masks = [], []
     for position, case in enumerate(array[int(at)] for at in index):
         number = step * batch_size + position
         generator = np.random.default_rng(child_seed(seed, "patch", number))
         center = foreground_center(case, generator, number=number, share=foreground_share)
-        patches.append(cut_patch(case, patch_start(case.shape, patch_size, center, generator), patch_size))
-    images, masks = zip(*patches, strict=True)
+        start = patch_start(case.shape, patch_size, center, generator)
+        images.append(cut_image(case, start, patch_size))
+        masks.append(cut_mask(case, start, patch_size))
     known = [mask for mask in masks if mask is not None]
     return Batch(
         image=to_model_range(np.stack(images)),
@@ -91,20 +92,30 @@ def foreground_center(
     return case.foreground_voxel(generator) if is_turn else None
 
 
-def cut_patch(
-    case: CachedVolume, start: Size, size: Size, *, with_mask: bool = True
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Image [C, D, H, W] uint16 and mask [D, H, W] uint8; 0 (which is -1 for the model) outside the volume."""
-    inside = tuple(slice(max(s, 0), max(min(s + d, n), 0)) for s, d, n in zip(start, size, case.shape, strict=True))
-    place = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
-    image, mask = case.image, case.mask if with_mask else None
+def cut_image(case: CachedVolume, start: Size, size: Size) -> np.ndarray:
+    """Image [C, D, H, W] uint16 of the patch that begins at a voxel; 0 (which is -1 for the model) outside."""
+    inside, place = _overlap(case.shape, start, size)
+    image = case.image
     patch = np.zeros((len(image), *size), dtype=image.dtype)
     patch[:, *place] = image[:, *inside]
+    return patch
+
+
+def cut_mask(case: CachedVolume, start: Size, size: Size) -> np.ndarray | None:
+    """Mask [D, H, W] uint8 of the patch that begins at a voxel, background outside; None without masks."""
+    mask = case.mask
     if mask is None:
-        return patch, None
-    labels = np.zeros(size, dtype=mask.dtype)
-    labels[place] = mask[inside]
-    return patch, labels
+        return None
+    inside, place = _overlap(case.shape, start, size)
+    patch = np.zeros(size, dtype=mask.dtype)
+    patch[place] = mask[inside]
+    return patch
+
+
+def _overlap(shape: Size, start: Size, size: Size) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of the volume that the patch covers, and where it lies in the patch."""
+    inside = tuple(slice(max(s, 0), max(min(s + d, n), 0)) for s, d, n in zip(start, size, shape, strict=True))
+    return inside, tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
 
 
 def patch_start(shape: Size, size: Size, center: Size | None, generator: np.random.Generator) -> Size:

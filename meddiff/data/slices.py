@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from meddiff.data.batch import Batch, to_model_range
-from meddiff.data.patches import Size, cut_patch, draw_cases, foreground_center, patch_start
+from meddiff.data.patches import Size, cut_image, cut_mask, draw_cases, foreground_center, patch_start
 from meddiff.data.volume_cache import CachedVolume, VolumeArray
 from meddiff.errors import InputError
 from meddiff.seeds import child_seed
@@ -62,8 +62,9 @@ def slice_batch(
         center = foreground_center(case, generator, number=number, share=foreground_share)
         start = patch_start(case.shape, block, center, generator)
         images.append(_with_neighbors(case, start, block, axis=axis, neighbors=neighbors))
-        if case.counts is not None:
-            masks.append(np.take(cut_patch(case, start, block)[1], 0, axis=axis))  # type: ignore[arg-type]
+        mask = cut_mask(case, start, block)
+        if mask is not None:
+            masks.append(mask.squeeze(axis))
     return Batch(
         image=to_model_range(np.stack(images)),
         label=None,
@@ -94,8 +95,10 @@ def read_slices(case: CachedVolume, indices: Sequence[int], *, axis: int, neighb
 def _with_neighbors(case: CachedVolume, start: Size, block: Size, *, axis: int, neighbors: int) -> np.ndarray:
     """[(2 neighbors + 1) C, H, W] uint16."""
     wanted = [min(max(start[axis] + step, 0), case.shape[axis] - 1) for step in range(-neighbors, neighbors + 1)]
-    some = [cut_patch(case, _with(start, axis, index), block, with_mask=False)[0] for index in wanted]
-    return np.concatenate([np.take(one, 0, axis=axis + 1) for one in some])
+    first, count = wanted[0], wanted[-1] - wanted[0] + 1
+    some = cut_image(case, _with(start, axis, first), _with(block, axis, count))
+    planes = np.moveaxis(some, axis + 1, 0)[[index - first for index in wanted]]
+    return planes.reshape(-1, *planes.shape[2:])
 
 
 def _block(array: VolumeArray, axis: int, size: tuple[int, int] | None) -> Size:
