@@ -6,17 +6,19 @@ measures and writes masks sees no difference between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from meddiff.data.batch import to_model_range
-from meddiff.data.image_io import load_mask, read_picture
+from meddiff.data.image_io import Picture, load_mask, read_picture, value_range_of
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.prepare import Transform, of_picture
 from meddiff.data.resize import place, unplace
 from meddiff.data.sequences import load_sequences
+from meddiff.data.volume import Volume
 from meddiff.data.volume_preparation import VolumeTransform, class_indices, prepare_volume
 from meddiff.data.volumes import load_volume
 from meddiff.errors import InputError
@@ -46,15 +48,7 @@ def picture_case(row: ManifestRow, transform: Transform) -> Case:
         InputError: the file cannot be read.
     """
     picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
-    placement = place(*picture.size, transform.image_size, fit=transform.fit)
-    pixels = of_picture(picture, placement, row, transform)
-    return Case(
-        name=row.row_id,
-        image=to_model_range(pixels).numpy(),
-        size=picture.size,
-        restore=lambda values: unplace(values, placement, picture.size),
-        spacing_mm=_plane_spacing(row),
-    )
+    return _case_of_picture(row.row_id, picture, transform, _plane_spacing(row), drawn=row.source == "synthetic")
 
 
 def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
@@ -63,10 +57,62 @@ def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
     Raises:
         InputError: it cannot be read or prepared.
     """
-    volume = load_sequences(row.image_files)
-    prepared = prepare_volume(volume, transform, name=row.image_file)
-    spacing = volume.spacing_mm if all(volume.spacing_mm) else None
-    return Case(row.row_id, prepared.image, volume.shape, prepared.restore, spacing, volume.affine)  # type: ignore[arg-type]
+    return case_of_volume(row.row_id, load_sequences(row.image_files), transform)
+
+
+def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Case:
+    """A whole volume that was read before.
+
+    Raises:
+        InputError: it cannot be prepared.
+    """
+    prepared = prepare_volume(volume, transform, name=name)
+    return Case(name, prepared.image, volume.shape, prepared.restore, known_spacing(volume), volume.affine)
+
+
+def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Case]:
+    """Each slice of a volume along an array axis, as a network of pictures takes it.
+
+    Raises:
+        InputError: several volumes on one grid, an axis that is not there, or values that are not finite.
+    """
+    if volume.count > 1 or not 0 <= axis <= 2:
+        raise InputError(
+            f"{name}: slices are cut from one volume along axis 0, 1 or 2; this holds {volume.count} volumes, the axis "
+            f"asked for is {axis}. Give one of its volumes in a file of its own."
+        )
+    low, high = value_range_of(volume.array, name)
+    spacing = known_spacing(volume)
+    plane = None if spacing is None else tuple(mm for number, mm in enumerate(spacing) if number != axis)
+    for index in range(volume.shape[axis]):
+        pixels = np.take(volume.array, index, axis=axis)
+        pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+        picture = Picture(np.ascontiguousarray(pixels), (pixels.shape[0], pixels.shape[1]), low, high)
+        yield _case_of_picture(f"{name} {index}", picture, transform, plane)
+
+
+def picture_file_case(path: Path, transform: Transform) -> Case:
+    """A picture that no manifest names.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _case_of_picture(path.stem, read_picture(path, size_hint=transform.image_size), transform, None)
+
+
+def _case_of_picture(
+    name: str, picture: Picture, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
+) -> Case:
+    placement = place(*picture.size, transform.image_size, fit=transform.fit)
+    pixels = of_picture(picture, placement, transform, drawn=drawn)
+    image = to_model_range(pixels).numpy()
+    return Case(name, image, picture.size, lambda values: unplace(values, placement, picture.size), spacing_mm)
+
+
+def known_spacing(volume: Volume) -> tuple[float, float, float] | None:
+    """Distance of neighbors along the array axes in mm; None where one of them is unknown."""
+    i, j, k = volume.spacing_mm
+    return (i, j, k) if i and j and k else None
 
 
 def truth_of(row: ManifestRow, case: Case) -> np.ndarray:

@@ -36,13 +36,13 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
     mask = None
     if transform.with_masks:
         mask = resize_mask(_mask_of(row, picture), placement)[None]
-    return of_picture(picture, placement, row, transform), mask
+    return of_picture(picture, placement, transform, drawn=row.source == "synthetic"), mask
 
 
-def of_picture(picture: Picture, placement: Placement, row: ManifestRow, transform: Transform) -> np.ndarray:
-    """The pixels [C, side, side] uint8 or uint16 of a picture in its square."""
+def of_picture(picture: Picture, placement: Placement, transform: Transform, *, drawn: bool) -> np.ndarray:
+    """The pixels [C, side, side] uint8 or uint16 of a picture in its square; ``drawn`` by a model, in its own range."""
     square = resize_image(picture.pixels, placement, black=picture.low)
-    return to_channels(_in_range(square, picture, row, deep=transform.deep), transform.channels)
+    return to_channels(_in_range(square, picture, drawn=drawn, deep=transform.deep), transform.channels)
 
 
 def _check_hash(row: ManifestRow) -> None:
@@ -78,12 +78,12 @@ def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, 
     )
 
 
-def _in_range(square: np.ndarray, picture: Picture, row: ManifestRow, *, deep: bool) -> np.ndarray:
+def _in_range(square: np.ndarray, picture: Picture, *, drawn: bool, deep: bool) -> np.ndarray:
     """uint8 or uint16, with what is -1 for the model at 0 and what is 1 at the largest value."""
     if square.dtype == np.uint8 and not deep:
         return square
     low, high = picture.low, picture.high
-    if row.source == "synthetic" and picture.pixels.dtype.kind == "u":
+    if drawn and picture.pixels.dtype.kind == "u":
         # what the model drew is stored in its own range and must not be stretched a second time
         low, high = 0.0, float(np.iinfo(picture.pixels.dtype).max)
     scaled = (square.astype(np.float32) - low) / ((high - low) or 1.0)  # an even picture is black

@@ -9,8 +9,10 @@ from meddiff.data.image_io.images import (
     load_slice,
     read_picture,
     save_image,
+    value_range_of,
 )
 
 __all__ = [
     "PERCENTILES", "Picture", "is_deep", "load_image", "load_mask", "load_slice", "read_picture", "save_image",
+    "value_range_of",
 ]  # fmt: skip

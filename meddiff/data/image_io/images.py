@@ -187,9 +187,18 @@ def _cut(values: np.ndarray, path: Path, axis: int | None, index: int | None) ->
 def _value_range(values: np.ndarray, path: Path) -> tuple[float, float]:
     if values.dtype == np.uint8 and not _is_nifti(path):
         return 0.0, 255.0
+    return value_range_of(values, path)
+
+
+def value_range_of(values: np.ndarray, path: object) -> tuple[float, float]:
+    """The values that are -1 and 1 for the model, of deep pixels.
+
+    Raises:
+        InputError: values that are not finite.
+    """
     low, high = (float(value) for value in np.percentile(values, PERCENTILES))
     if not (math.isfinite(low) and math.isfinite(high)) or not np.isfinite(values).all():
-        raise bad_file(path, "some values are not finite numbers (NaN or infinity)")
+        raise bad_file(Path(str(path)), "some values are not finite numbers (NaN or infinity)")
     return low, high
 
 

@@ -87,6 +87,12 @@ def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
     return path
 
 
+def saved_temperature(folder: RunFolder, name: str) -> float:
+    """The temperature of a model that was evaluated or calibrated; 1 where it was not."""
+    file = folder.masks / name / "temperature.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else 1.0
+
+
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: list[str]) -> dict:
     """Scores and reliability of a case, as JSON takes them."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
@@ -107,7 +113,7 @@ def _model(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console
         temperature = temperature_of(recipe, folder, segmenter, console) if recipe.inference.temperature else 1.0
         write_text(masks / "temperature.json", json.dumps(temperature))
         write_text(mark, inputs)
-    temperature = json.loads((masks / "temperature.json").read_text(encoding="utf-8"))
+    temperature = saved_temperature(folder, name)
     decision, deep = decision_of(recipe, temperature), facts.pixel_dtype == "uint16"
     rows = rows_of(recipe, folder, "test")
     lines, pooled = [], None

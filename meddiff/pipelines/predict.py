@@ -1,0 +1,108 @@
+"""Segment pictures, volumes and DICOM series with the weights of a run.
+
+    python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input photo.jpg --output masks
+    python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps true
+
+A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid; predictions.csv has
+one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
+of pictures segments volumes slice by slice. One case is in memory at a time; a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from meddiff.errors import InputError
+from meddiff.pipelines.command_line import HelpFormatter
+
+
+@dataclass(frozen=True)
+class Predict:
+    """What to segment, with what, and what to keep."""
+
+    checkpoint: str
+    """Run folder of `segment train`."""
+    input: str
+    """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them."""
+    output: str
+    """Folder for masks and predictions.csv."""
+    model: str = "diffusion"
+    """Which network of the run: diffusion, or one of its baselines."""
+    members: int | None = None
+    """Masks drawn per image; null as in training."""
+    steps: int | None = None
+    """Sampler steps per member; null as in training."""
+    fusion: str | None = None
+    """mean, majority or staple; null as in training."""
+    axis: int | None = None
+    """Array axis that volumes are cut along for a network of pictures; null takes the one with the widest spacing."""
+    series: str | None = None
+    """UID, number or description of the DICOM series that is meant; null takes all."""
+    save_probabilities: bool = False
+    """Also write the probability of every class."""
+    save_maps: bool = False
+    """Also write the standard deviation of the members and the entropy of the answer."""
+    save_members: bool = False
+    """Also write the mask of every member."""
+    on_bad_file: str = "skip"
+    """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
+
+
+def parse(words: Sequence[str]) -> Predict:
+    """The settings that the command line asks for.
+
+    Raises:
+        InputError: an unknown setting, or a value of the wrong type.
+        SystemExit: after ``--help``.
+    """
+    parser = ArgumentParser(
+        prog="python -m meddiff.pipelines.segment predict",
+        usage="%(prog)s --checkpoint RUN --input PATH --output FOLDER [--<setting> VALUE ...]",
+        description=__doc__,
+        formatter_class=HelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_class_arguments(Predict)
+    try:
+        values = parser.parse_args(list(words))
+    except ArgumentError as error:
+        raise InputError(f"{error}; segment predict --help lists every setting") from error
+    return Predict(**values.as_dict())
+
+
+def run(settings: Predict) -> Path:
+    """Segment everything that is there; returns predictions.csv.
+
+    Raises:
+        InputError: whatever the user can cure: no checkpoint, nothing to segment, another number of channels ...
+    """
+    from rich.console import Console
+
+    from meddiff.data.inputs import find_inputs
+    from meddiff.pipelines.stages.predict_cases import Job, load_run, settings_digest
+    from meddiff.pipelines.stages.progress import bar
+
+    if settings.on_bad_file not in ("skip", "stop"):
+        raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
+    console = Console(markup=False, emoji=False)
+    recipe = load_run(Path(settings.checkpoint).expanduser())
+    changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    recipe = replace(recipe, inference=replace(recipe.inference, **changed))
+    found = find_inputs(settings.input, series=settings.series)
+    told = {name: value for name, value in asdict(settings).items() if name != "on_bad_file"}
+    with Job.opened(Path(settings.output).expanduser(), recipe, settings, settings_digest(recipe, told)) as job:
+        if done := len(job.lines):
+            console.print(f"{done} of {len(found)} were done before")
+        for one in bar(console, "segmenting", unit="cases")(found, len(found)):
+            job.segment(one)
+    failed = sum(bool(line["problem"]) for line in job.lines.values())
+    console.print(f"{len(found) - failed} segmented, {failed} failed: {job.table}", soft_wrap=True)
+    if failed == len(found):
+        first = next(iter(job.lines.values()))["problem"]
+        raise InputError(f"none of the {failed} could be segmented; the first: {first}")
+    return job.table

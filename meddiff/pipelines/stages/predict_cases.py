@@ -1,0 +1,199 @@
+"""The work of `segment predict`: one input after the other, its masks and its line of predictions.csv."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from meddiff import segment_assembly as assembly
+from meddiff.data.cases import Case, case_of_volume, known_spacing, picture_file_case, slice_cases
+from meddiff.data.image_io import save_image
+from meddiff.data.image_io.nifti_writing import save_volume
+from meddiff.data.inputs import Input
+from meddiff.data.tables import read_table, write_table
+from meddiff.data.volume import Volume
+from meddiff.data.writing import write_text
+from meddiff.decision import Answer, decide, member_classes
+from meddiff.errors import InputError
+from meddiff.pipelines.predict import Predict
+from meddiff.pipelines.stages.masks_evaluate import decision_of, saved_temperature, seeds_of
+from meddiff.pipelines.stages.masks_train import models_of, trained
+from meddiff.recipe import from_dict, to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.segment_recipe import SegmentRecipe, check
+from meddiff.segmentation import Segmenter
+from meddiff.training import checkpoint
+
+COLUMNS = ("name", "file", "uncertainty", "mask", "seconds", "problem")
+SECONDS_BETWEEN_SAVES = 5.0
+DEEP = 65535
+
+
+def load_run(path: Path) -> SegmentRecipe:
+    """The recipe of a run folder.
+
+    Raises:
+        InputError: there is no run, or it was written by another version.
+    """
+    file = path / "recipe.yaml"
+    if not file.is_file():
+        raise InputError(f"{path} is no run folder: it has no recipe.yaml. Name the folder of a `segment train` run")
+    recipe = from_dict(SegmentRecipe, yaml.safe_load(file.read_text(encoding="utf-8")))
+    check(recipe)
+    return recipe
+
+
+def settings_digest(recipe: SegmentRecipe, told: dict[str, Any]) -> str:
+    """What the outputs are a function of, beside the input files: another one starts afresh."""
+    folder = RunFolder(Path(told["checkpoint"]).expanduser())
+    best = checkpoint.latest(models_of(folder, told["model"]).best)
+    weights = digest(best / checkpoint.INDEX) if best else ""
+    return digest(to_dict(recipe.inference), weights, told)
+
+
+@dataclass
+class Job:
+    """What is segmented with, and what was done so far."""
+
+    folder: Path
+    recipe: SegmentRecipe
+    settings: Predict
+    segmenter: Segmenter
+    temperature: float
+    class_names: tuple[str, ...]
+    deep: bool
+    channels: int
+    lines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    saved: float = 0.0
+
+    @property
+    def table(self) -> Path:
+        """predictions.csv."""
+        return self.folder / "predictions.csv"
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, recipe: SegmentRecipe, settings: Predict, inputs: str) -> Iterator[Job]:
+        """The job with its finished lines; what it has done is written when it ends, however it ends."""
+        run = RunFolder(Path(settings.checkpoint).expanduser())
+        segmenter, facts = trained(recipe, run, settings.model)
+        temperature = saved_temperature(run, settings.model)
+        job = cls(folder, recipe, settings, segmenter, temperature, facts.class_names,
+                  facts.pixel_dtype == "uint16", facts.channels)  # fmt: skip
+        mark = folder / "settings.txt"
+        if mark.is_file() and mark.read_text(encoding="utf-8") == inputs and job.table.is_file():
+            table = read_table(job.table, COLUMNS).fillna({"problem": ""})
+            lines = {str(line["name"]): line for line in table.to_dict("records")}
+            job.lines = {
+                name: line for name, line in lines.items() if not line["problem"] and (folder / line["mask"]).is_file()
+            }
+        write_text(mark, inputs)
+        try:
+            yield job
+        finally:
+            job.save()
+
+    def save(self) -> None:
+        """predictions.csv with the lines there are."""
+        table = pd.DataFrame(list(self.lines.values()))
+        write_table(table if len(table) else pd.DataFrame(columns=list(COLUMNS)), self.table)
+        self.saved = time.monotonic()
+
+    def segment(self, one: Input) -> None:
+        """One input, unless it was done before."""
+        if one.name in self.lines:
+            return
+        started = time.monotonic()
+        line: dict[str, Any] = {"name": one.name, "file": str(one.path), "problem": ""}
+        try:
+            line |= self._picture(one) if one.volume is None else self._volume(one, one.volume())
+        except InputError as error:
+            if self.settings.on_bad_file == "stop":
+                raise
+            line["problem"] = str(error)
+        self.lines[one.name] = line | {"seconds": round(time.monotonic() - started, 2)}
+        if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def _answer(self, case: Case) -> Answer:
+        members = self.segmenter.members(torch.from_numpy(case.image), seeds_of(self.recipe, case.name)).numpy()
+        return decide(members, case, decision_of(self.recipe, self.temperature))
+
+    def _picture(self, one: Input) -> dict[str, Any]:
+        if self.recipe.dimensions == 3:
+            raise InputError(f"{one.path}: this is a picture, but the network was trained on volumes")
+        case = picture_file_case(one.path, assembly.picture_transform(self.recipe, deep=self.deep))
+        answer = self._answer(case)
+        save_image(answer.classes, mask := self.folder / f"{one.name}_mask.png")
+        for what, values in self._kept(answer, case).items():
+            pixels = values if values.dtype == np.uint8 else np.rint(values.clip(0, 1) * DEEP).astype(np.uint16)
+            save_image(pixels, self.folder / f"{one.name}_{what}.png")
+        return self._told(answer.classes, answer.uncertainty, mask, None)
+
+    def _volume(self, one: Input, volume: Volume) -> dict[str, Any]:
+        if self.recipe.dimensions == 3:
+            if volume.count != self.channels:
+                raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {self.channels}")
+            case = case_of_volume(one.name, volume, assembly.volume_transform(self.recipe))
+            answer = self._answer(case)
+            classes, uncertainty, kept = answer.classes, answer.uncertainty, self._kept(answer, case)
+        else:
+            classes, uncertainty, kept = self._slices(one, volume)
+        mask = self.folder / f"{one.name}_mask.nii.gz"
+        spacing = known_spacing(volume)
+        place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None}
+        save_volume(classes, mask, **place)
+        for what, values in kept.items():
+            save_volume(values, self.folder / f"{one.name}_{what}.nii.gz", **place)
+        return self._told(classes, uncertainty, mask, spacing)
+
+    def _slices(self, one: Input, volume: Volume) -> tuple[np.ndarray, float, dict[str, np.ndarray]]:
+        """A volume slice by slice; its uncertainty is the mean over the slices, weighed by what is called in them."""
+        axis = self.settings.axis
+        if axis is None:
+            axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
+        transform = assembly.picture_transform(self.recipe, deep=self.deep)
+        classes, doubts, weights, kept = [], [], [], []
+        for case in slice_cases(one.name, volume, axis, transform):
+            answer = self._answer(case)
+            classes.append(answer.classes)
+            doubts.append(answer.uncertainty)
+            weights.append(1 + np.count_nonzero(answer.classes))
+            kept.append(self._kept(answer, case))
+        together = {what: np.stack([part[what] for part in kept], axis=axis) for what in kept[0]}
+        return np.stack(classes, axis=axis), float(np.average(doubts, weights=weights)), together
+
+    def _kept(self, answer: Answer, case: Case) -> dict[str, np.ndarray]:
+        """What was asked for beside the mask, by the name in its file: class maps uint8, the rest float32."""
+        kept: dict[str, np.ndarray] = {}
+        if self.settings.save_probabilities:
+            names = [name.replace(" ", "_").replace("/", "_") for name in self.class_names]
+            kept |= {f"probability_{name}": part for name, part in zip(names, answer.probabilities, strict=True)}
+        if self.settings.save_maps:
+            kept |= {"deviation": answer.deviation, "entropy": answer.entropy}
+        if self.settings.save_members:
+            kept |= {f"member_{number:02d}": part for number, part in enumerate(member_classes(answer, case))}
+        return kept
+
+    def _told(
+        self, classes: np.ndarray, uncertainty: float, mask: Path, spacing_mm: tuple[float, ...] | None
+    ) -> dict[str, Any]:
+        """A case's line: uncertainty, mask, and the size of each class."""
+        sizes: dict[str, Any] = {}
+        for index, name in list(enumerate(self.class_names))[1:]:
+            count = int(np.count_nonzero(classes == index))
+            sizes[f"{name} pixels" if spacing_mm is None else f"{name} ml"] = (
+                count if spacing_mm is None else round(count * float(np.prod(spacing_mm)) / 1000, 4)
+            )
+        return {
+            "uncertainty": round(uncertainty, 6), "mask": mask.relative_to(self.folder).as_posix(), **sizes
+        }  # fmt: skip
