@@ -78,7 +78,7 @@ def test_ranges_are_of_real_settings_and_hold_the_defaults():
 
 def test_a_segmentation_setting_outside_its_range_is_refused():
     default = SegmentRecipe()
-    with pytest.raises(InputError, match="inference.members is 0; allowed is 1 to"):
+    with pytest.raises(InputError, match=r"inference\.members is 0; allowed is 1 to"):
         segment_recipe.check(replace(default, inference=replace(default.inference, members=0)))
 
 
