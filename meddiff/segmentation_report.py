@@ -31,7 +31,7 @@ from meddiff.reporting.segmentation_content import CitedSentence, SegmentationRe
 from meddiff.reporting.segmentation_methods import REFERENCES, limitations
 from meddiff.reporting.segmentation_page import overall_name, render_segmentation
 
-__all__ = ["GalleryCase", "segmentation_report", "write_segmentation_report"]
+__all__ = ["GalleryCase", "segmentation_report", "write_pages", "write_segmentation_report"]
 
 PLAIN = ("title", "headline", "phantom", "baselines", "reference", "confidence_level", "resamples", "provenance")
 FRAMES = ("summary", "differences", "uncertainty", "calibration", "calibration_errors")
@@ -39,7 +39,11 @@ FRAMES = ("summary", "differences", "uncertainty", "calibration", "calibration_e
 
 def write_segmentation_report(folder: Path, **content: Any) -> tuple[Path, Path]:
     """Write report.html and report.json into an existing folder; the arguments are those of `segmentation_report`."""
-    report = segmentation_report(**content)
+    return write_pages(folder, segmentation_report(**content))
+
+
+def write_pages(folder: Path, report: SegmentationReport) -> tuple[Path, Path]:
+    """Write report.html and report.json of a report that stands."""
     html = render_segmentation(report)
     values: dict[str, Any] = {"format": "meddiff segmentation report", "format_version": 1}
     values |= {name: getattr(report, name) for name in PLAIN}

@@ -1,0 +1,226 @@
+"""The work of ``evaluate masks``: read and score pair by pair, write the tables and the report, print a summary."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import meddiff
+from meddiff.data.mask_folders import MaskFile, Matching, check_pair, class_indices, match_folders, read_mask
+from meddiff.data.writing import told_plainly, write_text
+from meddiff.errors import InputError
+from meddiff.evaluation import case_scores, failed_case_scores
+from meddiff.evaluation.mask_summary import LOW_DICE
+from meddiff.evaluation.rows import rows_where
+from meddiff.pipelines.evaluate_gallery import worst_cases
+from meddiff.reporting import words
+from meddiff.segmentation_report import SegmentationReport, segmentation_report, write_pages
+
+SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesion_f1")
+
+
+@dataclass(frozen=True)
+class EvaluateMasks:
+    """The options of the command, as typed."""
+
+    truth: str
+    prediction: str
+    against: str = ""
+    classes: str = ""
+    spacing_mm: str = ""
+    tolerance_mm: float = 2.0
+    tolerance_px: float = 2.0
+    on_missing: str = "fail"
+    patient: str = ""
+    ignore_geometry: bool = False
+    images: str = ""
+    out: str = "evaluation"
+    names: str = ""
+    resamples: int = 2000
+
+
+def run(settings: EvaluateMasks, console: Console | None = None) -> SegmentationReport:
+    """Score, write and print.
+
+    Raises:
+        InputError: folders that do not match, masks of different grids or with values that are no class.
+    """
+    console = console or Console()
+    folders = {name: Path(folder).expanduser() for name, folder in _models(settings).items()}
+    truth, out = Path(settings.truth).expanduser(), Path(settings.out).expanduser()
+    with told_plainly(out, option="--out"):
+        out.mkdir(parents=True, exist_ok=True)
+    matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
+    matched = _on_missing(matched, settings.on_missing)
+    classes = _classes(settings.classes, next(iter(matched.values())), console)
+    rows = [row for name, pairs in matched.items() for row in _scored(name, pairs, classes, settings, console)]
+    cases = pd.DataFrame(rows)
+    notes = [note for name, pairs in matched.items() for note in _matching_notes(name, pairs)]
+    baselines = list(folders)[1:]
+    content: dict[str, Any] = {
+        "title": f"Masks of {', '.join(folders)}", "cases": cases, "baselines": baselines,
+        "group_noun": "patient" if settings.patient else "case", "resamples": settings.resamples,
+        "provenance": {"options": asdict(settings), "classes": {str(v): n for v, n in classes.items()},
+                       "matching": notes, "versions": {"meddiff": meddiff.__version__,
+                                                       "python": platform.python_version()}},
+    }  # fmt: skip
+    main = next(iter(folders))
+    gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
+    report = segmentation_report(**content, gallery=gallery)
+    write_pages(out, report)
+    for name, table in (("cases.csv", cases), ("summary.csv", report.summary)):
+        write_text(out / name, table.to_csv(index=False))
+    _show(report, notes, console)
+    console.print(f"wrote cases.csv, summary.csv, report.html and report.json into {out}")
+    return report
+
+
+def _models(settings: EvaluateMasks) -> dict[str, str]:
+    """Name -> folder: the model first, then what it is compared with."""
+    folders = [settings.prediction, *([settings.against] if settings.against else [])]
+    names = settings.names.split(",") if settings.names else [Path(folder).resolve().name for folder in folders]
+    names = ["prediction", "against"][: len(folders)] if len(set(names)) < len(names) else names
+    if len(names) != len(folders):
+        raise InputError(
+            f"got --names {settings.names!r} for {words.counted(len(folders), 'model')}: give one name each"
+        )
+    return dict(zip((name.strip() for name in names), folders, strict=True))
+
+
+def _on_missing(matched: dict[str, Matching], how: str) -> dict[str, Matching]:
+    """Keep missing predictions as failures, or leave such cases out, for all models alike."""
+    if how == "fail":
+        return matched
+    kept = set.intersection(*(set(pairs.pairs) for pairs in matched.values()))
+    return {
+        name: Matching(
+            {case: pair for case, pair in pairs.pairs.items() if case in kept}, {}, pairs.extra, pairs.renamed
+        )
+        for name, pairs in matched.items()
+    }
+
+
+def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
+    """Value -> name, as told, or every value above 0 that a truth has."""
+    if told:
+        found = {}
+        for part in told.split(","):
+            value, equals, name = part.partition("=")
+            if not (equals and value.strip().isdigit() and int(value) > 0 and name.strip()):
+                raise InputError(
+                    f"got --classes {told!r}: write value=name with commas between, such as 1=lesion,2=core"
+                )
+            found[int(value)] = name.strip()
+        if len(set(found.values())) < len(told.split(",")):
+            raise InputError(f"got --classes {told!r}: every value and every name may be there once")
+        return dict(sorted(found.items()))
+    files = [*(pair[0] for pair in pairs.pairs.values()), *pairs.missing.values()]
+    values: set[int] = set()
+    for file in track(files, "looking for classes", console=console, transient=True):
+        values |= {int(value) for value in np.unique(read_mask(file).values) if value > 0}
+    if not values:
+        raise InputError("every truth is empty: name the classes with --classes 1=lesion")
+    return {1: "foreground"} if values == {1} else {value: f"class {value}" for value in sorted(values)}
+
+
+def _scored(
+    model: str, pairs: Matching, classes: dict[int, str], settings: EvaluateMasks, console: Console
+) -> list[dict[str, Any]]:
+    """Rows of the long table; one line of it per case and class."""
+    patient_of, names = _patient(settings.patient), ("background", *classes.values())
+    tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
+    rows = []
+    for case, (first, second) in track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True):
+        truth, prediction = read_mask(first), read_mask(second)
+        check_pair(truth, prediction, geometry=not settings.ignore_geometry)
+        masks = [class_indices(mask, classes) for mask in (truth, prediction)]
+        spacing = _spacing(truth, settings.spacing_mm)
+        about = {"model": model, "case": case, "patient": patient_of(case)}
+        rows += [about | row for row in case_scores(*masks, class_names=names, spacing_mm=spacing, **tolerances)]
+    for case, path in pairs.missing.items():
+        truth = read_mask(path)
+        about = {"model": model, "case": case, "patient": patient_of(case)}
+        spacing = _spacing(truth, settings.spacing_mm)
+        failed = failed_case_scores(class_indices(truth, classes), class_names=names, spacing_mm=spacing,
+                                    failure="no prediction")  # fmt: skip
+        unit = "px" if spacing is None else "mm"
+        rows += [about | row | {"tolerance": tolerances[f"tolerance_{unit}"]} for row in failed]
+    return sorted(rows, key=lambda row: row["case"])
+
+
+def _spacing(truth: MaskFile, told: str) -> tuple[float, ...] | None:
+    """Of the file, or as told where the file says nothing."""
+    if not told:
+        return truth.spacing_mm
+    try:
+        spacing = tuple(float(part) for part in told.split(","))
+    except ValueError:
+        spacing = ()
+    if len(spacing) != truth.values.ndim or not all(0 < edge < np.inf for edge in spacing):
+        axes = words.counted(truth.values.ndim, "positive number")
+        raise InputError(f"got --spacing-mm {told!r} for {truth.path}: give {axes}, with commas between")
+    if truth.spacing_mm is not None and not np.allclose(spacing, truth.spacing_mm, rtol=1e-3):
+        raise InputError(f"{truth.path} says its spacing is {truth.spacing_mm} mm, --spacing-mm {told}: leave that out")
+    return spacing
+
+
+def _patient(pattern: str) -> Callable[[str], str]:
+    if not pattern:
+        return str
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--patient {pattern!r} is no regular expression: {error}") from error
+
+    def of(case: str) -> str:
+        found = compiled.search(case)
+        if found is None:
+            raise InputError(f"--patient {pattern!r} is not found in the case name {case!r}: write one that all have")
+        return found.group(1 if compiled.groups else 0)
+
+    return of
+
+
+def _matching_notes(model: str, pairs: Matching) -> list[str]:
+    """How files found each other, and what was left over."""
+    notes = [
+        f"{model}: {words.counted(len(pairs.pairs), 'pair')}, {pairs.renamed} of them after taking off _mask and alike"
+    ]
+    for what, paths in (
+        ("truth without prediction", [*pairs.missing.values()]),
+        ("prediction without truth", pairs.extra),
+    ):
+        if paths:
+            named = ", ".join(path.name for path in paths[:5]) + (" ..." if len(paths) > 5 else "")
+            notes.append(f"{model}: {words.counted(len(paths), what)} ({named})")
+    return notes
+
+
+def _show(report: SegmentationReport, notes: list[str], console: Console) -> None:
+    """The summary as a table, the headline, and what did not match."""
+    table = Table(title="Means over the cases, with 95% intervals")
+    for name in ("model", "class", *SHOWN, f"Dice < {LOW_DICE:g}", "failed"):
+        table.add_column(name)
+    summary = report.summary
+    for model, class_name in dict.fromkeys(zip(summary["model"], summary["class_name"], strict=True)):
+        rows = rows_where(summary, (summary["model"] == model) & (summary["class_name"] == class_name))
+        lines = {row["metric"]: row for row in rows.to_dict("records")}
+        cells = [f"{words.number(lines[name]['mean'])}{' ' + lines[name]['unit'] if lines[name]['unit'] else ''}\n"
+                 f"{words.interval(lines[name]['low'], lines[name]['high'])}" for name in SHOWN]  # fmt: skip
+        dice = lines["dice"]
+        failed = f"{dice['n_failures']} of {dice['n_cases']}"
+        table.add_row(str(model), class_name or "all", *cells, words.percent(dice["share_below"]), failed)
+    console.print(table)
+    console.print(report.headline, highlight=False)
+    for note in notes:
+        console.print(note, highlight=False)
