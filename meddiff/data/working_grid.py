@@ -89,7 +89,7 @@ class WorkingGrid:
         """Values [I, J, K] on the volume's own grid as float32 on the working grid: blurred if need be, then linear."""
         from scipy.ndimage import gaussian_filter
 
-        turned = self._turn(array).astype(np.float32)
+        turned = np.ascontiguousarray(self._turn(array), dtype=np.float32)  # files have the other order of memory
         sigma = [_WIDTH * sqrt(max(scale**2 - 1, 0.0)) for scale in self.scale]
         if any(sigma):
             turned = gaussian_filter(turned, sigma, mode="nearest")
@@ -103,9 +103,9 @@ class WorkingGrid:
         ten-thousandth of a voxel, so that shares of exactly one half (every second sample at half the resolution)
         fall to an object on one side and from it on the other, and do not shrink it on both.
         """
-        turned = self._turn(labels)
+        turned = np.ascontiguousarray(self._turn(labels))
         if not self.resampled:
-            return np.ascontiguousarray(turned)
+            return turned
         coarser = [scale > 1 for scale in self.scale]
         if not all(coarser):
             turned = self._sampled(turned, [not is_coarser for is_coarser in coarser], order=0)
