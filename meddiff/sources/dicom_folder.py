@@ -66,10 +66,10 @@ def _places(root: Path, series: Sequence[Series]) -> list[Path]:
                      and any(file.is_relative_to(place) for file in other.files)]  # fmt: skip
         if strangers:
             where = place.relative_to(root).as_posix()
-            detail = f"{where}/ holds {len(strangers) + 1} series, among them number {one.number}"
-            problems.add(
-                "several series in one folder", detail, "Put the files of each series into a folder of its own."
+            detail = f"{len(one.files)} files of one series ({one.files[0].name} ...) lie below {where}/, where " + (
+                f"{len(strangers)} other series lie too"
             )
+            problems.add("series that share a folder", detail, "Put the files of each into a folder of its own.")
     problems.raise_if_any()
     return places
 

@@ -97,7 +97,9 @@ def test_series_become_rows_without_a_word_about_the_patient(tmp_path):
 def test_series_that_share_a_folder_are_refused_and_files_that_are_no_volume_are_kept(tmp_path):
     write_series(tmp_path / "a")
     write_series(tmp_path / "a" / "deeper", SeriesInstanceUID="1.2.4")
-    with pytest.raises(InputError, match=r"several series in one folder: a/ holds 2 series"):
+    with pytest.raises(
+        InputError, match=r"series that share a folder: 4 files of one series \(0\.dcm \.\.\.\) lie below a/, where 1"
+    ):
         DICOM_FOLDER.rows(tmp_path)
     write_series(tmp_path / "b" / "ok", SeriesInstanceUID="1.2.5")
     write_series(tmp_path / "b" / "still", step=(0, 0, 0), SeriesInstanceUID="1.2.6")  # all at one place
