@@ -79,7 +79,8 @@ def denoiser(recipe: SegmentRecipe, *, channels: int, num_classes: int) -> Denoi
         own: dict[str, Any] = {"attention_levels": settings.attention_levels, "head_channels": settings.head_channels}
     else:
         own = {"num_classes": num_classes}
-        own |= {"starts_coarse": logits and one_hot} if settings.name == "twin_unet" else {}
+        if settings.name == "twin_unet":
+            own |= {"starts_coarse": logits and one_hot, "thin_from": settings.thin_from}
     prediction = (
         ClassLogits(recipe.mask.scale, one_hot)
         if logits

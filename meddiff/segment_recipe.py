@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from meddiff import recipe as shared
-from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, NetworkRecipe, TrainingRecipe
+from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,32 @@ class VolumeRecipe:
 
 
 @dataclass(frozen=True)
+class MaskNetworkRecipe:
+    """The network that denoises masks and is told the image."""
+
+    name: str = "twin_unet"
+    """twin_unet, medsegdiff_v1, medsegdiff_v2, or unet (MONAI's, with the image beside the mask)."""
+    channels: tuple[int, ...] = (64, 128, 256, 320, 512)
+    """Feature channels per resolution level of the part that reads the image, from fine to coarse."""
+    residual_blocks: int = 1
+    """Residual blocks per level."""
+    patch_size: int = 2
+    """Pixels per side folded into channels before the first level."""
+    thin_from: int = 1
+    """The level from which twin_unet denoises; what is finer is folded into channels."""
+    attention_levels: int = 0
+    """Number of coarsest levels that have self-attention (unet alone)."""
+    head_channels: int = 32
+    """Channels per attention head (unet alone)."""
+
+
+@dataclass(frozen=True)
 class MaskRecipe:
     """How masks are noised, and what is minimized."""
 
     encoding: Literal["one_hot", "bits"] = "one_hot"
     """Classes as channels, or as binary digits (Chen et al. 2023, analog bits)."""
-    scale: float = 0.5
+    scale: float = 0.2
     """How loud the mask is against the noise; small values make the network look at the image."""
     dice: float = 1.0
     """Weight of the Dice loss of the estimated classes."""
@@ -71,7 +91,7 @@ class InferenceRecipe:
     """Masks drawn per image."""
     sampler: str = "ddim"
     """Which sampler of meddiff.samplers."""
-    steps: int = 4
+    steps: int = 3
     """Sampler steps per member."""
     spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
     """Where the steps lie."""
@@ -127,11 +147,7 @@ class SegmentRecipe:
     """Names of the classes of the masks from 0 on; empty reads them from the masks."""
     data: DataRecipe = field(default_factory=lambda: DataRecipe(image_size=256, fit="stretch"))
     volume: VolumeRecipe = field(default_factory=VolumeRecipe)
-    network: NetworkRecipe = field(
-        default_factory=lambda: NetworkRecipe(
-            name="twin_unet", channels=(64, 128, 256, 256, 512), residual_blocks=2, attention_levels=0, patch_size=2
-        )
-    )
+    network: MaskNetworkRecipe = field(default_factory=MaskNetworkRecipe)
     diffusion: DiffusionRecipe = field(
         default_factory=lambda: DiffusionRecipe(prediction="class_logits", min_snr_gamma=None, condition_dropout=0.0)
     )
@@ -157,6 +173,7 @@ _RANGES: dict[tuple[float, float], str] = {
     (0, 1): "mask.recycle volume.foreground_share",
     (0.001, 1): "inference.start",
     (0, 0.95): "inference.overlap",
+    (0, 8): "network.thin_from",
     (2, 3): "dimensions",
 }
 # fmt: on

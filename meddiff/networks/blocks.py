@@ -144,7 +144,11 @@ class Decoder(nn.Module):
 
     def forward(self, features: Sequence[Tensor], time: Tensor | None = None) -> Tensor:
         """Features of every level, from fine to coarse, to features on the finest grid [B, channels[0], *S]."""
-        x = self.middle(features[-1], time)
+        return self.levels(features, time)[0]
+
+    def levels(self, features: Sequence[Tensor], time: Tensor | None = None) -> list[Tensor]:
+        """The decoded features of every level, from fine to coarse."""
+        outputs = [x := self.middle(features[-1], time)]
         for narrowing, blocks, skipped in zip(
             reversed(self.narrowings), reversed(self.stages), reversed(features[:-1]), strict=True
         ):
@@ -152,7 +156,8 @@ class Decoder(nn.Module):
             x = torch.cat((x, skipped), dim=1)
             for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
                 x = block(x, time)
-        return x
+            outputs.append(x)
+        return outputs[::-1]
 
 
 class Head(nn.Module):

@@ -96,8 +96,8 @@ def check_half_precision(network, size):
     assert (half.float() - exact).abs().mean() < 0.1 * exact.std()
 
 
-def check_refusals(network, *, build):
-    """What it cannot hear is refused with a sentence, and so are sizes that do not belong together."""
+def check_refusals_of_image(network):
+    """What it cannot hear is refused with a sentence."""
     x_t, t, image = inputs((8, 8))
     for condition, sentence in [
         (Condition(), "image of 3 channels, got none"),
@@ -109,6 +109,11 @@ def check_refusals(network, *, build):
     ]:
         with pytest.raises(InputError, match=sentence):
             network(x_t, t, condition)
+
+
+def check_refusals(network, *, build):
+    """What it cannot hear is refused with a sentence, and so are sizes that do not belong together."""
+    check_refusals_of_image(network)
     for settings, sentence in [
         ({"channels": ()}, "at least one level"),
         ({"channels": (8, 1)}, "at least 2 channels"),
