@@ -18,7 +18,7 @@ Everything but the SS-Former and the denoising U-Net depends on the image alone 
 up to and with the attention map sigmoid(k_1x1 * f_anc). The Gaussian is one per channel, with a learned mean and
 deviation, applied along one axis after the other; the grid's border is continued, so that it does not darken.
 
-With ``channels=(32, 64, 128, 256, 320)`` and three image channels (2D) the network has 21.4 M weights, of which 9.0 M
+With ``channels=(32, 64, 128, 256, 320)`` and three image channels (2D) the network has 21.5 M weights, of which 9.0 M
 are in the condition model and used once per image.
 """
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from meddiff.networks.initialization import seeded
-from meddiff.networks.ss_former import BandPass, SpectralAttention, SSFormer, _space, _spectrum
+from meddiff.networks.ss_former import BandPass, FrequencyEmbedding, SpectralAttention, SSFormer, _space, _spectrum
 
 SIZES = [(4, 4), (8, 2), (5, 3), (1, 7), (1, 1), (2, 4, 2), (3, 5, 2)]
 
@@ -41,14 +41,16 @@ def test_attention_is_the_equation_of_the_paper(size):
     def spectrum(side, layer):
         return matrix @ layer(torch.nn.functional.layer_norm(side, (4,))).to(matrix.dtype)
 
-    query = spectrum(asking, network.query)
-    key, value = spectrum(answering, network.key), spectrum(answering, network.value)
+    which = network.embedding(torch.Size(size))
+    query = spectrum(asking, network.query) + which
+    key, value = spectrum(answering, network.key) + which, spectrum(answering, network.value)
     passed = network.band_pass(torch.Size(size), time)
     expected = torch.zeros_like(query)
     for i in range(len(position)):
         for j in range(len(position)):
             product = (query[:, i] * key[:, j].conj()).real.sum(-1)
-            weight = torch.sin(network.frequency * product) * passed[:, i] * passed[:, j] / len(position)
+            weight = torch.sin(network.sharpness * product) * passed[:, i] * passed[:, j]
+            weight = weight / (1 + len(position) / len(network.embedding.vectors))
             expected[:, i] += weight[:, None] * value[:, j]
     expected = matrix.conj().T @ expected
     assert expected.imag.abs().max() < 1e-6, "the sum is not real"
@@ -71,6 +73,29 @@ def test_the_filter_is_even_in_frequency_between_0_and_1_and_hears_the_time(size
     torch.testing.assert_close(network(torch.Size(size), time[1:]), passed[1:])
     if max(size) > 2:
         assert passed.std(1).min() > 1e-4, "every frequency passes alike"
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 3), (8, 8), (3, 4, 3)])
+def test_the_embedding_tells_every_frequency_from_every_other(size):
+    """Also k from -k, which have the same filter; and it is the spectrum of something real."""
+    with seeded(0):
+        network = FrequencyEmbedding(64, spatial_dims=len(size))
+    embedded = torch.view_as_real(network(torch.Size(size))).flatten(1)
+    assert ((embedded @ embedded.T).argmax(1) == torch.arange(len(embedded))).all()
+    assert _space(network(torch.Size(size))[None], torch.Size(size)).dtype == torch.float32
+    grid = network(torch.Size(size)).unflatten(0, size)
+    axes = tuple(range(len(size)))
+    torch.testing.assert_close(grid.flip(axes).roll((1,) * len(axes), axes), grid.conj(), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_fresh_attention_passes_the_layout_of_the_other_side():
+    """Of a constant side that asks and one that answers, the result looks like the values of the one that answers."""
+    network = attention(64)
+    asking, answering = torch.zeros(2, 16, 64), tokens((4, 4), channels=64)[1]
+    result = network(asking, answering, torch.Size((4, 4)), torch.zeros(2, 6))
+    values = network.value(torch.nn.functional.layer_norm(answering, (64,)))
+    assert torch.corrcoef(torch.stack((result.flatten(), values.flatten())))[0, 1] > 0.5
 
 
 def test_a_filter_that_passes_nothing_silences_the_attention():
