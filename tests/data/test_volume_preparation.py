@@ -7,6 +7,7 @@ import SimpleITK
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import LoadImage, NormalizeIntensity, Orientation, SpatialResample  # type: ignore[attr-defined]
 
+from meddiff.data.image_io.bias_field import correct_bias_field
 from meddiff.data.image_io.nifti_writing import save_volume
 from meddiff.data.volume import Volume
 from meddiff.data.volume_preparation import VolumeTransform, class_indices, prepare_volume
@@ -299,6 +300,25 @@ def test_a_bias_field_is_taken_out_and_ct_refused():
     assert unevenness(fixed.image[0] + 1) < 0.5 * unevenness(plain.image[0] + 1)
     with pytest.raises(InputError, match=r"ct\.nii.*down to -1000.*Switch it off"):
         prepare_volume(volume_of(array - 1000, None), VolumeTransform(bias_correction=True), name="ct.nii")
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (40, 36, 1), (1, 40, 36), (24, 3, 30)])
+def test_the_field_is_the_one_that_was_put_in(shape):
+    """Up to a factor; also of a single slice, along whatever axis."""
+    long = int(np.argmax(shape))
+    field = np.exp(0.8 * (np.indices(shape)[long] / (shape[long] - 1) - 0.5))
+    tissue = np.where(np.indices(shape).sum(axis=0) % 7 < 3, 100.0, 160.0)
+    array = (tissue * field + np.random.default_rng(0).normal(0, 1, shape)).astype(np.float32)
+    before = array.copy()
+    found = array / correct_bias_field(array, (1.0, 1.0, 1.0), name="a.nii")
+    assert np.array_equal(array, before)
+    assert found.shape == shape
+    inner = tuple(slice(2, -2) if size > 6 else slice(None) for size in shape)
+    assert np.log(found / field)[inner].std() < 0.5 * np.log(field)[inner].std()
+    again = array / correct_bias_field(array, (1.0, 1.0, 1.0), name="a.nii")
+    assert np.array_equal(found, again)
+    with pytest.raises(InputError, match="line of voxels"):
+        correct_bias_field(array[:1, :1], (1.0, 1.0, 1.0), name="a.nii")
 
 
 def test_a_mask_on_another_grid_is_refused_by_name():

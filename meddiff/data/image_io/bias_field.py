@@ -31,15 +31,18 @@ def correct_bias_field(array: np.ndarray, spacing_mm: tuple[float, float, float]
             f"{name}: its values go down to {array.min():g}. Bias correction needs MRI as it was measured, without "
             "negative values. Switch it off for volumes that are corrected or normalized already, and for CT."
         )
-    image = SimpleITK.GetImageFromArray(array.astype(np.float32).T)  # the fastest axis comes last there
-    image.SetSpacing([float(mm) for mm in spacing_mm])
+    axes = [axis for axis in range(3) if array.shape[axis] > 1]  # a single slice is a picture for N4
+    if len(axes) < 2:
+        raise InputError(f"{name}: a line of voxels {array.shape} has no bias field. Switch bias correction off.")
+    image = SimpleITK.GetImageFromArray(array.astype(np.float32).squeeze().T)  # the fastest axis comes last there
+    image.SetSpacing([float(spacing_mm[axis]) for axis in axes])
     mask = SimpleITK.OtsuThreshold(image, 0, 1, 200)
-    if not SimpleITK.GetArrayViewFromImage(mask).any():
+    if not SimpleITK.GetArrayFromImage(mask).any():
         return array.astype(np.float32)  # an even volume has no field
-    shrink = [max(1, min(SHRINK, size // _FEWEST)) for size in array.shape]
+    shrink = [max(1, min(SHRINK, array.shape[axis] // _FEWEST)) for axis in axes]
     corrector = SimpleITK.N4BiasFieldCorrectionImageFilter()
     corrector.SetMaximumNumberOfIterations(list(ITERATIONS))
     corrector.SetNumberOfThreads(1)  # so that sums round alike on any machine
     corrector.Execute(SimpleITK.Shrink(image, shrink), SimpleITK.Shrink(mask, shrink))
-    field = SimpleITK.GetArrayViewFromImage(corrector.GetLogBiasFieldAsImage(image)).T
+    field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image)).T.reshape(array.shape)
     return (array / np.exp(field)).astype(np.float32)
