@@ -67,7 +67,7 @@ class MaskRecipe:
     """Weight of the squared error of the network's output; not used where it predicts class logits."""
     coarse: float = 1.0
     """Weight of the loss of the condition model's own mask, where the network has one."""
-    recycle: float = 0.0
+    recycle: float = 0.5
     """Share of training samples whose noisy mask is made from the network's own estimate (Fu et al. 2023)."""
 
 
@@ -89,7 +89,7 @@ class InferenceRecipe:
 
     members: int = 8
     """Masks drawn per image."""
-    sampler: str = "ddim"
+    sampler: str = "ddpm"
     """Which sampler of meddiff.samplers."""
     steps: int = 3
     """Sampler steps per member."""

@@ -11,7 +11,7 @@ LAYERS = {
     "diffusion": 1, "data": 1, "metrics": 1, "ensemble": 1, "recipe": 1, "segment_recipe": 1,
     "networks": 2, "samplers": 2, "tasks": 2, "sources": 2, "evaluation": 2, "run_folder": 2, "pictures": 2,
     "tiling": 2, "decision": 2,
-    "assembly": 3, "segment_assembly": 3, "inference": 3, "segmentation": 3, "training": 3,
+    "assembly": 3, "inference": 3, "segmentation": 3, "training": 3,
     "report": 3, "reporting": 3, "segmentation_report": 3,
     "pipelines": 4,
 }  # fmt: skip
@@ -20,8 +20,7 @@ BESIDE = {
     "segmentation_report": {"reporting"},
     "assembly": {"training", "inference"},
     "segment_recipe": {"recipe"},
-    "segment_assembly": {"assembly", "training", "inference", "segmentation"},
-    "segmentation": {"inference"},
+    "segmentation": {"assembly", "training", "inference"},
 }
 """Who may import whom on the same layer."""
 PURE = ("diffusion", "samplers", "metrics", "ensemble")

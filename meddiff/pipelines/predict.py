@@ -11,7 +11,7 @@ of pictures segments volumes slice by slice. One case is in memory at a time; a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -83,19 +83,18 @@ def run(settings: Predict) -> Path:
     from rich.console import Console
 
     from meddiff.data.inputs import find_inputs
-    from meddiff.pipelines.stages.predict_cases import Job, load_run, settings_digest
+    from meddiff.pipelines.stages.predict_cases import Job
     from meddiff.pipelines.stages.progress import bar
+    from meddiff.segmentation import load
 
     if settings.on_bad_file not in ("skip", "stop"):
         raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
     console = Console(markup=False, emoji=False)
-    recipe = load_run(Path(settings.checkpoint).expanduser())
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
-    recipe = replace(recipe, inference=replace(recipe.inference, **changed))
+    model = load(settings.checkpoint, model=settings.model, **changed)
     found = find_inputs(settings.input, series=settings.series)
-    told = {name: value for name, value in asdict(settings).items() if name != "on_bad_file"}
-    with Job.opened(Path(settings.output).expanduser(), recipe, settings, settings_digest(recipe, told)) as job:
+    with Job.opened(settings, model) as job:
         if done := len(job.lines):
             console.print(f"{done} of {len(found)} were done before")
         for one in bar(console, "segmenting", unit="cases")(found, len(found)):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from meddiff import segment_assembly
 from meddiff.pipelines.job import name_of, run_job
 from meddiff.pipelines.stages import masks_evaluate, masks_manifest, masks_report, masks_train
 from meddiff.pipelines.stages.progress import new_console
 from meddiff.run_folder import RunFolder
 from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import assembly
 
 STAGES = (
     masks_manifest.STAGE,
@@ -28,6 +28,6 @@ def run(recipe: SegmentRecipe, until: str, console: Console | None = None) -> Ru
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    segment_assembly.check_names(recipe)
+    assembly.check_names(recipe)
     out = Path(recipe.out or f"runs/segment-{name_of(recipe)}")
     return run_job(recipe, STAGES, until, out, console or new_console())

@@ -8,34 +8,36 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 
-from meddiff import segment_assembly as assembly
 from meddiff.data.cases import Case, truth_of
 from meddiff.data.image_io import save_image
 from meddiff.data.image_io.nifti_writing import save_volume
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.tables import write_table
 from meddiff.data.writing import write_text
-from meddiff.decision import Answer, Decision, decide, fused
+from meddiff.decision import Answer, fused
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
 from meddiff.evaluation.mask_calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks import case_scores
 from meddiff.pipelines.stages.manifest import need, rows_of
-from meddiff.pipelines.stages.masks_train import models_of, trained
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.segment_recipe import SegmentRecipe
-from meddiff.segmentation import Segmenter
+from meddiff.segmentation import assembly
+from meddiff.segmentation.models import models_of
+from meddiff.segmentation.trained import TrainedModel, of_run
 from meddiff.training import checkpoint
 
 PIXELS_PER_CASE = 4000
@@ -47,30 +49,19 @@ def model_names(recipe: SegmentRecipe) -> list[str]:
     return [assembly.DIFFUSION, *recipe.baseline.names]
 
 
-def seeds_of(recipe: SegmentRecipe, name: str) -> list[int]:
-    """The seeds of a case's members: a function of the run's seed and the case's name."""
-    return [child_seed(recipe.seed, "member", name, number) for number in range(recipe.inference.members)]
-
-
-def decision_of(recipe: SegmentRecipe, temperature: float) -> Decision:
-    """How members become an answer."""
-    settings = recipe.inference
-    return Decision(settings.fusion, temperature, settings.uncertainty, settings.largest_component, settings.fill_holes)
-
-
-def temperature_of(recipe: SegmentRecipe, folder: RunFolder, segmenter: Segmenter, console: Console) -> float:
+def fitted_temperature(model: TrainedModel, folder: RunFolder, console: Console) -> float:
     """Fitted on pixels of the validation split, the same number from each case."""
+    recipe = model.recipe
     images = assembly.images(rows_of(recipe, folder, "val"), recipe)
-    decision = decision_of(recipe, 1.0)
     chosen = range(len(images))
     if recipe.validation.cases:
         chosen = np.linspace(0, len(images) - 1, min(recipe.validation.cases, len(images))).round().astype(int)
     labels, probabilities = [], []
     for number in bar(console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
         image, truth = assembly.pair(images, int(number))
-        members = segmenter.members(image, seeds_of(recipe, images.rows[int(number)].row_id)).numpy()
+        answer = fused(model.members(image, images.rows[int(number)].row_id), model.decision)
         generator = np.random.default_rng(child_seed(recipe.seed, "temperature", int(number)))
-        some = sample_pixels(truth, fused(members, decision), count=PIXELS_PER_CASE, generator=generator)
+        some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
         labels.append(some[0])
         probabilities.append(some[1])
     return fit_temperature(np.concatenate(labels), np.concatenate(probabilities))
@@ -87,13 +78,7 @@ def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
     return path
 
 
-def saved_temperature(folder: RunFolder, name: str) -> float:
-    """The temperature of a model that was evaluated or calibrated; 1 where it was not."""
-    file = folder.masks / name / "temperature.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else 1.0
-
-
-def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: list[str]) -> dict:
+def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
     """Scores and reliability of a case, as JSON takes them."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
     told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
@@ -101,43 +86,34 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: list[str]
     return {"scores": [score | told for score in scores], "reliability": reliability}
 
 
-def _model(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -> tuple[list, Reliability, float]:
+def _model(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -> tuple[list, pd.DataFrame, float]:
     """The rows of all test cases, the pooled reliability and the temperature of one model."""
-    segmenter, facts = trained(recipe, folder, name)
-    class_names = list(facts.class_names)
-    masks = folder.masks / name
+    masks, inputs = folder.masks / name, _inputs(recipe, folder)
     mark = masks / "inputs.txt"
-    inputs = _inputs(recipe, folder)
     if not mark.is_file() or mark.read_text(encoding="utf-8") != inputs:
         shutil.rmtree(masks, ignore_errors=True)
-        temperature = temperature_of(recipe, folder, segmenter, console) if recipe.inference.temperature else 1.0
-        write_text(masks / "temperature.json", json.dumps(temperature))
+        if recipe.inference.temperature:
+            temperature = fitted_temperature(of_run(recipe, folder, name), folder, console)
+            write_text(masks / "temperature.json", json.dumps(temperature))
         write_text(mark, inputs)
-    temperature = saved_temperature(folder, name)
-    decision, deep = decision_of(recipe, temperature), facts.pixel_dtype == "uint16"
+    model = of_run(recipe, folder, name)
     rows = rows_of(recipe, folder, "test")
-    lines, pooled = [], None
+    lines, pooled = [], []
     for row in bar(console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
-        told = _case(recipe, row, segmenter, decision, class_names, masks, deep=deep)
+        told = _case(model, row, masks)
         lines += [{"model": name, "case": row.row_id, "patient": row.group, **score} for score in told["scores"]]
-        own = Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()})
-        pooled = own if pooled is None else pooled + own
-    assert pooled is not None  # `need` has seen to it that there are test cases
-    return lines, pooled, temperature
+        pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
+    return lines, reduce(add, pooled).to_frame(name, model.class_names), model.temperature
 
 
-def _case(
-    recipe: SegmentRecipe, row: ManifestRow, segmenter: Segmenter, decision: Decision, class_names: list[str],
-    masks: Path, *, deep: bool,
-) -> dict:  # fmt: skip
+def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
     """Scores and reliability of a case, from its file where it was done before."""
     file = masks / f"{row.row_id.replace('/', '_')}.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    case = assembly.case(recipe, row, deep=deep)
-    members = segmenter.members(torch.from_numpy(case.image), seeds_of(recipe, row.row_id)).numpy()
-    answer = decide(members, case, decision)
-    told = _judge(answer, truth_of(row, case), case, class_names)
+    case = model.case(row)
+    answer = model(case)
+    told = _judge(answer, truth_of(row, case), case, model.class_names)
     save_mask(answer.classes, case, masks)
     write_text(file, json.dumps(told))
     return told
@@ -159,20 +135,13 @@ def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
     lines, tables, temperatures = [], [], {}
     for name in model_names(recipe):
-        own, pooled, temperatures[name] = _model(recipe, folder, name, console)
+        own, reliability, temperatures[name] = _model(recipe, folder, name, console)
         lines += own
-        tables.append(pooled.to_frame(name, trained_classes(recipe, folder)))
+        tables.append(reliability)
     write_table(pd.DataFrame(lines), folder.cases)
     write_table(pd.concat(tables, ignore_index=True), folder.calibration)
     write_text(folder.temperatures, json.dumps(temperatures, indent=2))
     return [folder.cases, folder.calibration, folder.temperatures]
-
-
-def trained_classes(recipe: SegmentRecipe, folder: RunFolder) -> tuple[str, ...]:
-    """The classes that the run's models know."""
-    path = checkpoint.latest(models_of(folder, assembly.DIFFUSION).best)
-    assert path is not None  # `trained` has read it
-    return checkpoint.read(path).facts.class_names
 
 
 STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _run, _check)

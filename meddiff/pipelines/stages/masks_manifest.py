@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from meddiff import segment_assembly as assembly
 from meddiff.data.manifest import ManifestRow, write_manifest
 from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
@@ -19,6 +18,7 @@ from meddiff.pipelines.stages.stage import Stage
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import assembly
 
 
 def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:

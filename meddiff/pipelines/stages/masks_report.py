@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from meddiff import segment_assembly as assembly
 from meddiff.data.cases import Case, truth_of
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.pixels import to_pixels
 from meddiff.data.tables import read_table, write_table
-from meddiff.decision import decide
 from meddiff.evaluation.mask_calibration import case_dice
 from meddiff.pipelines.stages.manifest import rows_of
-from meddiff.pipelines.stages.masks_evaluate import decision_of, model_names, seeds_of
-from meddiff.pipelines.stages.masks_train import models_of, settings_of, trained
+from meddiff.pipelines.stages.masks_evaluate import model_names
+from meddiff.pipelines.stages.masks_train import settings_of
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import assembly
+from meddiff.segmentation.models import models_of
+from meddiff.segmentation.trained import TrainedModel, of_run
 from meddiff.segmentation_report import GalleryCase, segmentation_report, write_segmentation_report
 
 SHOWN = 6  # of each group of the gallery
@@ -76,19 +76,17 @@ def gallery(recipe: SegmentRecipe, folder: RunFolder, cases: pd.DataFrame) -> li
         strict=True,
     )  # fmt: skip
     rows = {row.row_id: row for row in rows_of(recipe, folder, "test")}
+    model = of_run(recipe, folder, assembly.DIFFUSION)
     return [
-        _picture(recipe, folder, rows[str(line["case"])], line, group)
+        _picture(model, rows[str(line["case"])], line, group)
         for group, lines in chosen
         for line in lines.to_dict("records")
     ]
 
 
-def _picture(recipe: SegmentRecipe, folder: RunFolder, row: ManifestRow, line: dict, group: str) -> GalleryCase:
-    segmenter, facts = trained(recipe, folder, assembly.DIFFUSION)
-    temperature = json.loads(folder.temperatures.read_text(encoding="utf-8"))[assembly.DIFFUSION]
-    case = assembly.case(recipe, row, deep=facts.pixel_dtype == "uint16")
-    members = segmenter.members(torch.from_numpy(case.image), seeds_of(recipe, row.row_id)).numpy()
-    answer = decide(members, case, decision_of(recipe, temperature))
+def _picture(model: TrainedModel, row: ManifestRow, line: dict, group: str) -> GalleryCase:
+    case = model.case(row)
+    answer = model(case)
     truth = truth_of(row, case)
     image = to_pixels(case.restore(case.image).reshape(len(case.image), *case.size))
     image, truth, called, doubt = _shown(case, image, truth, answer.classes, answer.entropy)

@@ -5,32 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import yaml
 
-from meddiff import segment_assembly as assembly
-from meddiff.data.cases import Case, case_of_volume, known_spacing, picture_file_case, slice_cases
+from meddiff.data.cases import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.data.image_io import save_image
 from meddiff.data.image_io.nifti_writing import save_volume
 from meddiff.data.inputs import Input
 from meddiff.data.tables import read_table, write_table
 from meddiff.data.volume import Volume
 from meddiff.data.writing import write_text
-from meddiff.decision import Answer, decide, member_classes
+from meddiff.decision import Answer, member_classes
 from meddiff.errors import InputError
 from meddiff.pipelines.predict import Predict
-from meddiff.pipelines.stages.masks_evaluate import decision_of, saved_temperature, seeds_of
-from meddiff.pipelines.stages.masks_train import models_of, trained
-from meddiff.recipe import from_dict, to_dict
+from meddiff.recipe import to_dict
 from meddiff.run_folder import RunFolder, digest
-from meddiff.segment_recipe import SegmentRecipe, check
-from meddiff.segmentation import Segmenter
+from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import assembly
+from meddiff.segmentation.models import models_of
+from meddiff.segmentation.trained import TrainedModel
 from meddiff.training import checkpoint
 
 COLUMNS = ("name", "file", "uncertainty", "mask", "seconds", "problem")
@@ -38,26 +35,11 @@ SECONDS_BETWEEN_SAVES = 5.0
 DEEP = 65535
 
 
-def load_run(path: Path) -> SegmentRecipe:
-    """The recipe of a run folder.
-
-    Raises:
-        InputError: there is no run, or it was written by another version.
-    """
-    file = path / "recipe.yaml"
-    if not file.is_file():
-        raise InputError(f"{path} is no run folder: it has no recipe.yaml. Name the folder of a `segment train` run")
-    recipe = from_dict(SegmentRecipe, yaml.safe_load(file.read_text(encoding="utf-8")))
-    check(recipe)
-    return recipe
-
-
-def settings_digest(recipe: SegmentRecipe, told: dict[str, Any]) -> str:
+def settings_digest(settings: Predict, recipe: SegmentRecipe) -> str:
     """What the outputs are a function of, beside the input files: another one starts afresh."""
-    folder = RunFolder(Path(told["checkpoint"]).expanduser())
-    best = checkpoint.latest(models_of(folder, told["model"]).best)
-    weights = digest(best / checkpoint.INDEX) if best else ""
-    return digest(to_dict(recipe.inference), weights, told)
+    told = {name: value for name, value in asdict(settings).items() if name != "on_bad_file"}
+    best = checkpoint.latest(models_of(RunFolder(Path(settings.checkpoint).expanduser()), settings.model).best)
+    return digest(to_dict(recipe.inference), best and best / checkpoint.INDEX, told)
 
 
 @dataclass
@@ -65,13 +47,8 @@ class Job:
     """What is segmented with, and what was done so far."""
 
     folder: Path
-    recipe: SegmentRecipe
     settings: Predict
-    segmenter: Segmenter
-    temperature: float
-    class_names: tuple[str, ...]
-    deep: bool
-    channels: int
+    model: TrainedModel
     lines: dict[str, dict[str, Any]] = field(default_factory=dict)
     saved: float = 0.0
 
@@ -82,14 +59,10 @@ class Job:
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path, recipe: SegmentRecipe, settings: Predict, inputs: str) -> Iterator[Job]:
+    def opened(cls, settings: Predict, model: TrainedModel) -> Iterator[Job]:
         """The job with its finished lines; what it has done is written when it ends, however it ends."""
-        run = RunFolder(Path(settings.checkpoint).expanduser())
-        segmenter, facts = trained(recipe, run, settings.model)
-        temperature = saved_temperature(run, settings.model)
-        job = cls(folder, recipe, settings, segmenter, temperature, facts.class_names,
-                  facts.pixel_dtype == "uint16", facts.channels)  # fmt: skip
-        mark = folder / "settings.txt"
+        job = cls(folder := Path(settings.output).expanduser(), settings, model)
+        mark, inputs = folder / "settings.txt", settings_digest(settings, model.recipe)
         if mark.is_file() and mark.read_text(encoding="utf-8") == inputs and job.table.is_file():
             table = read_table(job.table, COLUMNS).fillna({"problem": ""})
             lines = {str(line["name"]): line for line in table.to_dict("records")}
@@ -124,15 +97,9 @@ class Job:
         if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
             self.save()
 
-    def _answer(self, case: Case) -> Answer:
-        members = self.segmenter.members(torch.from_numpy(case.image), seeds_of(self.recipe, case.name)).numpy()
-        return decide(members, case, decision_of(self.recipe, self.temperature))
-
     def _picture(self, one: Input) -> dict[str, Any]:
-        if self.recipe.dimensions == 3:
-            raise InputError(f"{one.path}: this is a picture, but the network was trained on volumes")
-        case = picture_file_case(one.path, assembly.picture_transform(self.recipe, deep=self.deep))
-        answer = self._answer(case)
+        case = self.model.picture(one.path)
+        answer = self.model(case)
         save_image(answer.classes, mask := self.folder / f"{one.name}_mask.png")
         for what, values in self._kept(answer, case).items():
             pixels = values if values.dtype == np.uint8 else np.rint(values.clip(0, 1) * DEEP).astype(np.uint16)
@@ -140,11 +107,12 @@ class Job:
         return self._told(answer.classes, answer.uncertainty, mask, None)
 
     def _volume(self, one: Input, volume: Volume) -> dict[str, Any]:
-        if self.recipe.dimensions == 3:
-            if volume.count != self.channels:
-                raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {self.channels}")
-            case = case_of_volume(one.name, volume, assembly.volume_transform(self.recipe))
-            answer = self._answer(case)
+        recipe, channels = self.model.recipe, self.model.channels
+        if recipe.dimensions == 3:
+            if volume.count != channels:
+                raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {channels}")
+            case = case_of_volume(one.name, volume, assembly.volume_transform(recipe))
+            answer = self.model(case)
             classes, uncertainty, kept = answer.classes, answer.uncertainty, self._kept(answer, case)
         else:
             classes, uncertainty, kept = self._slices(one, volume)
@@ -161,10 +129,10 @@ class Job:
         axis = self.settings.axis
         if axis is None:
             axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
-        transform = assembly.picture_transform(self.recipe, deep=self.deep)
+        transform = assembly.picture_transform(self.model.recipe, deep=self.model.deep)
         classes, doubts, weights, kept = [], [], [], []
         for case in slice_cases(one.name, volume, axis, transform):
-            answer = self._answer(case)
+            answer = self.model(case)
             classes.append(answer.classes)
             doubts.append(answer.uncertainty)
             weights.append(1 + np.count_nonzero(answer.classes))
@@ -176,7 +144,7 @@ class Job:
         """What was asked for beside the mask, by the name in its file: class maps uint8, the rest float32."""
         kept: dict[str, np.ndarray] = {}
         if self.settings.save_probabilities:
-            names = [name.replace(" ", "_").replace("/", "_") for name in self.class_names]
+            names = [name.replace(" ", "_").replace("/", "_") for name in self.model.class_names]
             kept |= {f"probability_{name}": part for name, part in zip(names, answer.probabilities, strict=True)}
         if self.settings.save_maps:
             kept |= {"deviation": answer.deviation, "entropy": answer.entropy}
@@ -189,7 +157,7 @@ class Job:
     ) -> dict[str, Any]:
         """A case's line: uncertainty, mask, and the size of each class."""
         sizes: dict[str, Any] = {}
-        for index, name in list(enumerate(self.class_names))[1:]:
+        for index, name in list(enumerate(self.model.class_names))[1:]:
             count = int(np.count_nonzero(classes == index))
             sizes[f"{name} pixels" if spacing_mm is None else f"{name} ml"] = (
                 count if spacing_mm is None else round(count * float(np.prod(spacing_mm)) / 1000, 4)

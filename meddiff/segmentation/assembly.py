@@ -29,7 +29,7 @@ from meddiff.inference import Sampling
 from meddiff.networks import segmenter
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.segment_recipe import SegmentRecipe
-from meddiff.segmentation import DiffusionSegmenter, DirectSegmenter, Windows
+from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Windows
 from meddiff.tasks.segment import SegmentTask, classes_of
 from meddiff.training.mask_objective import MaskLoss
 

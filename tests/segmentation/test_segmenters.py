@@ -17,7 +17,7 @@ from meddiff.networks.segmenter import build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.samplers.ddim import ddim
-from meddiff.segmentation import DiffusionSegmenter, DirectSegmenter, Windows
+from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Windows
 from meddiff.tasks.segment import SegmentTask
 from tests.contracts import wake
 
