@@ -1,0 +1,34 @@
+"""A DICOM series to a mask on its own grid, through the public API.
+
+    python pipelines/segment_dicom_series.py RUN FOLDER MASK.nii.gz [SERIES]
+
+RUN is the folder of `python -m meddiff.pipelines.segment train`; FOLDER holds the series, and SERIES (its UID, number
+or description) says which one is meant where there are several. The mask is in the patient's coordinates: opened over
+the series in 3D Slicer or ITK-SNAP it lies where it belongs.
+"""
+
+import sys
+
+import numpy as np
+
+from meddiff.data.cases import slice_cases
+from meddiff.data.image_io.nifti_writing import save_volume
+from meddiff.data.volumes import load_volume
+from meddiff.segmentation import load
+from meddiff.segmentation.assembly import picture_transform
+
+
+def main(run: str, folder: str, mask: str, series: str | None = None) -> None:
+    """Segment one series."""
+    model, volume = load(run), load_volume(folder, series=series)
+    if model.recipe.dimensions == 3:
+        classes = model(model.volume(folder, series=series)).classes
+    else:
+        transform = picture_transform(model.recipe, deep=model.deep)
+        classes = np.stack([model(case).classes for case in slice_cases("series", volume, 2, transform)], axis=2)
+    save_volume(classes, mask, affine=volume.affine)
+    print(f"{volume.modality or 'series'} of {' x '.join(map(str, volume.shape))}: {mask}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5])

@@ -1,0 +1,35 @@
+"""A folder of photographs to masks, through the public API.
+
+    python pipelines/segment_folder.py RUN PHOTOGRAPHS MASKS
+
+RUN is the folder of `python -m meddiff.pipelines.segment train`. Writes NAME_mask.png (class indices) and
+NAME_entropy.png (black sure, white unsure) for each picture, and prints its uncertainty, the least sure first.
+`segment predict` does this and more: volumes, DICOM, resuming, a table.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.data.image_io import save_image
+from meddiff.data.inputs import find_inputs
+from meddiff.segmentation import load
+
+
+def main(run: str, photographs: str, masks: str) -> None:
+    """Segment every picture."""
+    model, found = load(run), []
+    for one in find_inputs(photographs):
+        if one.volume is not None:
+            continue
+        answer = model(model.picture(one.path))
+        save_image(answer.classes, Path(masks) / f"{one.name}_mask.png")
+        save_image(np.rint(255 * answer.entropy).astype(np.uint8), Path(masks) / f"{one.name}_entropy.png")
+        found.append((answer.uncertainty, one.name))
+    for uncertainty, name in sorted(found, reverse=True):
+        print(f"{uncertainty:.3f}  {name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
