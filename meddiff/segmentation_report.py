@@ -126,7 +126,8 @@ def headline(
     models = {str(row["model"]): row for row in plain_records(dice)}
     main = next((name for name in models if name not in baselines), "")
     row = models[main or next(iter(models))]
-    on = f"on {words.counted(row['n_cases'], 'test case')} of {words.counted(row['n_patients'], group_noun)}"
+    of = "" if group_noun == "case" else f" of {words.counted(row['n_patients'], group_noun)}"
+    on = f"on {words.counted(row['n_cases'], 'test case')}{of}"
     if not len(differences) or not main:
         span = words.interval(row["low"], row["high"])
         alone = "" if baselines else "; no baseline was scored beside it"

@@ -177,13 +177,19 @@ def _read_picture(path: Path) -> np.ndarray:
     return values.astype(np.int16)
 
 
+def bare_name(name: str) -> str:
+    """The name of a case without what tools add to it."""
+    before = ""
+    while name != before:
+        before, name = name, _ADDED.sub("", name)
+    return name
+
+
 def _bare(names: Iterable[str]) -> dict[str, str]:
     """Name without what tools add -> name; InputError where two come to one."""
     found: dict[str, str] = {}
     for name in sorted(names):
-        bare, before = name, ""
-        while bare != before:
-            before, bare = bare, _ADDED.sub("", bare)
+        bare = bare_name(name)
         if bare in found:
             raise InputError(f"{found[bare]!r} and {name!r} are both of case {bare!r}: rename one, or move it away")
         found[bare] = name

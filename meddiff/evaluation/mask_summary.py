@@ -40,14 +40,14 @@ def check_cases(cases: pd.DataFrame) -> None:
         )
     if cases[list(IDENTITY)].isna().to_numpy().any():
         raise InputError("some rows have no model, case, patient or class name: say what each row is about")
-    for (model, class_name), rows in parts(cases, ["model", "class_name"]):
-        named, count = np.unique(texts(rows, "case"), return_counts=True)
-        if (count > 1).any():
-            twice = named[count > 1][0]
-            raise InputError(f"case {twice!r} of {model!r}, class {class_name!r}, is there twice: score it once")
-    for (case,), rows in parts(cases, ["case"]):
-        if len(distinct(rows, "patient")) > 1:
-            raise InputError(f"case {case!r} has another patient in another row: a case is of one patient")
+    twice = rows_where(cases, cases.duplicated(["model", "case", "class_name"]))
+    for row in twice.head(1).to_dict("records"):
+        raise InputError(
+            f"case {row['case']!r} of {row['model']!r}, class {row['class_name']!r}, is there twice: score it once"
+        )
+    owners = cases.drop_duplicates(["case", "patient"])
+    for case in texts(rows_where(owners, owners.duplicated("case")), "case")[:1]:
+        raise InputError(f"case {str(case)!r} has another patient in another row: a case is of one patient")
 
 
 def finite_distances(cases: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from meddiff.data.image_io import load_image
-from meddiff.data.mask_folders import PICTURES, Matching, class_indices, masks_below, read_mask
+from meddiff.data.mask_folders import PICTURES, Matching, bare_name, class_indices, masks_below, read_mask
 from meddiff.data.volumes import load_volume
 from meddiff.pictures import as_rgb
 from meddiff.reporting.gallery import GalleryCase
@@ -24,10 +24,11 @@ def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], i
     means: Any = cases.groupby("case")["dice"].mean()
     dice = means.sort_values(kind="stable")
     found = masks_below(Path(images).expanduser()) if images else {}
+    found = {bare_name(name): path for name, path in found.items()} | found
     shown = []
     for case in [name for name in dice.index if name in pairs.pairs][:COUNT]:
         truth, prediction = (class_indices(read_mask(path), classes) for path in pairs.pairs[str(case)])
-        image = _image(found.get(str(case)), truth.shape)
+        image = _image(found.get(str(case)) or found.get(bare_name(str(case))), truth.shape)
         place = ""
         if truth.ndim == 3:
             axis, index = _largest_slice(truth, prediction)

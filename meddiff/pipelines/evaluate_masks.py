@@ -21,6 +21,7 @@ from meddiff.data.writing import told_plainly, write_text
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
 from meddiff.evaluation.mask_summary import LOW_DICE
+from meddiff.evaluation.masks import METRICS
 from meddiff.evaluation.rows import rows_where
 from meddiff.pipelines.evaluate_gallery import worst_cases
 from meddiff.reporting import words
@@ -207,20 +208,24 @@ def _matching_notes(model: str, pairs: Matching) -> list[str]:
 
 
 def _show(report: SegmentationReport, notes: list[str], console: Console) -> None:
-    """The summary as a table, the headline, and what did not match."""
-    table = Table(title="Means over the cases, with 95% intervals")
-    for name in ("model", "class", *SHOWN, f"Dice < {LOW_DICE:g}", "failed"):
-        table.add_column(name)
+    """A table per class with the models side by side, the headline, and what did not match."""
     summary = report.summary
-    for model, class_name in dict.fromkeys(zip(summary["model"], summary["class_name"], strict=True)):
-        rows = rows_where(summary, (summary["model"] == model) & (summary["class_name"] == class_name))
-        lines = {row["metric"]: row for row in rows.to_dict("records")}
-        cells = [f"{words.number(lines[name]['mean'])}{' ' + lines[name]['unit'] if lines[name]['unit'] else ''}\n"
-                 f"{words.interval(lines[name]['low'], lines[name]['high'])}" for name in SHOWN]  # fmt: skip
-        dice = lines["dice"]
-        failed = f"{dice['n_failures']} of {dice['n_cases']}"
-        table.add_row(str(model), class_name or "all", *cells, words.percent(dice["share_below"]), failed)
-    console.print(table)
+    for class_name in dict.fromkeys(summary["class_name"]):
+        rows = rows_where(summary, summary["class_name"] == class_name).to_dict("records")
+        found = {(row["metric"], row["model"]): row for row in rows}
+        models = list(dict.fromkeys(row["model"] for row in rows))
+        table = Table(title=f"{class_name or 'all classes'}: means over the cases, 95% intervals")
+        for name in ("", *map(str, models)):
+            table.add_column(name)
+        for name in SHOWN:
+            unit = found[name, models[0]]["unit"]
+            cells = (f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
+                     for row in (found[name, model] for model in models))  # fmt: skip
+            table.add_row(METRICS[name].short + (f", {unit}" if unit else ""), *cells)
+        dice = [found["dice", model] for model in models]
+        table.add_row(f"Dice < {LOW_DICE:g}", *(words.percent(row["share_below"]) for row in dice))
+        table.add_row("no prediction", *(f"{row['n_failures']} of {row['n_cases']}" for row in dice))
+        console.print(table)
     console.print(report.headline, highlight=False)
     for note in notes:
         console.print(note, highlight=False)

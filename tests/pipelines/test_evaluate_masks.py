@@ -118,11 +118,13 @@ def test_a_single_slice_is_no_volume(tmp_path):
 
 
 def test_spacing_and_patients_as_told(folders):
-    report, cases, _ = evaluated(folders, spacing_mm="1,0.5", patient=r"case_\d", images=folders / "truth")
+    for number in range(6):
+        png(folders / "images", f"case_{number}.png", SQUARE, scale=201)
+    report, cases, _ = evaluated(folders, spacing_mm="1,0.5", patient=r"case_\d", images=folders / "images")
     assert cases["hausdorff"].tolist() == pytest.approx([number / 2 for number in range(6)])
     assert cases["patient"].tolist() == [f"case_{number}" for number in range(6)]
     assert report.group_noun == "patient"
-    assert report.gallery[0].image.max() == 255, "the picture that was given"
+    assert report.gallery[0].image.max() == 201, "the picture that was given"
 
 
 def test_the_command_says_what_is_wrong(folders, capsys):
