@@ -48,7 +48,7 @@ def mean(members: np.ndarray) -> np.ndarray:
 def majority(members: np.ndarray) -> np.ndarray:
     """The share of members whose most probable class it is: [M, K, *S] -> [K, *S], multiples of 1/M."""
     _check(members)
-    votes = members.argmax(1)
+    votes = called(members)
     shares = np.stack([(votes == index).mean(0) for index in range(members.shape[1])])
     return shares.astype(members.dtype, copy=False)
 
@@ -60,7 +60,7 @@ def staple(members: np.ndarray) -> np.ndarray:
     the votes.
     """
     _check(members)
-    votes = members.argmax(1)
+    votes = called(members)
     classes = members.shape[1]
     if classes == 2:
         foreground = consensus(votes == 1).probability
@@ -91,6 +91,11 @@ def consensus(masks: np.ndarray) -> Consensus:
     return Consensus(
         SimpleITK.GetArrayFromImage(found), np.array(algorithm.GetSensitivity()), np.array(algorithm.GetSpecificity())
     )
+
+
+def called(members: np.ndarray) -> np.ndarray:
+    """The class that each member calls: [M, K, *S] -> [M, *S], member by member, as int64 would be as large as all."""
+    return np.stack([member.argmax(0).astype(np.int16) for member in members])
 
 
 FUSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mean": mean, "majority": majority, "staple": staple}

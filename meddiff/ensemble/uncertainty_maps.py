@@ -27,6 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import entr
 
+from meddiff.ensemble.fusion import called
 from meddiff.errors import InputError
 
 
@@ -99,7 +100,7 @@ def case_uncertainty(members: np.ndarray, fused: np.ndarray, how: str) -> float:
 
 
 def _votes(members: np.ndarray) -> np.ndarray:
-    return members.argmax(1).reshape(len(members), -1)
+    return called(members).reshape(len(members), -1)
 
 
 def _dice_matrix(masks: np.ndarray) -> np.ndarray:
