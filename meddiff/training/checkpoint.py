@@ -153,11 +153,17 @@ def resume(checkpoint: Checkpoint, *, network: nn.Module, ema: Ema, optimizer: O
     load_weights(checkpoint, network, averaged=False)
     load_weights(checkpoint, ema.network)
     state: dict[int, dict[str, Tensor]] = {}
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for key, tensor in _tensors(checkpoint, OPTIMIZER).items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = _laid_out_as(weights[int(index)], tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return checkpoint.step
+
+
+def _laid_out_as(weight: Tensor, state: Tensor) -> Tensor:
+    """A state in the memory layout of its weight: in another one the same sums are rounded otherwise."""
+    return torch.empty_like(weight, device=state.device).copy_(state) if state.shape == weight.shape else state
 
 
 def _flat_state(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -1,0 +1,296 @@
+"""segment train, evaluate and predict as a user runs them: whole, twice, interrupted, and with what people have."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from meddiff.data.image_io import save_image
+from meddiff.data.manifest import COLUMNS
+from meddiff.pipelines import segment
+
+RECIPE = """
+data: {image_size: 16, fit: stretch, phantom_images: 100}
+network: {channels: [8, 16], patch_size: 1}
+training: {steps: 6, batch_size: 8, warmup_steps: 2, checkpoint_every: 3, log_every: 2, sample_every: 3}
+baseline: {names: [unet], channels: [4, 8]}
+inference: {members: 3, steps: 2}
+validation: {cases: 4, members: 1}
+evaluation: {resamples: 100}
+"""
+
+
+def command(workplace, verb, *words):
+    recipe = workplace / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    return segment.main([verb, "--config", str(recipe), f"--data.cache={workplace / 'cache'}", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return tmp_path_factory.mktemp("segment")
+
+
+@pytest.fixture(scope="module")
+def run(workplace):
+    """A finished run on phantoms."""
+    out = workplace / "run"
+    assert command(workplace, "evaluate", "--dataset", "phantom", "--out", out) == 0
+    return out
+
+
+def test_the_whole_job(run):
+    cases = pd.read_csv(run / "cases.csv", keep_default_na=False)
+    manifest = pd.read_csv(run / "manifest.csv")
+    test_rows = set(manifest.loc[manifest["split"] == "test", "row_id"])
+    assert set(cases["model"]) == {"diffusion", "unet"}
+    assert all(set(cases.loc[cases["model"] == name, "case"]) == test_rows for name in ("diffusion", "unet"))
+    assert cases["uncertainty"].between(0, 1).all()
+    patients = manifest.groupby("patient_id")["split"].nunique()
+    assert (patients == 1).all()
+    assert 0.05 <= json.loads((run / "temperatures.json").read_text())["diffusion"] <= 20
+    assert "unet" in (run / "report.html").read_text()
+    sizes = {Image.open(file).size for file in (run / "masks" / "diffusion").glob("*.png")}
+    assert sizes == {(128, 128)}, "masks come back in the size of their images"
+
+
+def test_twice_the_same_to_the_bit(run, workplace):
+    again = workplace / "again"
+    assert command(workplace, "evaluate", "--dataset", "phantom", "--out", again) == 0
+    for name in ("cases.csv", "calibration.csv", "scores.csv"):
+        assert (again / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_what_is_finished_is_not_done_again_and_what_is_lost_is(run, workplace, capsys):
+    before = (run / "cases.csv").read_bytes()
+    kept = sorted((run / "masks" / "unet").glob("*.json"))
+    for file in kept[::2]:
+        file.unlink()
+    (run / "cases.csv").unlink()
+    assert command(workplace, "evaluate", "--dataset", "phantom", "--out", run) == 0
+    assert (run / "cases.csv").read_bytes() == before
+    printed = capsys.readouterr().out
+    assert "2/5 train: done before, skipped" in printed
+    assert "4/5 evaluate: segmenting" in printed
+
+
+def test_training_that_is_killed_goes_on_to_the_same_weights(run, workplace):
+    """Six steps at once, or three, a lost process, and three more."""
+    other = workplace / "interrupted"
+    assert command(workplace, "train", "--dataset", "phantom", "--out", other) == 0
+    model = other / "models" / "diffusion"
+    shutil.rmtree(model / "checkpoints" / "step_00000006")
+    shutil.rmtree(model / "best")
+    shutil.copytree(model / "checkpoints" / "step_00000003", model / "best" / "step_00000003")
+    validation = pd.read_csv(model / "validation.csv")
+    validation[validation["step"] <= 3].to_csv(model / "validation.csv", index=False)
+    assert command(workplace, "train", "--dataset", "phantom", "--out", other) == 0
+    weights = Path("models/diffusion/checkpoints/step_00000006/ema.safetensors")
+    assert (other / weights).read_bytes() == (run / weights).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """What people have: photographs of odd sizes, a volume, a file that is none."""
+    folder = tmp_path_factory.mktemp("things")
+    generator = np.random.default_rng(0)
+    for name, size in (("large", (90, 70, 3)), ("thin", (40, 1, 3)), ("tiny", (2, 3, 3)), ("gray", (20, 30))):
+        save_image(generator.integers(0, 255, size).astype(np.uint8), folder / f"{name}.png")
+    save_image(np.zeros((20, 20, 3), np.uint8), folder / "black.png")
+    affine = np.array([[0, -2.0, 0, 10], [1.5, 0, 0, 5], [0, 0, 4.0, -3], [0, 0, 0, 1]])
+    nibabel.save(
+        nibabel.Nifti1Image(generator.normal(size=(12, 10, 3)).astype(np.float32), affine), folder / "mri.nii.gz"
+    )
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_predict_on_whatever_is_there(run, things, tmp_path, capsys):
+    words = ["predict", "--checkpoint", str(run), "--input", str(things), "--output", str(tmp_path / "out")]
+    assert segment.main([*words, "--save_maps", "true", "--save_probabilities", "true", "--save_members", "true"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv").set_index("name")
+    assert set(table.index) == {"large", "thin", "tiny", "gray", "black", "mri", "broken"}
+    assert "not an image" in table.loc["broken", "problem"]
+    assert table.drop("broken")["uncertainty"].between(0, 1).all()
+    assert Image.open(tmp_path / "out" / "large_mask.png").size == (70, 90)
+    assert Image.open(tmp_path / "out" / "thin_mask.png").size == (1, 40)
+    probability = np.asarray(Image.open(tmp_path / "out" / "large_probability_lesion.png")) / 65535
+    mask = np.asarray(Image.open(tmp_path / "out" / "large_mask.png"))
+    assert ((probability > 0.5) == (mask == 1)).mean() > 0.99
+    assert len(list((tmp_path / "out").glob("large_member_*.png"))) == 3
+    volume, source = (nibabel.load(path) for path in (tmp_path / "out" / "mri_mask.nii.gz", things / "mri.nii.gz"))
+    assert volume.shape == source.shape
+    np.testing.assert_allclose(volume.affine, source.affine, atol=1e-5)
+    assert np.asarray(volume.dataobj).dtype.kind == "u"
+    assert "6 segmented, 1 failed" in capsys.readouterr().out
+
+
+def test_predict_goes_on_where_it_was_and_starts_afresh_with_other_settings(run, things, tmp_path, capsys):
+    words = ["predict", "--checkpoint", str(run), "--input", str(things), "--output", str(tmp_path)]
+    assert segment.main(words) == 0
+    first = (tmp_path / "large_mask.png").read_bytes()
+    (tmp_path / "gray_mask.png").unlink()
+    capsys.readouterr()
+    assert segment.main(words) == 0
+    assert "5 of 7 were done before" in capsys.readouterr().out
+    assert (tmp_path / "gray_mask.png").is_file()
+    assert segment.main([*words, "--members", "1"]) == 0
+    assert "done before" not in capsys.readouterr().out
+    alone = [
+        "predict",
+        "--checkpoint",
+        str(run),
+        "--input",
+        str(things / "large.png"),
+        "--output",
+        str(tmp_path / "one"),
+    ]
+    assert segment.main(alone) == 0
+    assert (tmp_path / "one" / "large_mask.png").read_bytes() == first, "alone or in a folder, the same mask"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--checkpoint", "nowhere"], "is no run folder"),
+        (["--model", "dynunet"], "no weights of dynunet"),
+        (["--input", "nothing_here"], "nothing_here"),
+        (["--fusion", "median"], "fusion"),
+        (["--members", "0"], "inference.members is 0"),
+        (["--memberss", "1"], "memberss"),
+        (["--on_bad_file", "cry"], "neither skip nor stop"),
+        (["--on_bad_file", "stop"], "not an image"),
+    ],
+)
+def test_mistakes_in_predict_are_told(run, things, tmp_path, capsys, words, said):
+    given = {"--checkpoint": str(run), "--input": str(things), "--output": str(tmp_path)}
+    given |= dict(zip(words[::2], words[1::2], strict=True))
+    assert segment.main(["predict", *(word for pair in given.items() for word in pair)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["segment_folder.py", "segment_volume.py", "segment_dicom_series.py"])
+def test_the_scripts_of_the_checkout_do_what_they_say(run, things, tmp_path, script):
+    from tests.dicom_series import write_series
+
+    if script == "segment_dicom_series.py":
+        write_series(tmp_path / "series")
+    inputs = {
+        "folder": things_without_damage(things, tmp_path),
+        "volume": things / "mri.nii.gz",
+        "dicom": tmp_path / "series",
+    }
+    name = script.split("_")[1].removesuffix(".py")
+    target = tmp_path / ("masks" if name == "folder" else "mask.nii.gz")
+    file = Path(__file__).parents[2] / "pipelines" / script
+    done = subprocess.run(
+        [sys.executable, file, run, inputs[name], target], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert target.exists()
+
+
+def things_without_damage(things, tmp_path):
+    copied = Path(shutil.copytree(things, tmp_path / "things"))
+    (copied / "broken.png").unlink()
+    return copied
+
+
+def own_data(folder, *, count=24, change=None):
+    """A manifest of bright squares with masks, one patient each."""
+    generator, rows = np.random.default_rng(0), []
+    for number in range(count):
+        image, mask = generator.integers(0, 60, (20, 20)).astype(np.uint8), np.zeros((20, 20), np.uint8)
+        at = 2 + number % 8
+        image[at : at + 6, 4:12], mask[at : at + 6, 4:12] = 200, 1
+        row = dict.fromkeys(COLUMNS, "") | {
+            "row_id": f"r{number}", "dataset": "own", "patient_id": f"p{number}", "image_path": f"{number}.png",
+            "mask_path": f"{number}_mask.png", "modality": "MR", "source": "real",
+        }  # fmt: skip
+        if change:
+            image, mask = change(number, row, image, mask)
+        if image is not None:
+            save_image(image, folder / f"{number}.png")
+        if mask is not None:
+            save_image(mask, folder / f"{number}_mask.png")
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+def values_beyond(number, row, image, mask):
+    return image, mask * 3 if number == 5 else mask
+
+
+def one_of_another_size(number, row, image, mask):
+    return image, mask[:10] if number == 5 else mask
+
+
+def none_has_a_mask(number, row, image, mask):
+    return image, row.update(mask_path="")
+
+
+def masks_are_colors(number, row, image, mask):
+    return image, np.stack([mask * 200, mask, mask], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (values_beyond, "holds the value 3, but there are 2 classes"),
+        (one_of_another_size, "20 x 10 pixels"),
+        (none_has_a_mask, "none of the 24 images has a mask"),
+        (masks_are_colors, "color"),
+    ],
+)
+def test_masks_that_cannot_be_learned_from_are_told_before_training(tmp_path, capsys, change, said):
+    manifest = own_data(tmp_path, change=change)
+    words = ["--dataset", "lgg", "--classes", "[background,thing]", "--manifest", manifest, "--out", tmp_path / "run"]
+    assert command(tmp_path, "train", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run" / "models").exists()
+
+
+def test_own_data_with_missing_and_empty_masks_trains(tmp_path, capsys):
+    """A row without a mask is left out and said so; a slice without lesion is a case."""
+
+    def some(number, row, image, mask):
+        if number < 3:
+            return image, row.update(mask_path="")
+        return image, mask * 0 if number % 2 else mask
+
+    manifest = own_data(tmp_path, count=40, change=some)
+    words = ["--dataset", "lgg", "--manifest", manifest, "--out", tmp_path / "run"]
+    assert command(tmp_path, "evaluate", *words) == 0
+    assert "3 images without a mask are left out" in capsys.readouterr().out
+    cases = pd.read_csv(tmp_path / "run" / "cases.csv", keep_default_na=False)
+    assert set(cases["empty"]) & {"truth", "both"}, "no empty slice came into the test split"
+    assert len(cases) == 2 * cases["case"].nunique()
+
+
+def test_another_set_of_classes_is_another_set_up(run, workplace, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "stages.json").unlink()
+    words = ["--dataset", "phantom", "--classes", "[background,lesion,other]", "--out", tmp_path / "run"]
+    assert command(workplace, "train", *words) == 2
+    assert "class names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], [], ["dance"], ["train", "--inference.steps", "0"]])
+def test_the_command_explains_itself(words, capsys):
+    code = segment.main(words)
+    printed = capsys.readouterr()
+    assert (code == 0) == (not words or words == ["--help"])
+    assert (
+        "segment" in printed.out
+        or "verbs are train, evaluate, predict" in printed.err
+        or "inference.steps" in printed.err
+    )
