@@ -22,12 +22,13 @@ from meddiff.pipelines.stages.masks_evaluate import model_names
 from meddiff.pipelines.stages.masks_train import settings_of
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
+from meddiff.reporting.segmentation_content import CitedSentence
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run
-from meddiff.segmentation_report import GalleryCase, segmentation_report, write_segmentation_report
+from meddiff.segmentation_report import GalleryCase, segmentation_report, write_pages
 
 SHOWN = 6  # of each group of the gallery
 TILE = 192  # longest side in pixels
@@ -48,14 +49,15 @@ def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Pat
         "gallery": gallery(recipe, folder, cases),
         "provenance": provenance(recipe, folder),
         "baselines": recipe.baseline.names,
+        "methods": methods(recipe),
         "phantom": folder.phantom.is_dir(),
         "group_noun": "patient" if any(row.patient_id for row in rows_of(recipe, folder, "test")) else "lesion",
         "resamples": recipe.evaluation.resamples,
         "confidence_level": recipe.evaluation.confidence_level,
         "seed": recipe.seed,
     }
-    html, table = write_segmentation_report(folder.path, **content)
     report = segmentation_report(**content)
+    html, table = write_pages(folder.path, report)
     write_table(report.summary, folder.scores)
     write_table(report.differences, folder.differences)
     console.print(scores_table(report.summary))
@@ -116,6 +118,39 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
         *classes,
         shrunk(doubt.astype(np.float32), Image.Resampling.BILINEAR),
     )
+
+
+NETWORK_SOURCES = {
+    "twin_unet": ("ronneberger2015", "wu2023"),
+    "medsegdiff_v1": ("wu2022",),
+    "medsegdiff_v2": ("wu2023",),
+    "unet": ("ronneberger2015", "cardoso2022"),
+}
+BASELINE_SOURCES = {
+    "unet": ("ronneberger2015", "cardoso2022"),
+    "dynunet": ("isensee2021", "cardoso2022"),
+    "segresnet": ("myronenko2018", "cardoso2022"),
+}
+
+
+def methods(recipe: SegmentRecipe) -> list[CitedSentence]:
+    """How the models were made, for the methods paragraph."""
+    steps, draws = recipe.training.steps, recipe.inference
+    coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
+    sentences = [
+        (f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
+         f"{recipe.network.name}, told the image, in {recipe.diffusion.timesteps} noise levels "
+         f"({recipe.diffusion.schedule} schedule, prediction {recipe.diffusion.prediction}), trained for {steps} steps "
+         f"of {recipe.training.batch_size} images.", ("ho2020", "chen2023", *NETWORK_SOURCES[recipe.network.name])),
+        (f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
+         f"{draws.sampler}.", ()),
+    ]  # fmt: skip
+    for name in recipe.baseline.names:
+        own = settings_of(recipe, name).steps
+        told = f"The deterministic baseline {name} was trained by the same trainer for {own} steps with Dice and "
+        sentences.append((told + "cross-entropy.", BASELINE_SOURCES[name]))
+    sentences.append(("Of each network the averaged weights of the best validation Dice were used.", ()))
+    return sentences
 
 
 def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
