@@ -2,9 +2,11 @@
 
     python -m meddiff.pipelines.segment train --dataset isic --data-root ~/HAM10000
     python -m meddiff.pipelines.segment evaluate --dataset isic --data-root ~/HAM10000    # trains first where need be
+    python -m meddiff.pipelines.segment test --checkpoint runs/segment-isic-quick --data_root ~/PH2 --out runs/ph2
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input PATH --output FOLDER
 
-Without --data-root the built-in drawn images are used. evaluate writes report.html with 95% intervals. predict takes
+Without --data-root the built-in drawn images are used. evaluate writes report.html with 95% intervals; test judges the
+run's networks, as they are, on other images. predict takes
 a picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them. A finished stage is skipped; a
 killed run goes on where it was. ``segment VERB --help`` lists every setting.
 """
@@ -18,7 +20,7 @@ from meddiff.errors import InputError
 from meddiff.pipelines.command_line import SEGMENT, answer, parse_recipe
 
 UNTIL = {"train": "baselines", "evaluate": "report"}
-VERBS = [*UNTIL, "predict"]
+VERBS = [*UNTIL, "test", "predict"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +36,11 @@ def _work(verb: str, words: list[str]) -> Callable[[], None]:
     def work() -> None:
         if verb not in VERBS:
             raise InputError(f"segment {verb!r}: the verbs are {', '.join(VERBS)}, as in segment train --dataset isic")
+        if verb == "test":
+            from meddiff.pipelines import other_images
+
+            other_images.run(other_images.parse(words))
+            return
         if verb == "predict":
             from meddiff.pipelines import predict
 

@@ -276,6 +276,25 @@ def test_own_data_with_missing_and_empty_masks_trains(tmp_path, capsys):
     assert len(cases) == 2 * cases["case"].nunique()
 
 
+def test_the_networks_of_a_run_on_other_images(run, tmp_path, capsys):
+    def in_color(number, row, image, mask):
+        return np.stack([image] * 3, axis=-1), mask
+
+    manifest = own_data(tmp_path, count=6, change=in_color)
+    words = ["test", "--checkpoint", str(run), "--manifest", str(manifest), "--out", str(tmp_path / "there")]
+    assert segment.main(words) == 0
+    cases = pd.read_csv(tmp_path / "there" / "cases.csv")
+    assert set(cases["case"]) == {f"r{number}" for number in range(6)}
+    assert set(cases["model"]) == {"diffusion", "unet"}
+    assert "on other images" in (tmp_path / "there" / "report.html").read_text()
+    first = (tmp_path / "there" / "cases.csv").read_bytes()
+    assert segment.main(words) == 0
+    assert (tmp_path / "there" / "cases.csv").read_bytes() == first
+    capsys.readouterr()
+    assert segment.main(words[:3] + words[5:]) == 2
+    assert "needs images" in capsys.readouterr().err
+
+
 def test_another_set_of_classes_is_another_set_up(run, workplace, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "stages.json").unlink()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,33 +40,44 @@ def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
 
 
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    rows = rows_of(recipe, folder, "test")
+    model = of_run(recipe, folder, assembly.DIFFUSION)
+    return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}",
+                  provenance=provenance(recipe, folder))  # fmt: skip
+
+
+def report(
+    model: TrainedModel, rows: Sequence[ManifestRow], folder: RunFolder, console: Console, *, title: str,
+    provenance: dict,
+) -> list[Path]:  # fmt: skip
+    """The report of what `judge` wrote into the folder; ``model`` is the diffusion model, which draws the gallery."""
+    recipe = model.recipe
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
     calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
-    content: dict[str, Any] = {
-        "cases": cases,
-        "calibration": calibration,
-        "title": f"Segmentation of {recipe.dataset}",
-        "gallery": gallery(recipe, folder, cases),
-        "provenance": provenance(recipe, folder),
-        "baselines": recipe.baseline.names,
-        "methods": methods(recipe),
-        "phantom": folder.phantom.is_dir(),
-        "group_noun": "patient" if any(row.patient_id for row in rows_of(recipe, folder, "test")) else "lesion",
-        "resamples": recipe.evaluation.resamples,
-        "confidence_level": recipe.evaluation.confidence_level,
-        "seed": recipe.seed,
-    }
-    report = segmentation_report(**content)
-    html, table = write_pages(folder.path, report)
-    write_table(report.summary, folder.scores)
-    write_table(report.differences, folder.differences)
-    console.print(scores_table(report.summary))
-    console.print(f"{report.headline}\n", style="bold")
+    found = segmentation_report(
+        cases=cases,
+        calibration=calibration,
+        title=title,
+        gallery=gallery(model, rows, cases),
+        provenance=provenance,
+        baselines=recipe.baseline.names,
+        methods=methods(recipe),
+        phantom=all(row.source == "phantom" for row in rows),
+        group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
+        resamples=recipe.evaluation.resamples,
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+    html, table = write_pages(folder.path, found)
+    write_table(found.summary, folder.scores)
+    write_table(found.differences, folder.differences)
+    console.print(scores_table(found.summary))
+    console.print(f"{found.headline}\n", style="bold")
     console.print(f"The report: {html}", soft_wrap=True)
     return [folder.scores, folder.differences, html, table]
 
 
-def gallery(recipe: SegmentRecipe, folder: RunFolder, cases: pd.DataFrame) -> list[GalleryCase]:
+def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
     """The diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
     found = case_dice(cases)
     own = found.loc[found["model"] == assembly.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
@@ -77,10 +88,9 @@ def gallery(recipe: SegmentRecipe, folder: RunFolder, cases: pd.DataFrame) -> li
          own.iloc[middle : middle + SHOWN]),
         strict=True,
     )  # fmt: skip
-    rows = {row.row_id: row for row in rows_of(recipe, folder, "test")}
-    model = of_run(recipe, folder, assembly.DIFFUSION)
+    by_name = {row.row_id: row for row in rows}
     return [
-        _picture(model, rows[str(line["case"])], line, group)
+        _picture(model, by_name[str(line["case"])], line, group)
         for group, lines in chosen
         for line in lines.to_dict("records")
     ]
@@ -97,8 +107,7 @@ def _picture(model: TrainedModel, row: ManifestRow, line: dict, group: str) -> G
 
 
 def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of a volume the slice with most of the truth (the middle one without any); all shrunk to a tile, channel by
-    channel what the page can show."""
+    """Of a volume the slice with most of the truth (the middle one without any); all shrunk to a tile."""
     if len(case.size) == 3:
         filled = (maps[0] > 0).sum(axis=(0, 1))
         at = int(filled.argmax()) if filled.any() else case.size[2] // 2

@@ -1,0 +1,100 @@
+"""The networks of a run, as they are, on images that they have never seen the like of.
+
+    python -m meddiff.pipelines.segment test --checkpoint runs/segment-isic-standard --dataset isic \\
+        --data_root ~/PH2 --out runs/ph2
+
+Nothing is trained or fitted here: weights, settings and temperatures are the run's. All images with a mask are judged,
+whatever their split; cases.csv, report.html and the masks are those of `segment evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from meddiff.errors import InputError
+from meddiff.pipelines.command_line import HelpFormatter
+
+
+@dataclass(frozen=True)
+class OtherImages:
+    """Which run, on which images."""
+
+    checkpoint: str
+    """Run folder of `segment evaluate` or `segment train`."""
+    out: str
+    """Folder for the results."""
+    dataset: str = ""
+    """Data set of meddiff.sources; empty takes the run's."""
+    data_root: str = ""
+    """Folder with the data set as its publisher distributes it."""
+    manifest: str = ""
+    """A data_manifest.csv of your own, used instead of data_root."""
+
+
+def parse(words: Sequence[str]) -> OtherImages:
+    """The settings that the command line asks for.
+
+    Raises:
+        InputError: an unknown setting, or a value of the wrong type.
+        SystemExit: after ``--help``.
+    """
+    parser = ArgumentParser(
+        prog="python -m meddiff.pipelines.segment test",
+        usage="%(prog)s --checkpoint RUN --data_root FOLDER --out FOLDER",
+        description=__doc__,
+        formatter_class=HelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_class_arguments(OtherImages)
+    try:
+        return OtherImages(
+            **parser.parse_args([word.replace("--data-root", "--data_root") for word in words]).as_dict()
+        )
+    except ArgumentError as error:
+        raise InputError(f"{error}; segment test --help lists every setting") from error
+
+
+def run(settings: OtherImages) -> Path:
+    """Judge the run's networks; returns report.html.
+
+    Raises:
+        InputError: no run, no images with masks, masks that cannot be read.
+    """
+    from meddiff.data.manifest import write_manifest
+    from meddiff.data.writing import write_text
+    from meddiff.pipelines.job import environment
+    from meddiff.pipelines.stages.manifest import find_rows
+    from meddiff.pipelines.stages.masks_evaluate import model_names
+    from meddiff.pipelines.stages.masks_judge import MARK, afresh, judge
+    from meddiff.pipelines.stages.masks_report import report
+    from meddiff.pipelines.stages.progress import new_console
+    from meddiff.run_folder import RunFolder, digest
+    from meddiff.segmentation import load
+    from meddiff.segmentation.assembly import DIFFUSION
+    from meddiff.segmentation.trained import recipe_of
+
+    console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
+    trained = recipe_of(RunFolder(Path(settings.checkpoint).expanduser()))
+    dataset = settings.dataset or trained.dataset
+    if not (settings.data_root or settings.manifest):
+        raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
+    recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
+    with folder.opened():
+        rows = [replace(row, split="test") for row in find_rows(recipe, folder, console) if row.mask_path is not None]
+        if not rows:
+            raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
+        write_manifest(rows, folder.manifest)
+        models = {name: load(settings.checkpoint, model=name) for name in model_names(trained)}
+        inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
+        for name in models:
+            afresh(folder.masks / name, inputs)
+            write_text(folder.masks / name / MARK, inputs)
+        judge(models, rows, folder, console)
+        told = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
+        title = f"Networks of {trained.dataset} on other images: {dataset}"
+        report(models[DIFFUSION], rows, folder, console, title=title, provenance=told)
+    return folder.report_html

@@ -1,0 +1,95 @@
+"""Trained models on images whose masks are known: every case on its own grid, one row per model, case and class.
+
+A finished case leaves its mask and its scores (JSON) in masks/<model>/, so that a killed run goes on with the next.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from meddiff.data.cases import Case, truth_of
+from meddiff.data.image_io import save_image
+from meddiff.data.image_io.nifti_writing import save_volume
+from meddiff.data.manifest import ManifestRow
+from meddiff.data.tables import write_table
+from meddiff.data.writing import write_text
+from meddiff.decision import Answer
+from meddiff.evaluation.mask_calibration import Reliability, case_calibration, reliability_of
+from meddiff.evaluation.masks import case_scores
+from meddiff.pipelines.stages.progress import bar
+from meddiff.run_folder import RunFolder
+from meddiff.segmentation.trained import TrainedModel
+
+MARK = "inputs.txt"
+
+
+def afresh(masks: Path, inputs: str) -> bool:
+    """Whether a model's cases must be done (again): what was done on other inputs is removed."""
+    mark = masks / MARK
+    if mark.is_file() and mark.read_text(encoding="utf-8") == inputs:
+        return False
+    shutil.rmtree(masks, ignore_errors=True)
+    return True
+
+
+def judge(
+    models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], folder: RunFolder, console: Console
+) -> list[Path]:
+    """Write cases.csv and calibration.csv of these models on these rows.
+
+    Raises:
+        InputError: an image or mask that cannot be read, values in it that are no classes.
+    """
+    lines, tables = [], []
+    for name, model in models.items():
+        pooled = []
+        for row in bar(console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
+            told = _case(model, row, folder.masks / name)
+            lines += [{"model": name, "case": row.row_id, "patient": row.group, **score} for score in told["scores"]]
+            pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
+        tables.append(reduce(add, pooled).to_frame(name, model.class_names))
+    write_table(pd.DataFrame(lines), folder.cases)
+    write_table(pd.concat(tables, ignore_index=True), folder.calibration)
+    return [folder.cases, folder.calibration]
+
+
+def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
+    """A class map as PNG (class indices) or, of a volume, as NIfTI on the volume's own grid."""
+    name = case.name.replace("/", "_")
+    if classes.ndim == 2:
+        save_image(classes, path := folder / f"{name}.png")
+    else:
+        spacing = case.spacing_mm if case.affine is None else None
+        save_volume(classes, path := folder / f"{name}.nii.gz", affine=case.affine, spacing_mm=spacing)  # type: ignore[arg-type]
+    return path
+
+
+def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
+    """Scores and reliability of a case, as JSON takes them."""
+    scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
+    told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
+    reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
+    return {"scores": [score | told for score in scores], "reliability": reliability}
+
+
+def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
+    """Scores and reliability of a case, from its file where it was done before."""
+    file = masks / f"{row.row_id.replace('/', '_')}.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    case = model.case(row)
+    answer = model(case)
+    told = _judge(answer, truth_of(row, case), case, model.class_names)
+    save_mask(answer.classes, case, masks)
+    write_text(file, json.dumps(told))
+    return told
