@@ -68,7 +68,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.data.writing import write_text
     from meddiff.pipelines.job import environment
     from meddiff.pipelines.stages.manifest import find_rows
-    from meddiff.pipelines.stages.masks_evaluate import model_names
+    from meddiff.pipelines.stages.masks_calibrate import model_names
     from meddiff.pipelines.stages.masks_judge import MARK, afresh, judge
     from meddiff.pipelines.stages.masks_report import report
     from meddiff.pipelines.stages.progress import new_console

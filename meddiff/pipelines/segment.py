@@ -6,9 +6,9 @@
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input PATH --output FOLDER
 
 Without --data-root the built-in drawn images are used. evaluate writes report.html with 95% intervals; test judges the
-run's networks, as they are, on other images. predict takes
-a picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them. A finished stage is skipped; a
-killed run goes on where it was. ``segment VERB --help`` lists every setting.
+run's networks, as they are, on other images; predict takes a picture, a volume (NIfTI, NRRD, MetaImage), a DICOM
+series, or a folder of them. A finished stage is skipped; a killed run goes on where it was. Every setting is listed by
+`segment VERB --help`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import SEGMENT, answer, parse_recipe
 
-UNTIL = {"train": "baselines", "evaluate": "report"}
+UNTIL = {"train": "calibrate", "evaluate": "report"}
 VERBS = [*UNTIL, "test", "predict"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from meddiff.pipelines.job import name_of, run_job
-from meddiff.pipelines.stages import masks_evaluate, masks_manifest, masks_report, masks_train
+from meddiff.pipelines.stages import masks_calibrate, masks_evaluate, masks_manifest, masks_report, masks_train
 from meddiff.pipelines.stages.progress import new_console
 from meddiff.run_folder import RunFolder
 from meddiff.segment_recipe import SegmentRecipe
@@ -17,6 +17,7 @@ STAGES = (
     masks_manifest.STAGE,
     masks_train.DIFFUSION_STAGE,
     masks_train.BASELINE_STAGE,
+    masks_calibrate.STAGE,
     masks_evaluate.STAGE,
     masks_report.STAGE,
 )

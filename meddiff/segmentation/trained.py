@@ -133,6 +133,7 @@ def recipe_of(folder: RunFolder) -> SegmentRecipe:
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:
-    """The temperature of a model that was evaluated or calibrated; 1 where it was not."""
-    file = folder.masks / name / "temperature.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else 1.0
+    """The temperature of a model that was calibrated; 1 where it was not."""
+    if not folder.temperatures.is_file():
+        return 1.0
+    return json.loads(folder.temperatures.read_text(encoding="utf-8")).get(name, 1.0)

@@ -1,4 +1,4 @@
-"""Segmentation, stage 5: means with intervals, paired differences, calibration and pictures, in report.html."""
+"""Segmentation, stage 6: means with intervals, paired differences, calibration and pictures, in report.html."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meddiff.data.pixels import to_pixels
 from meddiff.data.tables import read_table, write_table
 from meddiff.evaluation.mask_calibration import case_dice
 from meddiff.pipelines.stages.manifest import rows_of
-from meddiff.pipelines.stages.masks_evaluate import model_names
+from meddiff.pipelines.stages.masks_calibrate import model_names
 from meddiff.pipelines.stages.masks_train import settings_of
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict

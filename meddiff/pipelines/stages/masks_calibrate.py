@@ -1,0 +1,77 @@
+"""Segmentation, stage 4: one temperature per model, so that its probabilities mean what they say.
+
+It is fitted on the validation split, where the best weights were chosen as well, on the answers that the settings of
+inference give.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from meddiff.data.writing import write_text
+from meddiff.decision import fused
+from meddiff.ensemble.temperature import fit_temperature, sample_pixels
+from meddiff.pipelines.stages.manifest import rows_of
+from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe import to_dict
+from meddiff.run_folder import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.segment_recipe import SegmentRecipe
+from meddiff.segmentation import assembly
+from meddiff.segmentation.models import models_of
+from meddiff.segmentation.trained import TrainedModel, of_run
+from meddiff.training import checkpoint
+
+PIXELS_PER_CASE = 4000
+"""Drawn from each validation case."""
+
+
+def model_names(recipe: SegmentRecipe) -> list[str]:
+    """The diffusion model and its baselines."""
+    return [assembly.DIFFUSION, *recipe.baseline.names]
+
+
+def answers_depend_on(recipe: SegmentRecipe, folder: RunFolder) -> str:
+    """Digest of the weights and settings that the models' answers are a function of."""
+    weights = [
+        digest(path / checkpoint.INDEX)
+        for name in model_names(recipe)
+        if (path := checkpoint.latest(models_of(folder, name).best)) is not None
+    ]
+    return digest(folder.manifest, weights, to_dict(recipe.inference), recipe.validation.cases, recipe.seed)
+
+
+def fitted_temperature(model: TrainedModel, folder: RunFolder, console: Console) -> float:
+    """Fitted on pixels of the validation split, the same number from each case."""
+    recipe, decision = model.recipe, replace(model.decision, temperature=1.0)
+    images = assembly.images(rows_of(recipe, folder, "val"), recipe)
+    chosen = range(len(images))
+    if recipe.validation.cases:
+        chosen = np.linspace(0, len(images) - 1, min(recipe.validation.cases, len(images))).round().astype(int)
+    labels, probabilities = [], []
+    for number in bar(console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
+        image, truth = assembly.pair(images, int(number))
+        answer = fused(model.members(image, images.rows[int(number)].row_id), decision)
+        generator = np.random.default_rng(child_seed(recipe.seed, "temperature", int(number)))
+        some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
+        labels.append(some[0])
+        probabilities.append(some[1])
+    return fit_temperature(np.concatenate(labels), np.concatenate(probabilities))
+
+
+def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    temperatures = dict.fromkeys(model_names(recipe), 1.0)
+    if recipe.inference.temperature:
+        for name in temperatures:
+            temperatures[name] = fitted_temperature(of_run(recipe, folder, name), folder, console)
+    write_text(folder.temperatures, json.dumps(temperatures, indent=2))
+    return [folder.temperatures]
+
+
+STAGE = Stage("calibrate", "fitting a temperature to each model's probabilities", answers_depend_on, _run)
