@@ -170,13 +170,19 @@ def unusable(
 
 
 def batches(found: Images, recipe: SegmentRecipe, *, seed: int, rank: int = 0, ranks: int = 1) -> Callable:
-    """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
+    """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone.
+
+    ``training.class_balance`` balances pictures by the largest class in their masks: 1 draws slices without any lesion
+    no more often than those with one. Patches of volumes are balanced by ``volume.foreground_share``.
+    """
     size, accumulate = recipe.training.batch_size, recipe.training.accumulate
+
+    balance = recipe.training.class_balance
+    kinds = np.array([_largest(found, number) if balance else 0 for number in range(len(found))], dtype=np.int64)
 
     def pictures(step: int, micro: int) -> Batch:
         assert isinstance(found, LabeledImages)
-        everyone = np.zeros(len(found), dtype=np.int64)
-        chosen = draw_indices(everyone, batch_size=size * accumulate * ranks, step=step, seed=seed)
+        chosen = draw_indices(kinds, batch_size=size * accumulate * ranks, step=step, seed=seed, class_balance=balance)
         start = (rank * accumulate + micro) * size
         return found.batch(chosen[start : start + size])
 

@@ -105,9 +105,9 @@ def things(tmp_path_factory):
         save_image(generator.integers(0, 255, size).astype(np.uint8), folder / f"{name}.png")
     save_image(np.zeros((20, 20, 3), np.uint8), folder / "black.png")
     affine = np.array([[0, -2.0, 0, 10], [1.5, 0, 0, 5], [0, 0, 4.0, -3], [0, 0, 0, 1]])
-    nibabel.save(
-        nibabel.Nifti1Image(generator.normal(size=(12, 10, 3)).astype(np.float32), affine), folder / "mri.nii.gz"
-    )
+    volume = generator.normal(size=(12, 10, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(volume, affine), folder / "mri.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.where(volume > 2, np.nan, volume), affine), folder / "holes.nii.gz")
     (folder / "broken.png").write_bytes(b"no picture")
     return folder
 
@@ -116,9 +116,10 @@ def test_predict_on_whatever_is_there(run, things, tmp_path, capsys):
     words = ["predict", "--checkpoint", str(run), "--input", str(things), "--output", str(tmp_path / "out")]
     assert segment.main([*words, "--save_maps", "true", "--save_probabilities", "true", "--save_members", "true"]) == 0
     table = pd.read_csv(tmp_path / "out" / "predictions.csv").set_index("name")
-    assert set(table.index) == {"large", "thin", "tiny", "gray", "black", "mri", "broken"}
+    assert set(table.index) == {"large", "thin", "tiny", "gray", "black", "mri", "holes", "broken"}
     assert "not an image" in table.loc["broken", "problem"]
-    assert table.drop("broken")["uncertainty"].between(0, 1).all()
+    assert "not finite" in table.loc["holes", "problem"]
+    assert table.drop(["broken", "holes"])["uncertainty"].between(0, 1).all()
     assert Image.open(tmp_path / "out" / "large_mask.png").size == (70, 90)
     assert Image.open(tmp_path / "out" / "thin_mask.png").size == (1, 40)
     probability = np.asarray(Image.open(tmp_path / "out" / "large_probability_lesion.png")) / 65535
@@ -129,7 +130,7 @@ def test_predict_on_whatever_is_there(run, things, tmp_path, capsys):
     assert volume.shape == source.shape
     np.testing.assert_allclose(volume.affine, source.affine, atol=1e-5)
     assert np.asarray(volume.dataobj).dtype.kind == "u"
-    assert "6 segmented, 1 failed" in capsys.readouterr().out
+    assert "6 segmented, 2 failed" in capsys.readouterr().out
 
 
 def test_predict_goes_on_where_it_was_and_starts_afresh_with_other_settings(run, things, tmp_path, capsys):
@@ -139,7 +140,7 @@ def test_predict_goes_on_where_it_was_and_starts_afresh_with_other_settings(run,
     (tmp_path / "gray_mask.png").unlink()
     capsys.readouterr()
     assert segment.main(words) == 0
-    assert "5 of 7 were done before" in capsys.readouterr().out
+    assert "5 of 8 were done before" in capsys.readouterr().out
     assert (tmp_path / "gray_mask.png").is_file()
     assert segment.main([*words, "--members", "1"]) == 0
     assert "done before" not in capsys.readouterr().out
@@ -274,6 +275,61 @@ def test_own_data_with_missing_and_empty_masks_trains(tmp_path, capsys):
     cases = pd.read_csv(tmp_path / "run" / "cases.csv", keep_default_na=False)
     assert set(cases["empty"]) & {"truth", "both"}, "no empty slice came into the test split"
     assert len(cases) == 2 * cases["case"].nunique()
+
+
+def volumes(root, *, count=16):
+    """A Decathlon task of small volumes: a bright front part and a dark back part of a body, on an oblique grid."""
+    generator = np.random.default_rng(0)
+    affine = np.array([[0, 1.5, 0, -9], [-1, 0, 0.2, 4], [0.2, 0, 2, 7], [0, 0, 0, 1]])
+    for name in ("imagesTr", "labelsTr"):
+        (root / name).mkdir(parents=True)
+    for number in range(count):
+        shape = (10 + number % 3, 12, 8)
+        mask = np.zeros(shape, np.uint8)
+        mask[3:7, 2:5, 2:6], mask[3:7, 5:10, 2:6] = 1, 2
+        image = (60 * mask + generator.normal(100, 8, shape)).astype(np.int16)
+        for name, array in (("imagesTr", image), ("labelsTr", mask)):
+            nibabel.save(nibabel.Nifti1Image(array, affine), root / name / f"case_{number:03d}.nii.gz")
+    task = {"labels": {"0": "background", "1": "front", "2": "back"}, "modality": {"0": "MRI"}, "licence": "none"}
+    (root / "dataset.json").write_text(json.dumps(task))
+    return root
+
+
+def test_whole_volumes_of_three_classes(tmp_path, capsys):
+    root = volumes(tmp_path / "task")
+    words = ["--dataset", "hippocampus_volumes", "--data_root", root, "--classes", "[background,front,back]",
+             "--volume.patch_size", "[8,8,8]", "--baseline.channels", "[4,8]", "--out", tmp_path / "run"]  # fmt: skip
+    assert command(tmp_path, "evaluate", *words) == 0
+    cases = pd.read_csv(tmp_path / "run" / "cases.csv", keep_default_na=False)
+    assert set(cases["class_name"]) == {"front", "back"}
+    assert set(cases["unit"]) == {"mm"}
+    masks = sorted((tmp_path / "run" / "masks" / "diffusion").glob("*.nii.gz"))
+    first = masks[0].name.removesuffix(".nii.gz")
+    mask, image = nibabel.load(masks[0]), nibabel.load(root / "imagesTr" / f"{first}.nii.gz")
+    assert mask.shape == image.shape
+    np.testing.assert_allclose(mask.affine, image.affine, atol=1e-4)
+    out = ["--checkpoint", str(tmp_path / "run"), "--output", str(tmp_path / "out")]
+    assert segment.main(["predict", *out, "--input", str(root / "imagesTr"), "--save_maps", "true"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert {"front ml", "back ml"} <= set(table.columns)
+    assert np.array_equal(nibabel.load(tmp_path / "out" / f"{first}_mask.nii.gz").dataobj, mask.dataobj)
+    save_image(np.zeros((20, 20), np.uint8), tmp_path / "photo.png")
+    capsys.readouterr()
+    assert segment.main(["predict", *out, "--input", str(tmp_path / "photo.png")]) == 2
+    assert "trained on volumes" in capsys.readouterr().err
+
+
+def test_training_ends_when_patience_does(workplace, tmp_path):
+    """Weights that no longer move have no better Dice: the third look is the last one."""
+    words = ["--dataset", "phantom", "--training.learning_rate", "1e-8", "--training.sample_every", "1"]
+    words += ["--validation.patience", "2", "--training.steps", "30", "--out", tmp_path / "run"]
+    assert command(workplace, "train", *words) == 0
+    for name in ("diffusion", "unet"):
+        looks = pd.read_csv(tmp_path / "run" / "models" / name / "validation.csv")
+        best = looks["dice"].idxmax()
+        assert len(looks) == best + 3 < 30
+        kept = list((tmp_path / "run" / "models" / name / "best").iterdir())
+        assert [int(path.name.removeprefix("step_")) for path in kept] == [looks["step"][best]]
 
 
 def test_the_networks_of_a_run_on_other_images(run, tmp_path, capsys):

@@ -104,8 +104,8 @@ class Validation:
     def look(self, step: int) -> bool:
         """Measure the Dice, keep the weights if it is the best so far; whether patience is at its end."""
         done = self.done(step - 1)
-        dice = self.dice()
-        table = pd.concat([done, pd.DataFrame([{"step": step, "dice": round(dice, 6)}])], ignore_index=True)
+        dice = round(self.dice(), 6)
+        table = pd.concat([done, pd.DataFrame([{"step": step, "dice": dice}])], ignore_index=True)
         if dice > max(done["dice"].to_numpy(float), default=-1.0):
             shutil.rmtree(self.files.best, ignore_errors=True)
             checkpoint.save(
