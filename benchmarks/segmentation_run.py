@@ -36,7 +36,7 @@ def main(run: Path) -> None:
         print(f"{line['model']}: expected calibration error {line['ece']:.4f}, class-wise {line['classwise_ece']:.4f}")
     for line in report["uncertainty"]:
         print(f"{line['model']}: AUROC of 'Dice < 0.8' by uncertainty {line['auroc']:.3f} {span(line, 3)}")
-        areas = (f"{what} {line[key]:.4f}" for what, key in AREAS.items())
+        areas = (f"{what} {line[key]:.4f}".strip() for what, key in AREAS.items())
         print(f"    area under the risk-coverage curve {', '.join(areas)}")
     print()
     for line in report["differences"]:
