@@ -27,6 +27,7 @@ from meddiff.segment_recipe import SegmentRecipe
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Kind = TypeVar("Kind", Recipe, SegmentRecipe)
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,27 @@ def parse_recipe(command: str, description: str, argv: Sequence[str], family: Fa
     recipe = family.kind(**values)
     family.check(recipe)
     return recipe
+
+
+def parse_settings(kind: type[Settings], command: str, usage: str, description: str, argv: Sequence[str]) -> Settings:
+    """The settings of a command that has a dataclass of its own instead of a recipe.
+
+    Raises:
+        InputError: an unknown setting, a missing one, or a value of the wrong type.
+        SystemExit: after ``--help``.
+    """
+    parser = ArgumentParser(
+        prog=f"python -m meddiff.pipelines.{command}",
+        usage=f"%(prog)s {usage}",
+        description=description,
+        formatter_class=HelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_class_arguments(kind)
+    try:
+        return kind(**parser.parse_args([_underscored(word) for word in argv]).as_dict())
+    except ArgumentError as error:
+        raise InputError(f"{error}; {command} --help lists every setting") from error
 
 
 def stage_command(command: str, description: str | None, *, until: str) -> Callable[..., int]:

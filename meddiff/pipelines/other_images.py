@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
-
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import HelpFormatter
+from meddiff.pipelines.command_line import parse_settings
 
 
 @dataclass(frozen=True)
@@ -36,26 +34,9 @@ class OtherImages:
 
 
 def parse(words: Sequence[str]) -> OtherImages:
-    """The settings that the command line asks for.
-
-    Raises:
-        InputError: an unknown setting, or a value of the wrong type.
-        SystemExit: after ``--help``.
-    """
-    parser = ArgumentParser(
-        prog="python -m meddiff.pipelines.segment test",
-        usage="%(prog)s --checkpoint RUN --data_root FOLDER --out FOLDER",
-        description=__doc__,
-        formatter_class=HelpFormatter,
-        exit_on_error=False,
-    )
-    parser.add_class_arguments(OtherImages)
-    try:
-        return OtherImages(
-            **parser.parse_args([word.replace("--data-root", "--data_root") for word in words]).as_dict()
-        )
-    except ArgumentError as error:
-        raise InputError(f"{error}; segment test --help lists every setting") from error
+    """The settings that the command line asks for (see `command_line.parse_settings`)."""
+    usage = "--checkpoint RUN --data_root FOLDER --out FOLDER"
+    return parse_settings(OtherImages, "segment test", usage, __doc__ or "", words)
 
 
 def run(settings: OtherImages) -> Path:

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
-
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import HelpFormatter
+from meddiff.pipelines.command_line import parse_settings
 
 
 @dataclass(frozen=True)
@@ -53,25 +51,9 @@ class Predict:
 
 
 def parse(words: Sequence[str]) -> Predict:
-    """The settings that the command line asks for.
-
-    Raises:
-        InputError: an unknown setting, or a value of the wrong type.
-        SystemExit: after ``--help``.
-    """
-    parser = ArgumentParser(
-        prog="python -m meddiff.pipelines.segment predict",
-        usage="%(prog)s --checkpoint RUN --input PATH --output FOLDER [--<setting> VALUE ...]",
-        description=__doc__,
-        formatter_class=HelpFormatter,
-        exit_on_error=False,
-    )
-    parser.add_class_arguments(Predict)
-    try:
-        values = parser.parse_args(list(words))
-    except ArgumentError as error:
-        raise InputError(f"{error}; segment predict --help lists every setting") from error
-    return Predict(**values.as_dict())
+    """The settings that the command line asks for (see `command_line.parse_settings`)."""
+    usage = "--checkpoint RUN --input PATH --output FOLDER [--<setting> VALUE ...]"
+    return parse_settings(Predict, "segment predict", usage, __doc__ or "", words)
 
 
 def run(settings: Predict) -> Path:
