@@ -7,6 +7,7 @@ inference give.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def model_names(recipe: SegmentRecipe) -> list[str]:
     return [assembly.DIFFUSION, *recipe.baseline.names]
 
 
-def answers_depend_on(recipe: SegmentRecipe, folder: RunFolder) -> str:
-    """Digest of the weights and settings that the models' answers are a function of."""
+def answers_depend_on(recipe: SegmentRecipe, folder: RunFolder, names: Sequence[str] = ()) -> str:
+    """Digest of the weights and settings that the answers of these models (all of the run) are a function of."""
     weights = [
         digest(path / checkpoint.INDEX)
-        for name in model_names(recipe)
+        for name in names or model_names(recipe)
         if (path := checkpoint.latest(models_of(folder, name).best)) is not None
     ]
     return digest(folder.manifest, weights, to_dict(recipe.inference), recipe.validation.cases, recipe.seed)

@@ -25,11 +25,11 @@ def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
 
 
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
-    inputs = _inputs(recipe, folder)
-    for name in model_names(recipe):
+    models = {name: of_run(recipe, folder, name) for name in model_names(recipe)}
+    for name, model in models.items():
+        inputs = digest(answers_depend_on(recipe, folder, [name]), model.temperature)
         afresh(folder.masks / name, inputs)
         write_text(folder.masks / name / MARK, inputs)
-    models = {name: of_run(recipe, folder, name) for name in model_names(recipe)}
     return judge(models, rows_of(recipe, folder, "test"), folder, console)
 
 
