@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from meddiff.data.batch import LabeledImages
-from meddiff.data.cache import ImageArray, decode
+from meddiff.data.cache import ImageArray, decode, default_folder
 from meddiff.data.cache import unusable as unusable_images
 from meddiff.data.manifest import ManifestRow
 from meddiff.diffusion import prediction, schedule
@@ -19,9 +20,13 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks.classifier import CLASSIFIERS, Classifier, build_classifier
+from meddiff.networks.dinov2 import DinoFeatures
+from meddiff.networks.feature_network import FeatureNetwork
+from meddiff.networks.inception import InceptionFeatures
 from meddiff.networks.medsegdiff_v1 import MedSegDiffV1
 from meddiff.networks.medsegdiff_v2 import MedSegDiffV2
 from meddiff.networks.mobilenet import MobileNetFeatures
+from meddiff.networks.radimagenet import RadImageNetFeatures
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import Recipe
@@ -46,6 +51,7 @@ from meddiff.sources.isic import ISIC
 from meddiff.sources.lgg import LGG
 from meddiff.sources.nifti_folder import NIFTI_FOLDER
 from meddiff.sources.phantom import PHANTOM
+from meddiff.sources.published_weights import published_weights
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.task import Task
@@ -126,7 +132,13 @@ MASK_NETWORKS: dict[str, type] = {
     "unet": ConditionalUNet,
 }
 """Denoisers of masks that are told an image."""
-EXTRACTORS: dict[str, Callable[[str], MobileNetFeatures] | None] = {"classifier": None, "mobilenet": MobileNetFeatures}
+EXTRACTORS: dict[str, Callable[[str], FeatureNetwork] | None] = {
+    "classifier": None,
+    "mobilenet": MobileNetFeatures,
+    "inception": InceptionFeatures,
+    "dinov2": DinoFeatures,
+    "radimagenet": RadImageNetFeatures,
+}
 """Name -> what makes it from a weights file; the run's own classifier needs none."""
 TASKS: dict[str, type] = {"generate": GenerateTask}
 ARMS: dict[str, Arm] = {
@@ -223,7 +235,7 @@ def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier
     )
 
 
-def extractor(recipe: Recipe) -> MobileNetFeatures | None:
+def extractor(recipe: Recipe) -> FeatureNetwork | None:
     """The feature extractor of the distances; None where it is the run's own classifier.
 
     Raises:
@@ -233,6 +245,19 @@ def extractor(recipe: Recipe) -> MobileNetFeatures | None:
     if make is not None and not recipe.evaluation.weights:
         raise InputError(f"evaluation.features {recipe.evaluation.features} needs its file: --evaluation.weights FILE")
     return None if make is None else make(recipe.evaluation.weights)
+
+
+def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, Path]:
+    """An extractor that needs no run, and the file that it was made from: ``weights``, or its authors' download.
+
+    Raises:
+        InputError: an unknown name, the classifier of a run, a file that is missing or not of this network, or one
+            that cannot be downloaded.
+    """
+    made = {key: make for key, make in EXTRACTORS.items() if make is not None}
+    make = pick("--features", made, name)
+    file = Path(weights).expanduser() if weights else published_weights(name, default_folder() / "weights")
+    return make(str(file)), file
 
 
 def images(

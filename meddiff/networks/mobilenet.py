@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from meddiff.errors import InputError
+from meddiff.networks.feature_network import FeatureNetwork
 
 SIDE = 224
 """Pixels per side of the network's input."""
 
 
-class MobileNetFeatures(nn.Module):
+class MobileNetFeatures(FeatureNetwork):
     """``features`` turns images of any size into 1280 numbers each."""
+
+    preprocessing = "224 x 224, bilinear, antialiased"
 
     def __init__(self, file: str | Path) -> None:
         super().__init__()
@@ -34,26 +37,12 @@ class MobileNetFeatures(nn.Module):
         for name, array in arrays.items():
             self.register_buffer(name.replace(".", "_"), torch.from_numpy(array))
 
-    @torch.no_grad()
-    def features(self, image: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (repeated) -> [B, 1280] float32.
-
-        Resized to 224 x 224 by bilinear interpolation with antialiasing, whatever the aspect.
-        """
-        if image.ndim != 4 or image.shape[1] not in (1, 3):
-            raise InputError(
-                f"got images {tuple(image.shape)}: the features need [images, 1 or 3 channels, height, width]"
-            )
-        image = image.float().expand(-1, 3, -1, -1)
+    def _of_rgb(self, image: Tensor) -> Tensor:
         image = functional.interpolate(image, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         values = {self.operations[0]["inputs"][0]: ((image + 1) * 127.5 - 128) / 128}
         for entry in self.operations:
             values[entry["output"]] = self._run(entry, [values[number] for number in entry["inputs"]])
         return values[self.operations[-1]["output"]].flatten(1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The same as `features`."""
-        return self.features(image)
 
     def _run(self, entry: dict[str, Any], inputs: list[Tensor]) -> Tensor:
         match entry["op"]:

@@ -1,17 +1,23 @@
 """Score what any tool has made, with intervals, tests and a report.
 
+    python -m meddiff.pipelines.evaluate images --real real/ --synthetic drawn/ --weights mobilenet.npz
+    python -m meddiff.pipelines.evaluate images --real manifest.csv:test --synthetic drawn/ --train manifest.csv:train
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction nnunet_output/ --out evaluation
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction ours/ --against theirs/ --classes 1=lesion
     python -m meddiff.pipelines.evaluate published --dice 0.924 --iou 0.851
 
-``masks`` compares folders of PNG, TIFF, BMP, NIfTI, NRRD or MetaImage files, matched by name, and writes cases.csv,
-summary.csv, report.html and report.json. ``published`` says whether a Dice and an IoU can be of the same masks.
+``images`` compares two folders of pictures, or manifests (which may name slices of volumes), puts every distance beside
+what halves of the real images give against each other, counts copies of the training images where those are given, and
+writes measures.csv, report.html, report.json and report.md. ``masks`` compares folders of PNG, TIFF, BMP, NIfTI, NRRD
+or MetaImage files, matched by name, and writes cases.csv, summary.csv, report.html and report.json. ``published`` says
+whether a Dice and an IoU can be of the same masks.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from meddiff.pipelines.command_line import answer
 
@@ -23,11 +29,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_images(commands.add_parser("images", help="real and synthetic images", allow_abbrev=False))
     _add_masks(commands.add_parser("masks", help="two or three folders of masks", allow_abbrev=False))
     _add_published(commands.add_parser("published", help="a Dice and an IoU from a paper", allow_abbrev=False))
     told = vars(parser.parse_args(argv))
     command = told.pop("command")
-    return answer(lambda: _masks(told) if command == "masks" else _published(**told))
+    work = {"images": _images, "masks": _masks, "published": _published}[command]
+    return answer(lambda: work(**told))
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    place = "FOLDER|CSV[:SPLIT]"
+    parser.add_argument("--real", required=True, metavar=place, help="real images, best not those trained on")
+    parser.add_argument("--synthetic", required=True, metavar=place, help="images that a model has drawn")
+    parser.add_argument("--train", default="", metavar=place, help="images that it was trained on: copies are counted")
+    parser.add_argument("--features", default="mobilenet", metavar="NAME",
+                        help="mobilenet, inception, dinov2 or radimagenet (mobilenet)")  # fmt: skip
+    parser.add_argument("--weights", default="", metavar="FILE",
+                        help="of the extractor; inception and dinov2 are downloaded without")  # fmt: skip
+    parser.add_argument("--groups", default="", metavar="REGEX",
+                        help="what of a real image's name is its patient; else as the manifest says")  # fmt: skip
+    parser.add_argument("--size", type=int, default=0, metavar="PIXELS",
+                        help="side that all images are brought to; else the shortest of all, at most 256")  # fmt: skip
+    parser.add_argument("--fit", choices=("crop", "pad", "stretch"), default="crop", help="oblong images (crop)")
+    parser.add_argument("--splits", type=int, default=10, help="of the real images in halves (10)")
+    parser.add_argument("--copy-rate", type=float, default=0.05, metavar="SHARE",
+                        help="of held-out real images that the threshold takes for copies (0.05)")  # fmt: skip
+    parser.add_argument("--batch-size", type=int, default=32, help="images at a time in the extractor (32)")
+    parser.add_argument("--on-bad-file", choices=("stop", "skip"), default="stop", help="unreadable images (stop)")
+    parser.add_argument("--out", default="evaluation", metavar="FOLDER", help="where the results go (evaluation)")
+    parser.add_argument("--cache", default="", metavar="FOLDER", help="of pixels and features (~/.cache/meddiff)")
+    parser.add_argument("--seed", type=int, default=0, help="of splits, pairs and the gallery (0)")
 
 
 def _add_masks(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +89,13 @@ def _add_published(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decimals", type=int, default=None, help="to which both were rounded; as typed without it")
 
 
-def _masks(told: dict) -> None:
+def _images(**told: Any) -> None:
+    from meddiff.pipelines.evaluate_images import EvaluateImages, run  # torch takes seconds: not for --help
+
+    run(EvaluateImages(**told))
+
+
+def _masks(**told: Any) -> None:
     from meddiff.pipelines.evaluate_masks import EvaluateMasks, run  # pandas and scipy take a second: not for --help
 
     run(EvaluateMasks(**told))

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from meddiff.data.batch import Batch, LabeledImages, draw_indices
 from meddiff.networks.classifier import Classifier
+from meddiff.networks.feature_network import FeatureNetwork
 from meddiff.networks.initialization import seeded
-from meddiff.networks.mobilenet import MobileNetFeatures
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged
 from meddiff.training.fabric import PrecisionName, network_precision
@@ -95,7 +95,7 @@ def predict(
 
 
 def features(
-    network: Classifier | MobileNetFeatures,
+    network: Classifier | FeatureNetwork,
     images: LabeledImages,
     *,
     batch_size: int,

@@ -20,8 +20,8 @@ def test_an_extractor_without_its_file_is_refused_at_once():
         assembly.check_names(
             replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet", weights="nowhere.npz"))
         )
-    with pytest.raises(InputError, match=r"evaluation\.features.*inception"):
-        assembly.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="inception")))
+    with pytest.raises(InputError, match=r"evaluation\.features.*vgg"):
+        assembly.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="vgg")))
 
 
 @pytest.mark.real_data
