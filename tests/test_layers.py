@@ -25,7 +25,7 @@ BESIDE = {
 """Who may import whom on the same layer."""
 PURE = ("diffusion", "samplers", "metrics", "ensemble")
 IMPURE = {"monai", "pandas", "matplotlib"}
-READERS = {"nibabel", "SimpleITK", "pydicom"}
+READERS = {"nibabel", "SimpleITK", "pydicom", "highdicom"}
 
 
 def modules() -> list[Path]:
