@@ -91,8 +91,10 @@ class InferenceRecipe:
     """Masks drawn per image."""
     sampler: str = "ddpm"
     """Which sampler of meddiff.samplers."""
-    steps: int = 3
+    steps: int = 5
     """Sampler steps per member."""
+    estimate: Literal["path", "last"] = "path"
+    """A member's probabilities: the mean along its path (better calibrated), or those at its end (more diverse)."""
     spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
     """Where the steps lie."""
     start: float = 1.0
@@ -145,6 +147,8 @@ class SegmentRecipe:
     """2 segments pictures and slices, 3 whole volumes."""
     classes: tuple[str, ...] = ()
     """Names of the classes of the masks from 0 on; empty reads them from the masks."""
+    segment_codes: tuple[str, ...] = ()
+    """What the classes from 1 on are in DICOM, as "SCT:108369006:Neoplasm"; empty goes by their names."""
     data: DataRecipe = field(default_factory=lambda: DataRecipe(image_size=256, fit="stretch"))
     volume: VolumeRecipe = field(default_factory=VolumeRecipe)
     network: MaskNetworkRecipe = field(default_factory=MaskNetworkRecipe)

@@ -119,8 +119,9 @@ def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTa
     sampler = pick("inference.sampler", assembly.SAMPLERS, settings.sampler)
     sampling = Sampling(sampler, settings.steps, spacing=settings.spacing)
     return DiffusionSegmenter(
-        model, coded, sampling, windows(recipe), device, start=settings.start, batch_size=settings.batch_size
-    )
+        model, coded, sampling, windows(recipe), device, start=settings.start, estimate=settings.estimate,
+        batch_size=settings.batch_size,
+    )  # fmt: skip
 
 
 def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: torch.device) -> DirectSegmenter:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,13 @@ class DiffusionSegmenter:
     device: torch.device
     start: float = 1.0
     """Where sampling starts, as a fraction of T: below 1 from the noised coarse mask of the condition model."""
+    estimate: Literal["path", "last"] = "path"
+    """What a member's probabilities are: the mean of those along its path, or those at its end.
+
+    At every step the network says p(mask | image, x_t). Its mean over x_t is p(mask | image) at each of them (the law
+    of total expectation), so all steps are estimates of the same thing; early ones vary little from member to member,
+    late ones know the shape that is being drawn. ``last`` is the plausible mask itself.
+    """
     batch_size: int = 64
     """Members per network call."""
 
@@ -84,10 +91,9 @@ class DiffusionSegmenter:
         first = max(1, round(self.start * schedule.T))
         x = self._start(cut, told, noise(0), first)
         times = [t * first / schedule.T for t in schedule.timesteps(self.sampling.steps, self.sampling.spacing)]
-        estimate = x
-        for step in self.sampling.sampler(self._denoise(cut, repeated), schedule, x, times, noise):
-            estimate = step.x_0
-        return self.task.decode(estimate).float().cpu()
+        found = [step.x_0 for step in self.sampling.sampler(self._denoise(cut, repeated), schedule, x, times, noise)]
+        probabilities = [self.task.decode(x_0).float() for x_0 in (found if self.estimate == "path" else found[-1:])]
+        return torch.stack(probabilities).mean(dim=0).cpu()
 
     def _denoise(self, cut: Tiles, told: Sequence[Condition]) -> Callable[[Tensor, Tensor], Tensor]:
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import Denoiser, bind
+from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import cosine
 from meddiff.errors import InputError
@@ -85,13 +86,26 @@ def test_one_noise_field_for_all_windows():
 def test_starting_from_the_coarse_mask_stays_near_it():
     image = picture(16, 16)
     coarse = segmenter().denoiser.encode(Condition(image=image[None])).features["coarse"].argmax(1)
-    far, near = (segmenter(start=start).members(image, range(20)).argmax(1) for start in (1.0, 0.1))
+    far, near = (segmenter(start=start, estimate="last").members(image, range(20)).argmax(1) for start in (1.0, 0.1))
     agree = [(members == coarse).float().mean() for members in (far, near)]
     assert agree[1] > agree[0]
     with seeded(0):
         plain = ConditionalUNet(2, 2, channels=(32, 32), condition_channels=1)
     with pytest.raises(InputError, match="no coarse mask to start from"):
         segmenter(network=plain, start=0.5).members(image, [1])
+
+
+def test_a_members_probabilities_are_the_mean_along_its_path_or_those_at_its_end():
+    image, seeds = picture(16, 16), [1, 2, 3]
+    plain = segmenter()
+    told = plain.denoiser.encode(Condition(image=image[None])).repeated(3)
+    noise = PerSampleNoise(seeds, (2, 16, 16))
+    schedule = plain.denoiser.schedule
+    with torch.inference_mode():
+        steps = ddim(bind(plain.denoiser, told), schedule, schedule.start(noise(0)), schedule.timesteps(3), noise)
+        each = [plain.task.decode(step.x_0) for step in steps]
+    torch.testing.assert_close(segmenter(estimate="path").members(image, seeds), sum(each) / 3)
+    torch.testing.assert_close(segmenter(estimate="last").members(image, seeds), each[-1])
 
 
 def test_a_deterministic_network_has_one_answer():

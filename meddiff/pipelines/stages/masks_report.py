@@ -152,7 +152,7 @@ def methods(recipe: SegmentRecipe) -> list[CitedSentence]:
          f"({recipe.diffusion.schedule} schedule, prediction {recipe.diffusion.prediction}), trained for {steps} steps "
          f"of {recipe.training.batch_size} images.", ("ho2020", "chen2023", *NETWORK_SOURCES[recipe.network.name])),
         (f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
-         f"{draws.sampler}.", ()),
+         f"{draws.sampler}{', whose estimates are averaged' if draws.estimate == 'path' else ''}.", ()),
     ]  # fmt: skip
     for name in recipe.baseline.names:
         own = settings_of(recipe, name).steps
