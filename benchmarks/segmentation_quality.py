@@ -167,6 +167,8 @@ class Ambiguity:
 
 def ambiguity(segmenter: Segmenter, lesions: Lesions, *, members: int) -> Ambiguity:
     """Draw the members of every case, call each one's classes, and hold them against the raters' masks."""
+    if isinstance(segmenter, DiffusionSegmenter):
+        segmenter = replace(segmenter, estimate="last")  # plausible masks, not each path's mean
     distance, own, raters = [], [], []
     for number in range(len(lesions.images)):
         seeds = [child_seed(0, "member", number, m) for m in range(members)]
