@@ -25,13 +25,16 @@ __all__ = ["COLUMNS", "Manifest", "ManifestRow", "check_rows", "read_manifest", 
 Manifest = list[ManifestRow]
 
 
-def read_manifest(path: str | Path, *, root: str | Path | None = None, check_files: bool = True) -> Manifest:
+def read_manifest(
+    path: str | Path, *, root: str | Path | None = None, check_files: bool = True, check_together: bool = True
+) -> Manifest:
     """The rows of a manifest, checked.
 
     Args:
         path: a CSV file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
         root: the folder that its paths are relative to; None is the folder of the CSV.
         check_files: whether every image and mask must exist.
+        check_together: whether the rows must keep to check_rows; an audit names what does not.
 
     Raises:
         InputError: with file, line number and cure, for all that check_rows refuses, unknown or missing columns,
@@ -50,7 +53,8 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
     if not parsed:
         raise InputError(f"{path}: the manifest has no rows. Write one line per image below the header.")
     rows = [row for row in parsed.values() if row is not None]
-    check_rows(rows, path, lines=list(parsed))
+    if check_together:
+        check_rows(rows, path, lines=list(parsed))
     if check_files:
         _check_files(rows, list(parsed), path)
     return rows

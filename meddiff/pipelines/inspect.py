@@ -2,6 +2,13 @@
 
     python -m meddiff.pipelines.inspect ~/study
     python -m meddiff.pipelines.inspect ~/study --montage planes.png      # three planes of each, at the right aspect
+    python -m meddiff.pipelines.inspect --audit data_manifest.csv         # what spoils a study, before it is trained on
+    python -m meddiff.pipelines.inspect --audit ~/HAM10000 --dataset isic --out findings.csv
+
+The audit finds near-duplicates across splits or with different labels, groups across splits, masks that are inverted,
+empty, full, shifted or of another size, constant images, odd color modes and intensities, and unreadable files. Of a
+manifest, of a folder as a data set (--dataset), or of plain images with masks by name. It ends with 1 where something
+is serious.
 
 Nothing is changed. Names, birth dates and numbers of patients are not shown.
 """
@@ -19,6 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 from meddiff.errors import InputError
+from meddiff.pipelines import inspect_audit
 from meddiff.pipelines.command_line import answer
 
 TILE = 192  # pixels
@@ -90,7 +98,7 @@ def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 where all was read, 1 where something is unreadable, 2 for a mistake."""
+    """The command; returns the exit code: 0 if all is well, 1 if something is unreadable or serious, 2 a mistake."""
     parser = argparse.ArgumentParser(
         prog="python -m meddiff.pipelines.inspect",
         description=__doc__,
@@ -99,9 +107,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("path", help="a file, or a folder with all below it")
     parser.add_argument("--montage", default="", metavar="PNG", help="write three planes of each volume into this file")
-    settings = Inspect(**vars(parser.parse_args(argv)))
+    parser.add_argument(
+        "--audit", action="store_true", help="path is a manifest (.csv) or a folder of images and masks"
+    )
+    parser.add_argument("--dataset", default="", metavar="NAME", help="of --audit: read the folder as this data set")
+    parser.add_argument("--out", default="", metavar="CSV", help="of --audit: write all findings into this file")
+    given = parser.parse_args(argv)
+    if given.audit and given.montage:
+        parser.error("--montage draws volumes: leave it out of an audit")
+    if not given.audit and (given.dataset or given.out):
+        parser.error("--dataset and --out belong to --audit")
     found: list[int] = []
-    code = answer(lambda: found.append(run(settings)))
+
+    def work() -> None:
+        if given.audit:
+            found.append(inspect_audit.run(inspect_audit.Audit(given.path, given.dataset, given.out)))
+        else:
+            found.append(run(Inspect(given.path, given.montage)))
+
+    code = answer(work)
     return code or int(bool(found[0]))
 
 
