@@ -29,7 +29,7 @@ from meddiff.reporting.content import NearestPair
 from meddiff.reporting.images import ImageReport, headline, write_image_report
 from meddiff.seeds import child_seed
 
-SHOWN, SHOWN_PAIRS = 16, 8
+SHOWN, SHOWN_PAIRS = 15, 8
 OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
 
 
