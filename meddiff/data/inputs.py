@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meddiff.data.image_io.dicom import read_series
-from meddiff.data.image_io.dicom_files import choose, find_series
+from meddiff.data.image_io.dicom_files import Series, choose, find_series
 from meddiff.data.pictures import check_file
 from meddiff.data.volume import Volume
 from meddiff.data.volumes import files_below, load_volume, reader_of
@@ -26,6 +26,8 @@ class Input:
     """The picture or volume file, or the first file of the series."""
     volume: Callable[[], Volume] | None
     """Reads it; None for a picture, which is read from its path."""
+    series: Series | None = None
+    """Of DICOM, the files that it comes from."""
 
 
 def find_inputs(path: str | Path, *, series: str | int | None = None) -> list[Input]:
@@ -48,7 +50,7 @@ def find_inputs(path: str | Path, *, series: str | int | None = None) -> list[In
         dicom = (choose(dicom, series, path),)
     for number, one in enumerate(dicom, start=1):
         name = f"series_{one.number if one.number is not None else number}"
-        found.append(Input(name, one.files[0], lambda one=one: read_series(one)))
+        found.append(Input(name, one.files[0], lambda one=one: read_series(one), one))
     if not found:
         raise InputError(
             f"{path}: there is nothing to segment in it. Name a picture ({', '.join(PICTURES)}), a volume (NIfTI, "
@@ -77,7 +79,7 @@ def _told_apart(found: list[Input], path: Path) -> list[Input]:
     named = []
     for one in found:
         seen[one.name] = seen.get(one.name, 0) + 1
-        named.append(one if seen[one.name] == 1 else Input(f"{one.name}_{seen[one.name]}", one.path, one.volume))
+        named.append(one if seen[one.name] == 1 else replace(one, name=f"{one.name}_{seen[one.name]}"))
     if len({one.name for one in named}) < len(named):
         raise InputError(f"{path}: two files would be given one name in the output. Segment them in two runs.")
     return named

@@ -3,7 +3,8 @@
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input photo.jpg --output masks
     python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps true
 
-A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid; predictions.csv has
+A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid, a DICOM series with
+--dicom_seg true also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
 one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
 of pictures segments volumes slice by slice. One case is in memory at a time; a killed run goes on where it was.
 """
@@ -46,6 +47,10 @@ class Predict:
     """Also write the standard deviation of the members and the entropy of the answer."""
     save_members: bool = False
     """Also write the mask of every member."""
+    dicom_seg: bool = False
+    """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
+    segment_codes: tuple[str, ...] | None = None
+    """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
     on_bad_file: str = "skip"
     """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
 
@@ -76,6 +81,11 @@ def run(settings: Predict) -> Path:
     changed = {name: value for name, value in changed.items() if value is not None}
     model = load(settings.checkpoint, model=settings.model, **changed)
     found = find_inputs(settings.input, series=settings.series)
+    if settings.dicom_seg and not any(one.series for one in found):
+        raise InputError(
+            f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
+            "references the images it was drawn on. Name a folder with a series, or leave the flag out."
+        )
     with Job.opened(settings, model) as job:
         if done := len(job.lines):
             console.print(f"{done} of {len(found)} were done before")

@@ -49,10 +49,8 @@ def save_secondary_capture(
         InputError: a disk that is full or may not be written to.
         ValueError: an array that such a file cannot hold.
     """
-    if (array.dtype, array.ndim) not in (("uint8", 2), ("uint8", 3), ("uint16", 2)) or array.shape[2:] not in (
-        (),
-        (3,),
-    ):
+    fits = (array.dtype, array.ndim) in (("uint8", 2), ("uint8", 3), ("uint16", 2))
+    if not fits or array.shape[2:] not in ((), (3,)):
         raise ValueError(f"uint8 [H, W] or [H, W, 3] or uint16 [H, W] is needed, not {array.dtype} {array.shape}")
     dataset = _identified(array, generator, seed, collection or generator, number)
     _describe(dataset, generator, seed, label)

@@ -14,8 +14,10 @@ import pandas as pd
 
 from meddiff.data.cases import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.data.image_io import save_image
+from meddiff.data.image_io.dicom_seg import save_dicom_seg
 from meddiff.data.image_io.nifti_writing import save_volume
 from meddiff.data.inputs import Input
+from meddiff.data.segment_codes import Segment, segments_of
 from meddiff.data.tables import read_table, write_table
 from meddiff.data.volume import Volume
 from meddiff.data.writing import write_text
@@ -49,6 +51,8 @@ class Job:
     folder: Path
     settings: Predict
     model: TrainedModel
+    segments: tuple[Segment, ...] = ()
+    """Of the classes from 1 on, for DICOM."""
     lines: dict[str, dict[str, Any]] = field(default_factory=dict)
     saved: float = 0.0
 
@@ -61,13 +65,17 @@ class Job:
     @contextmanager
     def opened(cls, settings: Predict, model: TrainedModel) -> Iterator[Job]:
         """The job with its finished lines; what it has done is written when it ends, however it ends."""
-        job = cls(folder := Path(settings.output).expanduser(), settings, model)
+        codes = model.recipe.segment_codes if settings.segment_codes is None else settings.segment_codes
+        segments = segments_of(model.class_names[1:], codes) if settings.dicom_seg else ()
+        job = cls(folder := Path(settings.output).expanduser(), settings, model, segments)
         mark, inputs = folder / "settings.txt", settings_digest(settings, model.recipe)
         if mark.is_file() and mark.read_text(encoding="utf-8") == inputs and job.table.is_file():
-            table = read_table(job.table, COLUMNS).fillna({"problem": ""})
+            table = read_table(job.table, COLUMNS).fillna(dict.fromkeys(("problem", "dicom_seg", "note"), ""))
             lines = {str(line["name"]): line for line in table.to_dict("records")}
             job.lines = {
-                name: line for name, line in lines.items() if not line["problem"] and (folder / line["mask"]).is_file()
+                name: line
+                for name, line in lines.items()
+                if not line["problem"] and all((folder / line.get(what, "")).exists() for what in ("mask", "dicom_seg"))
             }
         write_text(mark, inputs)
         try:
@@ -89,6 +97,8 @@ class Job:
         line: dict[str, Any] = {"name": one.name, "file": str(one.path), "problem": ""}
         try:
             line |= self._picture(one) if one.volume is None else self._volume(one, one.volume())
+            if self.settings.dicom_seg:
+                line.setdefault("note", f"{one.path}: a picture has no DICOM Segmentation")
         except InputError as error:
             if self.settings.on_bad_file == "stop":
                 raise
@@ -122,7 +132,23 @@ class Job:
         save_volume(classes, mask, **place)
         for what, values in kept.items():
             save_volume(values, self.folder / f"{one.name}_{what}.nii.gz", **place)
-        return self._told(classes, uncertainty, mask, spacing)
+        return self._told(classes, uncertainty, mask, spacing) | self._dicom(one, classes)
+
+    def _dicom(self, one: Input, classes: np.ndarray) -> dict[str, Any]:
+        """The mask as DICOM Segmentation, where it was asked for; why there is none stands beside the mask there is."""
+        if not self.settings.dicom_seg:
+            return {}
+        file = self.folder / f"{one.name}_seg.dcm"
+        try:
+            if one.series is None:
+                raise InputError(f"{one.path}: no DICOM Segmentation can be written for what is no DICOM series")
+            algorithm = f"meddiff {self.settings.model}"
+            save_dicom_seg(classes, file, series=one.series, segments=self.segments, algorithm=algorithm)
+        except InputError as error:
+            if self.settings.on_bad_file == "stop":
+                raise
+            return {"dicom_seg": "", "note": str(error)}
+        return {"dicom_seg": file.relative_to(self.folder).as_posix(), "note": ""}
 
     def _slices(self, one: Input, volume: Volume) -> tuple[np.ndarray, float, dict[str, np.ndarray]]:
         """A volume slice by slice; its uncertainty is the mean over the slices, weighed by what is called in them."""

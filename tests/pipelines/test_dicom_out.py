@@ -1,0 +1,122 @@
+"""DICOM through the commands: masks as Segmentations, and no word about the patient anywhere else."""
+
+import gzip
+import os
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+
+from meddiff.data.image_io import save_image
+from meddiff.pipelines import build_manifest, segment
+from tests.dicom_series import PLANTED, write_series
+
+RECIPE = """
+data: {image_size: 16, fit: stretch, phantom_images: 100}
+network: {channels: [8, 16], patch_size: 1}
+training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 2, log_every: 2, sample_every: 2}
+baseline: {names: []}
+inference: {members: 2, steps: 1}
+validation: {cases: 2, members: 1}
+evaluation: {resamples: 100}
+"""
+STUDY, SERIES, FRAME = "1.2.777.1.424242", "1.2.777.2.434343", "1.2.777.3.454545"
+SECRETS = [*PLANTED.values(), "Planted", "Station^Planted", STUDY, SERIES, FRAME]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A network of color pictures that has learned nothing: what counts is what it writes."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    words = ["train", "--config", str(folder / "recipe.yaml"), f"--data.cache={folder / 'cache'}"]
+    assert segment.main([*words, "--dataset", "phantom", "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A series that names its patient, a tilted one, and a picture."""
+    folder = tmp_path_factory.mktemp("study")
+    known = {"StudyInstanceUID": STUDY, "FrameOfReferenceUID": FRAME, "StationName": "Station^Planted"}
+    write_series(folder / "a", SeriesInstanceUID=SERIES, **known)
+    write_series(folder / "b", step=(0, 1.0, 3.0), SeriesInstanceUID=f"{SERIES}.8", SeriesNumber=8, **known)
+    save_image(np.zeros((20, 20, 3), np.uint8), folder / "photo.png")
+    return folder
+
+
+def contents(folder, *, but=()):
+    """Every file's bytes, unpacked where they are packed, and every name."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file not in but:
+            raw = file.read_bytes()
+            yield file, os.fsencode(file.name) + raw + (gzip.decompress(raw) if file.suffix == ".gz" else b"")
+
+
+def assert_nobody_is_named(folder, *, but=()):
+    looked = 0
+    for file, content in contents(folder, but=but):
+        looked += 1
+        for secret in SECRETS:
+            for word in (secret.encode(), secret.encode("utf-16-le")):
+                assert word not in content, f"{secret} is in {file}"
+    assert looked
+
+
+def predict(run, given, out, *words):
+    asked = ["predict", "--checkpoint", str(run), "--input", str(given), "--output", str(out), "--dicom_seg", "true"]
+    return segment.main([*asked, *words])
+
+
+def test_predict_writes_a_segmentation_where_there_is_a_series(run, study, tmp_path, capsys):
+    out = tmp_path / "out"
+    codes = "[SCT:108369006:Neoplasm]"
+    assert predict(run, study, out, "--segment_codes", codes, "--save_maps", "true", "--save_members", "true") == 0
+    table = pd.read_csv(out / "predictions.csv", keep_default_na=False).set_index("name")
+    assert table.loc["series_7", "dicom_seg"] == "series_7_seg.dcm"
+    assert "gantry is tilted" in table.loc["series_8", "note"]
+    assert "a picture has no DICOM Segmentation" in table.loc["photo", "note"]
+    assert all((out / mask).is_file() for mask in table["mask"]), "the masks are there all the same"
+    dataset = pydicom.dcmread(out / "series_7_seg.dcm")
+    assert (dataset.StudyInstanceUID, str(dataset.PatientName)) == (STUDY, PLANTED["PatientName"])
+    (lesion,) = dataset.SegmentSequence
+    assert (lesion.SegmentLabel, lesion.SegmentedPropertyTypeCodeSequence[0].CodeMeaning) == ("lesion", "Neoplasm")
+    assert lesion.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "meddiff diffusion"
+    assert_nobody_is_named(out, but=[out / "series_7_seg.dcm"])
+    capsys.readouterr()
+    (out / "series_7_seg.dcm").unlink()
+    assert predict(run, study, out, "--segment_codes", codes, "--save_maps", "true", "--save_members", "true") == 0
+    assert "2 of 3 were done before" in capsys.readouterr().out
+    assert (out / "series_7_seg.dcm").is_file()
+
+
+def test_the_segmentation_is_the_mask_of_the_nifti_beside_it(run, study, tmp_path):
+    import nibabel
+
+    from tests.data.test_dicom_seg import points_in_file, points_of, same_points
+
+    assert predict(run, study / "a", tmp_path) == 0
+    image = nibabel.load(tmp_path / "series_7_mask.nii.gz")
+    expected = points_of(np.asarray(image.dataobj), image.affine)
+    assert same_points(points_in_file(tmp_path / "series_7_seg.dcm"), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "said"),
+    [
+        ("photo.png", [], "--dicom_seg true needs a DICOM series, and there is none at"),
+        ("a", ["--segment_codes", "[liver]"], "is not scheme:value:meaning"),
+        ("b", ["--on_bad_file", "stop"], "its gantry is tilted"),
+    ],
+)
+def test_what_has_no_segmentation_gets_a_sentence(run, study, tmp_path, capsys, given, words, said):
+    assert predict(run, study / given, tmp_path, *words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_manifest_and_a_cache_name_nobody(study, tmp_path):
+    words = ["--dataset", "dicom_folder", "--data-root", str(study), "--out", str(tmp_path / "run")]
+    code = build_manifest.main([*words, f"--data.cache={tmp_path / 'cache'}", "--data.on_bad_file", "skip"])
+    assert code in (0, 2), "too few images to split is a sentence, too"
+    assert_nobody_is_named(tmp_path)
