@@ -59,7 +59,8 @@ def run(settings: OtherImages) -> Path:
     from meddiff.segmentation.trained import recipe_of
 
     console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
-    trained = recipe_of(RunFolder(Path(settings.checkpoint).expanduser()))
+    trained_in = RunFolder(Path(settings.checkpoint).expanduser())
+    trained = recipe_of(trained_in)
     dataset = settings.dataset or trained.dataset
     if not (settings.data_root or settings.manifest):
         raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
@@ -77,5 +78,5 @@ def run(settings: OtherImages) -> Path:
         judge(models, rows, folder, console)
         told = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
         title = f"Networks of {trained.dataset} on other images: {dataset}"
-        report(models[DIFFUSION], rows, folder, console, title=title, provenance=told)
+        report(models[DIFFUSION], rows, folder, console, title=title, run=trained_in, provenance=told)
     return folder.report_html

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from meddiff.data.tables import read_table, write_table
 from meddiff.evaluation.mask_calibration import case_dice
 from meddiff.pipelines.stages.manifest import rows_of
 from meddiff.pipelines.stages.masks_calibrate import model_names
-from meddiff.pipelines.stages.masks_train import settings_of
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
 from meddiff.reporting.segmentation_content import CitedSentence
@@ -29,6 +28,7 @@ from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run
 from meddiff.segmentation_report import GalleryCase, segmentation_report, write_pages
+from meddiff.training import checkpoint
 
 SHOWN = 6  # of each group of the gallery
 TILE = 192  # longest side in pixels
@@ -42,15 +42,18 @@ def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = rows_of(recipe, folder, "test")
     model = of_run(recipe, folder, assembly.DIFFUSION)
-    return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}",
+    return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}", run=folder,
                   provenance=provenance(recipe, folder))  # fmt: skip
 
 
 def report(
     model: TrainedModel, rows: Sequence[ManifestRow], folder: RunFolder, console: Console, *, title: str,
-    provenance: dict,
+    run: RunFolder, provenance: dict,
 ) -> list[Path]:  # fmt: skip
-    """The report of what `judge` wrote into the folder; ``model`` is the diffusion model, which draws the gallery."""
+    """The report of what `judge` wrote into the folder.
+
+    ``model`` is the diffusion model, which draws the gallery, and ``run`` the folder that it was trained in.
+    """
     recipe = model.recipe
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
     calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
@@ -61,7 +64,7 @@ def report(
         gallery=gallery(model, rows, cases),
         provenance=provenance,
         baselines=recipe.baseline.names,
-        methods=methods(recipe),
+        methods=methods(recipe, trained_steps(recipe, run)),
         phantom=all(row.source == "phantom" for row in rows),
         group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
         resamples=recipe.evaluation.resamples,
@@ -142,22 +145,39 @@ BASELINE_SOURCES = {
 }
 
 
-def methods(recipe: SegmentRecipe) -> list[CitedSentence]:
+def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
+    """Optimizer steps of each model of a run, as its last checkpoint counts them."""
+    last = {name: checkpoint.latest(models_of(run, name).checkpoints) for name in model_names(recipe)}
+    return {name: checkpoint.read(path).step for name, path in last.items() if path is not None}
+
+
+def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSentence]:
     """How the models were made, for the methods paragraph."""
-    steps, draws = recipe.training.steps, recipe.inference
+    draws, diffusion = recipe.inference, recipe.diffusion
     coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
-    sentences = [
-        (f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
-         f"{recipe.network.name}, told the image, in {recipe.diffusion.timesteps} noise levels "
-         f"({recipe.diffusion.schedule} schedule, prediction {recipe.diffusion.prediction}), trained for {steps} steps "
-         f"of {recipe.training.batch_size} images.", ("ho2020", "chen2023", *NETWORK_SOURCES[recipe.network.name])),
-        (f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
-         f"{draws.sampler}{', whose estimates are averaged' if draws.estimate == 'path' else ''}.", ()),
-    ]  # fmt: skip
-    for name in recipe.baseline.names:
-        own = settings_of(recipe, name).steps
-        told = f"The deterministic baseline {name} was trained by the same trainer for {own} steps with Dice and "
-        sentences.append((told + "cross-entropy.", BASELINE_SOURCES[name]))
+    averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
+    sentences: list[CitedSentence] = [
+        (
+            f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
+            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels ({diffusion.schedule} "
+            f"schedule, prediction {diffusion.prediction}), trained for {steps[assembly.DIFFUSION]} steps of "
+            f"{recipe.training.batch_size} images.",
+            ("ho2020", "chen2023", *NETWORK_SOURCES[recipe.network.name]),
+        ),
+        (
+            f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
+            f"{draws.sampler}{averaged}.",
+            (),
+        ),
+    ]
+    sentences += [
+        (
+            f"The deterministic baseline {name} was trained by the same trainer for {steps[name]} steps with Dice and "
+            "cross-entropy.",
+            BASELINE_SOURCES[name],
+        )
+        for name in recipe.baseline.names
+    ]
     sentences.append(("Of each network the averaged weights of the best validation Dice were used.", ()))
     return sentences
 
@@ -175,7 +195,7 @@ def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
         "settings other than the defaults": {
             name: used for name, (_, used) in differences(recipe, SegmentRecipe()).items() if name != "out"
         },
-        "optimizer steps": {name: settings_of(recipe, name).steps for name in model_names(recipe)},
+        "optimizer steps": trained_steps(recipe, folder),
         "steps behind the weights used": best,
         "temperatures": json.loads(folder.temperatures.read_text(encoding="utf-8")),
         "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
