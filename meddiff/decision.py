@@ -60,9 +60,9 @@ def decide(members: np.ndarray, case: Case, decision: Decision) -> Answer:
     classes = cleaned(
         native.argmax(axis=0).astype(np.uint8), largest_only=decision.largest_component, holes=decision.fill_holes
     )
-    maps = case.restore(np.stack([standard_deviation(members), entropy(probabilities)]).astype(np.float32))
+    deviation, doubt = case.restore(np.stack([standard_deviation(members), entropy(probabilities)]).astype(np.float32))
     uncertainty = case_uncertainty(members, probabilities, decision.uncertainty)
-    return Answer(classes, native, *maps, members.argmax(axis=1).astype(np.uint8), uncertainty)
+    return Answer(classes, native, deviation, doubt, members.argmax(axis=1).astype(np.uint8), uncertainty)
 
 
 def member_classes(answer: Answer, case: Case) -> np.ndarray:

@@ -121,14 +121,15 @@ def image_quality(
         "resolution": space.resolution, "fit": space.fit, "resize_filter": space.resize_filter,
         "preprocessing": space.preprocessing,
     }  # fmt: skip
+    sides = [half[0] for half in halves], [half[1] for half in halves]
     rows = []
     for metric, measure in MEASURES.items():
-        matched, baseline = (np.array([half[side][metric] for half in halves]) for side in (0, 1))
+        matched, baseline = (np.array([parts[metric] for parts in side]) for side in sides)
         low, high = np.clip(whole[metric] + margin * errors[metric] * np.array([-1, 1]), *measure.bounds)
         row = {"metric": metric, "value": whole[metric], "low": low, "high": high}
         for name, values in (("matched", matched), ("baseline", baseline)):
             row |= {name: values.mean(), f"{name}_low": values.min(), f"{name}_high": values.max()}
-        row["outside"] = _outside(measure, float(matched.mean()), baseline, margin * errors[metric])
+        row["outside"] = _outside(measure, float(matched.mean()), baseline, float(margin * errors[metric]))
         rows.append(row | about | {"warning": _warning(metric, real, synthetic)})
     return pd.DataFrame(rows)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monai.networks.nets import resnet50
+from monai.networks.nets.resnet import resnet50
 from torch import Tensor
 from torch.nn import functional
 

@@ -38,7 +38,7 @@ BLOCK = 1024
 
 def perceptual_hash(gray: np.ndarray) -> np.ndarray:
     """The hash uint8 [32] of a picture [64, 64]."""
-    low = dctn(gray.astype(np.float64), norm="ortho")[:SIDE, :SIDE].ravel()[1:]
+    low = np.asarray(dctn(gray.astype(np.float64), norm="ortho"))[:SIDE, :SIDE].ravel()[1:]
     return np.packbits(low > np.median(low))
 
 
