@@ -14,6 +14,7 @@ import numpy as np
 from meddiff.data.cases import slice_cases
 from meddiff.data.image_io.nifti_writing import save_volume
 from meddiff.data.volumes import load_volume
+from meddiff.errors import InputError
 from meddiff.segmentation import load
 from meddiff.segmentation.assembly import picture_transform
 
@@ -31,4 +32,9 @@ def main(run: str, folder: str, mask: str, series: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:5])
+    except InputError as error:
+        sys.exit(f"error: {error}")

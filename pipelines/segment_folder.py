@@ -14,6 +14,7 @@ import numpy as np
 
 from meddiff.data.image_io import save_image
 from meddiff.data.inputs import find_inputs
+from meddiff.errors import InputError
 from meddiff.segmentation import load
 
 
@@ -32,4 +33,9 @@ def main(run: str, photographs: str, masks: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:4])
+    except InputError as error:
+        sys.exit(f"error: {error}")
