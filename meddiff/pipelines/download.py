@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from meddiff.data.unpack import Progress as Report
+from meddiff.data.unpack import unpack
 from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import answer
 from meddiff.pipelines.stages.progress import new_console
-from meddiff.sources.checksums import Progress as Report
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch
 from meddiff.sources.source import Archive, Source
-from meddiff.sources.unpack import unpack
 
 
 @dataclass(frozen=True)

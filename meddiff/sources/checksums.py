@@ -6,17 +6,14 @@ The checksum of ``<name>`` is recorded in ``<name>.json`` beside it, with the ad
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from meddiff.data.unpack import Progress
 from meddiff.data.writing import write_atomically
 from meddiff.errors import InputError
 from meddiff.sources.source import Archive
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, the bytes done, and the bytes in all where that is known."""
 
 
 def record_file(target: Path) -> Path:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from meddiff.data.unpack import Progress
 from meddiff.errors import InputError
-from meddiff.sources.checksums import Progress, read_json, record_file
+from meddiff.sources.checksums import read_json, record_file
 from meddiff.sources.fetch import Patience, fetch
 from meddiff.sources.source import Archive
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.sources import unpack as module
-from meddiff.sources.unpack import unpack
+from meddiff.data import unpack as module
+from meddiff.data.unpack import unpack, unpacked
 
 
 def packed(path: Path, files: dict[str, bytes], **how) -> Path:
@@ -132,7 +132,7 @@ def test_a_damaged_archive_leaves_nothing_behind(tmp_path, cut):
     content = bytearray(archive.read_bytes())
     content[cut + 10] ^= 0xFF
     archive.write_bytes(content if cut == 400 else content[:-cut])
-    with pytest.raises(InputError, match=r"a\.zip: the archive is damaged .*Delete it and its \.json"):
+    with pytest.raises(InputError, match=r"a\.zip: the archive is damaged .*delete it and its \.json"):
         unpack(archive, tmp_path)
     assert tree(tmp_path) == ["a.zip"]
 
@@ -143,3 +143,80 @@ def test_a_full_disk_is_told_beforehand(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"needed to unpack a\.zip"):
         unpack(archive, tmp_path)
     assert tree(tmp_path) == ["a.zip"]
+
+
+def test_an_input_is_unpacked_for_the_time_of_its_use(tmp_path):
+    archive = packed(tmp_path / "study.ZIP", {"a/1": b"abc", "inner.zip": b"PK"})
+    with unpacked(archive) as folder:
+        assert folder.name == "study.ZIP"
+        assert tree(folder) == ["a", "a/1", "inner.zip"], "an archive in an archive stays packed"
+        assert (folder / "a" / "1").read_bytes() == b"abc"
+        assert folder.parent.stat().st_mode & 0o077 == 0, "nobody else may read a patient's images"
+    assert not folder.parent.exists()
+    with unpacked(tmp_path) as same:
+        assert same == tmp_path
+
+
+def test_messages_name_the_archive_and_not_the_temporary_folder(tmp_path):
+    archive = packed(tmp_path / "study.zip", {"a/1": b"abc"})
+    with pytest.raises(InputError) as caught, unpacked(archive) as folder:
+        raise InputError(f"{folder / 'a' / '1'}: no image")
+    assert str(caught.value) == f"{archive / 'a' / '1'}: no image"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/".join("ab" * 20), "a/" * 3000 + "b"])
+def test_names_that_no_disk_takes_are_refused(tmp_path, name):
+    archive = packed(tmp_path / "a.zip", {name: b"a"})
+    with pytest.raises(InputError, match=r"damaged|nested deeper than 32"):
+        unpack(archive, tmp_path)
+    assert tree(tmp_path) == ["a.zip"]
+
+
+def test_a_file_that_is_also_a_folder_is_damage(tmp_path):
+    archive = packed(tmp_path / "a.zip", {"a": b"1", "a/b": b"2"})
+    with pytest.raises(InputError, match="the archive is damaged"):
+        unpack(archive, tmp_path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_without_a_bound_are_refused(tmp_path, method):
+    """256 KB of bzip2 are up to 5 GB at once, and LZMA's header asks for any dictionary."""
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("a.jpg", "1")
+    with pytest.raises(InputError, match=f"packed by method {method}.*deflate"):
+        unpack(archive, tmp_path)
+
+
+def test_encrypted_entries_are_refused_with_a_cure(tmp_path):
+    archive = packed(tmp_path / "a.zip", {"1.dcm": b"abc"})
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + offset] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match=r"encrypted entry: '1\.dcm'.*by hand with its password"):
+        unpack(archive, tmp_path)
+
+
+def test_an_endless_list_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    archive = packed(tmp_path / "a.zip", {f"{number}": b"" for number in range(40)})
+    monkeypatch.setattr(module, "LARGEST_COUNT", 12)
+    with pytest.raises(InputError, match=r"a list of names of 0 MB; allowed are 12 entries"):
+        unpack(archive, tmp_path)
+    monkeypatch.setattr(module, "_LISTED_BYTES", 1000)
+    with pytest.raises(InputError, match=r"40 entries; allowed are 12"):
+        unpack(archive, tmp_path)
+
+
+@pytest.mark.parametrize("place", range(0, 130))
+def test_any_flipped_byte_is_damage_or_nothing(tmp_path, place):
+    archive = packed(tmp_path / "a.zip", {"1.dcm": b"abc" * 9})
+    content = bytearray(archive.read_bytes())
+    content[place % len(content)] ^= 0xFF
+    archive.write_bytes(content)
+    try:
+        with unpacked(archive) as folder:
+            assert all(file.resolve().is_relative_to(folder.resolve()) for file in folder.rglob("*"))
+    except InputError as error:
+        assert str(archive) in str(error)  # noqa: PT017
