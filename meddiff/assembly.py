@@ -8,13 +8,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from meddiff.data.batch import LabeledImages
+from torch import Generator
+
+from meddiff.data import transforms
+from meddiff.data.batch import Batch, LabeledImages
 from meddiff.data.cache import ImageArray, decode, default_folder
 from meddiff.data.cache import unusable as unusable_images
 from meddiff.data.manifest import ManifestRow
+from meddiff.data.patches import random_flips
 from meddiff.diffusion import prediction, schedule
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
@@ -42,6 +47,7 @@ from meddiff.samplers.pndm import pndm
 from meddiff.samplers.predictor_corrector import predictor_corrector
 from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
+from meddiff.segment_recipe import SegmentRecipe
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
 from meddiff.sources.brats import BRATS
 from meddiff.sources.dicom_folder import DICOM_FOLDER
@@ -185,6 +191,7 @@ def check_names(recipe: Recipe) -> None:
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
     extractor(recipe)
+    augmentation(recipe)
     for name in recipe.classifier.arms:
         arm(name)
     if not recipe.classifier.arms or len(set(recipe.classifier.arms)) < len(recipe.classifier.arms):
@@ -215,6 +222,21 @@ def denoiser(recipe: Recipe, *, channels: int, num_classes: int) -> Denoiser:
 def task(name: str = "generate") -> Task:
     """What diffusion is used for."""
     return pick("task", TASKS, name)()
+
+
+def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
+    """Random turns of a training batch; none for volumes unless asked for: they have a left and a right.
+
+    Raises:
+        InputError: the symmetries of the square, asked for of volumes.
+    """
+    flat = recipe.dimensions == 2
+    wanted = recipe.training.augment
+    wanted = ("square" if flat else "none") if wanted == "auto" else wanted
+    if wanted == "square" and not flat:
+        raise InputError("training.augment square turns pictures; for volumes (dimensions 3) use mirror or none")
+    left_right = partial(random_flips, axes=(1,) if flat else (0,))
+    return {"square": transforms.flip_rotate90, "mirror": left_right, "none": None}[wanted]
 
 
 def sampling(recipe: Recipe) -> Sampling:

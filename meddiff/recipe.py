@@ -37,6 +37,22 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
+class VolumeRecipe:
+    """How volumes become training data, where ``dimensions`` is 3."""
+
+    spacing_mm: tuple[float, float, float] | None = None
+    """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
+    intensity: Literal["zscore", "percentile", "window"] = "zscore"
+    """How values become [-1, 1]: z-score inside the body, percentile clip, or a Hounsfield window."""
+    window_hu: tuple[float, float] = (-160.0, 240.0)
+    """Lower and upper end of the Hounsfield window."""
+    bias_correction: bool = False
+    """Remove the slow brightness field of MR coils first (N4)."""
+    patch_size: tuple[int, int, int] = (64, 64, 64)
+    """Voxels that the network sees at once: a training patch, the window that slides, or a whole generated volume."""
+
+
+@dataclass(frozen=True)
 class NetworkRecipe:
     """The denoising network."""
 
@@ -94,6 +110,8 @@ class TrainingRecipe:
     """Decay per step of the weight average that samples are drawn from."""
     class_balance: float = 0.5
     """Exponent of the class-balanced choice of images: 0 takes them as they come, 1 draws all classes alike."""
+    augment: Literal["auto", "square", "mirror", "none"] = "auto"
+    """Random turns of training images: the symmetries of the square, left-right, none; auto is square for pictures."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """Arithmetic inside the network; auto is bf16 where the machine has it in hardware."""
     compile: bool = False
@@ -194,7 +212,12 @@ class Recipe:
     """Run folder; empty means runs/<command>-<dataset>-<preset>."""
     seed: int = 0
     """The one seed from which all others are derived."""
+    dimensions: Literal[2, 3] = 2
+    """2 generates pictures and slices, 3 whole small volumes."""
+    label: Literal["manifest", "size", "none"] = "manifest"
+    """What the class of an image is: the manifest's label, the third its mask is in by size, or the same for all."""
     data: DataRecipe = field(default_factory=DataRecipe)
+    volume: VolumeRecipe = field(default_factory=VolumeRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
@@ -264,6 +287,7 @@ _RANGES: dict[tuple[float, float], str] = {
     (0.0625, 8): "classifier.width",
     (2, 10**6): "classifier.batch_size",
     (0.5, 0.999): "evaluation.confidence_level",
+    (2, 3): "dimensions",
 }
 # fmt: on
 """Smallest and largest allowed value -> the settings that it holds for."""

@@ -10,23 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from meddiff import recipe as shared
-from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, TrainingRecipe
+from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, TrainingRecipe, VolumeRecipe
 
 
 @dataclass(frozen=True)
-class VolumeRecipe:
-    """How volumes become training data, where whole volumes are segmented."""
+class PatchRecipe(VolumeRecipe):
+    """How volumes become training patches, where whole volumes are segmented."""
 
-    spacing_mm: tuple[float, float, float] | None = None
-    """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
-    intensity: Literal["zscore", "percentile", "window"] = "zscore"
-    """How values become [-1, 1]: z-score inside the body, percentile clip, or a Hounsfield window."""
-    window_hu: tuple[float, float] = (-160.0, 240.0)
-    """Lower and upper end of the Hounsfield window."""
-    bias_correction: bool = False
-    """Remove the slow brightness field of MR coils first (N4)."""
-    patch_size: tuple[int, int, int] = (64, 64, 64)
-    """Voxels of a training patch, and of the window that slides over a volume."""
     foreground_share: float = 0.5
     """Share of the training patches that are centered on a labeled voxel."""
 
@@ -150,7 +140,7 @@ class SegmentRecipe:
     segment_codes: tuple[str, ...] = ()
     """What the classes from 1 on are in DICOM, as "SCT:108369006:Neoplasm"; empty goes by their names."""
     data: DataRecipe = field(default_factory=lambda: DataRecipe(image_size=256, fit="stretch"))
-    volume: VolumeRecipe = field(default_factory=VolumeRecipe)
+    volume: PatchRecipe = field(default_factory=PatchRecipe)
     network: MaskNetworkRecipe = field(default_factory=MaskNetworkRecipe)
     diffusion: DiffusionRecipe = field(
         default_factory=lambda: DiffusionRecipe(prediction="class_logits", min_snr_gamma=None, condition_dropout=0.0)
@@ -178,7 +168,6 @@ _RANGES: dict[tuple[float, float], str] = {
     (0.001, 1): "inference.start",
     (0, 0.95): "inference.overlap",
     (0, 8): "network.thin_from",
-    (2, 3): "dimensions",
 }
 # fmt: on
 

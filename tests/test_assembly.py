@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from meddiff import assembly
+from meddiff.data.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.recipe import NetworkRecipe, Recipe
@@ -55,3 +56,25 @@ def test_every_combination_of_schedule_and_prediction_denoises(schedule, predict
 def test_the_study_has_the_arms_that_the_report_needs():
     assert set(Recipe().classifier.arms) <= set(assembly.ARMS)
     assert [name for name in Recipe().classifier.arms if not assembly.arm(name).synthetic]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "asked", "allowed"),
+    [(2, "auto", 8), (2, "square", 8), (2, "mirror", 2), (2, "none", 1), (3, "auto", 1), (3, "mirror", 2)],
+)
+def test_training_images_are_turned_as_asked(dimensions, asked, allowed):
+    recipe = replace(Recipe(dimensions=dimensions), training=replace(Recipe().training, augment=asked))
+    one = torch.arange(2.0**dimensions).reshape(1, 1, *(2,) * dimensions)
+    batch = Batch(one.expand(200, *one.shape[1:]), None, None, torch.arange(200))
+    turn = assembly.augmentation(recipe)
+    turned = batch.image if turn is None else turn(batch, torch.Generator().manual_seed(0)).image
+    found = turned.flatten(1).unique(dim=0)
+    assert len(found) == allowed
+    left_right = one.flip(-1 if dimensions == 2 else 2)  # columns of a picture; the first axis in RAS order
+    assert allowed == 1 or (found == left_right.flatten()).all(1).any()
+
+
+def test_a_volume_is_not_turned_like_a_square():
+    recipe = replace(Recipe(dimensions=3), training=replace(Recipe().training, augment="square"))
+    with pytest.raises(InputError, match="use mirror or none"):
+        assembly.check_names(recipe)

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator
 
 from meddiff import assembly
-from meddiff.assembly import pick
-from meddiff.data import transforms
+from meddiff.assembly import augmentation, pick
 from meddiff.data.batch import Batch, LabeledImages, draw_indices, to_model_range
 from meddiff.data.cache import decode
 from meddiff.data.cases import Case, picture_case, volume_case
@@ -46,6 +44,7 @@ def check_names(recipe: SegmentRecipe) -> None:
         InputError: the setting, the names there are and the nearest.
     """
     assembly.source(recipe.dataset)
+    augmentation(recipe)
     pick("network.name", assembly.MASK_NETWORKS, recipe.network.name)
     pick("diffusion.schedule", assembly.SCHEDULES, recipe.diffusion.schedule)
     pick("inference.sampler", assembly.SAMPLERS, recipe.inference.sampler)
@@ -207,14 +206,6 @@ def pair(found: Images, number: int) -> tuple[torch.Tensor, np.ndarray]:
         return to_model_range(np.asarray(found[number].image)), np.asarray(found[number].mask)
     batch = found.batch([number])
     return batch.image[0], classes_of(batch)[0].numpy()
-
-
-def augmentation(recipe: SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
-    """Random changes of a training batch: the symmetries of the square for pictures; none for volumes.
-
-    A volume has a left and a right, and so may its labels.
-    """
-    return transforms.flip_rotate90 if recipe.dimensions == 2 else None
 
 
 def class_names(recipe: SegmentRecipe, found: Images) -> list[str]:
