@@ -3,9 +3,9 @@
 Frechet distance (Heusel et al. 2017, eq. 6) between Gaussians fitted to the two sets:
 ``|m_1 - m_2|^2 + tr(C_1) + tr(C_2) - 2 tr((C_1 C_2)^(1/2))``.
 With factors ``C_1 = S_1^T S_1`` and ``C_2 = S_2^T S_2`` the last trace is the sum of the singular values of
-``S_1 S_2^T``, because their squares are the eigenvalues of ``C_1 C_2``. Centered features are such a factor; where
-there are more images than features the pivoted Cholesky factor of C is a smaller one. So no matrix square root is
-taken, and a covariance without full rank needs no special treatment: no jitter, no NaN.
+``S_1 S_2^T``, because their squares are the eigenvalues of ``C_1 C_2``, and of ``S_1 C_2 S_1^T``. Centered features
+are such a factor; where there are more images than features the Cholesky factor of C is a smaller one. So no matrix
+square root is taken, and a covariance without full rank needs no special treatment: no jitter, no NaN.
 
 Kernel distance (KID; Binkowski et al. 2018): the unbiased squared maximum mean discrepancy with the kernel
 ``(x . y / F + 1)^3``. It has no bias in the number of images, which the Frechet distance has: between two samples of
@@ -37,8 +37,9 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     first, second = _centered(real), _centered(synthetic)
     mean_difference = real.mean(0) - synthetic.mean(0)
     apart = mean_difference @ mean_difference + np.vdot(first, first) + np.vdot(second, second)
-    overlap = singular_value_sum(_factor(first) @ _factor(second).T)
-    return max(float(apart - 2 * overlap), 0.0)  # equal sets: the terms cancel to rounding error of either sign
+    return max(
+        float(apart - 2 * _overlap(first, second)), 0.0
+    )  # equal sets: the terms cancel to rounding error of either sign
 
 
 def frechet_distance_unbiased(
@@ -99,12 +100,24 @@ def _centered(features: np.ndarray) -> np.ndarray:
 
 
 def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
-    """S [rank, F] with S^T S = covariance [F, F], positive semidefinite: its pivoted Cholesky factor."""
-    (pstrf,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
-    factor, pivots, rank, _ = pstrf(covariance)
+    """S [rank, F] with S^T S = covariance [F, F], positive semidefinite: its Cholesky factor, pivoted if need be."""
+    potrf, pstrf = get_lapack_funcs(("potrf", "pstrf"), dtype=np.float64)
+    factor, failed = potrf(covariance)
+    pivot = np.diag(factor) ** 2
+    if not failed and pivot.min() > len(pivot) * np.finfo(np.float64).eps * pivot.max():
+        return factor
+    factor, order, rank, _ = pstrf(covariance)
     rows = np.zeros((rank, len(covariance)))
-    rows[:, pivots - 1] = np.triu(factor)[:rank]
+    rows[:, order - 1] = np.triu(factor)[:rank]
     return rows
+
+
+def root_product_trace(first: np.ndarray, second: np.ndarray) -> float:
+    """``tr((C_1 C_2)^(1/2))`` of two covariances [F, F]."""
+    factor = semidefinite_factor(first)
+    if len(first) <= SMALL:
+        return singular_value_sum(factor @ semidefinite_factor(second).T)
+    return _root_sum(factor @ second @ factor.T)
 
 
 def singular_value_sum(matrix: np.ndarray) -> float:
@@ -113,8 +126,18 @@ def singular_value_sum(matrix: np.ndarray) -> float:
         return 0.0
     if max(matrix.shape) <= SMALL:
         return float(np.linalg.svd(matrix, compute_uv=False).sum())
-    square = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+    return _root_sum(matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix)
+
+
+def _root_sum(square: np.ndarray) -> float:
     return float(np.sqrt(np.clip(np.linalg.eigvalsh(square), 0, None)).sum())
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """``tr((C_1 C_2)^(1/2))`` of two sets of centered features."""
+    if min(len(first), len(second)) > first.shape[1]:
+        return root_product_trace(first.T @ first, second.T @ second)
+    return singular_value_sum(_factor(first) @ _factor(second).T)
 
 
 def _factor(centered: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.metrics.fidelity import semidefinite_factor, singular_value_sum
+from meddiff.metrics.fidelity import root_product_trace
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,5 @@ def frechet_distance_of_moments(real: Moments, synthetic: Moments) -> float:
         raise InputError(f"got {real.count} real and {synthetic.count} synthetic images: give at least 2 of each")
     first, second = (part.scatter / (part.count - 1) for part in (real, synthetic))
     apart = real.mean - synthetic.mean
-    overlap = singular_value_sum(semidefinite_factor(first) @ semidefinite_factor(second).T)
+    overlap = root_product_trace(first, second)
     return max(float(apart @ apart + np.trace(first) + np.trace(second) - 2 * overlap), 0.0)

@@ -37,6 +37,20 @@ def test_frechet_with_fewer_images_than_features(n, m):
     assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first), rel=1e-12)
 
 
+def test_frechet_of_many_images_whose_features_depend_on_each_other():
+    """Two subspaces of 1,100 dimensions that have nothing in common: the traces of both covariances add up."""
+    generator = np.random.default_rng(0)
+    first, second = np.zeros((1200, 1100)), np.zeros((1200, 1100))
+    first[:, :400] = generator.normal(size=(1200, 8)) @ generator.normal(size=(8, 400))
+    second[:, 500:] = generator.normal(size=(1200, 9)) @ generator.normal(size=(9, 600))
+    apart = np.sum((first.mean(0) - second.mean(0)) ** 2)
+    expected = apart + first.var(0, ddof=1).sum() + second.var(0, ddof=1).sum()
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(first, 2 * first) == pytest.approx(
+        np.sum(first.mean(0) ** 2) + first.var(0, ddof=1).sum(), rel=1e-6
+    )
+
+
 def test_frechet_in_one_dimension():
     first, second = _features(100, 1, 0), _features(80, 1, 1, scale=3.0, shift=5.0)
     expected = (first.mean() - second.mean()) ** 2 + (first.std(ddof=1) - second.std(ddof=1)) ** 2

@@ -1,5 +1,6 @@
 """Truth: numpy on everything at once."""
 
+import tracemalloc
 from functools import reduce
 from operator import add
 
@@ -40,6 +41,19 @@ def test_distance_equals_that_of_the_images(dimension):
     first, second = sample(254, 0, dimension), sample(254, 1, dimension) * 1.1
     found = frechet_distance_of_moments(*(reduce(add, map(moments, batches(part))) for part in (first, second)))
     assert found == pytest.approx(frechet_distance(first, second), rel=1e-6)
+
+
+def peak_bytes(batch_count):
+    tracemalloc.start()
+    reduce(add, (moments(sample(100, seed, 64)) for seed in range(batch_count)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_a_hundred_times_as_many_images_take_no_more_memory():
+    peak_bytes(2)  # what is allocated once
+    assert peak_bytes(300) < 1.2 * peak_bytes(3)
 
 
 def test_bad_input():
