@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from meddiff.data.image_io import read_picture
-from meddiff.data.inputs import PICTURES
 from meddiff.data.manifest import ManifestRow, read_manifest
-from meddiff.data.pictures import header_size
+from meddiff.data.pictures import PICTURE_SUFFIXES, header_size, is_picture
 from meddiff.data.volumes import files_below
 from meddiff.errors import InputError
 
@@ -57,11 +56,11 @@ def common_side(rows: Sequence[ManifestRow], largest: int = LARGEST_SIDE) -> int
 
 
 def _of_folder(folder: Path, option: str) -> list[ManifestRow]:
-    files = [file for file in files_below(folder) if file.suffix.lower() in PICTURES]
+    files = [file for file in files_below(folder) if is_picture(file)]
     if not files:
         raise InputError(
-            f"{option} {folder}: there is no picture in it ({', '.join(PICTURES)}). For slices of volumes give a "
-            "manifest with slice_axis and slice_index"
+            f"{option} {folder}: there is no picture in it ({', '.join(PICTURE_SUFFIXES)}). For slices of volumes "
+            "give a manifest with slice_axis and slice_index"
         )
     names = {file: file.relative_to(folder).as_posix() for file in files}
     blank = dict.fromkeys(

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from meddiff.data.image_io.dicom import read_series
 from meddiff.data.image_io.dicom_files import Series, choose, find_series
-from meddiff.data.pictures import check_file
+from meddiff.data.pictures import PICTURE_SUFFIXES, check_file, is_picture
 from meddiff.data.volume import Volume
-from meddiff.data.volumes import files_below, load_volume, reader_of
+from meddiff.data.volumes import files_below, is_volume, load_volume, reader_of
 from meddiff.errors import InputError
-
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ def find_inputs(path: str | Path, *, series: str | int | None = None) -> list[In
     if not path.is_dir():
         check_file(path)
     files, top = (files_below(path), path) if path.is_dir() else ([path], path.parent)
-    found = [_file(file, top) for file in files if _is_picture(file) or _is_volume(file)]
-    dicom = find_series(file for file in files if not _is_picture(file) and reader_of(file) is None).series
+    found = [_file(file, top) for file in files if is_picture(file) or is_volume(file)]
+    dicom = find_series(file for file in files if not is_picture(file) and reader_of(file) is None).series
     if series is not None:
         dicom = (choose(dicom, series, path),)
     for number, one in enumerate(dicom, start=1):
@@ -53,24 +51,16 @@ def find_inputs(path: str | Path, *, series: str | int | None = None) -> list[In
         found.append(Input(name, one.files[0], lambda one=one: read_series(one), one))
     if not found:
         raise InputError(
-            f"{path}: there is nothing to segment in it. Name a picture ({', '.join(PICTURES)}), a volume (NIfTI, "
-            "NRRD, MetaImage), a DICOM series, or a folder of them."
+            f"{path}: there is nothing to segment in it. Name a picture ({', '.join(PICTURE_SUFFIXES)}), a volume "
+            "(NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them."
         )
     return _told_apart(sorted(found, key=lambda one: one.name), path)
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in PICTURES
-
-
-def _is_volume(file: Path) -> bool:
-    return reader_of(file) is not None and not (file.suffix == ".img" and file.with_suffix(".hdr").exists())
-
-
 def _file(file: Path, top: Path) -> Input:
     below = file.relative_to(top)
-    name = below.with_name(below.name.split(".")[0] if _is_volume(file) else below.stem).as_posix()
-    return Input(name, file, None if _is_picture(file) else lambda: load_volume(file))
+    name = below.with_name(below.name.split(".")[0] if is_volume(file) else below.stem).as_posix()
+    return Input(name, file, None if is_picture(file) else lambda: load_volume(file))
 
 
 def _told_apart(found: list[Input], path: Path) -> list[Input]:

@@ -10,7 +10,7 @@ from meddiff.data.image_io.dicom import read_series
 from meddiff.data.image_io.dicom_files import Series, find_series
 from meddiff.data.pictures import check_file
 from meddiff.data.volume import Volume
-from meddiff.data.volumes import files_below, load_volume, reader_of
+from meddiff.data.volumes import files_below, is_volume, load_volume, reader_of
 from meddiff.errors import InputError
 
 
@@ -43,15 +43,10 @@ def look(path: Path) -> tuple[Iterator[Entry], int, list[Path]]:
         check_file(path)
         files = [path]
     top = path if path.is_dir() else path.parent
-    volumes = [file for file in files if reader_of(file) is not None and not _belongs_to_another(file)]
+    volumes = [file for file in files if is_volume(file)]
     found = find_series(file for file in files if reader_of(file) is None)
     entries = (entry for part in (_series(found.series, top), _files(volumes, top)) for entry in part)
     return entries, len(found.series) + len(volumes), list(found.others)
-
-
-def _belongs_to_another(file: Path) -> bool:
-    """Whether this is the voxel file of a pair, which is read through its header."""
-    return file.suffix == ".img" and file.with_suffix(".hdr").exists()
 
 
 def _series(series: tuple[Series, ...], top: Path) -> Iterator[Entry]:

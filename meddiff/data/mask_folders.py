@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.pictures import bad_file, read_mask_picture, read_pixels
+from meddiff.data.pictures import PICTURE_SUFFIXES, bad_file, is_picture, read_mask_picture, read_pixels
 from meddiff.data.volumes import files_below, load_volume, reader_of
 from meddiff.errors import InputError
 
-PICTURES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
 )
@@ -91,13 +90,15 @@ def masks_below(folder: Path) -> dict[str, Path]:
             raise InputError(f"{found[name]} and {path} are both of case {name!r}: keep one of them in {folder}")
         found[name] = path
     if not found:
-        raise InputError(f"{folder} holds no mask: these are {', '.join(PICTURES)}, NIfTI, NRRD, MetaImage and MGH")
+        raise InputError(
+            f"{folder} holds no mask: these are {', '.join(PICTURE_SUFFIXES)}, NIfTI, NRRD, MetaImage and MGH"
+        )
     return found
 
 
 def case_name(path: Path) -> str | None:
     """The file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
-    if path.suffix.lower() in PICTURES:
+    if is_picture(path):
         return path.stem
     if reader_of(path) is None or path.suffix.lower() in (".hdr", ".raw"):
         return None
@@ -111,7 +112,7 @@ def read_mask(path: Path) -> MaskFile:
     Raises:
         InputError: damaged files, colors, several volumes in one file, numbers that are not whole.
     """
-    if path.suffix.lower() in PICTURES:
+    if is_picture(path):
         values = _read_picture(path)
         return MaskFile(path, values, None, None, values.shape)
     volume = load_volume(path)
@@ -133,7 +134,7 @@ def read_mask(path: Path) -> MaskFile:
 
 def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) -> None:
     """InputError, by name, for masks that are not of one grid; ``geometry`` compares affines where both are told."""
-    if (truth.path.suffix.lower() in PICTURES) != (prediction.path.suffix.lower() in PICTURES):
+    if is_picture(truth.path) != is_picture(prediction.path):
         raise InputError(
             f"{truth.path} and {prediction.path} are a picture and a volume, whose axes have another order: convert one"
         )

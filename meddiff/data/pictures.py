@@ -7,7 +7,7 @@ its side and say so in EXIF alone. Transparent pixels hold any color, so they ar
 
 import struct
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -29,6 +29,7 @@ DAMAGE = (
     zlib.error,
     Image.DecompressionBombError,
 )
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 
 
@@ -44,6 +45,11 @@ class BadFile(InputError):  # noqa: N818
 def bad_file(path: Path, reason: str) -> BadFile:
     """The one sentence for a file that cannot be used."""
     return BadFile(path, reason)
+
+
+def is_picture(name: str | Path) -> bool:
+    """Whether a file's name ends like a picture's, in whatever case."""
+    return PurePath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
 def check_file(path: Path) -> None:

@@ -47,6 +47,11 @@ def reader_of(path: Path) -> Callable[[Path], Volume] | None:
     return next((READERS[suffix] for suffix in sorted(READERS, key=len, reverse=True) if name.endswith(suffix)), None)
 
 
+def is_volume(path: Path) -> bool:
+    """Whether a file is a volume by its name; the voxels of a pair (.img) are read through their header (.hdr)."""
+    return reader_of(path) is not None and not (path.suffix == ".img" and path.with_suffix(".hdr").exists())
+
+
 def files_below(folder: Path) -> list[Path]:
     """All files below a folder, sorted, hidden ones left out.
 

@@ -25,6 +25,10 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 """(x_t [B, C, *S], t [B]) -> x_0 estimate [B, C, *S]"""
 
 
+COARSE = "coarse"
+"""Among a condition's ``features``: the logits of `WithCoarse`, known before any x_t."""
+
+
 class WithCoarse(NamedTuple):
     """The output of a network whose condition model has a head of its own (Wu et al. 2023, the coarse mask)."""
 

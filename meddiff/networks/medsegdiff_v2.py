@@ -32,7 +32,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import WithCoarse
+from meddiff.diffusion.denoiser import COARSE, WithCoarse
 from meddiff.errors import InputError
 from meddiff.networks.blocks import (
     Decoder,
@@ -185,7 +185,7 @@ class MedSegDiffV2(nn.Module):
             return condition
         image, window = pad_to_multiple(told_image(condition, self.condition_channels), self.size_multiple)
         embedding, decoded, logits = self.condition_model(channels_last(fold(image, self.patch_size)))
-        features = {"coarse": unfold(logits, self.patch_size)[window]}
+        features = {COARSE: unfold(logits, self.patch_size)[window]}
         if self.anchor is not None:
             features["anchor"] = self.anchor(decoded)
         if self.ss_former is not None:
@@ -213,7 +213,7 @@ class MedSegDiffV2(nn.Module):
         if self.ss_former is not None:
             outputs[-1] = self.ss_former(features["embedding"], outputs[-1], time)
         output = unfold(self.head(self.decoder(outputs, time)), self.patch_size)[window]
-        return WithCoarse(output, features["coarse"])
+        return WithCoarse(output, features[COARSE])
 
 
 def _check_switches(anchor: bool, ss_former_blocks: int, num_classes: int) -> None:

@@ -20,13 +20,11 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import WithCoarse
+from meddiff.diffusion.denoiser import COARSE, WithCoarse
 from meddiff.errors import InputError
 from meddiff.networks.blocks import Decoder, Encoder, Head, TimeEmbedding, check_layout, convolution
 from meddiff.networks.folding import fold, pad_to_multiple, unfold
 from meddiff.networks.told_image import check_same_grid, told_image
-
-COARSE = "coarse"
 
 
 class TwinUNet(nn.Module):

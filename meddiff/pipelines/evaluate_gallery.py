@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from meddiff.data.image_io import load_image
-from meddiff.data.mask_folders import PICTURES, Matching, bare_name, class_indices, masks_below, read_mask
+from meddiff.data.mask_folders import Matching, bare_name, class_indices, masks_below, read_mask
+from meddiff.data.pictures import is_picture
 from meddiff.data.volumes import load_volume
 from meddiff.pictures import as_rgb
 from meddiff.reporting.gallery import GalleryCase
@@ -45,7 +46,7 @@ def _image(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
     """uint8 of the mask's shape (and color), or None where there is none or it is of another grid."""
     if path is None:
         return None
-    values = load_image(path) if path.suffix.lower() in PICTURES else np.squeeze(load_volume(path).array)
+    values = load_image(path) if is_picture(path) else np.squeeze(load_volume(path).array)
     if values.shape[: len(shape)] != shape or values.ndim > len(shape) + 1:
         return None
     if values.dtype == np.uint8:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import COARSE, Denoiser
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
@@ -109,12 +109,12 @@ class DiffusionSegmenter:
 
         def coarse(number: int, window: Window) -> Tensor:
             features = told[number].features or {}
-            if "coarse" not in features:
+            if COARSE not in features:
                 raise InputError(
                     f"inference.start is {self.start}, but this network has no coarse mask to start from: use 1, or "
                     "one of the networks with a condition model"
                 )
-            return features["coarse"].float().softmax(dim=1)
+            return features[COARSE].float().softmax(dim=1)
 
         x_0 = self.task.encode(cut.blend(coarse).argmax(dim=1))
         alpha, sigma = schedule.at(torch.full((1,), first, device=noise.device), noise)

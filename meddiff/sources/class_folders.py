@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from meddiff.data.manifest import ManifestRow
+from meddiff.data.pictures import is_picture
 from meddiff.data.problems import Problems
-from meddiff.sources.listing import Folder, is_picture
+from meddiff.sources.listing import Folder
 from meddiff.sources.source import real_row
 from meddiff.sources.tables import read_table
 

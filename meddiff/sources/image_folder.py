@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from meddiff.data.manifest import ManifestRow, check_rows
+from meddiff.data.pictures import PICTURE_SUFFIXES, is_picture
 from meddiff.errors import InputError
 from meddiff.sources.class_folders import Place, class_rows
-from meddiff.sources.listing import PICTURE_SUFFIXES, Folder, is_picture, list_folders
+from meddiff.sources.listing import Folder, list_folders
 from meddiff.sources.source import Source
 
 PARTS = {

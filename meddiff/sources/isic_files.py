@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from meddiff.sources.listing import PICTURE_SUFFIXES, Folder
+from meddiff.data.pictures import PICTURE_SUFFIXES
+from meddiff.sources.listing import Folder
 
 _ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(r"masks?\b|segmentations?|ground.?truth", re.IGNORECASE)

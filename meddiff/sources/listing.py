@@ -3,11 +3,10 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from meddiff.errors import InputError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 # what macOS puts into archives beside every real file
 _RUBBISH = ("__MACOSX",)
 
@@ -52,8 +51,3 @@ def _walk(root: Path) -> Iterator[Folder]:
         seen.add(real)
         path = Path(folder).relative_to(root).as_posix()
         yield Folder("" if path == "." else path, tuple(sorted(name for name in names if not name.startswith("."))))
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file name ends like a photograph's, in whatever case."""
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES

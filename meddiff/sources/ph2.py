@@ -12,9 +12,10 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from meddiff.data.manifest import ManifestRow
+from meddiff.data.pictures import is_picture
 from meddiff.data.problems import Problems
 from meddiff.errors import InputError
-from meddiff.sources.listing import Folder, is_picture
+from meddiff.sources.listing import Folder
 from meddiff.sources.source import real_row
 
 LICENSE = "PH2: free for research and education, no redistribution"

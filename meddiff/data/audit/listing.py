@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from meddiff.data.audit.finding import Finding
 from meddiff.data.audit.leaks import FOLDERS
-from meddiff.data.inputs import PICTURES
+from meddiff.data.pictures import PICTURE_SUFFIXES, is_picture
 from meddiff.data.row import COLUMNS, ManifestRow
 from meddiff.data.volumes import files_below
 from meddiff.errors import InputError
@@ -30,7 +30,7 @@ def folder_rows(root: Path) -> tuple[list[ManifestRow], list[Finding]]:
     Raises:
         InputError: no picture lies there.
     """
-    paths = [file.relative_to(root) for file in files_below(root) if file.suffix.lower() in PICTURES]
+    paths = [file.relative_to(root) for file in files_below(root) if is_picture(file)]
     images = [path for path in paths if not _is_mask(path)]
     masks: dict[str, list[Path]] = {}
     for path in paths:
@@ -39,7 +39,7 @@ def folder_rows(root: Path) -> tuple[list[ManifestRow], list[Finding]]:
     if not images:
         raise InputError(
             f"{root}: there are no images to audit in it ({sum(map(len, masks.values()))} masks; looked for "
-            f"{', '.join(PICTURES)}). Name the folder that holds images and masks, or a manifest."
+            f"{', '.join(PICTURE_SUFFIXES)}). Name the folder that holds images and masks, or a manifest."
         )
     rows = [_row(root, path, masks) for path in images]
     used = {row.mask_path for row in rows}

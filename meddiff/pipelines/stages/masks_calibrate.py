@@ -18,6 +18,7 @@ from meddiff.data.writing import write_text
 from meddiff.decision import fused
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
 from meddiff.pipelines.stages.manifest import rows_of
+from meddiff.pipelines.stages.masks_manifest import validation_cases
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import to_dict
@@ -52,14 +53,12 @@ def fitted_temperature(model: TrainedModel, folder: RunFolder, console: Console)
     """Fitted on pixels of the validation split, the same number from each case."""
     recipe, decision = model.recipe, replace(model.decision, temperature=1.0)
     images = assembly.images(rows_of(recipe, folder, "val"), recipe)
-    chosen = range(len(images))
-    if recipe.validation.cases:
-        chosen = np.linspace(0, len(images) - 1, min(recipe.validation.cases, len(images))).round().astype(int)
+    chosen = validation_cases(recipe, len(images))
     labels, probabilities = [], []
     for number in bar(console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
-        image, truth = assembly.pair(images, int(number))
-        answer = fused(model.members(image, images.rows[int(number)].row_id), decision)
-        generator = np.random.default_rng(child_seed(recipe.seed, "temperature", int(number)))
+        image, truth = assembly.pair(images, number)
+        answer = fused(model.members(image, images.rows[number].row_id), decision)
+        generator = np.random.default_rng(child_seed(recipe.seed, "temperature", number))
         some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
         labels.append(some[0])
         probabilities.append(some[1])

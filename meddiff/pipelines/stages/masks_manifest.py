@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -49,6 +50,12 @@ def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Pat
     write_manifest(chosen, folder.manifest)
     console.print(counts_table(chosen))
     return [folder.manifest]
+
+
+def validation_cases(recipe: SegmentRecipe, count: int) -> list[int]:
+    """Which of ``count`` validation cases are looked at: ``validation.cases`` of them, evenly spread; 0 is all."""
+    wanted = min(recipe.validation.cases or count, count)
+    return np.linspace(0, count - 1, wanted).round().astype(int).tolist()
 
 
 def _unusable(recipe: SegmentRecipe, rows: list[ManifestRow], *, progress) -> tuple[tuple[ManifestRow, str], ...]:

@@ -23,7 +23,7 @@ from meddiff.data.batch import LabeledImages
 from meddiff.data.tables import read_table, write_table
 from meddiff.metrics.overlap import overlap
 from meddiff.pipelines.stages.manifest import rows_of
-from meddiff.pipelines.stages.masks_manifest import train_images
+from meddiff.pipelines.stages.masks_manifest import train_images, validation_cases
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.training_run import NOT_WEIGHTS, TrainingRun
 from meddiff.recipe import TrainingRecipe, to_dict
@@ -35,7 +35,7 @@ from meddiff.segmentation.models import Model, ModelFolder, models_of, new_model
 from meddiff.training import checkpoint
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric
-from meddiff.training.loop import build_optimizer, train
+from meddiff.training.loop import build_optimizer
 
 VALIDATION_COLUMNS = ("step", "dice")
 
@@ -67,24 +67,9 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
-    steps = train(
-        objective,
-        assembly.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images")),
-        optimizer=optimizer,
-        ema=ema,
-        fabric=fabric,
-        seed=recipe.seed,
-        first_step=first,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        cosine_decay=settings.decay == "cosine",
-        accumulate=settings.accumulate,
-        clip_norm=settings.clip_norm,
-        augment=assembly.augmentation(recipe),
-        checkpoints=files.checkpoints,
-    )
+    batches = assembly.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images"))
     if not validation.ended(first):
+        steps = run.steps(objective, batches, first, seed=recipe.seed, augment=assembly.augmentation(recipe))
         run.follow(steps, first, console, f"training {name}")
     return [files.best, files.validation]
 
@@ -132,11 +117,10 @@ class Validation:
         segmenter = self.model.segmenter(self.ema.network, self.fabric)
         images = assembly.images(rows_of(self.recipe, self.folder, "val"), self.recipe)
         settings = self.recipe.validation
-        chosen = np.linspace(0, len(images) - 1, min(settings.cases or len(images), len(images))).round().astype(int)
         found = []
-        for number in chosen:
-            image, truth = assembly.pair(images, int(number))
-            seeds = [child_seed(self.recipe.seed, "validation", int(number), m) for m in range(settings.members)]
+        for number in validation_cases(self.recipe, len(images)):
+            image, truth = assembly.pair(images, number)
+            seeds = [child_seed(self.recipe.seed, "validation", number, m) for m in range(settings.members)]
             called = segmenter.members(image, seeds).mean(0).argmax(0).numpy()
             classes = range(1, len(self.model.facts.class_names))
             found.append(np.mean([overlap(truth == index, called == index).dice for index in classes]))

@@ -31,7 +31,7 @@ from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.loop import build_optimizer, train
+from meddiff.training.loop import build_optimizer
 from meddiff.training.objective import Denoising
 
 SAMPLES_PER_CLASS = 4
@@ -87,24 +87,9 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
-    steps = train(
-        Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma),
-        batches_of(images, recipe, fabric),
-        optimizer=optimizer,
-        ema=ema,
-        fabric=fabric,
-        seed=recipe.seed,
-        first_step=first,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        cosine_decay=settings.decay == "cosine",
-        accumulate=settings.accumulate,
-        clip_norm=settings.clip_norm,
-        augment=transforms.flip_rotate90,
-        checkpoints=folder.checkpoints,
-    )
-    run.follow(steps, first, console)
+    objective = Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
+    batches = batches_of(images, recipe, fabric)
+    run.follow(run.steps(objective, batches, first, seed=recipe.seed, augment=transforms.flip_rotate90), first, console)
 
 
 def batches_of(images: LabeledImages, recipe: Recipe, fabric: Fabric):

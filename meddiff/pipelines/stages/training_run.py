@@ -27,7 +27,8 @@ from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
 from meddiff.training.ema import Ema
 from meddiff.training.facts import Facts
-from meddiff.training.loop import TrainStep
+from meddiff.training.loop import Augment, Batches, TrainStep, train
+from meddiff.training.objective import Objective
 
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
 NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
@@ -75,6 +76,29 @@ class TrainingRun:
                 self.lines = [row.to_dict() for _, row in log[log["step"] <= first].iterrows()]
         self.since = time.monotonic(), first
         return first
+
+    def steps(
+        self, objective: Objective, batches: Batches, first: int, *, seed: int, augment: Augment | None
+    ) -> Iterator[TrainStep]:
+        """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
+        settings = self.settings
+        return train(
+            objective,
+            batches,
+            optimizer=self.optimizer,
+            ema=self.ema,
+            fabric=self.fabric,
+            seed=seed,
+            first_step=first,
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
+            cosine_decay=settings.decay == "cosine",
+            accumulate=settings.accumulate,
+            clip_norm=settings.clip_norm,
+            augment=augment,
+            checkpoints=self.checkpoints,
+        )
 
     def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str = "training") -> None:
         """Go through the steps, with a progress bar, until they or the patience of ``look`` end.
