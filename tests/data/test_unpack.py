@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from meddiff.errors import InputError
 from meddiff.data import unpack as module
 from meddiff.data.unpack import unpack, unpacked
+from meddiff.errors import InputError
 
 
 def packed(path: Path, files: dict[str, bytes], **how) -> Path:
