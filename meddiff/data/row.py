@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+SERIES = "#series"
+"""A path that ends so means the whole DICOM series of that file, of all in its folder."""
 _SEVERAL = re.compile(r"([^{}]*)\{([^{},]+(?:,[^{},]+)+)\}([^{}]*)")
 
 
@@ -37,7 +39,7 @@ class ManifestRow:
 
     @property
     def image_file(self) -> Path:
-        """Where the image lies."""
+        """Where the image lies; ``#series`` at its end is part of the name, see `volumes.load_volume`."""
         return self.root / self.image_path
 
     @property
@@ -58,6 +60,11 @@ class ManifestRow:
     def group(self) -> str:
         """What a split must not cut: the patient, else the lesion, else the row itself."""
         return self.patient_id or self.lesion_id or self.row_id
+
+
+def on_disk(path: Path) -> Path:
+    """The file or folder that a path names, without ``#series``."""
+    return path.with_name(path.name.removesuffix(SERIES))
 
 
 COLUMNS = tuple(entry.name for entry in fields(ManifestRow) if entry.name != "root")

@@ -15,6 +15,7 @@ import numpy as np
 from meddiff.data.fingerprint import fingerprints
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.pictures import bad_file
+from meddiff.data.row import SERIES
 from meddiff.data.sequences import load_sequences
 from meddiff.data.volume_preparation import VolumeTransform, mask_on_grid, prepare_volume
 from meddiff.data.volumes import files_below, load_volume
@@ -52,6 +53,8 @@ def _files_of(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             found += files_below(path)
+        elif path.name.endswith(SERIES):
+            found += sorted(file for file in path.parent.iterdir() if file.is_file())
         elif any(path.name.lower().endswith((suffix, f"{suffix}.gz")) for suffix in _PAIRS):
             stem = path.name.partition(".")[0]
             found += sorted(file for file in path.parent.glob(f"{stem}.*") if file.is_file()) or [path]

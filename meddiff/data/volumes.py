@@ -5,8 +5,9 @@ from pathlib import Path
 
 from meddiff.data.image_io import metaimage, nifti
 from meddiff.data.image_io.dicom import read_series
-from meddiff.data.image_io.dicom_files import choose, find_series, is_dicom, read_header
+from meddiff.data.image_io.dicom_files import Series, choose, find_series, is_dicom, read_header
 from meddiff.data.pictures import bad_file, check_file
+from meddiff.data.row import SERIES, on_disk
 from meddiff.data.volume import Volume
 from meddiff.errors import InputError
 
@@ -21,7 +22,8 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
 
     Args:
         path: NIfTI (.nii, .nii.gz, .img with .hdr), MGH, NRRD, MetaImage; one DICOM file (enhanced, mosaic, or a
-            single slice); or a folder, searched with all below it for DICOM.
+            single slice), with ``#series`` behind its name the whole series that it belongs to, of the files in its
+            folder; or a folder, searched with all below it for DICOM.
         series: of a folder with several DICOM series, the UID, number or description of the one that is meant.
 
     Raises:
@@ -31,6 +33,8 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
     if path.is_dir():
         found = find_series(files_below(path))
         return read_series(choose(found.series, series, path))
+    if path.name.endswith(SERIES):
+        return read_series(_series_with(on_disk(path)))
     check_file(path)
     reader = reader_of(path)
     if reader is not None:
@@ -39,6 +43,12 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
         read_header(path)  # says what is wrong with a file that is no image
         return read_series(choose(find_series([path]).series, series, path))
     raise bad_file(path, f"not a volume of a known kind; these are DICOM and {', '.join(READERS)}")
+
+
+def _series_with(file: Path) -> Series:
+    uid = str(read_header(file).get("SeriesInstanceUID", ""))
+    found = find_series(sorted(other for other in file.parent.iterdir() if other.is_file()))
+    return next(series for series in found.series if series.uid == uid)
 
 
 def reader_of(path: Path) -> Callable[[Path], Volume] | None:

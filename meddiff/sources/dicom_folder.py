@@ -14,15 +14,20 @@ from pathlib import Path
 
 from meddiff.data.image_io.dicom import stack_series
 from meddiff.data.image_io.dicom_files import Series, find_series
-from meddiff.data.manifest import ManifestRow
+from meddiff.data.manifest import ManifestRow, check_rows
 from meddiff.data.problems import Problems
+from meddiff.data.row import SERIES
 from meddiff.errors import InputError
-from meddiff.sources.listing import list_folders
+from meddiff.sources import case_table
+from meddiff.sources.case_table import told_by_tables
+from meddiff.sources.listing import Folder, list_folders
 from meddiff.sources.source import Source, real_row
 
 HOW_TO_GET = (
-    "Any DICOM series below --data-root, each in a folder of its own (the files may have any name), or in one file "
-    "(enhanced multi-frame). Files that are no DICOM images are passed over."
+    "Any DICOM series below --data-root: the files may have any name, a series may share its folder with others or be "
+    f"one file (enhanced multi-frame). Files that are no DICOM images are passed over. A {case_table.NAME} may tell "
+    "more: its column path names a folder or file relative to the table, and means all series in it; further columns "
+    f"are {case_table.COLUMNS}."
 )
 
 
@@ -30,7 +35,7 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
     """One row per series.
 
     Raises:
-        InputError: no series was found, or several share a folder.
+        InputError: no series was found, one is spread over folders that others lie in too, or a table that errs.
     """
     folders = list_folders(root)
     found = find_series([root / folder.join(name) for folder in folders for name in folder.names])
@@ -43,6 +48,13 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
     for number, (one, place) in enumerate(zip(series, places, strict=True), start=1):
         patient = patients.setdefault(_patient(one), f"patient_{len(patients) + 1:04d}")
         rows.append(_row(root, f"series_{number:05d}", one, place, patient=patient))
+
+    def meant(folder: Folder, cell: str) -> list[str]:
+        named = root / folder.join(cell)
+        return [row.row_id for row, one in zip(rows, series, strict=True) if one.files[0].is_relative_to(named)]
+
+    rows = told_by_tables(root, folders, rows, meant, key="path", cure="Name a folder or file that holds a series.")
+    check_rows(rows, root)
     return rows
 
 
@@ -55,21 +67,25 @@ def _patient(series: Series) -> str:
 
 
 def _places(root: Path, series: Sequence[Series]) -> list[Path]:
-    """For each series the one file that it is, or the folder that holds it and no other.
+    """For each series the one file that it is, the folder that holds it and no other, or one of its files#series.
 
     A folder is read with all below it, so that two series that share one would be mixed.
     """
     problems = Problems(root)
-    places = [one.files[0] if len(one.files) == 1 else _common_folder(one.files) for one in series]
-    for one, place in zip(series, places, strict=True):
+    places = []
+    for one in series:
+        place = one.files[0] if len(one.files) == 1 else _common_folder(one.files)
         strangers = [other for other in series if other is not one and place.is_dir()
                      and any(file.is_relative_to(place) for file in other.files)]  # fmt: skip
-        if strangers:
+        if strangers and len({file.parent for file in one.files}) == 1:
+            place = one.files[0].with_name(one.files[0].name + SERIES)
+        elif strangers:
             where = place.relative_to(root).as_posix()
-            detail = f"{len(one.files)} files of one series ({one.files[0].name} ...) lie below {where}/, where " + (
-                f"{len(strangers)} other series lie too"
+            detail = f"{len(one.files)} files of one series ({one.files[0].name} ...) lie in several folders below " + (
+                f"{where}/, where {len(strangers)} other series lie too"
             )
-            problems.add("series that share a folder", detail, "Put the files of each into a folder of its own.")
+            problems.add("series spread among others", detail, "Put the files of each into a folder of its own.")
+        places.append(place)
     problems.raise_if_any()
     return places
 

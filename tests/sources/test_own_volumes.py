@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.data.manifest import write_manifest
+from meddiff.data.manifest import read_manifest, write_manifest
 from meddiff.data.volume_cache import cache_volumes
 from meddiff.data.volume_preparation import VolumeTransform
 from meddiff.data.volumes import load_volume
@@ -94,13 +94,45 @@ def test_series_become_rows_without_a_word_about_the_patient(tmp_path):
     assert array[2].restore(np.asarray(array[2].image) / 65535.0)[0] * 4024 - 1024 == pytest.approx(expected, abs=0.1)
 
 
-def test_series_that_share_a_folder_are_refused_and_files_that_are_no_volume_are_kept(tmp_path):
-    write_series(tmp_path / "a")
-    write_series(tmp_path / "a" / "deeper", SeriesInstanceUID="1.2.4")
-    with pytest.raises(
-        InputError, match=r"series that share a folder: 4 files of one series \(0\.dcm \.\.\.\) lie below a/, where 1"
-    ):
+def test_series_that_share_a_folder_are_told_apart(tmp_path):
+    """As a PACS exports them: all files of several series side by side, and one folder below another."""
+    for spacing in (3, 4):
+        write_series(tmp_path / "b", step=(0, 0, spacing), SeriesInstanceUID=f"1.2.{spacing}")
+        (tmp_path / "a").mkdir(exist_ok=True)
+        for file in (tmp_path / "b").iterdir():
+            file.rename(tmp_path / "a" / f"IM{spacing}{file.stem}")
+    write_series(tmp_path / "a" / "deeper", step=(0, 0, 5), SeriesInstanceUID="1.2.5")
+    rows = DICOM_FOLDER.rows(tmp_path)
+    assert [row.image_path for row in rows] == ["a/IM30#series", "a/IM40#series", "a/deeper"]
+    assert [load_volume(row.image_file).spacing_mm[2] for row in rows] == [3, 4, 5]
+    write_manifest(rows, tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv") == rows
+    array = cache_volumes(rows, VolumeTransform(), folder=tmp_path / "cache")
+    assert len(array.rows) == 3
+    (tmp_path / "a" / "IM30").unlink()
+    with pytest.raises(InputError, match=r"file does not exist: line 2: .*IM30#series"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def test_a_series_spread_among_others_is_refused(tmp_path):
+    write_series(tmp_path / "a" / "one", SeriesInstanceUID="1.2.4")
+    write_series(tmp_path / "a" / "two", SeriesInstanceUID="1.2.5")
+    (tmp_path / "a" / "two" / "0.dcm").rename(tmp_path / "a" / "one" / "astray.dcm")
+    with pytest.raises(InputError, match=r"series spread among others: 4 files of one series \(astray\.dcm"):
         DICOM_FOLDER.rows(tmp_path)
+
+
+def test_a_table_tells_what_series_are(tmp_path):
+    volume_layouts.dicom_folder(tmp_path)
+    (tmp_path / "labels.csv").write_text("path,label,age,patient\nx,sick,61,\ny,well,,other\n")
+    told = [(row.label, row.age_years, row.patient_id) for row in DICOM_FOLDER.rows(tmp_path)]
+    assert told == [("sick", 61.0, "patient_0001")] * 2 + [("well", None, "other")]
+    (tmp_path / "labels.csv").write_text("path,label\nz,sick\n")
+    with pytest.raises(InputError, match=r"unknown path: labels\.csv: line 2: 'z'"):
+        DICOM_FOLDER.rows(tmp_path)
+
+
+def test_files_that_are_no_volume_are_kept(tmp_path):
     write_series(tmp_path / "b" / "ok", SeriesInstanceUID="1.2.5")
     write_series(tmp_path / "b" / "still", step=(0, 0, 0), SeriesInstanceUID="1.2.6")  # all at one place
     rows = DICOM_FOLDER.rows(tmp_path / "b")
