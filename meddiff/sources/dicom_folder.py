@@ -38,8 +38,7 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
         InputError: no series was found, one is spread over folders that others lie in too, or a table that errs.
     """
     folders = list_folders(root)
-    found = find_series([root / folder.join(name) for folder in folders for name in folder.names])
-    series = sorted(found.series, key=lambda one: str(one.files[0]))
+    series = sorted(_series_below(root, folders), key=lambda one: str(one.files[0]))
     if not series:
         raise InputError(f"{root}: no DICOM series was found in it. {HOW_TO_GET}")
     places = _places(root, series)
@@ -56,6 +55,28 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
     rows = told_by_tables(root, folders, rows, meant, key="path", cure="Name a folder or file that holds a series.")
     check_rows(rows, root)
     return rows
+
+
+def _series_below(root: Path, folders: Sequence[Folder]) -> list[Series]:
+    """The series, each of one folder, unless several folders hold different slices of it.
+
+    Folders with the same slices are copies (of another compression, say), each a series of its own.
+    """
+    parts: dict[str, list[Series]] = {}
+    for folder in folders:
+        for one in find_series([root / folder.join(name) for name in folder.names]).series:
+            parts.setdefault(one.uid or str(one.files[0]), []).append(one)
+    found: list[Series] = []
+    for some in parts.values():
+        slices = [place for one in some for place in _slices(one)]
+        whole = len(some) > 1 and len(set(slices)) == len(slices)
+        found += find_series([file for one in some for file in one.files]).series if whole else some
+    return found
+
+
+def _slices(series: Series) -> set[str]:
+    """Where its slices lie; of what tells no position, its instances."""
+    return {str(header.get("ImagePositionPatient") or header.get("SOPInstanceUID")) for header in series.headers}
 
 
 def _patient(series: Series) -> str:

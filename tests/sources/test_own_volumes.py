@@ -114,6 +114,18 @@ def test_series_that_share_a_folder_are_told_apart(tmp_path):
         read_manifest(tmp_path / "manifest.csv")
 
 
+def test_copies_of_a_series_stay_apart_and_parts_come_together(tmp_path):
+    write_series(tmp_path / "raw")
+    write_series(tmp_path / "compressed")
+    write_series(tmp_path / "halves" / "one", SeriesInstanceUID="1.2.8")
+    (tmp_path / "halves" / "two").mkdir()
+    for name in ("2.dcm", "3.dcm"):
+        (tmp_path / "halves" / "one" / name).rename(tmp_path / "halves" / "two" / name)
+    rows = DICOM_FOLDER.rows(tmp_path)
+    assert [row.image_path for row in rows] == ["compressed", "halves", "raw"]
+    assert load_volume(rows[1].image_file).shape[2] == 4
+
+
 def test_a_series_spread_among_others_is_refused(tmp_path):
     write_series(tmp_path / "a" / "one", SeriesInstanceUID="1.2.4")
     write_series(tmp_path / "a" / "two", SeriesInstanceUID="1.2.5")
