@@ -20,7 +20,7 @@ from meddiff.data.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk
 from meddiff.data.writing import write_text
 from meddiff.errors import InputError
 
-__all__ = ["COLUMNS", "Manifest", "ManifestRow", "check_rows", "read_manifest", "write_manifest"]
+__all__ = ["COLUMNS", "Manifest", "ManifestRow", "check_rows", "lexical", "read_manifest", "write_manifest"]
 
 Manifest = list[ManifestRow]
 
@@ -149,17 +149,17 @@ def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) 
 
 def _rebased(row: ManifestRow, root: Path, where: Path) -> ManifestRow:
     """The row with its paths relative to another root."""
-    top = _lexical(root)
+    top = lexical(root)
     moved: dict[str, str] = {}
     for column, file in (("image_path", row.image_file), ("mask_path", row.mask_file)):
         if file is not None:
-            if not _lexical(file).is_relative_to(top):
+            if not lexical(file).is_relative_to(top):
                 cure = "Name a root folder that holds all files of the rows."
                 raise InputError(f"{where}: {file} of row {row.row_id!r} lies outside {root}. {cure}")
-            moved[column] = _lexical(file).relative_to(top).as_posix()
+            moved[column] = lexical(file).relative_to(top).as_posix()
     return replace(row, root=root, **moved)
 
 
-def _lexical(path: Path) -> Path:
+def lexical(path: Path) -> Path:
     """The absolute path without '..'; symbolic links stay, because a link below the root is the user's will."""
     return Path(os.path.normpath(path.absolute()))

@@ -13,7 +13,6 @@ tell, then give it to any command with --manifest.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -48,15 +47,15 @@ def list_images(settings: Listing, console: Console | None = None) -> Path:
         InputError: an unknown source, nothing found, or a file that is there already.
     """
     from meddiff import assembly
-    from meddiff.data.manifest import write_manifest
+    from meddiff.data.manifest import lexical, write_manifest
 
     console = console or Console()
     out, root = Path(settings.out).expanduser(), Path(settings.root).expanduser()
     if out.exists():
         raise InputError(f"{out} is there already and may have been edited: name another file with --out, or remove it")
     rows = assembly.source(settings.source).rows(root)
-    above = Path(os.path.abspath(out)).parent
-    inside = Path(os.path.abspath(root)).is_relative_to(above)
+    above = lexical(out).parent
+    inside = lexical(root).is_relative_to(above)
     write_manifest(rows, out, root=above if inside else None)
     table = Table("what", "count", "values", title=out.name)
     table.add_row("images", str(len(rows)), "")
