@@ -4,10 +4,10 @@ What an interval covers: other patients, and other training runs (Bouthillier et
 machine learning benchmarks"), but not another set of training patients.
 
 - Patients (groups, never images) are resampled within strata, a patient belonging to the rarest class that he or she
-  has, so that no resample loses a class; none of the metrics depends on how frequent a class is, and pROC stratifies
-  likewise (Robin et al. 2011). If a resample does lose a class that only occurs beside a rarer one, the macro
-  averages are over the classes present. A class with a single patient has that one in every resample; a warning
-  says so.
+  has, so that no resample loses a class; pROC stratifies likewise (Robin et al. 2011). Metrics that depend on how
+  frequent a class is (`meddiff.evaluation.study_metrics`) are thus for the shares that the test images have. If a
+  resample does lose a class that only occurs beside a rarer one, the macro averages are over the classes present. A
+  class with a single patient has that one in every resample; a warning says so.
 - Seeds are a level above. Three of them cannot be bootstrapped: simulated intervals held the truth in 81% of the
   cases where seeds matter more than patients. So their mean is spread by Student's t instead
   (`meddiff.evaluation.study.over_seeds`), which held it in 93% or more, for 3 and 5 seeds, 60 to 1000 patients, seeds
@@ -15,58 +15,67 @@ machine learning benchmarks"), but not another set of training patients.
 - Differences are paired: both arms see the same resampled patients, and seed is compared with like seed.
 
 Intervals are percentiles of the resamples, cut to what the metric can be, and not adjusted for the number of arms
-and classes looked at.
+and classes looked at. The calibration error of few images lies above the truth, and every resample of them above that:
+its percentiles are reflected at the estimate (the basic bootstrap of Davison & Hinkley 1997, section 5.2), so that the
+estimate may lie at the upper end of its interval, as it should.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from meddiff.errors import InputError
-from meddiff.evaluation.study import BALANCED_ACCURACY, SENSITIVITY, Study, over_seeds, read_study, resampled_scores
-from meddiff.metrics.resampling import percentile_interval
+from meddiff.evaluation.study import Study, over_seeds, read_study, resampled_scores
+from meddiff.evaluation.study_intervals import counted, interval, probability_better, score_interval, warning
+from meddiff.evaluation.study_metrics import BALANCED_ACCURACY, METRICS
 
 DIFFERENCE_COLUMNS = [
     *("arm", "reference", "metric", "class_name", "estimate", "reference_estimate", "difference", "low", "high"),
     *("probability", "confidence_level", "n_images", "n_groups", "n_seeds", "warning"),
 ]
 """Columns of `paired_differences`, also where there is but one arm and nothing to compare."""
-FEW_GROUPS = 10
-"""Fewer patients than this and a percentile interval is rough, and the table warns: in simulations 95% intervals of the
-sensitivity of a class held the truth in 92% with 4 patients, in 97% with 7 and with 20."""
 
 
 def score(
     predictions: pd.DataFrame,
     class_names: Sequence[str],
     *,
+    validation: pd.DataFrame | None = None,
     resamples: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Balanced accuracy, macro AUROC and per-class sensitivity of each arm, with intervals.
+    """Every metric of `meddiff.evaluation.study_metrics` of each arm, with intervals.
 
     ``predictions`` has one row per arm, seed and image: arm, seed, row_id, group (patient), label (class name) and
-    p_<class> for each class. The estimate is the mean over the seeds of the metric on all test images.
+    p_<class> for each class; ``validation`` the same of the validation images, for the thresholds of sensitivities at
+    a fixed specificity (without it they are points of the test ROC curve, and a warning says so). The estimate is the
+    mean over the seeds of the metric on all test images.
 
     Returns one row per arm and metric: arm, metric, class_name, estimate, low, high, n_images, n_groups, n_seeds,
     warning. A metric that is not defined (no image of the class) has NaN and says why. Raises InputError for a table
     that is incomplete: a missing column, arms scored on other images or with other seeds.
     """
-    study = read_study(predictions, class_names)
-    values = resampled_scores(study, resamples=resamples, seed=seed)
+    study = read_study(predictions, class_names, validation)
+    return scores_of(study, resamples=resamples, confidence_level=confidence_level, seed=seed)
+
+
+def scores_of(
+    study: Study, *, metrics: Sequence[str] = tuple(METRICS), resamples: int, confidence_level: float, seed: int
+) -> pd.DataFrame:
+    """The table of `score`, of some metrics, from predictions as arrays."""
+    values = resampled_scores(study, metrics=metrics, resamples=resamples, seed=seed)
     records = []
     for a, arm in enumerate(study.arms):
         means = over_seeds(values[a], seed=seed)
-        for m, (metric, class_name) in enumerate(study.metrics):
-            low, high = _score_interval(study, metric, class_name, means[:, m], confidence_level)
+        for m, (metric, class_name) in enumerate(study.names(metrics)):
+            low, high = score_interval(study, metric, class_name, means[:, m], confidence_level)
             images, groups = study.counts(class_name)
             records.append(
                 {"arm": arm, "metric": metric, "class_name": class_name, "estimate": means[0, m], "low": low,
                  "high": high, "n_images": images, "n_groups": groups, "n_seeds": len(study.seeds),
-                 "warning": _warning(study, class_name, low, high)}
+                 "warning": warning(study, metric, class_name, low, high)}
             )  # fmt: skip
     return pd.DataFrame(records)
 
@@ -76,6 +85,7 @@ def paired_differences(
     class_names: Sequence[str],
     *,
     reference_arms: Sequence[str],
+    validation: pd.DataFrame | None = None,
     resamples: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -89,27 +99,46 @@ def paired_differences(
     low, high, probability (share of the resamples in which the arm is better, ties counted half), confidence_level,
     n_images, n_groups, n_seeds, warning. Raises InputError as `score`, and for a reference arm that is not there.
     """
-    study = read_study(predictions, class_names)
-    values = resampled_scores(study, resamples=resamples, seed=seed)
+    study = read_study(predictions, class_names, validation)
+    reference = best_reference(_means(study), reference_arms)
+    return differences_of(study, reference=reference, resamples=resamples, confidence_level=confidence_level, seed=seed)
+
+
+def differences_of(
+    study: Study,
+    *,
+    reference: str,
+    metrics: Sequence[str] = tuple(METRICS),
+    resamples: int,
+    confidence_level: float,
+    seed: int,
+) -> pd.DataFrame:
+    """The table of `paired_differences` against one arm, of some metrics, from predictions as arrays."""
+    values = resampled_scores(study, metrics=metrics, resamples=resamples, seed=seed)
     estimates = values[:, :, 0].mean(1)  # [A, M]
-    chosen_by = study.metrics.index((BALANCED_ACCURACY, ""))
-    averages = pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": estimates[:, chosen_by]})
-    reference = best_reference(averages, reference_arms)
     r = study.arms.index(reference)
     records = []
     for a, arm in enumerate(study.arms):
-        differences = over_seeds(values[a] - values[r], seed=seed)
-        for m, (metric, class_name) in enumerate(study.metrics if a != r else []):
-            low, high = np.clip(percentile_interval(differences[1:, m], confidence_level), -1, 1)
+        with np.errstate(invalid="ignore"):  # of two infinite negative log-likelihoods
+            differences = over_seeds(values[a] - values[r], seed=seed)
+        for m, (metric, class_name) in enumerate(study.names(metrics) if a != r else []):
+            largest = METRICS[metric].largest
+            low, high = np.clip(interval(METRICS[metric], differences[:, m], confidence_level), -largest, largest)
             images, groups = study.counts(class_name)
             records.append(
                 {"arm": arm, "reference": reference, "metric": metric, "class_name": class_name,
                  "estimate": estimates[a, m], "reference_estimate": estimates[r, m], "difference": differences[0, m],
-                 "low": low, "high": high, "probability": _probability_positive(differences[1:, m]),
+                 "low": low, "high": high, "probability": probability_better(METRICS[metric], differences[1:, m]),
                  "confidence_level": confidence_level, "n_images": images, "n_groups": groups,
-                 "n_seeds": len(study.seeds), "warning": _warning(study, class_name, low, high)}
+                 "n_seeds": len(study.seeds), "warning": warning(study, metric, class_name, low, high)}
             )  # fmt: skip
     return pd.DataFrame(records, columns=None if records else DIFFERENCE_COLUMNS)
+
+
+def _means(study: Study) -> pd.DataFrame:
+    """Balanced accuracy of each arm, without an interval."""
+    values = resampled_scores(study, metrics=[BALANCED_ACCURACY], resamples=1, seed=0)[:, :, 0, 0]
+    return pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": values.mean(1)})
 
 
 def best_reference(scores: pd.DataFrame, arms: Sequence[str]) -> str:
@@ -157,52 +186,6 @@ def summary_sentence(
     return (
         f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {arm_title(row['reference'])}) to "
         f"{row['estimate']:.3f}, a difference of {row['difference']:+.3f} with {row['confidence_level']:.0%} interval "
-        f"{row['low']:+.3f} to {row['high']:+.3f}, on {_counted(row['n_images'], 'test image')} of "
-        f"{_counted(row['n_groups'], group_noun)} with {_counted(row['n_seeds'], 'training seed')}."
+        f"{row['low']:+.3f} to {row['high']:+.3f}, on {counted(row['n_images'], 'test image')} of "
+        f"{counted(row['n_groups'], group_noun)} with {counted(row['n_seeds'], 'training seed')}."
     )
-
-
-def _score_interval(
-    study: Study, metric: str, class_name: str, values: np.ndarray, confidence_level: float
-) -> tuple[float, float]:
-    """The percentile interval, or the exact binomial one over patients where every image is right, or wrong.
-
-    A bootstrap of a class whose 5 patients are all right gives [1, 1], as if that were certain.
-    """
-    if metric != SENSITIVITY or values[0] not in (0.0, 1.0):
-        low, high = np.clip(percentile_interval(values[1:], confidence_level), 0, 1)
-        return float(low), float(high)
-    groups = study.counts(class_name)[1]
-    exact = binomtest(int(values[0]) * groups, groups).proportion_ci(confidence_level, method="exact")
-    return float(exact.low), float(exact.high)
-
-
-def _warning(study: Study, class_name: str, low: float, high: float) -> str:
-    """What a reader must know before trusting an interval; empty when there is nothing."""
-    images, groups = study.counts(class_name)
-    if images == 0:
-        return "no test image of this class"
-    notes = []
-    if groups < FEW_GROUPS:
-        notes.append(f"only {_counted(groups, 'patient')}: the interval is rough")
-    if not class_name:
-        absent = [name for name in study.class_names if study.counts(name)[0] == 0]
-        single = [name for name in study.class_names if study.counts(name)[1] == 1]
-        if absent:
-            notes.append(f"averaged without {', '.join(absent)}, of which there is no test image")
-        if single:
-            notes.append(f"{', '.join(single)} with a single patient each: their uncertainty is not in the interval")
-    if len(study.seeds) == 1:
-        notes.append("one seed: the interval leaves out the chance of training")
-    if low == high:
-        notes.append("every resample gives the same value: the interval says nothing")
-    return "; ".join(notes)
-
-
-def _probability_positive(values: np.ndarray) -> float:
-    values = values[~np.isnan(values)]
-    return float(np.mean((values > 0) + 0.5 * (values == 0))) if len(values) else float("nan")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -9,9 +9,12 @@ biased upwards where bins hold few images, and depends on the number of bins: st
 import numpy as np
 
 from meddiff.errors import InputError
+from meddiff.metrics.discrimination import resampled_sum
+
+BINS = 15
 
 
-def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> float:
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS) -> float:
     """Expected calibration error of the called class, in [0, 1].
 
     labels [N] int, probabilities [N, K] in [0, 1]; ``bins`` of equal width over (0, 1], closed on the right as in
@@ -24,7 +27,7 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *,
 
 
 def reliability(
-    labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15
+    labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a reliability diagram shows: images, mean confidence and accuracy of each bin, each [bins].
 
@@ -33,7 +36,7 @@ def reliability(
     _check(labels, probabilities, bins)
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    bin_of = _bins_of(confidence, bins)
     counts = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid="ignore"):
         mean_confidence = np.bincount(bin_of, weights=confidence, minlength=bins) / counts
@@ -41,7 +44,7 @@ def reliability(
     return counts, mean_confidence, accuracy
 
 
-def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> np.ndarray:
+def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS) -> np.ndarray:
     """Calibration error of every class's own probability, called or not (Kull et al. 2019): [K], each in [0, 1].
 
     Their mean is the class-wise ECE. It sees what the error of the called class hides: a rare disease that is never
@@ -51,7 +54,7 @@ def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *
     errors = []
     for index in range(probabilities.shape[1]):
         stated, happened = probabilities[:, index], labels == index
-        bin_of = np.clip(np.ceil(stated * bins).astype(int) - 1, 0, bins - 1)
+        bin_of = _bins_of(stated, bins)
         gap = np.bincount(bin_of, weights=stated - happened, minlength=bins)  # count x (mean stated - share happened)
         errors.append(np.abs(gap).sum() / len(labels))
     return np.array(errors)
@@ -63,9 +66,7 @@ def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
     A proper score: no other probabilities than the true ones make it smaller. For two classes it is twice
     scikit-learn's ``brier_score_loss``.
     """
-    _check(labels, probabilities, 1)
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))
+    return float(squared_distances(labels, probabilities).mean())
 
 
 def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -73,9 +74,36 @@ def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> fl
 
     scikit-learn's ``log_loss`` without its clipping, which hides that.
     """
+    return float(surprises(labels, probabilities).mean())
+
+
+def resampled_calibration_error(
+    labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray, *, bins: int = BINS
+) -> np.ndarray:
+    """`expected_calibration_error` under R weightings of the groups: group [N] in 0..G-1, weights [G, R] -> [R]."""
+    _check(labels, probabilities, bins)
+    confidence = probabilities.max(1)
+    gap = (probabilities.argmax(1) == labels) - confidence
+    in_bin = _bins_of(confidence, bins)[:, None] == np.arange(bins)  # [N, bins]
+    sums = resampled_sum(np.column_stack([gap[:, None] * in_bin, np.ones(len(gap))]), group, weights)
+    return np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
+
+
+def squared_distances(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """What `brier_score` is the mean of: [N], each in [0, 2]."""
+    _check(labels, probabilities, 1)
+    return np.sum((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2, axis=1)
+
+
+def surprises(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """What `negative_log_likelihood` is the mean of, in nats: [N], infinite where the true class was impossible."""
     _check(labels, probabilities, 1)
     with np.errstate(divide="ignore"):
-        return float(-np.mean(np.log(probabilities[np.arange(len(labels)), labels])))
+        return -np.log(probabilities[np.arange(len(labels)), labels])
+
+
+def _bins_of(stated: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(stated * bins).astype(int) - 1, 0, bins - 1)
 
 
 def _check(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> None:

@@ -7,6 +7,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from meddiff.errors import InputError
 from meddiff.evaluation import best_reference, paired_differences, score, summary_sentence
+from meddiff.evaluation.scores import differences_of
+from meddiff.evaluation.study import read_study
 
 CLASSES = ("nevus", "melanoma", "keratosis")
 
@@ -50,13 +52,38 @@ def test_estimates_are_means_over_seeds_of_scikit_learns():
     assert row(scores, "real", "sensitivity", "melanoma").estimate == pytest.approx(np.mean(expected["sensitivity"]))
 
 
+def test_thresholds_come_from_the_validation_images():
+    """Validation images that score higher than the test images put the thresholds too high: fewer are found."""
+    table, other = study({"a": 2.0}, images=600), study({"a": 2.0}, images=600, seed=1)
+    lenient = score(table, CLASSES, resamples=20)
+    honest = score(table, CLASSES, validation=other, resamples=20)
+    found, reached = (row(honest, "a", name, "nevus") for name in
+                      ("sensitivity_at_90_specificity", "specificity_at_that_90"))  # fmt: skip
+    assert reached.estimate == pytest.approx(0.9, abs=0.05)
+    assert reached.estimate != 0.9
+    assert "threshold chosen on the test images" not in found.warning
+    assert "threshold chosen on the test images" in row(lenient, "a", found.metric, "nevus").warning
+    assert row(lenient, "a", "specificity_at_that_90", "nevus").estimate == 0.9
+    with pytest.raises(InputError, match="same classifiers judge both"):
+        score(table, CLASSES, validation=other[other.seed < 2])
+
+
+def test_a_true_class_that_was_called_impossible():
+    table = study({"a": 1.0})
+    table.loc[0, [f"p_{name}" for name in CLASSES]] = [float(name != table.label[0]) / 2 for name in CLASSES]
+    found = row(score(table, CLASSES, resamples=20), "a", "negative_log_likelihood")
+    assert found.estimate == np.inf
+    assert np.isnan(found.low)
+    assert "called impossible" in found.warning
+
+
 def test_columns_counts_and_order():
     table = study({"real": 1.0, "real_synthetic": 2.0})
     scores = score(table, CLASSES, resamples=50)
     assert list(scores.columns) == [
         *("arm", "metric", "class_name", "estimate", "low", "high", "n_images", "n_groups", "n_seeds", "warning")
     ]
-    assert len(scores) == 2 * 5
+    assert len(scores) == 2 * (9 + 7 * 3)
     assert (row(scores, "real", "macro_auroc")[["n_images", "n_groups", "n_seeds"]] == [240, 120, 3]).all()
     images = (table[(table.arm == "real") & (table.seed == 0)].label == "melanoma").sum()
     assert (row(scores, "real", "sensitivity", "melanoma")[["n_images", "n_groups"]] == [images, images // 2]).all()
@@ -98,8 +125,8 @@ def test_coverage_of_the_true_difference(images, luck):
     held = []
     for number in range(60):
         table = study({"a": 1.0, "b": 1.0}, images=images, luck=luck, seed=number)
-        found = row(paired_differences(table, CLASSES, reference_arms=["a"], resamples=300, seed=number),
-                    "b", "balanced_accuracy")  # fmt: skip
+        found = differences_of(read_study(table, CLASSES), reference="a", metrics=["balanced_accuracy"],
+                               resamples=300, confidence_level=0.95, seed=number).iloc[0]  # fmt: skip
         held.append(found.low <= 0 <= found.high)
     assert np.mean(held) >= 0.9
 

@@ -1,22 +1,30 @@
-"""Every metric that `score` scores keeps the contract: one value per resample, 1 for a perfect classifier."""
+"""Every metric that `score` scores keeps the contract: one value per resample, the best for a perfect classifier."""
 
 import numpy as np
 import pytest
 
-from meddiff.evaluation.study import METRICS, over_seeds
+from meddiff.evaluation.study import over_seeds
+from meddiff.evaluation.study_metrics import METRICS, Judged
 
 
+@pytest.mark.parametrize("validated", [False, True])
 @pytest.mark.parametrize("name", METRICS)
-def test_metric(name):
+def test_metric(name, validated):
     metric, generator = METRICS[name], np.random.default_rng(0)
     labels, group = np.arange(30) % 3, np.arange(30) // 2
     weights = np.concatenate([np.ones((15, 1)), generator.integers(1, 4, size=(15, 6))], axis=1)
     shape = (7, 3) if metric.per_class else (7,)
-    values = metric.function(labels, generator.dirichlet(np.ones(3), size=30), group, weights)
+
+    def judged(probabilities):
+        return Judged(labels, probabilities, group, weights, (labels, probabilities) if validated else None)
+
+    values = metric.values(judged(generator.dirichlet(np.ones(3), size=30)))
     assert values.shape == shape
     assert (values >= 0).all()
-    assert (values <= 1).all()
-    assert (metric.function(labels, np.eye(3)[labels], group, weights) == np.ones(shape)).all()
+    assert (values <= metric.largest).all()
+    assert (values != metric.best).any()
+    perfect = metric.values(judged(np.eye(3)[labels]))
+    assert ((perfect == 1) | ((perfect >= 0.9) & (not validated))).all() if metric.best else (perfect == 0).all()
 
 
 def test_seeds_alone_give_the_t_interval():

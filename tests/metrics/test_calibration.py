@@ -11,6 +11,7 @@ from meddiff.metrics.calibration import (
     expected_calibration_error,
     negative_log_likelihood,
     reliability,
+    resampled_calibration_error,
 )
 from tests.contracts import check_metric
 
@@ -63,6 +64,17 @@ def test_proper_scores_equal_scikit_learn():
     assert brier_score(labels, probabilities) == pytest.approx(2 * brier_score_loss(labels, probabilities[:, 1]))
     assert negative_log_likelihood(labels, probabilities) == pytest.approx(log_loss(labels, probabilities))
     assert negative_log_likelihood(np.array([0]), np.array([[0.0, 1.0]])) == np.inf
+
+
+def test_weights_of_a_group_repeat_its_images():
+    generator = np.random.default_rng(0)
+    labels, probabilities = generator.integers(3, size=60), generator.dirichlet(np.ones(3), size=60)
+    group, weights = np.arange(60) // 3, generator.integers(0, 4, size=(20, 3)).astype(float)
+    found = resampled_calibration_error(labels, probabilities, group, weights, bins=7)
+    for column in range(3):
+        repeated = np.repeat(np.arange(60), weights[group, column].astype(int))
+        expected = expected_calibration_error(labels[repeated], probabilities[repeated], bins=7)
+        assert found[column] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", [classwise_calibration_error, brier_score, negative_log_likelihood])

@@ -20,6 +20,7 @@ REAL, SYNTHETIC = GENERATOR.normal(size=(24, 5)), GENERATOR.normal(size=(24, 5))
         (discrimination.balanced_accuracy, 1.0),
         (discrimination.auroc, 1.0),
         (discrimination.macro_auroc, 1.0),
+        (discrimination.auprc, 1.0),
         (calibration.expected_calibration_error, 0.0),
     ],
 )

@@ -2,15 +2,25 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from meddiff.errors import InputError
 from meddiff.metrics.discrimination import (
+    auprc,
     auroc,
     balanced_accuracy,
     macro_auroc,
     mean_of_present,
+    resampled_accuracy,
+    resampled_auprc,
     resampled_auroc,
+    resampled_counts,
     resampled_sensitivity,
     sensitivity,
 )
@@ -36,6 +46,12 @@ def test_pencil():
     assert auroc(labels, probabilities) == pytest.approx([2 / 3, 2 / 3])  # the positive beats 2 of 3 negatives
 
 
+def test_average_precision_by_pencil():
+    # of class 1, from the top: 0.7 is wrong, 0.6 is right (precision 1/2, all found)
+    labels, score = np.array([0, 0, 0, 1]), np.array([0.1, 0.4, 0.7, 0.6])
+    assert auprc(labels, np.stack([1 - score, score], 1)) == pytest.approx([(1 + 1 + 3 / 4) / 3, 1 / 2])
+
+
 def test_a_tie_counts_half():
     labels, score = np.array([0, 1]), np.array([0.5, 0.5])
     assert auroc(labels, np.stack([1 - score, score], 1)).tolist() == [0.5, 0.5]
@@ -50,6 +66,8 @@ def test_equals_scikit_learn(decimals):
     expected = roc_auc_score(labels, probabilities, multi_class="ovr", average=None)
     assert auroc(labels, probabilities) == pytest.approx(expected, abs=1e-12)
     assert macro_auroc(labels, probabilities) == pytest.approx(expected.mean(), abs=1e-12)
+    precision = average_precision_score(np.eye(4)[labels], probabilities, average=None)
+    assert auprc(labels, probabilities) == pytest.approx(precision, abs=1e-12)
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -60,6 +78,8 @@ def test_every_resample_equals_scikit_learn_with_sample_weights(decimals):
     weights = generator.multinomial(40, np.full(40, 1 / 40), size=5).T * 1.25  # [groups, resamples], zeros among them
     found_sensitivity = resampled_sensitivity(labels, probabilities, group, weights)
     found_auroc = resampled_auroc(labels, probabilities, group, weights)
+    found_auprc = resampled_auprc(labels, probabilities, group, weights)
+    counts = resampled_counts(labels, probabilities, group, weights)
     for resample, column in enumerate(weights.T):
         weight = column[group]
         recall = recall_score(labels, probabilities.argmax(1), average=None, sample_weight=weight)
@@ -67,6 +87,14 @@ def test_every_resample_equals_scikit_learn_with_sample_weights(decimals):
         for index in range(4):
             area = roc_auc_score(labels == index, probabilities[:, index], sample_weight=weight)
             assert found_auroc[resample, index] == pytest.approx(area, abs=1e-12)
+            precision = average_precision_score(labels == index, probabilities[:, index], sample_weight=weight)
+            assert found_auprc[resample, index] == pytest.approx(precision, abs=1e-12)
+        right = accuracy_score(labels, probabilities.argmax(1), sample_weight=weight)
+        assert resampled_accuracy(labels, probabilities, group, weights)[resample] == pytest.approx(right)
+        for metric, found in ((roc_auc_score, found_auroc), (average_precision_score, found_auprc)):
+            for average, shares in (("macro", None), ("weighted", counts)):
+                expected = metric(np.eye(4)[labels], probabilities, average=average, sample_weight=weight)
+                assert mean_of_present(found, shares)[resample] == pytest.approx(expected, abs=1e-12)
 
 
 def test_weights_of_a_group_repeat_its_images():
@@ -84,6 +112,9 @@ def test_an_absent_class_is_nan_and_left_out_of_the_mean():
     kept = labels != 3
     assert np.isnan(sensitivity(labels[kept], probabilities[kept])[3])
     assert np.isnan(auroc(labels[kept], probabilities[kept])[3])
+    assert np.isnan(auprc(labels[kept], probabilities[kept])[3])
+    shares = np.array([[3.0, 1.0]])
+    assert mean_of_present(np.array([[0.5, 1.0]]), shares).tolist() == [0.625]
     assert macro_auroc(labels[kept], probabilities[kept]) == np.nanmean(auroc(labels[kept], probabilities[kept]))
     with np.errstate(all="raise"):
         assert np.isnan(macro_auroc(np.zeros(3, int), np.ones((3, 2)) / 2))
