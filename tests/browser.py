@@ -96,9 +96,9 @@ class Browser:
         return answer["result"].get("value")
 
     def press(self, key: str) -> None:
-        """Presses and releases one key, such as Tab or Enter."""
-        codes = {"Tab": 9, "Enter": 13}
-        text = {"text": "\r"} if key == "Enter" else {}
+        """Presses and releases one key, such as Tab, Enter or +."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "+": 107, "0": 96}
+        text = {"text": "\r" if key == "Enter" else key} if key in ("Enter", "+", "0") else {}
         common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
         self.send("Input.dispatchKeyEvent", type="keyDown", **common, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import Browser, find_chromium
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,3 +21,14 @@ def real_data() -> Path:
 def _one_thread():
     """Tests run in parallel processes: one thread each is faster than fighting over the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A page of a headless chromium; the test is skipped with a sentence where there is none."""
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("no chromium or chrome on this machine: the report was not looked at in a browser")
+    browser = Browser(executable, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

@@ -10,7 +10,10 @@ import pandas as pd
 
 from meddiff.reporting import words
 from meddiff.reporting.forest import nice_ticks
-from meddiff.reporting.tables import Records
+from meddiff.reporting.interactive import Figure, line, lines_figure
+from meddiff.reporting.tables import Records, Table, from_records
+
+MOST_LISTED = 21
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Curve:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     summary: str
+    figure: Figure
+    numbers: Table | None
 
 
 def curve(log: Records, most_points: int = 400) -> Curve | None:
@@ -56,7 +61,20 @@ def curve(log: Records, most_points: int = 400) -> Curve | None:
         f"from {words.significant(10 ** smooth[0])} at step {words.number(step[0], 0)} "
         f"to {words.significant(10 ** smooth[-1])} at step {words.number(step[-1], 0)}"
     )
-    return Curve(path(smooth), path(loss), tuple(x_ticks), tuple(y_ticks), summary)
+    logged, median = ([10 ** float(values[i]) for i in kept] for values in (loss, smooth))
+    steps = [float(step[i]) for i in kept]
+    figure = lines_figure(
+        [line("loss", steps, logged, 0, emphasized=False, dots=False) | {"opacity": 0.35},
+         line("running median", steps, median, 0, emphasized=True, dots=False)],
+        titles=("step", "loss"), domains=((step[0], step[-1]), (low, high)), logarithmic=True,
+    )  # fmt: skip
+    listed = np.unique(np.linspace(0, len(points) - 1, MOST_LISTED).round().astype(int))
+    numbers = from_records(
+        [{"step": words.number(step[i], 0), "loss": words.significant(10 ** float(loss[i])),
+          "median": words.significant(10 ** float(smooth[i]))} for i in listed],
+        "Numbers of the figure: loss of the diffusion model", titles={"median": "Running median"},
+    )  # fmt: skip
+    return Curve(path(smooth), path(loss), tuple(x_ticks), tuple(y_ticks), summary, figure, numbers)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meddiff.reporting import words
+from meddiff.reporting.interactive import Figure, intervals_figure, told
 
 MARGIN = 4.0  # percent left free at each end, room for half a tick label
 
@@ -41,12 +42,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Forest:
-    """Estimates with intervals over one axis; `reference` is the position of a dashed line."""
+    """Estimates with intervals over one axis; `reference` is the position of a dashed line, `figure` is for plotly."""
 
     title: str
     marks: tuple[Mark, ...]
     ticks: tuple[tuple[float, str], ...]
     reference: float | None
+    figure: Figure
 
 
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -88,7 +90,13 @@ def forest(
         for entry in intervals
     )
     placed = tuple((place(tick) or 0.0, words.number(tick, digits, signed and abs(tick) > 1e-12)) for tick in ticks)
-    return Forest(title, marks, placed, place(reference))
+    rows = [
+        (entry.estimate, entry.low, entry.high, entry.emphasized, told(entry.label, f"{mark.text} {mark.detail}"))
+        for entry, mark in zip(intervals, marks, strict=True)
+    ]
+    room = MARGIN / (100 - 2 * MARGIN) * (high - low)
+    figure = intervals_figure(rows, (low - room, high + room), reference=reference)
+    return Forest(title, marks, placed, place(reference), figure)
 
 
 def _domain(intervals: Sequence[Interval], bounds: tuple[float, float], reference: float | None) -> tuple[float, float]:

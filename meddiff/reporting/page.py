@@ -7,8 +7,10 @@ content security policy allows no script but ours (by its hash) and no request a
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from meddiff.pictures import png_data_uri
 from meddiff.reporting import methods, tables, words
 from meddiff.reporting.content import AugmentationReport, NearestPair
 from meddiff.reporting.curve import curve
+from meddiff.reporting.interactive import Figure, shares_figure, told
 from meddiff.reporting.study import study_section
 from meddiff.reporting.tables import Cell, Records, Table
 
@@ -76,21 +79,39 @@ def render(report: AugmentationReport) -> str:
     )
 
 
+SCRIPTS = ("report.js", "lightbox.js", "plots.js")
+
+
 def fill_in(template: str, **content: Any) -> str:
-    """A template with its content, the style and the one script that the page's security policy lets run.
+    """A template with its content, the style and the only scripts that the page's security policy lets run.
 
     Every page needs ``sections`` (anchor and title of each) and ``report`` (with title, headline and phantom).
     """
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    script = (HERE / "report.js").read_text(encoding="utf-8")
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    library, packed = plotly_library()
     return environment.get_template(template).render(
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_digests=[_sha256(script), library],
+        plotly=Markup(packed),
         **content,
     )
+
+
+@cache
+def plotly_library() -> tuple[str, str]:
+    """The digest of plotly.js, and the library packed by gzip as letters: 2 of its 5 MB."""
+    from plotly.offline import get_plotlyjs  # a page alone needs it
+
+    text = get_plotlyjs()
+    return _sha256(text), base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def picture(image: np.ndarray, alt: str, caption: str = "") -> Picture:
@@ -155,6 +176,7 @@ def _measured(report: AugmentationReport) -> dict[str, Any]:
         "copies_table": tables.from_records(tables.records(report.copies), "How close to the training images"),
         "filter_table": tables.from_records(counts, "Synthetic images that were drawn and that joined training"),
         "kept": _kept(counts),
+        "kept_figure": _kept_figure(counts),
         "curve": curve(log),
         "speed": speed,
         "stages_table": _stages(tables.records(report.stages)),
@@ -189,6 +211,17 @@ def _kept(counts: Records) -> list[dict[str, Any]]:
         }
         for row in counts
     ]  # fmt: skip
+
+
+def _kept_figure(counts: Records) -> Figure:
+    """The same bars for plotly."""
+    parts = {"kept": "kept", "dropped_confidence": "label not confirmed", "dropped_copy": "near-copy"}
+    rows = [
+        (bar["shares"], [told(bar["label"], f"{words.number(row[part], 0)} of {words.number(row['drawn'], 0)} {what}")
+                         for part, what in parts.items()])
+        for bar, row in zip(_kept(counts), counts, strict=True)
+    ]  # fmt: skip
+    return shares_figure(rows, ("var(--accent)", "var(--confidence)", "var(--copy)"))
 
 
 def _stages(stages: Records) -> Table | None:

@@ -9,8 +9,11 @@ import numpy as np
 
 from meddiff.reporting import words
 from meddiff.reporting.forest import nice_ticks
+from meddiff.reporting.interactive import Figure, histogram_figure, line, lines_figure, told
+from meddiff.reporting.tables import Table, from_records
 
-MOST_POINTS = 300
+MOST_POINTS = 300  # of a line that is drawn
+MOST_LISTED = 21  # of a line whose numbers are listed
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Plot:
     y_ticks: tuple[tuple[float, str], ...]
     diagonal: bool
     summary: str
+    figure: Figure
+    numbers: Table | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Histogram:
     median: float
     x_ticks: tuple[tuple[float, str], ...]
     note: str
+    figure: Figure
+    numbers: Table | None
 
 
 def lines_plot(
@@ -74,13 +81,19 @@ def lines_plot(
     """Place lines on common axes; the y axis begins at 0 and covers the largest value where no domain is given."""
     top = max((float(entry.y.max()) for entry in series if len(entry.y)), default=1.0)
     low, high = y_domain or (0.0, 1.08 * top or 1.0)
-    kinds = iter(range(len(series)))
-    lines = tuple(
-        _line(entry, 0 if entry.emphasized else next(kinds), x_domain, (low, high)) for entry in series if len(entry.x)
-    )
+    series = [entry for entry in series if len(entry.x)]
+    plain = iter(range(len(series)))
+    kinds = [0 if entry.emphasized else next(plain) for entry in series]
+    lines = tuple(_line(entry, kind, x_domain, (low, high)) for entry, kind in zip(series, kinds, strict=True))
+    figure = lines_figure(
+        [line(entry.label, entry.x.tolist(), entry.y.tolist(), kind, emphasized=entry.emphasized, dots=entry.dots)
+         for entry, kind in zip(series, kinds, strict=True)],
+        titles=(x_title, y_title), domains=(x_domain, (low, high)), diagonal=diagonal,
+    )  # fmt: skip
     x_ticks = tuple((_place(tick, x_domain), f"{tick:.3g}") for tick in nice_ticks(*x_domain, 5))
     y_ticks = tuple((100 - _place(tick, (low, high)), f"{tick:.3g}") for tick in nice_ticks(low, high, 4))
-    return Plot(title, x_title, y_title, lines, x_ticks, y_ticks, diagonal, summary or title)
+    numbers = _numbers(title, series, x_title, y_title)
+    return Plot(title, x_title, y_title, lines, x_ticks, y_ticks, diagonal, summary or title, figure, numbers)
 
 
 def dice_histogram(title: str, values: np.ndarray, *, failed_below: float, bins: int = 20) -> Histogram:
@@ -94,10 +107,30 @@ def dice_histogram(title: str, values: np.ndarray, *, failed_below: float, bins:
          f"{words.counted(int(count), 'case')} from {low:.2f} to {high:.2f}")
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     )  # fmt: skip
+    filled = [(low, high, int(count)) for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True) if count]
+    numbers = from_records(
+        [{"from": f"{low:.2f}", "to": f"{high:.2f}", "n_cases": count} for low, high, count in filled],
+        f"Dice of the cases of {title}", titles={"n_cases": "Cases"},
+    )  # fmt: skip
     failed, median = int((values < failed_below).sum()), float(np.median(values))
     note = f"median {median:.3f}; {failed} of {words.counted(len(values), 'case')} under {failed_below:g}"
     ticks = tuple((100 * tick, f"{tick:.1f}") for tick in nice_ticks(0, 1, 5))
-    return Histogram(title, bars, 100 * median, ticks, note)
+    figure = histogram_figure(
+        [(low, high - low, count, bool(high <= failed_below + 1e-9),
+          told(words.counted(count, "case"), f"Dice from {low:.2f} to {high:.2f}")) for low, high, count in filled],
+        median,
+    )  # fmt: skip
+    return Histogram(title, bars, 100 * median, ticks, note, figure, numbers)
+
+
+def _numbers(title: str, series: Sequence[Series], x_title: str, y_title: str) -> Table | None:
+    """What the lines show, in at most MOST_LISTED rows of each."""
+    rows = [
+        {"line": entry.label, "x": words.significant(entry.x[at]), "y": words.significant(entry.y[at])}
+        for entry in series
+        for at in np.unique(np.linspace(0, len(entry.x) - 1, MOST_LISTED).round().astype(int))
+    ]
+    return from_records(rows, f"Numbers of the figure: {title}", titles={"x": x_title, "y": y_title})
 
 
 def _line(entry: Series, kind: int, x_domain: tuple[float, float], y_domain: tuple[float, float]) -> Line:

@@ -1,5 +1,5 @@
-// Sorting by a click on a column's title, and scroll boxes that take the keyboard only when there is something to
-// scroll. Without scripts the page shows the same things.
+// Sorting by a click on a column's title, scroll boxes that take the keyboard only when there is something to scroll,
+// and texts to copy. Without scripts the page shows the same things.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   if (body.rows.length < 2) continue;
@@ -32,5 +32,14 @@ const scrollable = () => {
 scrollable();
 addEventListener("resize", scrollable);
 addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details")) part.open = true;
+  for (const part of document.querySelectorAll("details:not(.screen)")) part.open = true;
 });
+for (const button of document.querySelectorAll("button.take")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = document.getElementById(button.value);
+    getSelection().selectAllChildren(text);
+    const done = await navigator.clipboard?.writeText(text.textContent).then(() => true, () => false);
+    button.textContent = (done ?? document.execCommand("copy")) ? "Copied" : "Selected: copy with Ctrl+C";
+  });
+}
