@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -32,21 +33,21 @@ RARE = 0.05
 class MaskFacts:
     """What is kept of a mask."""
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     share: float
     """Of the pixels that are foreground."""
     inverted: bool
 
 
 def mask_facts(classes: np.ndarray) -> MaskFacts:
-    """The facts of a mask, class indices [H, W]."""
+    """The facts of a mask, class indices [H, W] or [I, J, K]."""
     inside = classes > 0
     share = float(inside.mean())
-    return MaskFacts((classes.shape[0], classes.shape[1]), share, 0 < share < FULL and _is_inverted(inside))
+    return MaskFacts(classes.shape, share, 0 < share < FULL and _is_inverted(inside))
 
 
 def odd_masks(
-    rows: Sequence[ManifestRow], facts: Sequence[MaskFacts], sizes: Sequence[tuple[int, int]]
+    rows: Sequence[ManifestRow], facts: Sequence[MaskFacts], sizes: Sequence[tuple[int, ...]]
 ) -> list[Finding]:
     """Findings about masks; ``sizes`` are those of the images."""
     found = []
@@ -83,13 +84,18 @@ def _empty(rows: Sequence[ManifestRow], facts: Sequence[MaskFacts]) -> list[Find
 
 
 def _is_inverted(inside: np.ndarray) -> bool:
-    frame = np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]])
+    places = [np.abs(np.arange(side) - (side - 1) / 2) / side for side in inside.shape]
+    frame = inside[~_interior(inside.shape)]
     if frame.mean() < FRAME:
         return False
     if frame.mean() >= 1 - SLIVER and (~inside).mean() > SPECK:
         return True
-    height, width = inside.shape
-    rows = np.abs(np.arange(height) - (height - 1) / 2) / height
-    columns = np.abs(np.arange(width) - (width - 1) / 2) / width
-    distance = np.maximum(rows[:, None], columns[None])
+    distance = reduce(np.maximum, np.meshgrid(*places, indexing="ij", sparse=True))
     return bool(distance[~inside].mean() < distance[inside].mean())
+
+
+def _interior(shape: tuple[int, ...]) -> np.ndarray:
+    """All but the outermost pixels."""
+    inner = np.zeros(shape, dtype=bool)
+    inner[(slice(1, -1),) * len(shape)] = True
+    return inner
