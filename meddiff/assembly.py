@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,22 +15,29 @@ from typing import TypeVar
 from torch import Generator
 
 from meddiff.data import transforms
-from meddiff.data.batch import Batch, LabeledImages
+from meddiff.data.batch import Batch, Labeled, LabeledImages
 from meddiff.data.cache import ImageArray, decode, default_folder
 from meddiff.data.cache import unusable as unusable_images
+from meddiff.data.labeled_volumes import LabeledVolumes
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.patches import random_flips
+from meddiff.data.volume_cache import VolumeArray, cache_volumes, in_order_of
+from meddiff.data.volume_preparation import VolumeTransform
 from meddiff.diffusion import prediction, schedule
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks.classifier import CLASSIFIERS, Classifier, build_classifier
 from meddiff.networks.dinov2 import DinoFeatures
-from meddiff.networks.feature_network import FeatureNetwork
+from meddiff.networks.encoder3d import Encoder3D
+from meddiff.networks.feature_network import FeatureNetwork, VolumeNetwork
 from meddiff.networks.inception import InceptionFeatures
+from meddiff.networks.lpips import LpipsEmbedding
+from meddiff.networks.medicalnet import MedicalNetFeatures
 from meddiff.networks.medsegdiff_v1 import MedSegDiffV1
 from meddiff.networks.medsegdiff_v2 import MedSegDiffV2
 from meddiff.networks.mobilenet import MobileNetFeatures
+from meddiff.networks.plane_features import PlaneFeatures
 from meddiff.networks.radimagenet import RadImageNetFeatures
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
@@ -57,7 +64,7 @@ from meddiff.sources.isic import ISIC
 from meddiff.sources.lgg import LGG
 from meddiff.sources.nifti_folder import NIFTI_FOLDER
 from meddiff.sources.phantom import PHANTOM
-from meddiff.sources.published_weights import published_weights
+from meddiff.sources.published_weights import LPIPS_FILES, WEIGHTS, published_weights
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.task import Task
@@ -113,6 +120,8 @@ PREDICTIONS: dict[str, prediction.Prediction] = {
     "velocity": prediction.VELOCITY,
     "edm": prediction.edm(time_scale=250.0),  # the U-Net embeds its time for steps 1..T
 }
+DRAWN = VolumeTransform(intensity="window", window=(0.0, 65535.0))
+"""How a volume that a model drew is read: as it was written."""
 CLASS_LOGITS = "class_logits"
 """The prediction that only masks can have; its form depends on their encoding."""
 SAMPLERS: dict[str, Callable] = {
@@ -146,6 +155,11 @@ EXTRACTORS: dict[str, Callable[[str], FeatureNetwork] | None] = {
     "radimagenet": RadImageNetFeatures,
 }
 """Name -> what makes it from a weights file; the run's own classifier needs none."""
+VOLUME_EXTRACTORS: dict[str, Callable[[str], VolumeNetwork]] = {
+    "medicalnet": MedicalNetFeatures,
+    "encoder3d": Encoder3D,
+}
+"""Those of whole volumes; every other one sees their slices."""
 TASKS: dict[str, type] = {"generate": GenerateTask}
 ARMS: dict[str, Arm] = {
     "real": Arm(real=True),
@@ -190,8 +204,13 @@ def check_names(recipe: Recipe) -> None:
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
-    extractor(recipe)
     augmentation(recipe)
+    if recipe.dimensions == 3 and recipe.evaluation.features != "classifier":
+        raise InputError(
+            f"evaluation.features {recipe.evaluation.features} looks at pictures: for volumes (dimensions 3) use "
+            "classifier, the run's own network"
+        )
+    extractor(recipe)
     for name in recipe.classifier.arms:
         arm(name)
     if not recipe.classifier.arms or len(set(recipe.classifier.arms)) < len(recipe.classifier.arms):
@@ -211,6 +230,7 @@ def denoiser(recipe: Recipe, *, channels: int, num_classes: int) -> Denoiser:
         head_channels=recipe.network.head_channels,
         num_classes=num_classes,
         patch_size=recipe.network.patch_size,
+        spatial_dims=recipe.dimensions,
     )
     return Denoiser(
         network,
@@ -245,13 +265,14 @@ def sampling(recipe: Recipe) -> Sampling:
     return Sampling(sampler, recipe.synthesis.steps, recipe.synthesis.guidance, recipe.synthesis.spacing)
 
 
-def classifier(recipe: Recipe, *, channels: int, num_classes: int) -> Classifier:
-    """An untrained (or pretrained) classifier of the study."""
+def classifier(recipe: Recipe, *, shape: Sequence[int], num_classes: int) -> Classifier:
+    """An untrained (or pretrained) classifier of the study, for images of the shape (C, *S)."""
     return build_classifier(
         recipe.classifier.network,
-        in_channels=channels,
+        in_channels=shape[0],
         num_classes=num_classes,
-        image_size=recipe.data.image_size,
+        image_size=min(shape[1:]),
+        spatial_dims=recipe.dimensions,
         width=recipe.classifier.width,
         weights=recipe.classifier.weights,
     )
@@ -276,21 +297,55 @@ def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, Pat
         InputError: an unknown name, the classifier of a run, a file that is missing or not of this network, or one
             that cannot be downloaded.
     """
+    if name in VOLUME_EXTRACTORS:
+        raise InputError(f"--features {name} takes volumes (NIfTI, DICOM series ...), and these are pictures")
     made = {key: make for key, make in EXTRACTORS.items() if make is not None}
     make = pick("--features", made, name)
-    file = Path(weights).expanduser() if weights else published_weights(name, default_folder() / "weights")
+    file = _weights_file(name, weights)
     return make(str(file)), file
+
+
+def volume_extractor(name: str, weights: str | Path) -> tuple[VolumeNetwork, Path]:
+    """The same for volumes; an extractor of pictures sees slices of three planes.
+
+    Raises:
+        InputError: as `named_extractor`.
+    """
+    if name not in VOLUME_EXTRACTORS:
+        network, file = named_extractor(name, weights)
+        return PlaneFeatures(network), file
+    file = _weights_file(name, weights)
+    return VOLUME_EXTRACTORS[name](str(file)), file
+
+
+def perceptual(place: str) -> LpipsEmbedding:
+    """LPIPS from a folder that holds its two files under their published names; ``download`` fetches them.
+
+    Raises:
+        InputError: a file is missing, is another one, or cannot be downloaded.
+    """
+    folder = default_folder() / "weights" if place == "download" else Path(place).expanduser()
+    files = [folder / WEIGHTS[name].file_name for name in LPIPS_FILES]
+    if place == "download":
+        files = [published_weights(name, folder, option="--lpips FOLDER") for name in LPIPS_FILES]
+    return LpipsEmbedding(*files)
+
+
+def _weights_file(name: str, weights: str | Path) -> Path:
+    return Path(weights).expanduser() if weights else published_weights(name, default_folder() / "weights")
 
 
 def images(
     rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
-) -> LabeledImages:
-    """The rows' images, decoded once into the cache."""
+) -> Labeled:
+    """The rows' images, prepared once into the cache."""
+    if recipe.dimensions == 3:
+        return LabeledVolumes(_volumes(rows, recipe, progress), class_names, recipe.volume.patch_size)
     array: ImageArray = decode(
         rows,
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
-        channels=channels(recipe),
+        channels=source(recipe.dataset).channels,
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
@@ -300,18 +355,37 @@ def images(
 
 def unusable(
     rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
-) -> list[tuple[ManifestRow, str]]:
+) -> Sequence[tuple[ManifestRow, str]]:
     """The rows whose image or mask cannot be used, with the reason; the other images are in the cache afterwards."""
+    if recipe.dimensions == 3:
+        return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
     return unusable_images(
         rows,
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
-        channels=channels(recipe),
+        channels=source(recipe.dataset).channels,
         folder=recipe.data.cache or None,
         progress=progress,
     )
 
 
-def channels(recipe: Recipe) -> int:
-    """Channels of the images: 3 for photographs, 1 for MRI."""
-    return source(recipe.dataset).channels
+def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> VolumeArray:
+    """Real volumes by the recipe's settings; those that a model drew are in its range and on its grid already."""
+    settings = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
+    drawn = [row for row in rows if row.source == "synthetic"]
+    real = [row for row in rows if row.source != "synthetic"]
+    parts = [cache_volumes(drawn, DRAWN, **settings)] if drawn else []
+    if real or not drawn:
+        parts.insert(0, cache_volumes(real, volume_transform(recipe), **settings))
+    return in_order_of(rows, parts)
+
+
+def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
+    """How a volume comes onto its working grid."""
+    settings = recipe.volume
+    return VolumeTransform(
+        spacing_mm=settings.spacing_mm,
+        intensity=settings.intensity,
+        window=settings.window_hu if settings.intensity == "window" else None,
+        bias_correction=settings.bias_correction,
+    )

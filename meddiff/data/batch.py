@@ -7,6 +7,7 @@ step k therefore sees what a run that was never killed would have seen, and has 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,19 +25,61 @@ class Batch:
     """What a task is handed."""
 
     image: Tensor
-    """[B, C, H, W] float32 in [-1, 1]."""
+    """[B, C, *S] float32 in [-1, 1]."""
     label: Tensor | None
     """[B] int64, position in the class names."""
     mask: Tensor | None
-    """[B, 1, H, W] int64 class indices, 0 is background."""
+    """[B, 1, *S] int64 class indices, 0 is background."""
     index: Tensor
-    """[B] int64, position of each image in its LabeledImages."""
+    """[B] int64, position of each image in its LabeledImages or LabeledVolumes."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         label = None if self.label is None else self.label.to(device, non_blocking=True)
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
         return Batch(self.image.to(device, non_blocking=True), label, mask, self.index.to(device, non_blocking=True))
+
+
+class Labeled(Protocol):
+    """Images with their labels as numbers, pictures or volumes: what training, filter and study see of the data."""
+
+    class_names: tuple[str, ...]
+    """Label k is class_names[k]; empty where the images have no labels."""
+    labels: np.ndarray
+    """[N] int64; -1 (not told) where there are no classes."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    @property
+    def rows(self) -> tuple[ManifestRow, ...]:
+        """The row of each image."""
+        ...
+
+    @property
+    def skipped(self) -> tuple[tuple[ManifestRow, str], ...]:
+        """Rows whose image could not be read, with the reason."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *S) of one image."""
+        ...
+
+    @property
+    def pixel_dtype(self) -> str:
+        """uint8 or uint16: what the images are stored as, and what is drawn like them is saved as."""
+        ...
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...] | None:
+        """Distance of neighbors along *S; None for pictures, and for volumes of which nobody knows it."""
+        ...
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """The images at these positions, in this order."""
+        ...
 
 
 class LabeledImages:
@@ -53,7 +96,7 @@ class LabeledImages:
     def __init__(self, array: ImageArray, class_names: Sequence[str]):
         self.array = array
         self.class_names = tuple(class_names)
-        self.labels = _numbers(array.rows, self.class_names)
+        self.labels = label_numbers(array.rows, self.class_names)
         """[N] int64; -1 (not told) where there are no classes."""
 
     def __len__(self) -> int:
@@ -69,6 +112,21 @@ class LabeledImages:
     def skipped(self) -> tuple[tuple[ManifestRow, str], ...]:
         """Rows whose image could not be read, with the reason."""
         return self.array.skipped
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of one image."""
+        return self.array.images.shape[1:]
+
+    @property
+    def pixel_dtype(self) -> str:
+        """uint8, or uint16 where a file has more than 8 bits."""
+        return str(self.array.images.dtype)
+
+    @property
+    def spacing_mm(self) -> None:
+        """Unknown: squares are scaled, each by another factor."""
+        return None
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The images at these positions, in this order."""
@@ -126,7 +184,12 @@ def _epoch(count: int, seed: int, epoch: int) -> np.ndarray:
     return order
 
 
-def _numbers(rows: Sequence[ManifestRow], class_names: tuple[str, ...]) -> np.ndarray:
+def label_numbers(rows: Sequence[ManifestRow], class_names: tuple[str, ...]) -> np.ndarray:
+    """The position of each row's label in the class names, [N] int64; -1 for all where there are no classes.
+
+    Raises:
+        InputError: a row without a label or with one that is no class.
+    """
     if not class_names:
         return np.full(len(rows), -1, dtype=np.int64)
     number = {name: index for index, name in enumerate(class_names)}

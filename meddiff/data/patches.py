@@ -135,6 +135,12 @@ def patch_start(shape: Size, size: Size, center: Size | None, generator: np.rand
     return start[0], start[1], start[2]
 
 
+def middle_start(shape: Size, size: Size) -> Size:
+    """The first voxel of the patch in the volume's middle; where the volume is smaller, it lies in the patch's."""
+    i, j, k = (int((whole - part) / 2) for whole, part in zip(shape, size, strict=True))
+    return i, j, k
+
+
 def random_flips(batch: Batch, generator: Generator, *, axes: Sequence[int] = ()) -> Batch:
     """Each patch mirrored along each of these axes with a probability of one half, image and mask alike.
 

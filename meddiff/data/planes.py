@@ -4,9 +4,12 @@ The patient's right is on the left of axial and coronal pictures, the front is u
 the head is up. A volume of unknown orientation is shown along its array axes.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
+from meddiff.data.pixels import to_pixels
 from meddiff.data.volume import Volume
 
 SHOWN = (1.0, 99.0)  # percentiles that become black and white
@@ -29,6 +32,33 @@ def three_planes(volume: Volume, side: int) -> list[np.ndarray]:
         plane = np.swapaxes(plane[::-1, ::-1], 0, 1)
         planes.append(_square(_gray(plane, array), [spacing[rest[1]], spacing[rest[0]]], side))
     return planes
+
+
+def tile(image: np.ndarray, spacing_mm: Sequence[float] | None = None) -> np.ndarray:
+    """A picture [C, H, W], or the middle planes of a volume [C, I, J, K] in RAS order, in [-1, 1], as uint8 pixels.
+
+    Of a volume the first channel is shown: axial above coronal, sagittal beside the axial one; black where nothing is.
+    Voxels are shown at their own size, those of uneven spacing at that of the finest.
+    """
+    if image.ndim == 3:
+        return to_pixels(image)
+    voxels = to_pixels(image[:1])
+    axial, coronal, sagittal = (np.take(voxels, voxels.shape[axis] // 2, axis)[::-1, ::-1].T for axis in (2, 1, 0))
+    right, front, head = np.asarray(spacing_mm or (1.0, 1.0, 1.0)) / min(spacing_mm or (1.0,))
+    axial, coronal = _stretched(axial, front, right), _stretched(coronal, head, right)
+    sagittal = _stretched(sagittal, head, front)
+    height, width = max(len(axial), len(sagittal)) + len(coronal), axial.shape[1] + sagittal.shape[1]
+    shown = np.zeros((height, width), dtype=np.uint8)
+    shown[: len(axial), : axial.shape[1]] = axial
+    shown[: len(sagittal), axial.shape[1] :] = sagittal
+    shown[height - len(coronal) :, : coronal.shape[1]] = coronal
+    return shown
+
+
+def _stretched(plane: np.ndarray, down: float, along: float) -> np.ndarray:
+    size = max(1, round(plane.shape[1] * along)), max(1, round(plane.shape[0] * down))
+    same = size == plane.shape[::-1]
+    return plane if same else np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.NEAREST))
 
 
 def _upright(array: np.ndarray, spacing: list[float], orientation: tuple[str, ...]) -> tuple[np.ndarray, list[float]]:

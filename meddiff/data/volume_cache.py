@@ -164,6 +164,19 @@ def cache_volumes(
     return VolumeArray(cases, good, tuple(bad))
 
 
+def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[VolumeArray]) -> VolumeArray:
+    """Arrays that were prepared by different transforms as one, in the order of the rows.
+
+    Raises:
+        InputError: unequal numbers of channels.
+    """
+    found = {row: case for part in parts for case, row in zip(part.cases, part.rows, strict=True)}
+    good = tuple(row for row in rows if row in found)
+    cases = tuple(found[row] for row in good)
+    _check_channels(cases, good)
+    return VolumeArray(cases, good, tuple(one for part in parts for one in part.skipped))
+
+
 def _all(case, rows: Sequence[ManifestRow], prints: Sequence[str], progress: Progress | None) -> list:
     with ThreadPoolExecutor(WORKERS) as pool:  # decoders and interpolation free the interpreter lock
         done = pool.map(case, rows, prints)

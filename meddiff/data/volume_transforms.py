@@ -1,8 +1,8 @@
 """Random turns and brightness of a whole batch of volumes, done to image and mask alike.
 
-The augmentation that synthetic volumes must beat: rotation of up to 30 degrees around each axis, brightness and contrast
-within a quarter, the numbers of nnU-Net (Isensee et al. 2021, supplementary note 4). Its zoom and mirroring are left
-out: size and side may be what the classes are told apart by.
+The augmentation that synthetic volumes must beat: rotation of up to 30 degrees around each axis, brightness and
+contrast within a quarter, the numbers of nnU-Net (Isensee et al. 2021, supplementary note 4). Its zoom and mirroring
+are left out: size and side may be what the classes are told apart by.
 
 As in transforms.py parameters are drawn by one function and applied by another. Turns are in voxels: volumes with
 uneven spacing are to be resampled to an even one first (``volume.spacing_mm``).

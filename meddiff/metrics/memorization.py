@@ -42,15 +42,17 @@ def nearest_other(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nearest reference image of each query image, also when turned or mirrored.
+    """Nearest reference image of each query image, also when turned or mirrored; volumes when mirrored.
 
-    queries [N, C, H, W], references [M, C, H, W], square -> distance [N] (root mean square difference per value, in
-    the images' own unit), index [N] of the reference, symmetry [N] (index into ``SYMMETRIES``) applied to the query.
+    queries [N, C, H, W], references [M, C, H, W], square; or volumes [N, C, D, H, W] and [M, C, D, H, W] -> distance
+    [N] (root mean square difference per value, in the images' own unit), index [N] of the reference, symmetry [N] of
+    the query (index into ``SYMMETRIES``; of a volume a binary number: 1 is mirrored along W, 2 along H, 4 along D).
     """
-    if queries.ndim != 4 or queries.shape[2] != queries.shape[3] or queries.shape[1:] != references.shape[1:]:
+    square = queries.ndim == 5 or (queries.ndim == 4 and queries.shape[2] == queries.shape[3])
+    if not square or queries.shape[1:] != references.shape[1:]:
         raise InputError(
-            f"got images {queries.shape} and {references.shape}: give square images [images, channels, side, side] "
-            "of one size"
+            f"got images {queries.shape} and {references.shape}: give square images [images, channels, side, side], "
+            "or volumes, of one size"
         )
     flat = references.reshape(len(references), -1)
     _check(queries.reshape(len(queries), -1), flat)
@@ -120,6 +122,9 @@ def _search(queries: np.ndarray, prepared: _Prepared, *, skip_same: bool) -> tup
 
 
 def _turned(images: np.ndarray) -> list[np.ndarray]:
+    if images.ndim == 5:
+        axes = [[axis for axis in range(3) if number >> axis & 1] for number in range(8)]
+        return [np.flip(images, [4 - axis for axis in mirrored]) for mirrored in axes]
     mirrored = images[..., ::-1]
     return [np.rot90(side, turns, axes=(2, 3)) for side in (images, mirrored) for turns in range(4)]
 

@@ -4,7 +4,8 @@ The networks were designed for 224 pixels: their stems shrink the image 4 times 
 stage, which leaves 8 x 8 of a 32-pixel image. Here the stem shrinks by the largest of the network's own factors
 (1, 2, 4) that still leaves the first stage 32 pixels per side, or not at all below 64 pixels: 32 px -> 1, 64 px -> 2,
 128 px and more -> 4. A stem that shrinks less than it was made for is a 3 x 3 convolution as in He et al. 2016
-(section 4.2, CIFAR-10), unless weights are loaded: then it has the size of their filters.
+(section 4.2, CIFAR-10), unless weights are loaded: then it has the size of their filters. Volumes go to the first
+stage with half as many voxels per side: each side less saves a power of the cost.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 from meddiff.errors import InputError
 from meddiff.networks.weights import misfits
 
-FIRST_STAGE_PIXELS = 32
+FIRST_STAGE_PIXELS = {2: 32, 3: 16}
+"""By spatial dimensions: pixels or voxels per side that the first stage gets at least, where the image has them."""
 SMALLEST_IMAGE = {"densenet121": 8, "efficientnet_b0": 16, "resnet18": 1}
 """Sides in pixels below which nothing is left for the last stage."""
 
@@ -35,31 +37,40 @@ class Classifier(nn.Module):
         self.head = head
 
     def features(self, image: Tensor) -> Tensor:
-        """Pooled features before the last layer [B, F] of images [B, C, H, W] in [-1, 1].
+        """Pooled features before the last layer [B, F] of images [B, C, *S] in [-1, 1].
 
         Channels last: with bf16 on a CPU a training step of DenseNet121 takes 0.7 times as long, one of ResNet18 0.8
         to 0.95, and inference 0.5 to 0.8 times as long (measured at 32 and 64 px).
         """
-        return self.body(image.contiguous(memory_format=torch.channels_last))
+        layout = torch.channels_last if image.ndim == 4 else torch.channels_last_3d
+        return self.body(image.contiguous(memory_format=layout))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [B, K] of images [B, C, H, W] in [-1, 1]."""
+        """Logits [B, K] of images [B, C, *S] in [-1, 1]."""
         return self.head(self.features(image))
 
 
 def build_classifier(
-    name: str, *, in_channels: int, num_classes: int, image_size: int, width: float = 1.0, weights: str | Path = ""
+    name: str,
+    *,
+    in_channels: int,
+    num_classes: int,
+    image_size: int,
+    width: float = 1.0,
+    weights: str | Path = "",
+    spatial_dims: int = 2,
 ) -> Classifier:
-    """A classifier for square images.
+    """A classifier of images or volumes.
 
     Args:
         name: densenet121, efficientnet_b0 or resnet18.
         in_channels: channels of the image.
         num_classes: number of classes K.
-        image_size: side of the images in pixels; decides how much the stem shrinks (module docstring).
+        image_size: shortest side of the images in pixels; decides how much the stem shrinks (module docstring).
         width: multiple of the usual channels, resnet18 only.
         weights: safetensors file of pretrained weights under MONAI's names (for resnet18 they are torchvision's too),
             or of a `Classifier`; a head of another shape is left out, anything else that does not fit is an error.
+        spatial_dims: 2 for images, 3 for volumes.
 
     Raises:
         InputError: unknown name, width where the network has none, or weights that do not fit.
@@ -69,14 +80,13 @@ def build_classifier(
     if width != 1.0 and name != "resnet18":
         raise InputError(f"classifier.width={width:g} is only for resnet18; {name} has one width: set it to 1")
     if image_size < SMALLEST_IMAGE[name]:
-        raise InputError(
-            f"{name} needs images of at least {SMALLEST_IMAGE[name]} pixels, got data.image_size={image_size}"
-        )
+        asked = "data.image_size=" if spatial_dims == 2 else "volume.patch_size with a side of "
+        raise InputError(f"{name} needs images of at least {SMALLEST_IMAGE[name]} pixels, got {asked}{image_size}")
     build, stem_name, head_name = _BUILDERS[name]
-    stride = _stem_stride(image_size)
+    stride = _stem_stride(image_size, spatial_dims)
     stored = read_weights(Path(weights), head_name) if weights else {}
     kernel = stored[stem_name].shape[-1] if stem_name in stored else 7 if stride == 4 else 3
-    network = build(in_channels, num_classes, stride, kernel, width)
+    network = build(spatial_dims, in_channels, num_classes, stride, kernel, width)
     if stored:
         load_pretrained(network, stored, head_name, str(weights))
     parent, _, leaf = head_name.rpartition(".")
@@ -129,14 +139,15 @@ def _plain_name(key: str, head_name: str) -> str:
     return rest if part == "body" else f"{head_name}.{rest}"
 
 
-def _stem_stride(image_size: int) -> int:
+def _stem_stride(image_size: int, spatial_dims: int) -> int:
     """How many times the stem shrinks the image: 1, 2 or 4 (module docstring)."""
-    return max(stride for stride in (1, 2, 4) if stride == 1 or image_size // stride >= FIRST_STAGE_PIXELS)
+    enough = FIRST_STAGE_PIXELS[spatial_dims]
+    return max(stride for stride in (1, 2, 4) if stride == 1 or image_size // stride >= enough)
 
 
-def _resnet18(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
+def _resnet18(dims: int, in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
     return resnet18(
-        spatial_dims=2,
+        spatial_dims=dims,
         n_input_channels=in_channels,
         num_classes=num_classes,
         widen_factor=width,
@@ -147,9 +158,11 @@ def _resnet18(in_channels: int, num_classes: int, stride: int, kernel: int, widt
     )
 
 
-def _densenet121(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
-    network = DenseNet121(spatial_dims=2, in_channels=in_channels, out_channels=num_classes)
-    conv = nn.Conv2d(in_channels, 64, kernel, stride=min(stride, 2), padding=kernel // 2, bias=False)
+def _densenet121(dims: int, in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
+    network = DenseNet121(spatial_dims=dims, in_channels=in_channels, out_channels=num_classes)
+    conv = (nn.Conv2d, nn.Conv3d)[dims - 2](
+        in_channels, 64, kernel, stride=min(stride, 2), padding=kernel // 2, bias=False
+    )
     nn.init.kaiming_normal_(conv.weight)  # as MONAI initializes the convolution that this one replaces
     network.features.conv0 = conv
     if stride < 4:
@@ -157,15 +170,19 @@ def _densenet121(in_channels: int, num_classes: int, stride: int, kernel: int, w
     return network
 
 
-def _efficientnet_b0(in_channels: int, num_classes: int, stride: int, kernel: int, width: float) -> nn.Module:
-    network = EfficientNetBN("efficientnet-b0", pretrained=False, in_channels=in_channels, num_classes=num_classes)
+def _efficientnet_b0(
+    dims: int, in_channels: int, num_classes: int, stride: int, kernel: int, width: float
+) -> nn.Module:
+    network = EfficientNetBN(
+        "efficientnet-b0", pretrained=False, spatial_dims=dims, in_channels=in_channels, num_classes=num_classes
+    )
     if stride == 1:
-        network._conv_stem.stride = (1, 1)
-        network._conv_stem_padding = nn.ConstantPad2d(1, 0.0)
+        network._conv_stem.stride = (1,) * dims
+        network._conv_stem_padding = (nn.ConstantPad2d, nn.ConstantPad3d)[dims - 2](1, 0.0)
     return network
 
 
-_BUILDERS: dict[str, tuple[Callable[[int, int, int, int, float], nn.Module], str, str]] = {
+_BUILDERS: dict[str, tuple[Callable[[int, int, int, int, int, float], nn.Module], str, str]] = {
     "densenet121": (_densenet121, "features.conv0.weight", "class_layers.out"),
     "efficientnet_b0": (_efficientnet_b0, "_conv_stem.weight", "_fc"),
     "resnet18": (_resnet18, "conv1.weight", "fc"),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from meddiff import assembly
-from meddiff.assembly import augmentation, pick
+from meddiff.assembly import augmentation, pick, volume_transform
 from meddiff.data.batch import Batch, LabeledImages, draw_indices, to_model_range
 from meddiff.data.cache import decode
 from meddiff.data.cases import Case, picture_case, volume_case
@@ -18,7 +18,6 @@ from meddiff.data.manifest import ManifestRow
 from meddiff.data.patches import draw_patches
 from meddiff.data.prepare import Transform
 from meddiff.data.volume_cache import VolumeArray, cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.ensemble.fusion import FUSIONS
@@ -131,18 +130,6 @@ def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: to
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
     """How a picture becomes a square."""
     return Transform(recipe.data.image_size, recipe.data.fit, assembly.source(recipe.dataset).channels, True, deep)
-
-
-def volume_transform(recipe: SegmentRecipe) -> VolumeTransform:
-    """How a volume comes onto its working grid."""
-    settings = recipe.volume
-    window = settings.window_hu if settings.intensity == "window" else None
-    return VolumeTransform(
-        spacing_mm=settings.spacing_mm,
-        intensity=settings.intensity,
-        window=window,
-        bias_correction=settings.bias_correction,
-    )
 
 
 def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from meddiff.data.batch import Batch, LabeledImages, draw_indices
+from meddiff.data.batch import Batch, Labeled, draw_indices
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.feature_network import FeatureNetwork
 from meddiff.networks.initialization import seeded
@@ -27,7 +27,7 @@ STEPS_BETWEEN_GUARDS = 50
 
 
 def train_classifier(
-    images: LabeledImages,
+    images: Labeled,
     network: Classifier,
     *,
     steps: int,
@@ -86,9 +86,7 @@ def train_classifier(
     return network.eval()
 
 
-def predict(
-    network: Classifier, images: LabeledImages, *, batch_size: int, precision: PrecisionName = "auto"
-) -> np.ndarray:
+def predict(network: Classifier, images: Labeled, *, batch_size: int, precision: PrecisionName = "auto") -> np.ndarray:
     """Probabilities [N, K] float64 of the images, in their order; computed where the network is."""
     logits = _evaluated(network, network, images, batch_size, precision)
     return torch.softmax(logits.double(), dim=1).numpy()
@@ -96,7 +94,7 @@ def predict(
 
 def features(
     network: Classifier | FeatureNetwork,
-    images: LabeledImages,
+    images: Labeled,
     *,
     batch_size: int,
     precision: PrecisionName = "auto",
@@ -109,7 +107,7 @@ def features(
 def _evaluated(
     network: nn.Module,
     function: Callable[[Tensor], Tensor],
-    images: LabeledImages,
+    images: Labeled,
     batch_size: int,
     precision: PrecisionName,
 ) -> Tensor:

@@ -33,7 +33,7 @@ class Facts:
     class_names: tuple[str, ...]
     """Label k is class_names[k]."""
     image_size: int
-    """Side in pixels."""
+    """Shortest side in pixels."""
     channels: int
     """Channels of the image."""
     network: Mapping[str, Any]

@@ -79,3 +79,11 @@ def test_bad_input():
         copy_threshold(np.array([]), 0.01)
     with pytest.raises(InputError, match="between 0 and 1"):
         copy_threshold(np.ones(3), 5)
+
+
+def test_a_mirrored_copy_of_a_volume_is_found_with_its_mirroring():
+    references = np.random.default_rng(0).normal(size=(5, 1, 3, 4, 6))
+    for symmetry, axes in enumerate(((), (4,), (3,), (3, 4), (2,), (2, 4), (2, 3), (2, 3, 4))):
+        copy = np.flip(references[3:4], axes)
+        distance, index, found = nearest_image(copy, references)
+        assert (distance[0], index[0], found[0]) == (0, 3, symmetry)

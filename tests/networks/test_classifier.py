@@ -94,3 +94,16 @@ def test_unknown_names_and_widths_are_refused():
         build("vgg")
     with pytest.raises(InputError, match="only for resnet18"):
         build("densenet121", width=0.5)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_of_volumes_sees_all_three_axes(name):
+    network = build(name, in_channels=2, image_size=16, spatial_dims=3).eval()
+    volume = torch.randn(1, 2, 16, 20, 18)
+    with torch.no_grad():
+        logits = network(volume)
+        features = network.features(volume)
+        torch.testing.assert_close(logits, network.head(features))
+        assert logits.shape == (1, 4)
+        for axis in (2, 3, 4):
+            assert not torch.equal(features, network.features(volume.roll(7, axis)))

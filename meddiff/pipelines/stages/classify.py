@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from meddiff import assembly
-from meddiff.data.batch import LabeledImages
+from meddiff.data.batch import Labeled
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
@@ -31,7 +31,7 @@ from meddiff.training.classifier_loop import predict, train_classifier
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    return digest(folder.filter, folder.manifest, to_dict(recipe.classifier), to_dict(recipe.data), recipe.seed)
+    return digest(folder.filter, folder.manifest, to_dict(recipe.classifier), model.data_settings(recipe), recipe.seed)
 
 
 def _check(recipe: Recipe, folder: RunFolder) -> None:
@@ -88,13 +88,13 @@ def possible_arms(recipe: Recipe, folder: RunFolder, console: Console) -> list[s
     return arms
 
 
-def _predictions(name: str, seed: int, test: LabeledImages, recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+def _predictions(name: str, seed: int, test: Labeled, recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Train one classifier and let it judge the test images: one row per image."""
     arm, names = assembly.arm(name), list(test.class_names)
     images = assembly.images(training_rows(arm, recipe, folder), recipe, names)
     own_seed = child_seed(recipe.seed, "classify", seed)
     network = train_classifier(
-        images, model.new_classifier(recipe, names, own_seed), **model.classifier_settings(recipe, arm, own_seed)
+        images, model.new_classifier(recipe, images, own_seed), **model.classifier_settings(recipe, arm, own_seed)
     )
     probabilities = predict(network, test, batch_size=recipe.classifier.batch_size)
     known = {

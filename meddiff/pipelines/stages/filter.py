@@ -7,7 +7,6 @@ of held-out real images do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from meddiff import assembly
-from meddiff.data.batch import LabeledImages
+from meddiff.data.batch import Labeled
 from meddiff.data.manifest import ManifestRow, read_manifest
 from meddiff.data.tables import read_table, write_table
 from meddiff.data.writing import write_atomically
@@ -36,12 +35,13 @@ from meddiff.training.classifier_loop import predict, train_classifier
 
 LOW_CONFIDENCE, COPY = "low confidence", "near-copy"
 COLUMNS = ("row_id", "label", "kept", "reason", "confidence", "predicted")
-COMPARED_SIDE = 32
-"""Side in pixels at which images are compared for copies: a copy is one of the whole picture, not of its noise."""
+AT_ONCE = 64  # images in memory, before they are averaged
+COMPARED_SIDE = {2: 32, 3: 16}
+"""Side in pixels, or voxels, at which images are compared for copies: a copy is of the whole, not of its noise."""
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    settings = to_dict(recipe.filter), to_dict(recipe.classifier), to_dict(recipe.data)
+    settings = to_dict(recipe.filter), to_dict(recipe.classifier), model.data_settings(recipe)
     return digest(folder.synthetic_manifest, folder.manifest, *settings, recipe.seed)
 
 
@@ -53,7 +53,9 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
             f"{folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for a classifier "
             "to tell apart. Add images of another class; the commands train and synthesize also work with one"
         )
-    model.new_classifier(recipe, names, recipe.seed)  # with settings that fit, and weights that are there
+    model.new_classifier(
+        recipe, model.training_images(recipe, folder), recipe.seed
+    )  # with settings that fit, and weights that are there
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -71,13 +73,13 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.filter, folder.classifier]
 
 
-def judge_of(recipe: Recipe, folder: RunFolder, class_names: Sequence[str]) -> Classifier:
-    """The classifier of real images alone that this stage has trained.
+def judge_of(recipe: Recipe, folder: RunFolder, images: Labeled) -> Classifier:
+    """The classifier of real images alone that this stage has trained; it takes images like these.
 
     Raises:
         InputError: its file is damaged.
     """
-    judge = model.new_classifier(recipe, class_names, recipe.seed)
+    judge = model.new_classifier(recipe, images, recipe.seed)
     try:
         judge.load_state_dict(load_file(folder.classifier))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -88,7 +90,7 @@ def judge_of(recipe: Recipe, folder: RunFolder, class_names: Sequence[str]) -> C
     return judge
 
 
-def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
+def _judge(train: Labeled, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
     """A classifier of real images alone, saved in the run folder.
 
     Classes are drawn alike and images turned and mirrored. Stronger augmentation makes a worse judge where training is
@@ -96,13 +98,13 @@ def _judge(train: LabeledImages, recipe: Recipe, folder: RunFolder, console: Con
     """
     arm = assembly.ARMS["real_balanced_flips"]
     seed = child_seed(recipe.seed, "filter", "classifier")
-    untrained = model.new_classifier(recipe, train.class_names, seed)
+    untrained = model.new_classifier(recipe, train, seed)
     judge = train_classifier(train, untrained, **model.classifier_settings(recipe, arm, seed, console))
     write_atomically(folder.classifier, lambda file: file.write(save(judge.state_dict())))
     return judge
 
 
-def judged(synthetic: LabeledImages, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
+def judged(synthetic: Labeled, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
     """One row per synthetic image: what the classifier says of it, and whether that is enough."""
     confidence = probabilities[np.arange(len(synthetic)), synthetic.labels]
     kept = confidence >= recipe.filter.confidence
@@ -119,7 +121,7 @@ def judged(synthetic: LabeledImages, probabilities: np.ndarray, names: list[str]
 
 
 def without_copies(
-    table: pd.DataFrame, synthetic: LabeledImages, train: LabeledImages, held_out: LabeledImages, quantile: float
+    table: pd.DataFrame, synthetic: Labeled, train: Labeled, held_out: Labeled, quantile: float
 ) -> pd.DataFrame:
     """The table with the nearest training image of each synthetic one, and those that are too near dropped."""
     references = compared(train)
@@ -134,12 +136,14 @@ def without_copies(
     )
 
 
-def compared(images: LabeledImages) -> np.ndarray:
-    """The images [N, C, s, s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
-    from torch.nn.functional import adaptive_avg_pool2d
+def compared(images: Labeled) -> np.ndarray:
+    """The images [N, C, *s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
+    from torch.nn.functional import interpolate
 
-    pixels = images.batch(np.arange(len(images))).image
-    return adaptive_avg_pool2d(pixels, min(COMPARED_SIDE, pixels.shape[-1])).numpy()
+    size = images.shape[1:]
+    smaller = tuple(min(COMPARED_SIDE[len(size)], side) for side in size)
+    parts = np.array_split(np.arange(len(images)), -(-len(images) // AT_ONCE))
+    return np.concatenate([interpolate(images.batch(part).image, smaller, mode="area").numpy() for part in parts])
 
 
 def accepted(folder: RunFolder) -> list[ManifestRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,10 +11,13 @@ from rich.console import Console
 
 from meddiff import assembly
 from meddiff.data import transforms
+from meddiff.data.batch import Labeled
+from meddiff.data.volume_transforms import classical_volume_augmentation
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
+from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.pipelines.stages.progress import bar
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run_folder import RunFolder
@@ -24,33 +27,44 @@ from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
 
 
-def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, class_names: list[str], pixel_dtype: str) -> Facts:
+def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Labeled) -> Facts:
     """What the weights of this run are for."""
+    volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
     return Facts(
-        class_names=tuple(class_names),
-        image_size=recipe.data.image_size,
-        channels=assembly.channels(recipe),
-        network=to_dict(recipe.network),
+        class_names=images.class_names,
+        image_size=min(images.shape[1:]),
+        channels=images.shape[0],
+        network=to_dict(recipe.network) | volumes,
         schedule=recipe.diffusion.schedule,
         timesteps=recipe.diffusion.timesteps,
         schedule_digest=schedule_digest(denoiser.schedule),
         prediction=recipe.diffusion.prediction,
-        pixel_dtype=pixel_dtype,
+        pixel_dtype=images.pixel_dtype,
         manifest_sha256=hashlib.sha256(folder.manifest.read_bytes()).hexdigest(),
         recipe=to_dict(recipe),
     )
 
 
-def new_denoiser(recipe: Recipe, class_names: list[str]) -> Denoiser:
-    """The untrained denoiser; its weights are a function of the recipe alone."""
+def data_settings(recipe: Recipe) -> list[Any]:
+    """All settings that decide how files become arrays."""
+    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume) if recipe.dimensions == 3 else None]
+
+
+def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | None = None) -> Labeled:
+    """The images of the train split, from the cache; their labels are the classes of the run."""
+    return assembly.images(rows_of(recipe, folder, "train"), recipe, class_names_of(recipe, folder), progress=progress)
+
+
+def new_denoiser(recipe: Recipe, images: Labeled) -> Denoiser:
+    """The untrained denoiser of images like these; its weights are a function of the recipe alone."""
     with seeded(child_seed(recipe.seed, "denoiser", "weights")):
-        return assembly.denoiser(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
+        return assembly.denoiser(recipe, channels=images.shape[0], num_classes=len(images.class_names))
 
 
-def new_classifier(recipe: Recipe, class_names: Sequence[str], seed: int) -> Classifier:
-    """The untrained (or pretrained) classifier; what is not loaded is a function of the recipe and this seed."""
+def new_classifier(recipe: Recipe, images: Labeled, seed: int) -> Classifier:
+    """The untrained (or pretrained) classifier of images like these; what is not loaded is a function of the seed."""
     with seeded(child_seed(seed, "classifier", "weights")):
-        return assembly.classifier(recipe, channels=assembly.channels(recipe), num_classes=len(class_names))
+        return assembly.classifier(recipe, shape=images.shape, num_classes=len(images.class_names))
 
 
 def trained(folder: RunFolder) -> checkpoint.Checkpoint:
@@ -61,24 +75,26 @@ def trained(folder: RunFolder) -> checkpoint.Checkpoint:
     return checkpoint.read(path)
 
 
-def load(recipe: Recipe, folder: RunFolder, class_names: list[str]) -> tuple[Denoiser, str, torch.device]:
-    """The averaged denoiser ready to sample, the pixel type of its images, and the device it is on.
+def load(recipe: Recipe, folder: RunFolder, images: Labeled) -> tuple[Denoiser, torch.device]:
+    """The averaged denoiser ready to sample, and the device it is on.
 
     Raises:
         InputError: no checkpoint, or one of another set-up, with the differences.
     """
     stored = trained(folder)
-    denoiser = new_denoiser(recipe, class_names)
-    checkpoint.check(stored, facts(recipe, folder, denoiser, class_names, stored.facts.pixel_dtype))
+    denoiser = new_denoiser(recipe, images)
+    checkpoint.check(stored, facts(recipe, folder, denoiser, images))
     checkpoint.load_weights(stored, denoiser.network)
     fabric = build_fabric(precision=recipe.training.precision)
-    return prepare(denoiser, fabric).eval(), stored.facts.pixel_dtype, fabric.device
+    return prepare(denoiser, fabric).eval(), fabric.device
 
 
 def classifier_settings(recipe: Recipe, arm: assembly.Arm, seed: int, console: Console | None = None) -> dict[str, Any]:
     """How a classifier of the study is trained: the recipe's settings, and what its arm adds."""
-    augmentation = transforms.flip_rotate90 if arm.flips else None
-    augmentation = transforms.classical_augmentation if arm.classical else augmentation
+    flat = recipe.dimensions == 2
+    turns = transforms.flip_rotate90 if flat else assembly.augmentation(recipe)
+    classical = transforms.classical_augmentation if flat else classical_volume_augmentation
+    augmentation = classical if arm.classical else turns if arm.flips else None
     return {
         "steps": recipe.classifier.steps,
         "batch_size": recipe.classifier.batch_size,

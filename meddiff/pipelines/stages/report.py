@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff import assembly, evaluation
-from meddiff.data.batch import LabeledImages
+from meddiff.data.batch import Labeled
+from meddiff.data.planes import tile
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
 from meddiff.metrics.memorization import copy_threshold, nearest_image
@@ -64,7 +65,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.scores, folder.differences, folder.distances, html, json_file]
 
 
-def headline_of(compared: pd.DataFrame, sets: dict[str, LabeledImages]) -> str:
+def headline_of(compared: pd.DataFrame, sets: dict[str, Labeled]) -> str:
     """Whether the synthetic images helped, or that there were none to find it out with."""
     if "synthetic" not in sets:
         return "Whether synthetic images help stays open: not one of those drawn passed the filter."
@@ -86,12 +87,12 @@ def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataF
     )
 
 
-def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
     own = f"{recipe.classifier.network} of this run, trained on its real images"
     given = assembly.extractor(recipe)
     name = own if given is None else f"{recipe.evaluation.features} ({Path(recipe.evaluation.weights).name})"
-    extractor = filtering.judge_of(recipe, folder, sets["test"].class_names) if given is None else given
+    extractor = filtering.judge_of(recipe, folder, sets["test"]) if given is None else given
 
     def features(*names: str) -> evaluation.ImageFeatures:
         values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
@@ -113,7 +114,7 @@ def image_distances(sets: dict[str, LabeledImages], recipe: Recipe, folder: RunF
 def assemble(
     recipe: Recipe,
     folder: RunFolder,
-    sets: dict[str, LabeledImages],
+    sets: dict[str, Labeled],
     headline: str,
     scores: pd.DataFrame,
     compared: pd.DataFrame,
@@ -126,7 +127,7 @@ def assemble(
     phantom = any(row.source == "phantom" for row in sets["train"].rows)
     shown = f"phantom {source.phantom or ''}".replace("_", " ") if phantom else source.title
     return AugmentationReport(
-        title=f"Do synthetic images help? {shown}, {recipe.data.image_size} px",
+        title=f"Do synthetic images help? {shown}, {size_of(sets['train'])}",
         headline=headline,
         phantom=phantom,
         data=data_table(sets),
@@ -148,9 +149,7 @@ def assemble(
     )
 
 
-def memorization(
-    sets: dict[str, LabeledImages], recipe: Recipe
-) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
+def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
     """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
     references = filtering.compared(sets["train"])
     distance, index = {}, {}
@@ -185,7 +184,7 @@ def memorization(
     return pairs.get("synthetic", []), pairs["val"], copies
 
 
-def galleries(sets: dict[str, LabeledImages], seed: int) -> list[Gallery]:
+def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
     """Random images of each class, real (training) and synthetic (kept)."""
     generator = np.random.default_rng(seed)
     shown = []
@@ -200,13 +199,18 @@ def galleries(sets: dict[str, LabeledImages], seed: int) -> list[Gallery]:
     return shown
 
 
-def picture(images: LabeledImages, position: int) -> np.ndarray:
-    """One image as the page shows it: uint8 [H, W, 3]."""
-    pixels = np.moveaxis(np.asarray(images.array.images[position]), 0, -1)
-    return as_rgb(pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8))
+def picture(images: Labeled, position: int) -> np.ndarray:
+    """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
+    return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
 
 
-def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
+def size_of(images: Labeled) -> str:
+    """``64 px``, or ``40 x 56 x 40 voxels``."""
+    side = images.shape[-1]
+    return f"{side} px" if len(images.shape) == 3 else f"{' x '.join(map(str, images.shape[1:]))} voxels"
+
+
+def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
     """Per class: images in each split and the patients (or lesions) behind them."""
     rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
     table = pd.DataFrame(
@@ -216,14 +220,14 @@ def data_table(sets: dict[str, LabeledImages]) -> pd.DataFrame:
     return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
 
 
-def group_noun(train: LabeledImages) -> str:
+def group_noun(train: Labeled) -> str:
     """What a split does not cut: patients, else lesions, else single images."""
     if all(row.patient_id for row in train.rows):
         return "patient"
     return "lesion" if all(row.patient_id or row.lesion_id for row in train.rows) else "group"
 
 
-def skipped_table(sets: dict[str, LabeledImages], folder: RunFolder) -> pd.DataFrame:
+def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
     """Files that were left out before the split, and those that could no longer be read after it."""
     later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
     before = skipped_files(folder)[["file", "reason"]]
@@ -231,7 +235,7 @@ def skipped_table(sets: dict[str, LabeledImages], folder: RunFolder) -> pd.DataF
     return pd.DataFrame(pd.concat([before, rows], ignore_index=True))
 
 
-def split_note(train: LabeledImages) -> str:
+def split_note(train: Labeled) -> str:
     """In words: what a split does not cut."""
     return {
         "patient": "Split by patient: no patient is in two of training, validation and test.",

@@ -13,13 +13,16 @@ from rich.console import Console
 
 import meddiff
 from meddiff import assembly
+from meddiff.data.batch import Labeled
 from meddiff.data.image_io import save_image
+from meddiff.data.image_io.nifti_writing import save_volume
+from meddiff.data.labeled_volumes import standing_free
 from meddiff.data.manifest import COLUMNS, ManifestRow, write_manifest
 from meddiff.data.pixels import to_pixels
 from meddiff.errors import InputError
 from meddiff.inference import generate
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff.pipelines.stages.manifest import rows_of
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe, to_dict
@@ -44,24 +47,37 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     missing = [row for row in rows if not row.image_file.is_file()]
     if len(missing) < len(rows):
         console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
-    class_names = class_names_of(recipe, folder)
-    denoiser, pixel_dtype, device = model.load(recipe, folder, class_names)
+    images = model.training_images(recipe, folder)
+    denoiser, device = model.load(recipe, folder, images)
     batches = generate(
         denoiser,
         assembly.task(),
         assembly.sampling(recipe),
-        labels=[class_names.index(row.label or "") for row in missing],
+        labels=[images.class_names.index(row.label or "") for row in missing],
         seeds=[row.seed or 0 for row in missing],
-        shape=(assembly.channels(recipe), recipe.data.image_size, recipe.data.image_size),
+        shape=images.shape,
         batch_size=recipe.synthesis.batch_size,
         device=device,
     )
-    images = (image for batch in batches for image in batch)
+    drawn = (image.numpy() for batch in batches for image in batch)
     show = bar(console, "drawing synthetic images", unit="images")
-    for row, image in show(zip(missing, images, strict=True), len(missing)):
-        save_image(to_pixels(image.numpy(), np.dtype(pixel_dtype)), row.image_file)
+    for row, image in show(zip(missing, drawn, strict=True), len(missing)):
+        save(image, row.image_file, images)
     write_manifest(rows, folder.synthetic_manifest, root=folder.path)
     return [folder.synthetic_manifest, folder.synthetic]
+
+
+def save(image: np.ndarray, path: Path, like: Labeled) -> None:
+    """A picture [C, H, W] in [-1, 1] as PNG, a volume [C, D, H, W] as NIfTI, in the depth of the training images.
+
+    A volume lies in no patient: its axes lead to the right, front and head, its middle is at the origin.
+    """
+    pixels = to_pixels(image, np.dtype(like.pixel_dtype))
+    if image.ndim == 3:
+        save_image(pixels, path)
+        return
+    spacing = like.spacing_mm
+    save_volume(pixels, path, affine=None if spacing is None else standing_free(spacing, image.shape[1:]))
 
 
 def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
@@ -73,20 +89,24 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
         f"meddiff {meddiff.__version__} checkpoint={model.trained(folder).digest} sampler={recipe.synthesis.sampler} "
         f"steps={recipe.synthesis.steps} spacing={recipe.synthesis.spacing} guidance={recipe.synthesis.guidance:g}"
     )
+    images = model.training_images(recipe, folder)
+    kinds = {row.modality for row in images.rows}
     known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
         "dataset": recipe.dataset,
-        "modality": assembly.source(recipe.dataset).modality,
+        "modality": kinds.pop() if len(kinds) == 1 else None,
         "source": "synthetic",
         "split": "train",
         "generator": generator,
     }
+    known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
+    suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
     drawn_from = (folder.synthetic / _inputs(recipe, folder)).relative_to(folder.path)
     return [
         ManifestRow(
             **known
             | {
                 "row_id": f"synthetic-{label}-{number:05d}",
-                "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}.png",
+                "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}{suffix}",
                 "label": label,
                 "seed": child_seed(recipe.seed, "synthesis", label, number),
             },

@@ -13,16 +13,16 @@ from rich.console import Console
 from torch.optim import Optimizer
 
 from meddiff import assembly
-from meddiff.data import transforms
-from meddiff.data.batch import Batch, LabeledImages, draw_indices
-from meddiff.data.pixels import to_pixels
+from meddiff.data.batch import Batch, Labeled, draw_indices
+from meddiff.data.labeled_volumes import LabeledVolumes
+from meddiff.data.planes import tile
 from meddiff.data.problems import Problems
 from meddiff.data.writing import write_atomically
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference import generate
 from meddiff.pictures import grid_image
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
+from meddiff.pipelines.stages.manifest import need, rows_of
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.training_run import NOT_WEIGHTS, TrainingRun
@@ -39,8 +39,8 @@ SAMPLES_PER_CLASS = 4
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     training = {name: value for name, value in to_dict(recipe.training).items() if name not in NOT_WEIGHTS}
-    return digest(folder.manifest, to_dict(recipe.data), to_dict(recipe.network), to_dict(recipe.diffusion), training,
-                  recipe.seed)  # fmt: skip
+    settings = model.data_settings(recipe), to_dict(recipe.network), to_dict(recipe.diffusion), training
+    return digest(folder.manifest, *settings, recipe.seed)
 
 
 def _check(recipe: Recipe, folder: RunFolder) -> None:
@@ -52,26 +52,29 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
         problems.add("class without a training image", f"{label!r} has {count} images, all of them in val and test",
                      "Put some of its patients into train, or leave the class out.")  # fmt: skip
     problems.raise_if_any()
+    images = model.training_images(recipe, folder)
+    model.facts(recipe, folder, model.new_denoiser(recipe, images), images)  # settings and volumes that fit together
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    names = class_names_of(recipe, folder)
-    rows = rows_of(recipe, folder, "train")
-    assembly.images(rows, recipe, names, progress=bar(console, "decoding images", unit="images"))  # into the cache
+    images = model.training_images(recipe, folder, progress=bar(console, "decoding images", unit="images"))
+    if isinstance(images, LabeledVolumes) and images.cut:
+        size = " x ".join(map(str, images.size))
+        console.print(f"{images.cut} of {len(images)} volumes are larger than {size} voxels and cut to their middle")
     fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
     if recipe.training.devices > 1:
-        fabric.launch(_train, recipe, folder, names)  # pyright: ignore[reportArgumentType]: Fabric passes them on
+        fabric.launch(_train, recipe, folder)  # pyright: ignore[reportArgumentType]: Fabric passes them on
     else:
-        _train(fabric, recipe, folder, names, console)
+        _train(fabric, recipe, folder, console)
     return [model.trained(folder).path, folder.log]
 
 
-def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], console: Console | None = None) -> None:
+def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console | None = None) -> None:
     """The work of one process."""
     console = console or Console(quiet=not fabric.is_global_zero)
-    images = assembly.images(rows_of(recipe, folder, "train"), recipe, names)
-    plain = model.new_denoiser(recipe, names)
-    facts = model.facts(recipe, folder, plain, names, str(images.array.images.dtype))
+    images = model.training_images(recipe, folder)
+    plain = model.new_denoiser(recipe, images)
+    facts = model.facts(recipe, folder, plain, images)
     denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
     settings = recipe.training
     optimizer = build_optimizer(plain.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -80,7 +83,7 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
 
     def look(step: int) -> bool:
         if fabric.is_global_zero:
-            draw_samples(prepare_plain(ema, plain, fabric), recipe, folder, names, fabric.device, step)
+            draw_samples(prepare_plain(ema, plain, fabric), recipe, folder, images, fabric.device, step)
         return False
 
     run = TrainingRun(settings, folder.checkpoints, folder.log, fabric, plain.network, optimizer, ema, facts, look)
@@ -88,11 +91,11 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, names: list[str], 
     if first:
         console.print(f"going on from step {first}")
     objective = Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
-    batches = batches_of(images, recipe, fabric)
-    run.follow(run.steps(objective, batches, first, seed=recipe.seed, augment=transforms.flip_rotate90), first, console)
+    batches, turns = batches_of(images, recipe, fabric), assembly.augmentation(recipe)
+    run.follow(run.steps(objective, batches, first, seed=recipe.seed, augment=turns), first, console)
 
 
-def batches_of(images: LabeledImages, recipe: Recipe, fabric: Fabric):
+def batches_of(images: Labeled, recipe: Recipe, fabric: Fabric):
     """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
     size = recipe.training.batch_size
     per_step = size * recipe.training.accumulate * fabric.world_size
@@ -112,26 +115,26 @@ def batches_of(images: LabeledImages, recipe: Recipe, fabric: Fabric):
 
 
 def draw_samples(
-    averaged: Denoiser, recipe: Recipe, folder: RunFolder, class_names: list[str], device: torch.device, step: int
+    averaged: Denoiser, recipe: Recipe, folder: RunFolder, images: Labeled, device: torch.device, step: int
 ) -> None:
     """A grid of samples of every class from the averaged weights, always of the same seeds."""
-    labels = [label for label in range(len(class_names)) for _ in range(SAMPLES_PER_CLASS)]
-    side, channels = recipe.data.image_size, assembly.channels(recipe)
+    labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]
     batches = generate(
         averaged,
         assembly.task(),
         assembly.sampling(recipe),
         labels=labels,
         seeds=[child_seed(recipe.seed, "samples", number) for number in range(len(labels))],
-        shape=(channels, side, side),
-        batch_size=len(labels),
+        shape=images.shape,
+        batch_size=min(len(labels), recipe.synthesis.batch_size),
         device=device,
     )
+    tiles = [tile(image.numpy(), images.spacing_mm) for batch in batches for image in batch]
     grid = grid_image(
-        [to_pixels(image.numpy()) for batch in batches for image in batch],
+        tiles,
         SAMPLES_PER_CLASS,
-        max(1, 128 // side),
-        captions=[class_names[label] for label in labels],
+        max(1, 128 // max(tiles[0].shape[:2])),
+        captions=[images.class_names[label] for label in labels],
         stamp="phantom" if folder.phantom.is_dir() else "",
     )
     path = folder.samples / f"step_{step:08d}.png"
