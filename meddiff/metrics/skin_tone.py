@@ -1,14 +1,14 @@
 """An estimate of skin tone from a photograph of a lesion: the individual typology angle of the skin around it.
 
-``ITA = arctan((L* - 50) / b*)`` in degrees (Chardon, Cretois & Hourseau 1991), of the pixels' CIELAB values: large for
-light skin, negative for dark. Kinyanjui et al. 2020 ("Fairness of classifiers across skin tones in dermatology") take
-it from the skin outside the lesion's outline. Here there need be no outline: the lesion is in the middle, so the skin is
-taken from the outer frame of the picture; vignette, ruler marks, reflections and, where a mask is given, the lesion
-are left out, and the median is robust to the hairs that remain.
+``ITA = arctan((L* - 50) / b*)`` in degrees (Chardon, Cretois & Hourseau 1991), of the pixels' CIELAB values: large
+for light skin, negative for dark. Kinyanjui et al. 2020 ("Fairness of classifiers across skin tones in dermatology")
+take it from the skin outside the lesion's outline. Here there need be no outline: the lesion is in the middle, so the
+skin is taken from the outer frame of the picture; vignette, ruler marks, reflections and, where a mask is given, the
+lesion are left out, and the median is robust to the hairs that remain.
 
-**It is an estimate of the picture, not of the person**: light, camera and dermatoscope (polarized or not, gel) move it by
-many degrees, and none of them is known. It may show that a classifier is worse on dark pictures; it must not be used
-to say who somebody is.
+**It is an estimate of the picture, not of the person**: light, camera and dermatoscope (polarized or not, gel) move it
+by many degrees, and none of them is known. It may show that a classifier is worse on dark pictures; it must not be
+used to say who somebody is.
 """
 
 from __future__ import annotations
