@@ -6,8 +6,9 @@ import sys
 import pytest
 import yaml
 
+from meddiff.data.segment_codes import segments_of
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import AUGMENT, main, parse_recipe
+from meddiff.pipelines.command_line import AUGMENT, main, parse_recipe, recipes_folder
 
 COMMANDS = ("build_manifest", "train", "synthesize", "classify", "augment")
 
@@ -98,3 +99,12 @@ def test_the_exit_code_says_what_happened(capsys):
     assert "nearest is 'seed'" in capsys.readouterr().err
     assert main("augment", "", interrupted, []) == 130
     assert "goes on from here" in capsys.readouterr().err
+
+
+def test_the_segments_of_every_recipe_have_a_code_each():
+    files = sorted((recipes_folder() / "segment").glob("*.yaml"))
+    coded = [recipe for file in files if "segment_codes" in (recipe := yaml.safe_load(file.read_text()))]
+    assert {recipe["classes"][1] for recipe in coded} == {"anterior", "necrosis"}
+    for recipe in coded:
+        segments = segments_of(recipe["classes"][1:], recipe["segment_codes"])
+        assert {segment.type.scheme for segment in segments} == {"SCT"}
