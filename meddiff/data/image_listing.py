@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meddiff.data.image_io import read_picture
-from meddiff.data.manifest import ManifestRow, read_manifest
+from meddiff.data.manifest import COLUMNS, ManifestRow, read_manifest
 from meddiff.data.pictures import PICTURE_SUFFIXES, header_size, is_picture
 from meddiff.data.volumes import files_below
 from meddiff.errors import InputError
@@ -18,7 +18,7 @@ LARGEST_SIDE = 256
 """Images are compared at no more pixels per side than this unless told."""
 
 
-def list_images(path: str, *, groups: str = "", option: str = "--real") -> list[ManifestRow]:
+def list_images(path: str, *, groups: str = "", labels: str = "", option: str = "--real") -> list[ManifestRow]:
     """The images below a folder, or of a manifest; ``manifest.csv:test`` are those of one split.
 
     Of a manifest that holds both, ``--synthetic`` takes the synthetic rows and every other option the others.
@@ -27,6 +27,7 @@ def list_images(path: str, *, groups: str = "", option: str = "--real") -> list[
         path: as typed.
         groups: regular expression for what of a name (the path below the folder, or the row's id) is its patient;
             without it a manifest's patient or lesion counts, and each picture of a folder is one.
+        labels: the same for what it shows; without it a manifest's label counts, and pictures of a folder have none.
         option: the one that names it.
 
     Raises:
@@ -37,10 +38,22 @@ def list_images(path: str, *, groups: str = "", option: str = "--real") -> list[
     if not place.exists():
         raise InputError(f"{option} {path}: there is no such folder or manifest")
     rows = _of_folder(place, option) if place.is_dir() else _of_manifest(place, split, option)
-    if not groups:
-        return rows
-    pattern = _compiled(groups)
-    return [replace(row, patient_id=_found(pattern, row.row_id), lesion_id=None) for row in rows]
+    return renamed(rows, groups, labels)
+
+
+def renamed(rows: Sequence[ManifestRow], groups: str, labels: str) -> list[ManifestRow]:
+    """The rows with the patient and the label that two regular expressions find in their row_id, where given.
+
+    Raises:
+        InputError: no regular expression, or a name without a match.
+    """
+    if groups:
+        pattern = _compiled(groups, "--groups")
+        rows = [replace(row, patient_id=_found(pattern, row.row_id, "--groups"), lesion_id=None) for row in rows]
+    if labels:
+        pattern = _compiled(labels, "--labels")
+        rows = [replace(row, label=_found(pattern, row.row_id, "--labels")) for row in rows]
+    return list(rows)
 
 
 def common_side(rows: Sequence[ManifestRow], largest: int = LARGEST_SIDE) -> int:
@@ -60,18 +73,16 @@ def _of_folder(folder: Path, option: str) -> list[ManifestRow]:
     if not files:
         raise InputError(
             f"{option} {folder}: there is no picture in it ({', '.join(PICTURE_SUFFIXES)}). For slices of volumes "
-            "give a manifest with slice_axis and slice_index"
+            "give a manifest with slice_axis and slice_index; for whole volumes give them to --real too"
         )
-    names = {file: file.relative_to(folder).as_posix() for file in files}
-    blank = dict.fromkeys(
-        ("patient_id", "lesion_id", "split", "mask_path", "slice_axis", "slice_index", "modality", "label",
-         "spacing_mm_0", "spacing_mm_1", "spacing_mm_2", "age_years", "sex", "site", "seed", "generator", "license",
-         "sha256")
-    )  # fmt: skip
-    return [
-        ManifestRow(row_id=name, dataset=folder.name, image_path=name, source="real", root=folder, **blank)  # pyright: ignore[reportArgumentType]
-        for name in names.values()
-    ]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return [blank_row(name, name, folder) for name in names]
+
+
+def blank_row(row_id: str, image_path: str, folder: Path) -> ManifestRow:
+    """The row of a file of which nothing is known but where it lies."""
+    known = {"row_id": row_id, "dataset": folder.name, "image_path": image_path, "source": "real", "root": folder}
+    return ManifestRow(**dict.fromkeys(COLUMNS) | known)  # pyright: ignore[reportArgumentType]
 
 
 def _of_manifest(path: Path, split: str, option: str) -> list[ManifestRow]:
@@ -87,15 +98,15 @@ def _of_manifest(path: Path, split: str, option: str) -> list[ManifestRow]:
     return rows
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str, option: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise InputError(f"--groups {pattern!r} is no regular expression: {error}") from error
+        raise InputError(f"{option} {pattern!r} is no regular expression: {error}") from error
 
 
-def _found(pattern: re.Pattern[str], name: str) -> str:
+def _found(pattern: re.Pattern[str], name: str, option: str) -> str:
     found = pattern.search(name)
     if found is None:
-        raise InputError(f"--groups {pattern.pattern!r} is not found in the name {name!r}: write one that all have")
+        raise InputError(f"{option} {pattern.pattern!r} is not found in the name {name!r}: write one that all have")
     return found.group(1 if pattern.groups else 0)

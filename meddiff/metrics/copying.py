@@ -1,4 +1,4 @@
-"""Two tests of whether a generator copies its training images, on features or pixels.
+"""Three measures of whether a generator copies its training images, on features or pixels.
 
 Authentic share (AuthPct; Alaa et al. 2022, "How faithful is your synthetic data?"): a synthetic image is
 authentic if it lies farther from its nearest training image than that one lies from the next training image. Near
@@ -9,22 +9,51 @@ cells of the training set (k-means), do synthetic images lie nearer to training 
 In each cell a Mann-Whitney U of the two sets of distances is made a z-score; the mean over cells, weighted by the
 held-out images in them, is C_T: about standard normal for a generator as good as reality, far below 0 for copying, far
 above for underfitting. A mean hides what cancels: look at the lowest cell (`copying_by_cell`) too.
+
+Memorization-informed Frechet distance (MiFID; Bai et al. 2021, "On training sample memorization: lessons from
+benchmarking generative modeling with a large-scale competition", eq. 2 and 3): the Frechet distance to the training
+images, divided by how far synthetic images lie from them where that is suspiciously near. How far is a mean of cosine
+distances, which depends on the extractor: look at it beside the same figure of held-out real images.
 """
 
 import numpy as np
 from scipy.stats import rankdata
 
 from meddiff.errors import InputError
+from meddiff.metrics.fidelity import frechet_distance
 from meddiff.metrics.memorization import nearest, nearest_other
 
 LEAST_IN_CELL = 10
 """Cells with fewer held-out or synthetic images are left out: the normal approximation of U fails there."""
+SUSPICIOUS = 0.1
+"""Mean cosine distance below which MiFID divides by it: that of the competition, with features of Inception."""
 
 
 def authentic_share(training: np.ndarray, synthetic: np.ndarray) -> float:
     """AuthPct as a share in [0, 1]: training features [N, F], synthetic features [M, F]."""
     distance, index = nearest(synthetic, training)
     return float(np.mean(distance > nearest_other(training)[0][index]))
+
+
+def memorization_distance(training: np.ndarray, synthetic: np.ndarray) -> float:
+    """Mean over synthetic features [M, F] of ``1 - |cos|`` to the most similar of training features [N, F]; 0 to 1.
+
+    Raises InputError for features that are all zero, which have no direction, and as `nearest`.
+    """
+    unit = [_directions(part) for part in (synthetic, training)]
+    mirrored = np.concatenate([unit[1], -unit[1]])  # |cos|
+    return float(np.mean(nearest(unit[0], mirrored)[0] ** 2 / 2))
+
+
+def memorization_informed_frechet(
+    training: np.ndarray, synthetic: np.ndarray, *, suspicious: float = SUSPICIOUS
+) -> float:
+    """MiFID of synthetic features [M, F] against the training features [N, F]; infinite for exact copies of them."""
+    distance = memorization_distance(training, synthetic)
+    frechet = frechet_distance(training, synthetic)
+    if distance >= suspicious:
+        return frechet
+    return frechet / distance if distance > 0 else float("inf")
 
 
 def copying_statistic(
@@ -62,6 +91,13 @@ def copying_by_cell(
         if min(len(ours), len(theirs)) >= LEAST_IN_CELL:
             scores[cell] = _standard_score(ours, theirs)
     return scores, np.bincount(held_out_cell, minlength=cells)
+
+
+def _directions(features: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    if not length.all():
+        raise InputError(f"{int((length == 0).sum())} images have features that are all zero: cosines need a direction")
+    return features / length
 
 
 def _standard_score(first: np.ndarray, second: np.ndarray) -> float:

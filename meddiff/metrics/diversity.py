@@ -6,6 +6,9 @@ no two have anything in common.
 
 Multi-scale structural similarity (Wang, Simoncelli & Bovik 2003) of random pairs: near 1 when a generator has
 collapsed. It means something only beside the same figure for real images of the same class and size.
+
+Mean distance of all pairs, for distances that are the square of a Euclidean one, as LPIPS is (Zhang et al. 2018): by
+``mean_{i != j} |x_i - x_j|^2 = 2 n / (n - 1) (mean |x_i|^2 - |mean x_i|^2)`` no pair has to be drawn.
 """
 
 from __future__ import annotations
@@ -76,6 +79,16 @@ def similarity_of_pairs(
     return np.concatenate(
         [structural_similarity(images[first[b]], images[second[b]], data_range=data_range) for b in blocks]
     )
+
+
+def mean_square_distance(vectors: np.ndarray) -> float:
+    """Mean squared Euclidean distance of all pairs of different images: vectors [N, P], N at least 2; >= 0, float64."""
+    if vectors.ndim != 2 or len(vectors) < 2:
+        raise InputError(f"got vectors {vectors.shape}: give [images, values] of at least two images")
+    total = float(np.sum(vectors.var(0, ddof=1, dtype=np.float64)))
+    if not np.isfinite(total):
+        raise InputError("the vectors contain NaN or infinity: check the images and the network")
+    return 2 * total
 
 
 def number_of_scales(side: int) -> int:

@@ -35,34 +35,60 @@ WEIGHTS: dict[str, Archive] = {
         note="DINOv2, ViT-L/14 without registers",
         license="Apache 2.0",
     ),
+    "medicalnet": Archive(
+        "medicalnet",
+        "https://huggingface.co/TencentMedicalNet/MedicalNet-Resnet18/resolve/main/resnet_18_23dataset.pth",
+        "resnet_18_23dataset.pth",
+        note="MedicalNet, 3D ResNet18 of 23 data sets",
+        license="MIT",
+    ),
+    "alexnet": Archive(
+        "alexnet",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "alexnet-owt-7be5be79.pth",
+        note="AlexNet of torchvision, the trunk of LPIPS",
+        license="BSD 3-Clause",
+    ),
+    "lpips": Archive(
+        "lpips",
+        "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/082bb24f84c091ea94de2867d34c4544f68e0963/"
+        "lpips/weights/v0.1/alex.pth",
+        "alex.pth",
+        note="LPIPS v0.1, the weights of AlexNet's channels",
+        license="BSD 2-Clause",
+    ),
 }
-DIGESTS = {"inception": FID_DIGEST}
+LPIPS_FILES = ("alexnet", "lpips")
+"""What the perceptual distance is made of."""
+DIGESTS = {"inception": FID_DIGEST, "alexnet": "7be5be79"}
+"""How the SHA-256 of a file begins whose authors put that into its name."""
 
 
 def published_weights(
     name: str,
     folder: Path,
     *,
+    option: str = "--weights",
     archives: dict[str, Archive] = WEIGHTS,
     progress: Progress = lambda *_: None,
     patience: Patience | None = None,
 ) -> Path:
-    """The weights file of an extractor in ``folder``, downloaded unless it is there.
+    """The weights file of an extractor in ``folder``, downloaded unless it is there; ``option`` is for messages.
 
     Raises:
         InputError: nobody publishes them for download, they cannot be downloaded, or they are not what they should be.
     """
     if name not in archives:
-        raise InputError(f"--features {name} needs its weights from a local file: give --weights FILE")
+        raise InputError(f"--features {name} needs its weights from a local file: give {option} FILE")
     try:
         path = fetch(archives[name], folder, progress=progress, patience=patience)
     except InputError as error:
-        raise InputError(f"{error} Or give a local file of these weights with --weights.") from error
+        raise InputError(f"{error} Or give a local file of these weights with {option}.") from error
     digest = str(read_json(record_file(path)).get("sha256"))
     if not digest.startswith(DIGESTS.get(name, "")):
         path.unlink()
         raise InputError(
             f"{path}: its SHA-256 begins with {digest[:8]}, that of the published file with {DIGESTS[name]}; it was "
-            "removed. Try again, or give a local file with --weights"
+            f"removed. Try again, or give a local file with {option}"
         )
     return path
