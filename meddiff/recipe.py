@@ -180,6 +180,11 @@ class ClassifierRecipe:
     """Repetitions of every arm with another initialization and order."""
     arms: tuple[str, ...] = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
     """Arms of the study, in the order of the report."""
+    ratios: tuple[float, ...] = ()
+    """More arms: real images and so many synthetic ones per real one of each class, such as 0.5,1,2,5,10; draws what it
+    needs."""
+    classical: str = "auto"
+    """Strength of the classical augmentation of pictures: mild, medium, strong, or the best on validation images."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ class Recipe:
     dimensions: Literal[2, 3] = 2
     """2 generates pictures and slices, 3 whole small volumes."""
     label: Literal["manifest", "size", "none"] = "manifest"
-    """What the class of an image is: the manifest's label, the third its mask is in by size, or the same for all."""
+    """The class of an image: the manifest's label, the third that its mask lies in by size, or one class of all."""
     data: DataRecipe = field(default_factory=DataRecipe)
     volume: VolumeRecipe = field(default_factory=VolumeRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from meddiff import assembly
 from meddiff.data.manifest import ManifestRow, read_manifest, write_manifest
+from meddiff.data.size_classes import labeled_by_size
 from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import bar
@@ -24,23 +25,20 @@ from meddiff.seeds import child_seed
 from meddiff.sources import phantom
 
 PHANTOM_SIDE_PIXELS = 128
+UNLABELED = "unlabeled"
+"""The one class of a run with ``--label none``."""
 
 
-def _inputs(recipe: AnyRecipe, folder: RunFolder) -> str:
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions,
-                  recipe.data.on_bad_file, recipe.seed)  # fmt: skip
+                  recipe.data.on_bad_file, recipe.dimensions, recipe.label, recipe.seed)  # fmt: skip
 
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = find_rows(recipe, folder, console)
-    labeled = [row for row in rows if row.label is not None]
-    if not labeled:
-        raise InputError(
-            f"none of the {len(rows)} images has a label; the classes to generate come from the labels: "
-            "give a ground-truth table, or a --manifest with its label column filled in"
-        )
+    labeled = with_labels(rows, recipe)
     if len(labeled) < len(rows):
         console.print(f"{len(rows) - len(labeled)} images without a label are left out", soft_wrap=True)
 
@@ -57,6 +55,27 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     write_manifest(chosen, folder.manifest)
     console.print(counts_table(chosen))
     return [folder.manifest]
+
+
+def with_labels(rows: list[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
+    """The rows that have a class, by the recipe's ``label``: their own, the size of what their mask marks, or none.
+
+    Raises:
+        InputError: no row has one, or sizes cannot be told.
+    """
+    if recipe.label == "none":
+        return [replace(row, label=UNLABELED) for row in rows]
+    if recipe.label == "size":
+        return labeled_by_size(rows)
+    labeled = [row for row in rows if row.label is not None]
+    if not labeled:
+        size = ", --label size (thirds by the size of what the masks mark)" if recipe.dimensions == 3 else ""
+        raise InputError(
+            f"none of the {len(rows)} images has a label; the classes to generate come from the labels: "
+            "give a ground-truth table, or a --manifest with its label column filled in; or train and synthesize "
+            f"without classes: --label none{size}"
+        )
+    return labeled
 
 
 def with_room_to_judge(rows: list[ManifestRow], console: Console) -> list[ManifestRow]:
