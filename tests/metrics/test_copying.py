@@ -5,7 +5,14 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from meddiff.errors import InputError
-from meddiff.metrics.copying import authentic_share, copying_by_cell, copying_statistic
+from meddiff.metrics.copying import (
+    authentic_share,
+    copying_by_cell,
+    copying_statistic,
+    memorization_distance,
+    memorization_informed_frechet,
+)
+from meddiff.metrics.fidelity import frechet_distance
 from tests.contracts import check_metric
 
 
@@ -62,3 +69,26 @@ def test_contract_and_refusals():
     check_metric(authentic_share, sample(30, 0), sample(20, 1))
     with pytest.raises(InputError, match="fewer cells"):
         copying_statistic(sample(50, 0), sample(8, 1), sample(50, 2))
+
+
+def test_memorization_distance_by_pencil():
+    training = np.array([[1.0, 0.0], [0.0, 2.0]])
+    synthetic = np.array([[3.0, 4.0], [-5.0, 0.0]])  # cosines 3/5 and 4/5; -1 counts as 1
+    assert memorization_distance(training, synthetic) == pytest.approx((0.2 + 0.0) / 2)
+
+
+def test_mifid_divides_where_images_are_suspiciously_near():
+    training, honest = sample(200, 0), sample(100, 1)
+    copies = near(training, 100, 2, 0.01)
+    distance = memorization_distance(training, copies)
+    assert distance < 1e-4
+    expected = frechet_distance(training, copies) / distance
+    assert memorization_informed_frechet(training, copies) == pytest.approx(expected)
+    far = memorization_distance(training, honest)
+    assert memorization_informed_frechet(training, honest, suspicious=far) == frechet_distance(training, honest)
+    assert memorization_informed_frechet(training, training[:50]) == np.inf
+
+
+def test_a_direction_is_needed():
+    with pytest.raises(InputError, match="1 images have features that are all zero"):
+        memorization_distance(np.eye(3), np.zeros((1, 3)))

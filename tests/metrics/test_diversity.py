@@ -5,7 +5,13 @@ import pytest
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from meddiff.errors import InputError
-from meddiff.metrics.diversity import number_of_scales, similarity_of_pairs, structural_similarity, vendi_score
+from meddiff.metrics.diversity import (
+    mean_square_distance,
+    number_of_scales,
+    similarity_of_pairs,
+    structural_similarity,
+    vendi_score,
+)
 from tests.contracts import check_metric
 
 
@@ -78,3 +84,14 @@ def test_contract_and_refusals():
         structural_similarity(first[..., :8, :8], second[..., :8, :8], data_range=1.0)
     with pytest.raises(InputError, match="a pair needs 2"):
         similarity_of_pairs(first[:1], np.random.default_rng(0), data_range=1.0)
+
+
+def test_mean_square_distance_is_that_of_all_pairs():
+    vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32) + 100
+    pairs = [np.sum((a - b).astype(np.float64) ** 2) for i, a in enumerate(vectors) for b in vectors[:i]]
+    assert mean_square_distance(vectors) == pytest.approx(np.mean(pairs), rel=1e-5)
+    assert mean_square_distance(np.ones((5, 3))) == 0
+    with pytest.raises(InputError, match="at least two"):
+        mean_square_distance(np.ones((1, 3)))
+    with pytest.raises(InputError, match="NaN"):
+        mean_square_distance(np.full((2, 3), np.nan))
