@@ -22,6 +22,8 @@ from meddiff.errors import InputError
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
 )
+BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|deviation|entropy)")
+"""Files that `segment predict` writes beside a mask; see soft_masks.py."""
 SAME_PLACE = 0.01  # of a voxel's shortest edge: affines that move a corner by less than this are one
 
 
@@ -84,7 +86,7 @@ def masks_below(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files_below(folder):
         name = case_name(path)
-        if name is None:
+        if name is None or BESIDE.fullmatch(name):
             continue
         if name in found:
             raise InputError(f"{found[name]} and {path} are both of case {name!r}: keep one of them in {folder}")

@@ -20,10 +20,13 @@ from meddiff.data.mask_folders import MaskFile, Matching, check_pair, class_indi
 from meddiff.data.writing import told_plainly, write_text
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
+from meddiff.evaluation.detections import froc_table
 from meddiff.evaluation.mask_summary import LOW_DICE
 from meddiff.evaluation.masks import METRICS
 from meddiff.evaluation.rows import rows_where
+from meddiff.evaluation.soft_scores import soft_summary
 from meddiff.pipelines.evaluate_gallery import worst_cases
+from meddiff.pipelines.evaluate_soft import Soft, raters_of, show_soft
 from meddiff.reporting import words
 from meddiff.segmentation_report import SegmentationReport, segmentation_report, write_pages
 
@@ -45,6 +48,7 @@ class EvaluateMasks:
     patient: str = ""
     ignore_geometry: bool = False
     images: str = ""
+    raters: str = ""
     out: str = "evaluation"
     names: str = ""
     resamples: int = 2000
@@ -64,12 +68,16 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
     matched = _on_missing(matched, settings.on_missing)
     classes = _classes(settings.classes, next(iter(matched.values())), console)
-    rows = [row for name, pairs in matched.items() for row in _scored(name, pairs, classes, settings, console)]
-    cases = pd.DataFrame(rows)
-    notes = [note for name, pairs in matched.items() for note in _matching_notes(name, pairs)]
+    raters, geometry = raters_of(truth, settings.raters), not settings.ignore_geometry
+    softs = [Soft.of(*named, matched[named[0]], classes, raters, geometry=geometry) for named in folders.items()]
+    cases = pd.DataFrame([row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)])
+    notes = [note for soft in softs for note in _matching_notes(soft.model, matched[soft.model]) + soft.notes]
+    curve = froc_table(pd.DataFrame([row for soft in softs for row in soft.detections]), resamples=settings.resamples)
+    means = soft_summary(cases, resamples=settings.resamples)
     baselines = list(folders)[1:]
     content: dict[str, Any] = {
         "title": f"Masks of {', '.join(folders)}", "cases": cases, "baselines": baselines,
+        "calibration": pd.concat([soft.calibration() for soft in softs], ignore_index=True),
         "group_noun": "patient" if settings.patient else "case", "resamples": settings.resamples,
         "provenance": {"options": asdict(settings), "classes": {str(v): n for v, n in classes.items()},
                        "matching": notes, "versions": {"meddiff": meddiff.__version__,
@@ -79,10 +87,15 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
     report = segmentation_report(**content, gallery=gallery)
     write_pages(out, report)
-    for name, table in (("cases.csv", cases), ("summary.csv", report.summary)):
+    written = {"cases.csv": cases, "summary.csv": report.summary, "froc.csv": curve, "probabilities.csv": means}
+    written = {name: table for name, table in written.items() if len(table)}
+    for name, table in written.items():
         write_text(out / name, table.to_csv(index=False))
-    _show(report, notes, console)
-    console.print(f"wrote cases.csv, summary.csv, report.html and report.json into {out}")
+    _show(report, console)
+    show_soft(report, means, console)
+    for line in (report.headline, *notes):
+        console.print(line, highlight=False)
+    console.print(f"wrote {', '.join(written)}, report.html and report.json into {out}")
     return report
 
 
@@ -134,11 +147,10 @@ def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
     return {1: "foreground"} if values == {1} else {value: f"class {value}" for value in sorted(values)}
 
 
-def _scored(
-    model: str, pairs: Matching, classes: dict[int, str], settings: EvaluateMasks, console: Console
-) -> list[dict[str, Any]]:
+def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Console) -> list[dict[str, Any]]:
     """Rows of the long table; one line of it per case and class."""
-    patient_of, names = _patient(settings.patient), ("background", *classes.values())
+    model, classes, names = soft.model, soft.classes, soft.class_names
+    patient_of = _patient(settings.patient)
     tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
     rows = []
     for case, (first, second) in track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True):
@@ -147,7 +159,9 @@ def _scored(
         masks = [class_indices(mask, classes) for mask in (truth, prediction)]
         spacing = _spacing(truth, settings.spacing_mm)
         about = {"model": model, "case": case, "patient": patient_of(case)}
-        rows += [about | row for row in case_scores(*masks, class_names=names, spacing_mm=spacing, **tolerances)]
+        scores = case_scores(*masks, class_names=names, spacing_mm=spacing, **tolerances)
+        more = soft.columns(case, patient_of(case), truth, masks)
+        rows += [about | score | columns for score, columns in zip(scores, more, strict=True)]
     for case, path in pairs.missing.items():
         truth = read_mask(path)
         about = {"model": model, "case": case, "patient": patient_of(case)}
@@ -207,8 +221,8 @@ def _matching_notes(model: str, pairs: Matching) -> list[str]:
     return notes
 
 
-def _show(report: SegmentationReport, notes: list[str], console: Console) -> None:
-    """A table per class with the models side by side, the headline, and what did not match."""
+def _show(report: SegmentationReport, console: Console) -> None:
+    """A table per class with the models side by side."""
     summary = report.summary
     for class_name in dict.fromkeys(summary["class_name"]):
         rows = rows_where(summary, summary["class_name"] == class_name).to_dict("records")
@@ -226,6 +240,3 @@ def _show(report: SegmentationReport, notes: list[str], console: Console) -> Non
         table.add_row(f"Dice < {LOW_DICE:g}", *(words.percent(row["share_below"]) for row in dice))
         table.add_row("no prediction", *(f"{row['n_failures']} of {row['n_cases']}" for row in dice))
         console.print(table)
-    console.print(report.headline, highlight=False)
-    for note in notes:
-        console.print(note, highlight=False)
