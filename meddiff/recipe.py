@@ -146,6 +146,8 @@ class SynthesisRecipe:
     """At most this many synthetic images per real one of the class (gains saturate near 10; Sagers et al. 2023)."""
     oversample: float = 1.5
     """Candidates drawn per image needed, because the filter drops some."""
+    refuse_copies: bool = False
+    """Delete near-copies of training images (by filter.copy_quantile) once all are drawn; the filter only drops them."""
 
 
 @dataclass(frozen=True)

@@ -124,16 +124,23 @@ def without_copies(
     table: pd.DataFrame, synthetic: Labeled, train: Labeled, held_out: Labeled, quantile: float
 ) -> pd.DataFrame:
     """The table with the nearest training image of each synthetic one, and those that are too near dropped."""
-    references = compared(train)
-    distance, index, _ = nearest_image(compared(synthetic), references)
-    honest, _, _ = nearest_image(compared(held_out), references)
-    copy = distance < copy_threshold(honest, quantile)
+    copy, distance, index = near_copies(synthetic, train, held_out, quantile)
     return table.assign(
         kept=table["kept"] & ~copy,
         reason=np.where(copy, COPY, table["reason"]),
         nearest_row_id=[train.rows[position].row_id for position in index],
         copy_distance=distance.round(5),
     )
+
+
+def near_copies(
+    synthetic: Labeled, train: Labeled, held_out: Labeled, quantile: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which synthetic images are copies [N], and the distance and index of the training image next to each."""
+    references = compared(train)
+    distance, index, _ = nearest_image(compared(synthetic), references)
+    honest, _, _ = nearest_image(compared(held_out), references)
+    return distance < copy_threshold(honest, quantile), distance, index
 
 
 def compared(images: Labeled) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from meddiff.data.pixels import to_pixels
 from meddiff.errors import InputError
 from meddiff.inference import generate
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import rows_of
+from meddiff.pipelines.stages.filter import near_copies
+from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import Recipe, to_dict
@@ -31,10 +33,13 @@ from meddiff.seeds import child_seed
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    return digest(model.trained(folder).digest, to_dict(recipe.synthesis), folder.manifest, recipe.seed)
+    refused = recipe.filter.copy_quantile if recipe.synthesis.refuse_copies else None
+    return digest(model.trained(folder).digest, to_dict(recipe.synthesis), folder.manifest, recipe.seed, refused)
 
 
 def _check(recipe: Recipe, folder: RunFolder) -> None:
+    if recipe.synthesis.refuse_copies:
+        need(recipe, folder, "val", "by which near-copies are told from honest images")
     if not any(wanted(recipe, folder).values()):
         raise InputError(
             f"synthesis.max_ratio {recipe.synthesis.max_ratio:g} allows not a single synthetic image of any class: "
@@ -63,8 +68,33 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     show = bar(console, "drawing synthetic images", unit="images")
     for row, image in show(zip(missing, drawn, strict=True), len(missing)):
         save(image, row.image_file, images)
+    if recipe.synthesis.refuse_copies:
+        rows = without_copies(rows, recipe, folder, console)
     write_manifest(rows, folder.synthetic_manifest, root=folder.path)
     return [folder.synthetic_manifest, folder.synthetic]
+
+
+def without_copies(
+    rows: Sequence[ManifestRow], recipe: Recipe, folder: RunFolder, console: Console
+) -> list[ManifestRow]:
+    """The rows without the near-copies of training images, whose files are deleted.
+
+    Raises:
+        InputError: none is left.
+    """
+    names = class_names_of(recipe, folder)
+    train, held_out = (assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val"))
+    copy, _, _ = near_copies(assembly.images(rows, recipe, names), train, held_out, recipe.filter.copy_quantile)
+    if copy.all():
+        raise InputError(
+            f"all {len(rows)} synthetic images are near-copies of training images: the model has memorized them. Train "
+            "on more images or for fewer steps; --synthesis.refuse_copies false keeps what was drawn"
+        )
+    for row, is_copy in zip(rows, copy, strict=True):
+        if is_copy:
+            row.image_file.unlink()
+    console.print(f"{int(copy.sum())} of {len(rows)} synthetic images were near-copies of training images: deleted")
+    return [row for row, is_copy in zip(rows, copy, strict=True) if not is_copy]
 
 
 def save(image: np.ndarray, path: Path, like: Labeled) -> None:
