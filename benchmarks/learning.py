@@ -25,11 +25,10 @@ from meddiff import assembly
 from meddiff.data.batch import LabeledImages
 from meddiff.inference import generate
 from meddiff.metrics.fidelity import frechet_distance, kernel_distance
-from meddiff.pipelines.command_line import parse_recipe
 from meddiff.pipelines.stages import model
 from meddiff.pipelines.stages.filter import judge_of
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
-from meddiff.recipe import Recipe
+from meddiff.recipe import Recipe, from_dict
 from meddiff.run_folder import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import features
@@ -50,8 +49,7 @@ class Learned:
 
 def recipe_of(folder: RunFolder) -> Recipe:
     """The recipe that a run folder was made with."""
-    settings = yaml.safe_load(folder.recipe.read_text())
-    return parse_recipe("augment", "", ["--config", str(folder.recipe), "--preset", settings["preset"]])
+    return from_dict(Recipe, yaml.safe_load(folder.recipe.read_text()))
 
 
 @torch.inference_mode()

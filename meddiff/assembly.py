@@ -80,12 +80,14 @@ class Arm:
     """Trains on the real training images."""
     synthetic: bool = False
     """Trains on the synthetic images that passed the filter; with ``real``, they fill up the smaller classes."""
+    ratio: float | None = None
+    """So many synthetic images per real one of each class, instead of filling up."""
     balanced: bool = False
     """Draws all classes alike."""
     flips: bool = False
     """Turns and mirrors each image of a batch by one of the symmetries of the square."""
     classical: bool = False
-    """Flips, turns, zooms and shifts the colors of each batch."""
+    """Flips, turns, zooms and shifts the colors of each batch, as strongly as is best on the validation images."""
 
 
 SOURCES: dict[str, Source] = {
@@ -171,6 +173,14 @@ ARMS: dict[str, Arm] = {
     "real_synthetic_classical": Arm(real=True, synthetic=True, classical=True),
     "synthetic": Arm(synthetic=True),
 }
+RATIO = "ratio_"
+"""What the name of an arm on the curve over the ratio synthetic : real begins with."""
+CLASSICAL: dict[str, transforms.Strength] = {
+    "mild": transforms.MILD,
+    "medium": transforms.MEDIUM,
+    "strong": transforms.STRONG,
+}
+"""How strong the classical augmentation of pictures may be."""
 
 
 def pick(kind: str, table: Mapping[str, Thing], name: str) -> Thing:
@@ -188,8 +198,15 @@ def source(name: str) -> Source:
 
 
 def arm(name: str) -> Arm:
-    """The arm of that name."""
+    """The arm of that name, which may be one of `arms_of`."""
+    if name.startswith(RATIO):
+        return Arm(real=True, synthetic=True, ratio=float(name.removeprefix(RATIO)))
     return pick("arm of classifier.arms", ARMS, name)
+
+
+def arms_of(recipe: Recipe) -> list[str]:
+    """The arms of the study: those that the recipe names, and one for each ratio but 0, which is the arm real."""
+    return [*recipe.classifier.arms, *(f"{RATIO}{ratio:g}" for ratio in sorted(recipe.classifier.ratios) if ratio)]
 
 
 def check_names(recipe: Recipe) -> None:
@@ -212,7 +229,18 @@ def check_names(recipe: Recipe) -> None:
         )
     extractor(recipe)
     for name in recipe.classifier.arms:
-        arm(name)
+        pick("arm of classifier.arms", ARMS, name)
+    if recipe.classifier.classical != "auto":
+        pick("classifier.classical", CLASSICAL, recipe.classifier.classical)
+    ratios = recipe.classifier.ratios
+    if any(not 0 <= ratio <= 100 for ratio in ratios) or len({f"{ratio:g}" for ratio in ratios}) < len(ratios):
+        raise InputError(
+            f"classifier.ratios is {list(ratios)}: give numbers from 0 to 100, each once, such as [0.5,1,2]"
+        )
+    if ratios and "real" not in recipe.classifier.arms:
+        raise InputError(
+            "classifier.ratios needs the arm real in classifier.arms: it is ratio 0, where the curve begins"
+        )
     if not recipe.classifier.arms or len(set(recipe.classifier.arms)) < len(recipe.classifier.arms):
         raise InputError(
             f"classifier.arms is {list(recipe.classifier.arms)}: name at least one of {', '.join(ARMS)}, each once"

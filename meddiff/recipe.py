@@ -183,8 +183,7 @@ class ClassifierRecipe:
     arms: tuple[str, ...] = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
     """Arms of the study, in the order of the report."""
     ratios: tuple[float, ...] = ()
-    """More arms: real images and so many synthetic ones per real one of each class, such as 0.5,1,2,5,10; draws what it
-    needs."""
+    """More arms: real images and so many synthetic ones per real one of each class, such as [0.5,1,2,5,10]."""
     classical: str = "auto"
     """Strength of the classical augmentation of pictures: mild, medium, strong, or the best on validation images."""
 
@@ -318,5 +317,7 @@ def check(recipe: Any, ranges: Mapping[tuple[float, float], str] | None = None) 
             f"data.train_fraction {recipe.data.train_fraction} and data.val_fraction {recipe.data.val_fraction} "
             "leave nothing for the test split; their sum must be under 1"
         )
+    if min(recipe.volume.patch_size) < 1:
+        raise InputError(f"volume.patch_size is {list(recipe.volume.patch_size)}; give three numbers of voxels, each 1+")
     if recipe.manifest and recipe.data_root and recipe.dataset == "phantom":
         raise InputError("the phantom data set is drawn; it takes neither --manifest nor --data-root")

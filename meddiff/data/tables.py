@@ -13,6 +13,7 @@ from meddiff.errors import InputError
 TEXTS = (
     "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
     "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
+    "split", "attribute", "subgroup", "dataset", "site", "reference",
 )  # fmt: skip
 """Columns that hold names: a class may be called 007, and an image 12."""
 

@@ -4,10 +4,12 @@ Every transform is two functions: one draws parameters from a generator, the oth
 generator may stay on the CPU while the batch is on a GPU, so that a seed draws the same on any machine.
 
 ``flip_rotate90`` moves pixels and changes none: safe for training a generator, whose samples would show any blur or
-border that its training images have. ``classical_augmentation`` is what synthetic images must beat: the "basic set"
-of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13 scenarios, with their
-numbers: flips, rotation, crops of 0.4 to 1 of the area, mirrored edges, brightness, contrast and saturation within
-0.3, hue within 0.1. (Rotation here is by any angle, theirs up to 90 degrees; their shear and aspect are left out.)
+border that its training images have. ``classical_augmentation`` is what synthetic images must beat, in three strengths.
+STRONG is the "basic set" of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13
+scenarios, with their numbers: flips, rotation, crops of 0.4 to 1 of the area, mirrored edges, brightness, contrast and
+saturation within 0.3, hue within 0.1. (Rotation here is by any angle, theirs up to 90 degrees; their shear and aspect
+are left out.) Where training is short or color tells the classes apart it is a weak opponent, so the study chooses the
+strength on its validation images (benchmarks/classical_baseline.py shows by how much that matters).
 """
 
 import math
@@ -20,9 +22,22 @@ from torch.nn import functional
 from meddiff.data.batch import Batch
 from meddiff.data.resize import LUMINANCE
 
-VISIBLE_AREA = (0.4, 1.0)
-COLOR_FACTOR = (0.7, 1.3)  # brightness, contrast, saturation
-HUE_TURN = (-0.1, 0.1)  # fraction of the color circle
+
+@dataclass(frozen=True)
+class Strength:
+    """How far a classical augmentation goes."""
+
+    smallest_area: float
+    """Least share of the image that a zoomed window shows, in (0, 1]."""
+    color: float
+    """Brightness, contrast and saturation are multiplied by 1 - color to 1 + color."""
+    hue: float
+    """Hue turns by up to this fraction of the color circle."""
+
+
+MILD = Strength(smallest_area=0.8, color=0.0, hue=0.0)
+MEDIUM = Strength(smallest_area=0.8, color=0.1, hue=0.02)
+STRONG = Strength(smallest_area=0.4, color=0.3, hue=0.1)
 
 
 @dataclass(frozen=True)
@@ -71,14 +86,14 @@ def flip_rotate90(batch: Batch, generator: Generator) -> Batch:
     return replace(batch, image=apply_symmetry(batch.image, symmetry), mask=mask)
 
 
-def classical_augmentation(batch: Batch, generator: Generator, color: bool = True) -> Batch:
-    """Flips, any rotation, zoom with shift and, if ``color``, color jitter; images stay in [-1, 1]."""
+def classical_augmentation(batch: Batch, generator: Generator, strength: Strength = STRONG) -> Batch:
+    """Flips, any rotation, zoom with shift and color jitter; images stay in [-1, 1]."""
     count = len(batch.image)
-    view, colors = draw_view(count, generator), draw_color(count, generator)
+    view, colors = draw_view(count, generator, strength), draw_color(count, generator, strength)
     batch = flip_rotate90(batch, generator)
     image = apply_view(batch.image, view)
     mask = None if batch.mask is None else apply_view(batch.mask, view)
-    return replace(batch, image=apply_color(image, colors) if color else image, mask=mask)
+    return replace(batch, image=apply_color(image, colors) if strength.color or strength.hue else image, mask=mask)
 
 
 def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> Symmetry:
@@ -87,17 +102,17 @@ def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> S
     return Symmetry(transpose & square, rows, columns)
 
 
-def draw_view(count: int, generator: Generator) -> View:
-    """Any angle, a window of 0.4 to 1 of the area, anywhere that it fits."""
+def draw_view(count: int, generator: Generator, strength: Strength = STRONG) -> View:
+    """Any angle, a window of the smallest area up to all of it, anywhere that it fits."""
     angle = _uniform((count,), (-math.pi, math.pi), generator)
-    side = _uniform((count,), VISIBLE_AREA, generator).sqrt()
+    side = _uniform((count,), (strength.smallest_area, 1.0), generator).sqrt()
     return View(angle, side, _uniform((count, 2), (-1, 1), generator))
 
 
-def draw_color(count: int, generator: Generator) -> Color:
-    """Factors within 0.3 of 1, hue within a tenth of the color circle."""
-    factors = _uniform((3, count), COLOR_FACTOR, generator)
-    return Color(*factors, hue=_uniform((count,), HUE_TURN, generator) * 2 * math.pi)
+def draw_color(count: int, generator: Generator, strength: Strength = STRONG) -> Color:
+    """Factors and hue within the strength's reach."""
+    factors = _uniform((3, count), (1 - strength.color, 1 + strength.color), generator)
+    return Color(*factors, hue=_uniform((count,), (-strength.hue, strength.hue), generator) * 2 * math.pi)
 
 
 def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:

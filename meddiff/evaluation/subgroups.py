@@ -27,7 +27,7 @@ AGE_BANDS = {"under 30": 30, "30 to 44": 45, "45 to 59": 60, "60 to 74": 75, "75
 UNKNOWN = "not stated"
 FEW_IMAGES = 30
 COLUMNS = (
-    *("attribute", "value", "arm", "reference", "metric", "estimate", "low", "high"),
+    *("attribute", "subgroup", "arm", "reference", "metric", "estimate", "low", "high"),
     *("difference", "difference_low", "difference_high", "n_images", "n_groups", "n_seeds", "warning"),
 )
 
@@ -82,7 +82,7 @@ def subgroup_scores(
     for attribute in [name for name in known.columns if name != "row_id"]:
         values = texts(known, attribute)
         for value in _in_order(values) if len(set(values)) > 1 else ():
-            about = {"attribute": attribute, "value": value, "reference": reference}
+            about = {"attribute": attribute, "subgroup": value, "reference": reference}
             part = study.of(values == value)
             scored = resampled_scores(part, metrics=SCORED, resamples=resamples, seed=seed)
             records += [about | row for row in _rows(part, scored, reference, confidence_level, seed)]

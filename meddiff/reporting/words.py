@@ -20,13 +20,15 @@ ARMS = {
 
 
 def arm_title(arm: str) -> str:
-    """``real_synthetic`` -> ``Real + synthetic``; a new arm is shown by its name in words."""
+    """``real_synthetic`` -> ``Real + synthetic``, ``ratio_2`` -> ``Real + 2 synthetic per real``."""
+    if arm.startswith("ratio_"):
+        return f"Real + {arm.removeprefix('ratio_')} synthetic per real"
     return ARMS.get(arm) or in_words(arm)
 
 
 def uses_synthetic(arm: str) -> bool:
-    """Whether an arm of the study trains on synthetic images: its name has the word."""
-    return "synthetic" in arm.split("_")
+    """Whether an arm of the study trains on synthetic images: its name has the word, or a ratio."""
+    return not {"synthetic", "ratio"}.isdisjoint(arm.split("_"))
 
 
 def in_words(name: str) -> str:

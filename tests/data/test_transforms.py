@@ -7,7 +7,11 @@ import torch
 
 from meddiff.data.batch import Batch
 from meddiff.data.transforms import (
+    MEDIUM,
+    MILD,
+    STRONG,
     Color,
+    Strength,
     Symmetry,
     View,
     apply_color,
@@ -129,18 +133,29 @@ def test_image_and_mask_are_seen_through_the_same_view():
     y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
     image = (torch.sin(5 * x + 2) * torch.cos(4 * y))[None, None].repeat(16, 1, 1, 1)
     batch = Batch(image, None, (image > 0).long(), torch.arange(16))
-    seen = classical_augmentation(batch, generator(), color=False)
+    seen = classical_augmentation(batch, generator(), Strength(0.4, 0.0, 0.0))
     agree = ((seen.image > 0).long() == seen.mask).float().mean()
     assert agree > 0.97
     assert set(seen.mask.unique().tolist()) <= {0, 1}
 
 
-def test_views_stay_in_their_limits():
-    view = draw_view(2000, generator())
+@pytest.mark.parametrize("strength", [MILD, MEDIUM, STRONG])
+def test_views_and_colors_stay_in_their_limits(strength):
+    view, color = draw_view(2000, generator(), strength), draw_color(2000, generator(), strength)
     assert view.angle.abs().max() <= math.pi
-    assert (view.side**2).min() >= 0.4
+    assert (view.side**2).min() == pytest.approx(strength.smallest_area, abs=0.01)
     assert (view.side**2).max() <= 1
     assert view.shift.abs().max() <= 1
+    for factor in (color.brightness, color.contrast, color.saturation):
+        assert (factor - 1).abs().max() == pytest.approx(strength.color, abs=0.01)
+    assert color.hue.abs().max() / (2 * math.pi) == pytest.approx(strength.hue, abs=0.01)
+
+
+def test_a_mild_augmentation_leaves_the_colors():
+    """Of one color: wherever the window lies, nothing changes."""
+    batch = Batch(torch.full((4, 3, 8, 8), 0.3), None, None, torch.arange(4))
+    assert torch.allclose(classical_augmentation(batch, generator(), MILD).image, batch.image, atol=1e-6)
+    assert not torch.allclose(classical_augmentation(batch, generator(), MEDIUM).image, batch.image, atol=1e-2)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

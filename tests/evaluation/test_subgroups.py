@@ -27,7 +27,7 @@ def test_a_row_is_the_score_of_the_group_alone():
     women = table[table["row_id"].isin(known.loc[known["sex"] == "female", "row_id"])]
     alone = score(women, CLASSES, **SETTINGS)
     apart = paired_differences(women, CLASSES, reference_arms=["real"], **SETTINGS)
-    rows = found[(found["value"] == "female") & (found["arm"] == "real_synthetic")]
+    rows = found[(found["subgroup"] == "female") & (found["arm"] == "real_synthetic")]
     assert set(rows["metric"]) == {"balanced_accuracy", "accuracy", "macro_auroc", "expected_calibration_error"}
     for _, row in rows.iterrows():
         same = (alone["arm"] == row["arm"]) & (alone["metric"] == row["metric"])
@@ -48,7 +48,7 @@ def test_a_group_that_is_served_worse_is_shown():
     columns = [f"p_{name}" for name in CLASSES]
     table.loc[chosen, columns] = np.roll(table.loc[chosen, columns].to_numpy(), 1, axis=1)  # always the next class
     found = subgroup_scores(read_study(table, CLASSES), dark, reference="other", **SETTINGS)
-    worse = found[(found["arm"] == "real") & (found["metric"] == "balanced_accuracy")].set_index("value")
+    worse = found[(found["arm"] == "real") & (found["metric"] == "balanced_accuracy")].set_index("subgroup")
     assert worse.loc["dark", "high"] < 0.3 < 0.7 < worse.loc["light", "low"]
     assert worse.loc["dark", "difference_high"] < 0
 
@@ -58,8 +58,8 @@ def test_small_groups_are_warned_of_and_equal_attributes_left_out():
     known = known_of(table, site=lambda row_id: "face" if int(row_id[1:]) < 8 else "back", dataset=lambda _: "one")
     found = subgroup_scores(read_study(table, CLASSES), known, reference="real", **SETTINGS)
     assert set(found["attribute"]) == {"site"}
-    assert found.loc[found["value"] == "face", "warning"].str.contains("only 8 images").all()
-    assert not found.loc[found["value"] == "back", "warning"].str.contains("only").any()
+    assert found.loc[found["subgroup"] == "face", "warning"].str.contains("only 8 images").all()
+    assert not found.loc[found["subgroup"] == "back", "warning"].str.contains("only").any()
     with pytest.raises(InputError, match="nothing is known of 1 test image, such as r9"):
         subgroup_scores(read_study(table, CLASSES), known.iloc[:-1], reference="real", **SETTINGS)
 

@@ -1,15 +1,17 @@
 """Stage 5: classifiers with and without synthetic images, all judged on the same held-out real images.
 
-Every arm gets the same number of optimizer steps. Each (arm, seed) is written as soon as it is trained, so a killed
-run goes on with the next one.
+Every arm gets the same number of optimizer steps. Each (arm, seed) is written as soon as it is trained, under a name
+that tells all that it depends on: a killed run goes on with the next one, and a study with more arms, ratios or seeds
+trains those alone.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -17,17 +19,22 @@ from meddiff import assembly
 from meddiff.data.batch import Labeled
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.tables import read_table, write_table
-from meddiff.errors import InputError
+from meddiff.evaluation.rows import rows_where
+from meddiff.evaluation.subgroups import attributes_of
+from meddiff.metrics.skin_tone import typology_angle_degrees
 from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.filter import accepted
+from meddiff.pipelines.stages.classical import strength_of
 from meddiff.pipelines.stages.manifest import class_names_of, need, rows_of
 from meddiff.pipelines.stages.progress import progress
 from meddiff.pipelines.stages.stage import Stage
-from meddiff.pipelines.stages.synthesize import wanted
+from meddiff.pipelines.stages.study_arms import arms_table, images_of_arms
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import predict, train_classifier
+
+PHOTOGRAPHS = ("dermoscopy", "photography", "clinical")
+"""Modalities whose pictures show skin."""
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
@@ -40,21 +47,30 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     names = class_names_of(recipe, folder)
-    test = assembly.images(rows_of(recipe, folder, "test"), recipe, names)
-    parts = folder.path / "predictions" / _inputs(recipe, folder)
-    runs = [(name, seed) for seed in range(recipe.classifier.seeds) for name in possible_arms(recipe, folder, console)]
+    judged = {split: assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("test", "val")}
+    train = assembly.images(rows_of(recipe, folder, "train"), recipe, names)
+    images = images_of_arms(recipe, folder, console)
+    parts = folder.path / "predictions"
+    strength = strength_of(recipe, train, judged["val"], parts / f"classical-{_basis(recipe, folder)}.csv", console)
+    files = {(name, seed): parts / _key(name, images[name], strength, recipe, folder) / f"{name}-{seed}.csv"
+             for seed in range(recipe.classifier.seeds) for name in images}  # fmt: skip
     with progress(console, unit="classifiers") as shown:
-        task = shown.add_task("training classifiers", total=len(runs), note="")
-        for name, seed in runs:
+        task = shown.add_task("training classifiers", total=len(files), note="")
+        for (name, seed), file in files.items():
             shown.update(task, note=f"{name}, seed {seed}")
-            part = parts / f"{name}-{seed}.csv"
-            if not part.is_file():
-                write_table(_predictions(name, seed, test, recipe, folder), part)
+            if not file.is_file():
+                rows = assembly.images(images[name], recipe, names)
+                write_table(_predictions(name, seed, rows, judged, strength, recipe), file)
             shown.advance(task)
         shown.update(task, note="")
-    table = pd.concat([read_table(parts / f"{name}-{seed}.csv", predicted_columns(names)) for name, seed in runs])
-    write_table(table, folder.predictions)
-    return [folder.predictions]
+    table = pd.concat([read_table(file, ["split", *predicted_columns(names)]) for file in files.values()])
+    classical = {name: strength for name in images if assembly.arm(name).classical}
+    return _written({
+        folder.predictions: rows_where(table, table["split"] == "test").drop(columns="split"),
+        folder.validation_predictions: rows_where(table, table["split"] == "val").drop(columns="split"),
+        folder.arms: arms_table(images, recipe, classical),
+        folder.attributes: attributes_of(judged["test"].rows, skin_angles(judged["test"])),
+    })  # fmt: skip
 
 
 def predicted_columns(class_names: Sequence[str]) -> list[str]:
@@ -62,63 +78,59 @@ def predicted_columns(class_names: Sequence[str]) -> list[str]:
     return ["arm", "seed", "row_id", "group", "label", *(f"p_{name}" for name in class_names)]
 
 
-def possible_arms(recipe: Recipe, folder: RunFolder, console: Console) -> list[str]:
-    """The arms that there are images for. Those with synthetic images are left out where the filter kept none.
-
-    Raises:
-        InputError: no arm is left.
-    """
-    kept = {row.label for row in accepted(folder)}
-    arms = [name for name in recipe.classifier.arms if kept or not assembly.arm(name).synthetic]
-    if not arms:
-        raise InputError(
-            f"the filter kept no synthetic image: nothing to train {', '.join(recipe.classifier.arms)} on. Train the "
-            "denoiser for longer (--training.steps), lower --filter.confidence, or add the arm real"
-        )
-    left_out = [name for name in recipe.classifier.arms if name not in arms]
-    if left_out:
-        console.print(
-            f"the filter kept no synthetic image: {', '.join(left_out)} left out. Train the denoiser for longer "
-            "(--training.steps) or lower --filter.confidence", soft_wrap=True
-        )  # fmt: skip
-    unseen = [name for name in class_names_of(recipe, folder) if name not in kept]
-    for name in arms:
-        if unseen and assembly.arm(name).synthetic and not assembly.arm(name).real:
-            console.print(f"{name}: no image of {', '.join(unseen)}, of which the filter kept none", soft_wrap=True)
-    return arms
+def skin_angles(images: Labeled) -> dict[str, float]:
+    """Individual typology angle of photographs of skin, by row_id; empty for other images."""
+    if images.shape[0] != 3 or any(row.modality not in PHOTOGRAPHS for row in images.rows):
+        return {}
+    angles = {}
+    for position, row in enumerate(images.rows):
+        batch = images.batch([position])
+        mask = None if batch.mask is None else batch.mask[0, 0].numpy()
+        angles[row.row_id] = typology_angle_degrees(batch.image[0].numpy(), mask)
+    return angles
 
 
-def _predictions(name: str, seed: int, test: Labeled, recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
-    """Train one classifier and let it judge the test images: one row per image."""
-    arm, names = assembly.arm(name), list(test.class_names)
-    images = assembly.images(training_rows(arm, recipe, folder), recipe, names)
+def _basis(recipe: Recipe, folder: RunFolder) -> str:
+    """Digest of what all classifiers of the study depend on."""
+    return digest(folder.manifest, model.training_settings(recipe), model.data_settings(recipe), recipe.seed)
+
+
+def _key(name: str, rows: Sequence[ManifestRow], strength: str, recipe: Recipe, folder: RunFolder) -> str:
+    """Digest of what the classifiers of an arm depend on; a synthetic image's path tells what drew it."""
+    arm = assembly.arm(name)
+    drawn = [row.image_path for row in rows if row.source == "synthetic"]
+    return digest(_basis(recipe, folder), asdict(arm), strength if arm.classical else "", drawn)
+
+
+def _predictions(
+    name: str, seed: int, train: Labeled, judged: dict[str, Labeled], strength: str, recipe: Recipe
+) -> pd.DataFrame:
+    """Train one classifier and let it judge: one row per test and validation image."""
     own_seed = child_seed(recipe.seed, "classify", seed)
-    network = train_classifier(
-        images, model.new_classifier(recipe, images, own_seed), **model.classifier_settings(recipe, arm, own_seed)
-    )
-    probabilities = predict(network, test, batch_size=recipe.classifier.batch_size)
-    known = {
-        "arm": name,
-        "seed": seed,
-        "row_id": [row.row_id for row in test.rows],
-        "group": [row.group for row in test.rows],
-        "label": [row.label for row in test.rows],
-    }
-    return pd.DataFrame(known | {f"p_{label}": probabilities[:, k].round(6) for k, label in enumerate(names)})
+    settings = model.classifier_settings(recipe, assembly.arm(name), own_seed, strength=strength)
+    network = train_classifier(train, model.new_classifier(recipe, train, own_seed), **settings)
+    tables = []
+    for split, images in judged.items():
+        known = {
+            "split": split,
+            "arm": name,
+            "seed": seed,
+            "row_id": [row.row_id for row in images.rows],
+            "group": [row.group for row in images.rows],
+            "label": [row.label for row in images.rows],
+        }
+        # single precision: the log of a small probability keeps its digits, which rounding to 6 decimals would not
+        probabilities = predict(network, images, batch_size=recipe.classifier.batch_size).astype(np.float32)
+        tables.append(
+            pd.DataFrame(known | {f"p_{label}": probabilities[:, k] for k, label in enumerate(images.class_names)})
+        )
+    return pd.concat(tables)
 
 
-def training_rows(arm: assembly.Arm, recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
-    """The images an arm trains on: real, synthetic, or real filled up with synthetic ones."""
-    real = rows_of(recipe, folder, "train")
-    if not arm.synthetic:
-        return real
-    have = Counter(row.label for row in real) if arm.real else Counter()
-    room = {label: max(0, count - have[label]) for label, count in wanted(recipe, folder).items()}
-    offered: dict[str, list[ManifestRow]] = defaultdict(list)
-    for row in accepted(folder):
-        offered[row.label or ""].append(row)
-    chosen = [row for label, count in room.items() for row in offered[label][:count]]
-    return [*real, *chosen] if arm.real else chosen
+def _written(tables: dict[Path, pd.DataFrame]) -> list[Path]:
+    for path, table in tables.items():
+        write_table(table, path)
+    return list(tables)
 
 
 STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _run, _check)

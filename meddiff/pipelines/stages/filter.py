@@ -41,7 +41,7 @@ COMPARED_SIDE = {2: 32, 3: 16}
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    settings = to_dict(recipe.filter), to_dict(recipe.classifier), model.data_settings(recipe)
+    settings = to_dict(recipe.filter), model.training_settings(recipe), model.data_settings(recipe)
     return digest(folder.synthetic_manifest, folder.manifest, *settings, recipe.seed)
 
 
@@ -93,8 +93,8 @@ def judge_of(recipe: Recipe, folder: RunFolder, images: Labeled) -> Classifier:
 def _judge(train: Labeled, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
     """A classifier of real images alone, saved in the run folder.
 
-    Classes are drawn alike and images turned and mirrored. Stronger augmentation makes a worse judge where training is
-    short (quick preset on phantoms: balanced accuracy 0.62 with ``classical_augmentation``, 0.85 with flips).
+    Classes are drawn alike and images turned and mirrored. Changed colors make a worse judge where training is short
+    (quick preset on phantoms: balanced accuracy 0.62 with the strong ``classical_augmentation``, 0.85 with flips).
     """
     arm = assembly.ARMS["real_balanced_flips"]
     seed = child_seed(recipe.seed, "filter", "classifier")

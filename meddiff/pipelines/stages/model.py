@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,6 +51,12 @@ def data_settings(recipe: Recipe) -> list[Any]:
     return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume) if recipe.dimensions == 3 else None]
 
 
+def training_settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that decide how one classifier is trained, whatever arms and seeds there are beside it."""
+    beside = ("arms", "ratios", "seeds", "classical")
+    return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
+
+
 def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | None = None) -> Labeled:
     """The images of the train split, from the cache; their labels are the classes of the run."""
     return assembly.images(rows_of(recipe, folder, "train"), recipe, class_names_of(recipe, folder), progress=progress)
@@ -89,11 +96,17 @@ def load(recipe: Recipe, folder: RunFolder, images: Labeled) -> tuple[Denoiser, 
     return prepare(denoiser, fabric).eval(), fabric.device
 
 
-def classifier_settings(recipe: Recipe, arm: assembly.Arm, seed: int, console: Console | None = None) -> dict[str, Any]:
-    """How a classifier of the study is trained: the recipe's settings, and what its arm adds."""
+def classifier_settings(
+    recipe: Recipe, arm: assembly.Arm, seed: int, console: Console | None = None, *, strength: str = "strong"
+) -> dict[str, Any]:
+    """How a classifier of the study is trained: the recipe's settings, and what its arm adds.
+
+    ``strength`` is that of the classical augmentation of pictures.
+    """
     flat = recipe.dimensions == 2
     turns = transforms.flip_rotate90 if flat else assembly.augmentation(recipe)
-    classical = transforms.classical_augmentation if flat else classical_volume_augmentation
+    of_pictures = partial(transforms.classical_augmentation, strength=assembly.CLASSICAL[strength])
+    classical = of_pictures if flat else classical_volume_augmentation
     augmentation = classical if arm.classical else turns if arm.flips else None
     return {
         "steps": recipe.classifier.steps,

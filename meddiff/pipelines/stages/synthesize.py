@@ -34,7 +34,8 @@ from meddiff.seeds import child_seed
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     refused = recipe.filter.copy_quantile if recipe.synthesis.refuse_copies else None
-    return digest(model.trained(folder).digest, to_dict(recipe.synthesis), folder.manifest, recipe.seed, refused)
+    return digest(model.trained(folder).digest, to_dict(recipe.synthesis), to_draw(recipe, folder), folder.manifest,
+                  recipe.seed, refused)  # fmt: skip
 
 
 def _check(recipe: Recipe, folder: RunFolder) -> None:
@@ -113,7 +114,8 @@ def save(image: np.ndarray, path: Path, like: Labeled) -> None:
 def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
     """The rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
 
-    The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in.
+    The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in, and
+    those that stand are used when more are asked for.
     """
     generator = (
         f"meddiff {meddiff.__version__} checkpoint={model.trained(folder).digest} sampler={recipe.synthesis.sampler} "
@@ -130,7 +132,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
     }
     known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
     suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
-    drawn_from = (folder.synthetic / _inputs(recipe, folder)).relative_to(folder.path)
+    drawn_from = f"{folder.synthetic.name}/{digest(generator, folder.manifest, recipe.seed)}"
     return [
         ManifestRow(
             **known
@@ -142,7 +144,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
             },
             root=folder.path,
         )
-        for class_number, (label, count) in enumerate(wanted(recipe, folder).items())
+        for class_number, (label, count) in enumerate(to_draw(recipe, folder).items())
         for number in range(math.ceil(count * recipe.synthesis.oversample))
     ]
 
@@ -152,6 +154,13 @@ def wanted(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
     real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
     full = recipe.synthesis.per_class or max(real.values())
     return {label: min(full, math.floor(recipe.synthesis.max_ratio * count)) for label, count in sorted(real.items())}
+
+
+def to_draw(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+    """How many images of each class the arms need that need most: those of `wanted`, or of the largest ratio."""
+    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
+    largest = max(recipe.classifier.ratios, default=0.0)
+    return {label: max(count, math.ceil(largest * real[label])) for label, count in wanted(recipe, folder).items()}
 
 
 def _file_name(label: str) -> str:
