@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.masks import LEAST_IOU
+from meddiff.evaluation.masks import LEAST_IOU, bounding_box
 from meddiff.evaluation.rows import distinct, numbers, parts, texts
 from meddiff.metrics.lesions import detect
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
@@ -31,8 +31,11 @@ def free_response(
     """
     rows = []
     for index, name in list(enumerate(class_names))[1:]:
+        true, stated = truth == index, probabilities[index]
+        box = bounding_box(true | (stated >= THRESHOLDS[0]))  # in a volume most is background
+        true, stated = true[box], stated[box]
         for threshold in THRESHOLDS:
-            counted = detect(truth == index, probabilities[index] >= threshold, least_iou=least_iou)
+            counted = detect(true, stated >= threshold, least_iou=least_iou)
             counts = {what: getattr(counted, what) for what in COUNTS}
             rows.append({"class_name": name, "threshold": threshold, **counts})
     return rows

@@ -153,7 +153,7 @@ def _shape_scores(
 
     Beyond an image counts as background too, so the box changes nothing but the time (tested).
     """
-    diagonal, box = float(np.linalg.norm(truth.shape)), _box(truth | prediction)
+    diagonal, box = float(np.linalg.norm(truth.shape)), bounding_box(truth | prediction)
     truth, prediction = truth[box], prediction[box]
     if spacing_mm is None:
         distances = surface_distances_px(truth, prediction)
@@ -173,7 +173,7 @@ def _shape_scores(
     }
 
 
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """The smallest box around a mask; one pixel of background where it is empty."""
     places = np.nonzero(mask)
     if not len(places[0]):
