@@ -13,6 +13,7 @@ from rich.table import Table
 
 from meddiff import assembly
 from meddiff.data.manifest import ManifestRow, read_manifest, write_manifest
+from meddiff.data.pictures import is_picture
 from meddiff.data.size_classes import labeled_by_size
 from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
@@ -38,6 +39,7 @@ def _inputs(recipe: Recipe, folder: RunFolder) -> str:
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = find_rows(recipe, folder, console)
+    check_dimensions(rows, recipe.dimensions)
     labeled = with_labels(rows, recipe)
     if len(labeled) < len(rows):
         console.print(f"{len(rows) - len(labeled)} images without a label are left out", soft_wrap=True)
@@ -55,6 +57,23 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     write_manifest(chosen, folder.manifest)
     console.print(counts_table(chosen))
     return [folder.manifest]
+
+
+def check_dimensions(rows: list[ManifestRow], dimensions: int) -> None:
+    """Refuse pictures where volumes are to be generated, and the other way around, before thousands are opened.
+
+    Raises:
+        InputError: all rows are of the wrong kind, as far as the manifest tells.
+    """
+    flat = [row.slice_axis is not None or is_picture(row.image_path) for row in rows]
+    whole = [row.slice_axis is None and row.spacing_mm_2 is not None for row in rows]
+    if dimensions == 3 and all(flat):
+        raise InputError(f"the {len(rows)} images are pictures or slices, which are generated with --dimensions 2")
+    if dimensions == 2 and all(whole):
+        raise InputError(
+            f"the {len(rows)} images are whole volumes: generate volumes with --dimensions 3, or slices of them with a "
+            "manifest that names each with slice_axis and slice_index"
+        )
 
 
 def with_labels(rows: list[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
