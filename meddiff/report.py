@@ -1,35 +1,28 @@
-"""A study as one HTML page that opens anywhere, and as JSON for programs.
+"""A study as one HTML page that opens anywhere, as JSON for programs, as Markdown, and as a model card.
 
-``report.html`` is self-contained: pictures are PNG data URIs, figures are SVG, no font, script or style is fetched,
-and a content security policy forbids the page to try. ``report.json`` holds everything but the pixels:
-
-- ``format`` "meddiff augmentation report", ``format_version`` 1, ``title``, ``headline``, ``phantom``, ``split_note``
-- ``data``, ``skipped``, ``scores``, ``differences``, ``distances``, ``copies``, ``filter_counts``, ``log``,
-  ``stages``: each a list with one object per row, its keys are the columns
-- ``galleries``: class_name, real and synthetic (how many pictures the page shows)
-- ``nearest``, ``held_out_nearest``: synthetic_id, real_id, distance
-- ``recipe``, ``environment``: nested objects; ``recipe_differences``: {setting: {default, used}}
-
-What is unknown or not finite is null.
+``report.html`` is self-contained: pictures are PNG data URIs, figures are SVG that plotly, packed in the page, draws
+over; no font, script or style is fetched, and a content security policy forbids the page to try. ``report.json`` holds
+everything but the pixels and keeps to ``reporting/report.schema.json``, which says what each key means.
+``references.bib`` has what the methods paragraph cites.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from meddiff.data.writing import write_text
 from meddiff.errors import InputError
+from meddiff.reporting.cards import study_card
 from meddiff.reporting.content import AugmentationReport, Gallery, NearestPair
-from meddiff.reporting.page import render
-from meddiff.reporting.plain import plain as plain_values
+from meddiff.reporting.files import ReportText, write_files
+from meddiff.reporting.frame import fill_in
+from meddiff.reporting.page import study_content
 from meddiff.reporting.plain import plain_records
 
-__all__ = ["AugmentationReport", "Gallery", "NearestPair", "report_json", "write_report"]
+__all__ = ["AugmentationReport", "Gallery", "NearestPair", "write_report"]
 
 REQUIRED_COLUMNS = {
     "skipped": ("file", "reason"),
@@ -43,8 +36,10 @@ REQUIRED_COLUMNS = {
 FRAMES = ("data", "skipped", "scores", "differences", "distances", "copies", "filter_counts", "log", "stages")
 
 
-def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Writes report.html and report.json into an existing folder, each under a temporary name first.
+def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Writes report.html, report.json, report.md, references.bib and model_card.md into an existing folder.
+
+    Each is written under a temporary name first; references and the card only where the recipe is told.
 
     Raises:
         InputError: a table lacks a column of REQUIRED_COLUMNS, or the disk does not take the files; nothing is
@@ -55,31 +50,36 @@ def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> 
         missing = [column for column in columns if column not in frame.columns] if len(frame) else []
         if missing:
             raise InputError(f"the report's table {name!r} lacks {missing}; it has {list(frame.columns)}")
-    html = render(report)
-    text = json.dumps(report_json(report), indent=1, ensure_ascii=False, allow_nan=False)
-    target = Path(folder)
-    page, table = target / "report.html", target / "report.json"
-    write_text(page, html)
-    write_text(table, text + "\n")
-    return page, table
+    content = study_content(report)
+    content["card"] = study_card(report, content)
+    study = content["study"]
+    text = ReportText(
+        format="meddiff augmentation report", title=report.title, headline=report.headline, phantom=report.phantom,
+        methods=content["methods"], limitations=content["limitations"],
+        provenance=report.provenance | {"environment": report.environment},
+        values=_values(report),
+        tables=[study.arms_table, study.changes_table, *study.class_tables, *study.class_changes,
+                *(content[f"{name}_table"] for name in ("distances", "copies", "filter", "stages", "data", "skipped"))],
+        card=content["card"],
+    )  # fmt: skip
+    return write_files(Path(folder), fill_in("report.html.jinja", **content), text)
 
 
-def report_json(report: AugmentationReport) -> dict[str, Any]:
-    """The report without pixels, as plain values that JSON can hold; its keys are listed at the top of this file."""
-    plain: dict[str, Any] = {"format": "meddiff augmentation report", "format_version": 1}
-    plain |= {name: getattr(report, name) for name in ("title", "headline", "phantom", "split_note")}
-    plain |= {name: plain_records(getattr(report, name)) for name in FRAMES}
-    plain["galleries"] = [
+def _values(report: AugmentationReport) -> dict[str, Any]:
+    """The report without pixels."""
+    values: dict[str, Any] = {"split_note": report.split_note}
+    values |= {name: plain_records(getattr(report, name)) for name in FRAMES}
+    values["galleries"] = [
         {"class_name": entry.class_name, "real": len(entry.real), "synthetic": len(entry.synthetic)}
         for entry in report.galleries
     ]
     for name in ("nearest", "held_out_nearest"):
-        plain[name] = [
+        values[name] = [
             {"synthetic_id": pair.synthetic_id, "real_id": pair.real_id, "distance": pair.distance}
             for pair in getattr(report, name)
         ]
-    plain |= {"recipe": report.recipe, "environment": report.environment}
-    plain["recipe_differences"] = {
+    values["recipe"] = report.recipe
+    values["recipe_differences"] = {
         name: {"default": pair[0], "used": pair[1]} for name, pair in report.recipe_differences.items()
     }
-    return plain_values(plain)
+    return values

@@ -1,60 +1,57 @@
-"""A segmentation as one HTML page that opens anywhere, and as JSON for programs: made from tables alone.
+"""A segmentation as one HTML page that opens anywhere, as JSON, as Markdown and as a model card: from tables alone.
 
-``report.html`` is self-contained like the one of `meddiff.report`. ``report.json`` holds everything but the pixels:
-
-- ``format`` "meddiff segmentation report", ``format_version`` 1, ``title``, ``headline``, ``phantom``, ``baselines``,
-  ``reference``, ``confidence_level``, ``resamples``
-- ``summary``, ``differences``, ``uncertainty``, ``calibration``, ``calibration_errors``: lists with one object per row
-- ``gallery``: name, caption, group; ``limitations``; ``provenance``
-
-What is unknown or not finite is null. The rows of the cases are a table of their own (cases.csv).
+The files are those of `meddiff.report`; ``report.json`` keeps to the same ``reporting/report.schema.json``. The rows of
+the cases are a table of their own (cases.csv).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from meddiff.data.writing import write_text
 from meddiff.errors import InputError
 from meddiff.evaluation.mask_calibration import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.mask_summary import paired_mask_differences, summary
 from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.reporting import words
+from meddiff.reporting.bibliography import CitedSentence, literature
+from meddiff.reporting.cards import segmentation_card
+from meddiff.reporting.files import ReportText, write_files
+from meddiff.reporting.frame import fill_in
 from meddiff.reporting.gallery import GalleryCase, check_gallery
-from meddiff.reporting.plain import plain, plain_records
-from meddiff.reporting.segmentation_content import CitedSentence, SegmentationReport
-from meddiff.reporting.segmentation_methods import REFERENCES, limitations
-from meddiff.reporting.segmentation_page import overall_name, render_segmentation
+from meddiff.reporting.plain import plain_records
+from meddiff.reporting.segmentation_content import SegmentationReport
+from meddiff.reporting.segmentation_page import overall_name, segmentation_content
 
 __all__ = ["GalleryCase", "segmentation_report", "write_pages", "write_segmentation_report"]
 
-PLAIN = ("title", "headline", "phantom", "baselines", "reference", "confidence_level", "resamples", "provenance")
+PLAIN = ("baselines", "reference", "confidence_level", "resamples")
 FRAMES = ("summary", "differences", "uncertainty", "calibration", "calibration_errors")
 
 
-def write_segmentation_report(folder: Path, **content: Any) -> tuple[Path, Path]:
-    """Write report.html and report.json into an existing folder; the arguments are those of `segmentation_report`."""
+def write_segmentation_report(folder: Path, **content: Any) -> tuple[Path, ...]:
+    """Write the report into an existing folder; the arguments are those of `segmentation_report`."""
     return write_pages(folder, segmentation_report(**content))
 
 
-def write_pages(folder: Path, report: SegmentationReport) -> tuple[Path, Path]:
-    """Write report.html and report.json of a report that stands."""
-    html = render_segmentation(report)
-    values: dict[str, Any] = {"format": "meddiff segmentation report", "format_version": 1}
-    values |= {name: getattr(report, name) for name in PLAIN}
+def write_pages(folder: Path, report: SegmentationReport) -> tuple[Path, ...]:
+    """Write report.html, report.json, report.md, references.bib, and a model card where models were trained."""
+    content = segmentation_content(report)
+    content["card"] = segmentation_card(report, content)
+    values: dict[str, Any] = {name: getattr(report, name) for name in PLAIN}
     values |= {name: plain_records(getattr(report, name)) for name in FRAMES}
     values["gallery"] = [{"name": case.name, "caption": case.caption, "group": case.group} for case in report.gallery]
-    values["limitations"] = limitations(report)
-    text = json.dumps(plain(values), indent=1, ensure_ascii=False, allow_nan=False)
-    page, table = Path(folder) / "report.html", Path(folder) / "report.json"
-    write_text(page, html)
-    write_text(table, text + "\n")
-    return page, table
+    text = ReportText(
+        format="meddiff segmentation report", title=report.title, headline=report.headline, phantom=report.phantom,
+        methods=content["methods"], limitations=content["limitations"], provenance=report.provenance, values=values,
+        tables=[content[name] for name in ("table", "counts", "differences_table", "worst", "uncertainty_table",
+                                           "calibration_table")] + content["by_class"],
+        card=content["card"],
+    )  # fmt: skip
+    return write_files(Path(folder), fill_in("segmentation.html.jinja", **content), text)
 
 
 def segmentation_report(
@@ -94,9 +91,9 @@ def segmentation_report(
     unknown = sorted(set(baselines) - set(models))
     if unknown:
         raise InputError(f"no cases of the baseline(s) {', '.join(unknown)}; there are {', '.join(map(str, models))}")
-    keys = sorted({key for _, found in methods for key in found} - set(REFERENCES))
+    keys = sorted({key for _, found in methods for key in found} - set(literature()))
     if keys:
-        raise InputError(f"no references {', '.join(keys)}; there are {', '.join(REFERENCES)}")
+        raise InputError(f"no references {', '.join(keys)}; there are {', '.join(literature())}")
     check_gallery(gallery)
     order = [*(name for name in models if name in baselines), *(name for name in models if name not in baselines)]
     cases = pd.concat([rows_where(cases, cases["model"] == name) for name in order]) if order else cases

@@ -13,8 +13,9 @@ from example_report import CLASSES, HOSTILE, example_report
 
 from meddiff.errors import InputError
 from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, to_dict
-from meddiff.report import REQUIRED_COLUMNS, report_json, write_report
+from meddiff.report import REQUIRED_COLUMNS, write_report
 from meddiff.reporting import tables, words
+from meddiff.reporting.bibliography import Methods
 from meddiff.reporting.content import AugmentationReport
 from meddiff.reporting.curve import curve
 from meddiff.reporting.forest import MARGIN, Interval, forest, nice_ticks
@@ -55,8 +56,9 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    html, plain = write_report(example_report(), folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"], "no temporary file stays"
+    html, plain, *_ = write_report(example_report(), folder)
+    names = ["model_card.md", "references.bib", "report.html", "report.json", "report.md"]
+    assert sorted(path.name for path in folder.iterdir()) == names, "no temporary file stays"
     return html.read_text(encoding="utf-8"), plain.read_text(encoding="utf-8")
 
 
@@ -109,7 +111,7 @@ def test_every_figure_and_table_of_a_phantom_run_is_stamped(outline):
 
 
 def test_a_run_on_real_images_has_no_stamp(tmp_path):
-    html, plain = write_report(example_report(phantom=False), tmp_path)
+    html, plain, *_ = write_report(example_report(phantom=False), tmp_path)
     page = html.read_text(encoding="utf-8")
     assert "phantom" not in page[page.index("<body") :].lower().replace("phantom_images", "")
     assert json.loads(plain.read_text(encoding="utf-8"))["phantom"] is False
@@ -136,19 +138,20 @@ def test_json_holds_every_row_and_no_nan(written):
     assert plain["nearest"][1] == {"synthetic_id": "seed_000901", "real_id": "ISIC_0024313", "distance": 2.06}
     assert plain["galleries"][0] == {"class_name": "nevus", "real": 6, "synthetic": 6}
     assert plain["recipe_differences"] == {"preset": {"default": "auto", "used": "quick"}}
-    assert plain["environment"]["gpu"] is None
+    assert plain["provenance"]["environment"]["gpu"] is None
 
 
-def test_json_takes_numpy_values_and_infinities():
+def test_json_takes_numpy_values_and_infinities(tmp_path):
     log = pd.DataFrame({"step": np.arange(3), "loss": [1.0, np.inf, np.nan]})
     report = dataclasses.replace(empty_report(), log=log, environment={"count": np.int64(3), "sizes": np.arange(2)})
-    plain = report_json(report)
+    plain = json.loads(write_report(report, tmp_path)[1].read_text(encoding="utf-8"))
     assert [row["loss"] for row in plain["log"]] == [1.0, None, None]
-    assert plain["environment"] == {"count": 3, "sizes": [0, 1]}
+    assert plain["provenance"]["environment"] == {"count": 3, "sizes": [0, 1]}
 
 
 def test_an_empty_report_says_what_was_not_measured(tmp_path):
-    html, _ = write_report(empty_report(), tmp_path)
+    html, *others = write_report(empty_report(), tmp_path)
+    assert [path.name for path in others] == ["report.json", "report.md"], "no recipe: no references, no card"
     page = html.read_text(encoding="utf-8")
     assert "No classifier was trained in this run." in page
     assert "This run drew no images." in page
@@ -210,9 +213,9 @@ def test_the_curve_counts_a_repeated_step_once_and_leaves_out_what_is_not_finite
 
 
 def test_the_methods_follow_the_recipe():
-    def told(recipe: Recipe) -> tuple[str, list[str]]:
-        sentences, references = methods(to_dict(recipe))
-        return ". ".join(sentence.text for sentence in sentences), references
+    def told(recipe: Recipe) -> tuple[str, tuple[str, ...]]:
+        found = methods(to_dict(recipe))
+        return ". ".join(sentence.text for sentence in found.sentences), found.references
 
     text, references = told(Recipe())
     assert "DPM-Solver++(2M) in 25 steps" in text
@@ -224,13 +227,13 @@ def test_the_methods_follow_the_recipe():
     assert not any("min-SNR" in entry or "DPM" in entry for entry in references)
     text, _ = told(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler")))
     assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
-    assert methods({}) == ([], [])
+    assert methods({}) == Methods()
 
 
 def test_citations_are_numbered_as_they_are_met():
-    sentences, references = methods(to_dict(Recipe()))
-    met = [number for sentence in sentences for number in sentence.citations]
-    assert list(dict.fromkeys(met)) == list(range(1, len(references) + 1))
+    found = methods(to_dict(Recipe()))
+    met = [number for sentence in found.sentences for number in sentence.citations]
+    assert list(dict.fromkeys(met)) == list(range(1, len(found.references) + 1))
 
 
 def test_limitations_are_told_from_the_numbers():

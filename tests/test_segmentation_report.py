@@ -24,8 +24,9 @@ DIFFUSION = "Diffusion, 7 members"
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    html, plain = write_segmentation_report(folder, **example_content())
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"], "no temporary file stays"
+    html, plain, *_ = write_segmentation_report(folder, **example_content())
+    names = ["model_card.md", "references.bib", "report.html", "report.json", "report.md"]
+    assert sorted(path.name for path in folder.iterdir()) == names, "no temporary file stays"
     return html.read_text(encoding="utf-8"), json.loads(plain.read_text(encoding="utf-8"))
 
 
@@ -117,7 +118,7 @@ def test_sentences_for_worse_and_for_undecided_and_for_no_baseline():
 def test_a_report_of_cases_alone(tmp_path):
     cases = example_cases().drop(columns="uncertainty")
     cases = cases[cases["class_name"] == "lesion"]
-    page, _ = write_segmentation_report(tmp_path, cases=cases, title="Bare", resamples=100)
+    page, *_ = write_segmentation_report(tmp_path, cases=cases, title="Bare", resamples=100)
     html = page.read_text(encoding="utf-8")
     for sentence in ("No model stated how sure", "No probabilities were given", "No pictures were given",
                      "not a baseline and another", "There is one class", "Nothing was told"):  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,3 +56,5 @@ class AugmentationReport:
     environment: dict[str, Any]
     recipe: dict[str, Any]
     recipe_differences: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""

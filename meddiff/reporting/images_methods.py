@@ -3,45 +3,9 @@
 from __future__ import annotations
 
 from meddiff.reporting import words
+from meddiff.reporting.bibliography import CitedSentence
 from meddiff.reporting.images_content import ImageReport
 
-REFERENCES = {
-    "heusel2017": "Heusel M, Ramsauer H, Unterthiner T, Nessler B, Hochreiter S. GANs trained by a two time-scale "
-    "update rule converge to a local Nash equilibrium. NeurIPS 2017. arXiv:1706.08500",
-    "chong2020": "Chong MJ, Forsyth D. Effectively unbiased FID and Inception score and where to find them. CVPR 2020. "
-    "arXiv:1911.07023",
-    "binkowski2018": "Bińkowski M, Sutherland DJ, Arbel M, Gretton A. Demystifying MMD GANs. ICLR 2018. "
-    "arXiv:1801.01401",
-    "kynkaanniemi2019": "Kynkäänniemi T, Karras T, Laine S, Lehtinen J, Aila T. Improved precision and recall metric "
-    "for assessing generative models. NeurIPS 2019. arXiv:1904.06991",
-    "naeem2020": "Naeem MF, Oh SJ, Uh Y, Choi Y, Yoo J. Reliable fidelity and diversity metrics for generative models. "
-    "ICML 2020. arXiv:2002.09797",
-    "friedman2023": "Friedman D, Dieng AB. The Vendi score: a diversity evaluation metric for machine learning. "
-    "TMLR 2023. arXiv:2210.02410",
-    "wang2003": "Wang Z, Simoncelli EP, Bovik AC. Multiscale structural similarity for image quality assessment. "
-    "Asilomar Conference on Signals, Systems and Computers 2003; 1398-1402",
-    "durall2020": "Durall R, Keuper M, Keuper J. Watch your up-convolution: CNN based generative deep neural networks "
-    "are failing to reproduce spectral distributions. CVPR 2020. arXiv:2003.01826",
-    "parmar2022": "Parmar G, Zhang R, Zhu JY. On aliased resizing and surprising subtleties in GAN evaluation. "
-    "CVPR 2022. arXiv:2104.11222",
-    "shao1989": "Shao J, Wu CFJ. A general theory for jackknife variance estimation. Annals of Statistics 1989; "
-    "17:1176-1197",
-    "alaa2022": "Alaa AM, van Breugel B, Saveliev E, van der Schaar M. How faithful is your synthetic data? "
-    "Sample-level metrics for evaluating and auditing generative models. ICML 2022. arXiv:2102.08921",
-    "meehan2020": "Meehan C, Chaudhuri K, Dasgupta S. A non-parametric test to detect data-copying in generative "
-    "models. AISTATS 2020. arXiv:2004.05675",
-    "sandler2018": "Sandler M, Howard A, Zhu M, Zhmoginov A, Chen LC. MobileNetV2: inverted residuals and linear "
-    "bottlenecks. CVPR 2018. arXiv:1801.04381",
-    "szegedy2016": "Szegedy C, Vanhoucke V, Ioffe S, Shlens J, Wojna Z. Rethinking the Inception architecture for "
-    "computer vision. CVPR 2016. arXiv:1512.00567",
-    "oquab2024": "Oquab M, Darcet T, Moutakanni T, et al. DINOv2: learning robust visual features without supervision. "
-    "TMLR 2024. arXiv:2304.07193",
-    "stein2023": "Stein G, Cresswell JC, Hosseinzadeh R, et al. Exposing flaws of generative model evaluation metrics "
-    "and their unfair treatment of diffusion models. NeurIPS 2023. arXiv:2306.04675",
-    "mei2022": "Mei X, Liu Z, Robson PM, et al. RadImageNet: an open radiologic deep learning research dataset for "
-    "effective transfer learning. Radiology: Artificial Intelligence 2022; 4:e210315",
-}
-"""What a sentence may cite."""
 EXTRACTORS = {
     "mobilenet": ("a MobileNetV2 that learned on ImageNet", ("sandler2018",)),
     "inception": ("the Inception v3 of the Frechet Inception distance", ("szegedy2016", "heusel2017")),
@@ -49,7 +13,6 @@ EXTRACTORS = {
     "radimagenet": ("a ResNet50 that learned on RadImageNet", ("mei2022",)),
 }
 FEW = 1000
-CitedSentence = tuple[str, tuple[str, ...]]
 
 
 def sentences(report: ImageReport) -> list[CitedSentence]:

@@ -8,12 +8,13 @@ import numpy as np
 
 from meddiff.evaluation.image_quality import MEASURES
 from meddiff.reporting import tables, words
+from meddiff.reporting.bibliography import cited
 from meddiff.reporting.content import NearestPair
 from meddiff.reporting.forest import Forest, Interval, forest
+from meddiff.reporting.frame import Picture, picture
 from meddiff.reporting.images_content import ImageReport
-from meddiff.reporting.images_methods import REFERENCES, limitations, sentences
-from meddiff.reporting.methods import cited
-from meddiff.reporting.page import Picture, fill_in, picture
+from meddiff.reporting.images_methods import limitations, sentences
+from meddiff.reporting.plain import flat
 from meddiff.reporting.tables import Table
 
 SECTIONS = (
@@ -30,33 +31,30 @@ SCALED = {"kernel_distance": (1000.0, " x 1000")}
 STATISTICS = {"authentic_share": "AuthPct (share authentic)", "copying_statistic": "C_T (below 0: nearer)"}
 
 
-def render_images(report: ImageReport) -> str:
-    """The whole page as a string."""
-    cited_sentences, references = cited(sentences(report), REFERENCES)
+def image_content(report: ImageReport) -> dict[str, Any]:
+    """What images.html.jinja shows, by its names there."""
     rows = tables.records(report.quality)
-    flat = {name: [value] for name, value in _flat(report.provenance).items()}
-    return fill_in(
-        "images.html.jinja",
-        sections=SECTIONS,
-        report=report,
-        level=f"{100 * report.confidence_level:g}% ",
-        matched=rows[0]["n_matched"],
-        splits=rows[0]["splits"],
-        forests=[_forest(row) for row in rows],
-        quality_table=quality_table(report),
-        made_with=made_with(report),
-        warnings=[f"{MEASURES[row['metric']].title}: {row['warning']}." for row in rows if row["warning"]],
-        real=_row(report.real, "real", report.phantom),
-        synthetic=_row(report.synthetic, "synthetic", report.phantom),
-        nearest=_pairs(report.nearest, "synthetic", report),
-        held_out_nearest=_pairs(report.held_out_nearest, "held-out real", report),
-        copies_table=copies_table(report),
-        statistics_table=statistics_table(report),
-        sentences=cited_sentences,
-        references=references,
-        limitations=limitations(report),
-        provenance_table=tables.from_settings(flat, "Settings, data, machine and versions", ("What", "Value")),
-    )
+    told = {name: [value] for name, value in flat(report.provenance).items()}
+    return {
+        "sections": SECTIONS,
+        "report": report,
+        "level": f"{100 * report.confidence_level:g}% ",
+        "matched": rows[0]["n_matched"],
+        "splits": rows[0]["splits"],
+        "forests": [_forest(row) for row in rows],
+        "quality_table": quality_table(report),
+        "made_with": made_with(report),
+        "warnings": [f"{MEASURES[row['metric']].title}: {row['warning']}." for row in rows if row["warning"]],
+        "real": _row(report.real, "real", report.phantom),
+        "synthetic": _row(report.synthetic, "synthetic", report.phantom),
+        "nearest": _pairs(report.nearest, "synthetic", report),
+        "held_out_nearest": _pairs(report.held_out_nearest, "held-out real", report),
+        "copies_table": copies_table(report),
+        "statistics_table": statistics_table(report),
+        "methods": cited(sentences(report)),
+        "limitations": limitations(report),
+        "provenance_table": tables.from_settings(told, "Settings, data, machine and versions", ("What", "Value")),
+    }
 
 
 def made_with(report: ImageReport) -> str:
@@ -152,10 +150,3 @@ def _pairs(found: list[NearestPair], kind: str, report: ImageReport) -> list[tup
         )
         for pair in found
     ]
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

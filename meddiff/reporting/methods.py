@@ -6,52 +6,47 @@ A name that stands in no table here is printed as it is, without a citation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from meddiff.reporting import words
+from meddiff.reporting.bibliography import Methods, cited
 from meddiff.reporting.study import is_overall
 from meddiff.reporting.tables import Records
 
-REFERENCES = {
-    "ho2020": "Ho J, Jain A, Abbeel P. Denoising diffusion probabilistic models. NeurIPS 2020. arXiv:2006.11239",
-    "nichol2021": "Nichol A, Dhariwal P. Improved denoising diffusion probabilistic models. "
-    "ICML 2021. arXiv:2102.09672",
-    "song2021": "Song J, Meng C, Ermon S. Denoising diffusion implicit models. ICLR 2021. arXiv:2010.02502",
-    "salimans2022": "Salimans T, Ho J. Progressive distillation for fast sampling of diffusion models. "
-    "ICLR 2022. arXiv:2202.00512",
-    "ho2022": "Ho J, Salimans T. Classifier-free diffusion guidance. 2022. arXiv:2207.12598",
-    "lu2022": "Lu C, Zhou Y, Bao F, Chen J, Li C, Zhu J. DPM-Solver++: fast solver for guided sampling of diffusion "
-    "probabilistic models. 2022. arXiv:2211.01095",
-    "hang2023": "Hang T, Gu S, Li C, et al. Efficient diffusion training via min-SNR weighting strategy. "
-    "ICCV 2023. arXiv:2303.09556",
-    "cardoso2022": "Cardoso MJ, Li W, Brown R, et al. MONAI: an open-source framework for deep learning in healthcare. "
-    "2022. arXiv:2211.02701",
-    "pinaya2023": "Pinaya WHL, Graham MS, Kerfoot E, et al. Generative AI for medical imaging: extending the MONAI "
-    "framework. 2023. arXiv:2307.15208",
-    "loshchilov2019": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. arXiv:1711.05101",
-    "he2016": "He K, Zhang X, Ren S, Sun J. Deep residual learning for image recognition. CVPR 2016. arXiv:1512.03385",
-    "huang2017": "Huang G, Liu Z, van der Maaten L, Weinberger KQ. Densely connected convolutional networks. "
-    "CVPR 2017. arXiv:1608.06993",
-    "tan2019": "Tan M, Le QV. EfficientNet: rethinking model scaling for convolutional neural networks. "
-    "ICML 2019. arXiv:1905.11946",
-    "heusel2017": "Heusel M, Ramsauer H, Unterthiner T, Nessler B, Hochreiter S. GANs trained by a two time-scale "
-    "update rule converge to a local Nash equilibrium. NeurIPS 2017. arXiv:1706.08500",
-    "binkowski2018": "Bińkowski M, Sutherland DJ, Arbel M, Gretton A. Demystifying MMD GANs. "
-    "ICLR 2018. arXiv:1801.01401",
-    "efron1993": "Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall, 1993",
+SCHEDULES = {
+    "cosine": ("cosine", "nichol2021"),
+    "linear": ("linear", "ho2020"),
+    "scaled_linear": ("linear in the root of beta", "rombach2022"),
+    "sigmoid": ("a sigmoid", "jabri2023"),
+    "zero_snr_linear": ("linear, shifted to pure noise at its end", "lin2024"),
+    "zero_snr_cosine": ("cosine, shifted to pure noise at its end", "lin2024"),
+    "exponential": ("exponential, variance exploding", "song2019"),
+    "edm": ("that of EDM", "karras2022"),
+    "sub_vp": ("that of the sub-VP equation", "song2021score"),
+    "rectified_flow": ("a rectified flow's", "liu2023"),
 }
-SCHEDULES = {"cosine": ("cosine", "nichol2021"), "linear": ("linear", "ho2020")}
 PREDICTIONS = {
     "v": ("the velocity v", "salimans2022"),
     "eps": ("the noise", "ho2020"),
     "x_0": ("the clean image", "salimans2022"),
+    "score": ("the score", "song2019"),
+    "velocity": ("the direction from image to noise", "liu2023"),
+    "edm": ("the clean image, preconditioned as in EDM", "karras2022"),
 }
 SAMPLERS = {
     "ddpm": ("ancestral sampling", "ho2020"),
     "ddim": ("DDIM", "song2021"),
+    "euler": ("Euler's method", "karras2022"),
+    "euler_ancestral": ("Euler's method with fresh noise", "karras2022"),
+    "heun": ("Heun's method with churn", "karras2022"),
+    "pndm": ("PNDM", "liu2022"),
     "dpm_solver": ("DPM-Solver++(2M)", "lu2022"),
+    "dpm_solver_sde": ("SDE-DPM-Solver++(2M)", "lu2022"),
+    "unipc": ("UniPC", "zhao2023"),
+    "euler_maruyama": ("Euler and Maruyama's method", "song2021score"),
+    "predictor_corrector": ("a predictor and corrector", "song2021score"),
+    "annealed_langevin": ("annealed Langevin dynamics", "song2019"),
+    "probability_flow": ("the probability-flow equation", "song2021score"),
 }
 CLASSIFIERS = {
     "resnet18": ("ResNet-18", "he2016"),
@@ -61,32 +56,12 @@ CLASSIFIERS = {
 Named = dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence and the numbers of the references that it rests on."""
-
-    text: str
-    citations: tuple[int, ...]
+def methods(recipe: dict[str, Any]) -> Methods:
+    """The methods paragraph of a nested recipe and its numbered references; empty for an empty recipe."""
+    return cited([*_generation(recipe), *_study(recipe)]) if recipe else Methods()
 
 
-def methods(recipe: dict[str, Any]) -> tuple[list[Sentence], list[str]]:
-    """The methods paragraph of a nested recipe and its numbered references; both empty for an empty recipe."""
-    if not recipe:
-        return [], []
-    return cited([*_generation(recipe), *_study(recipe)], REFERENCES)
-
-
-def cited(
-    sentences: Iterable[tuple[str, Sequence[str]]], references: Mapping[str, str]
-) -> tuple[list[Sentence], list[str]]:
-    """Sentences with the keys that they rest on -> the same with numbers, and the references in that order."""
-    sentences = list(sentences)
-    order = list(dict.fromkeys(key for _, keys in sentences for key in keys))
-    numbered = [Sentence(text, tuple(order.index(key) + 1 for key in keys)) for text, keys in sentences]
-    return numbered, [references[key] for key in order]
-
-
-def _name(table: Named, key: str) -> tuple[str, list[str]]:
+def named(table: Named, key: str) -> tuple[str, list[str]]:
     """The name in words and its citation, or the bare key without one."""
     text, citation = table.get(key, (words.in_words(key), ""))
     return text, [citation] if citation else []
@@ -95,9 +70,9 @@ def _name(table: Named, key: str) -> tuple[str, list[str]]:
 def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
     data, diffusion, training = recipe["data"], recipe["diffusion"], recipe["training"]
     synthesis = recipe["synthesis"]
-    schedule, schedule_source = _name(SCHEDULES, diffusion["schedule"])
-    prediction, prediction_source = _name(PREDICTIONS, diffusion["prediction"])
-    sampler, sampler_source = _name(SAMPLERS, synthesis["sampler"])
+    schedule, schedule_source = named(SCHEDULES, diffusion["schedule"])
+    prediction, prediction_source = named(PREDICTIONS, diffusion["prediction"])
+    sampler, sampler_source = named(SAMPLERS, synthesis["sampler"])
     gamma = diffusion["min_snr_gamma"]
     weights = f", min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else ", unweighted loss"
     size = data["image_size"]
@@ -129,7 +104,7 @@ def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
     checks, classifier, evaluation = recipe["filter"], recipe["classifier"], recipe["evaluation"]
-    network, network_source = _name(CLASSIFIERS, classifier["network"])
+    network, network_source = named(CLASSIFIERS, classifier["network"])
     start = "starting from local pretrained weights" if classifier["weights"] else "trained from scratch"
     return [
         (

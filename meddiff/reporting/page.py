@@ -1,32 +1,20 @@
-"""A report's content -> one HTML string: everything the template shows is worked out here, nothing in the template.
-
-Class names, paths and reasons come from other people's files: the template escapes all of them, and the page's
-content security policy allows no script but ours (by its hash) and no request at all.
-"""
+"""The content of a study's report -> one HTML string: what the template shows is worked out here, nothing in it."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from meddiff.pictures import png_data_uri
 from meddiff.reporting import methods, tables, words
 from meddiff.reporting.content import AugmentationReport, NearestPair
 from meddiff.reporting.curve import curve
+from meddiff.reporting.frame import Picture, picture
 from meddiff.reporting.interactive import Figure, shares_figure, told
+from meddiff.reporting.plain import flat
 from meddiff.reporting.study import study_section
 from meddiff.reporting.tables import Cell, Records, Table
 
-HERE = Path(__file__).parent
 SECTIONS = (
     ("arms", "Arms side by side"),
     ("differences", "Paired differences"),
@@ -39,88 +27,27 @@ SECTIONS = (
     ("data", "Data and split"),
     ("methods", "Methods"),
     ("limitations", "Limitations"),
-    ("recipe", "Recipe and machine"),
+    ("provenance", "Provenance"),
 )
-THUMBNAIL = 128  # CSS pixels: four times a 32-pixel image, twice a 64-pixel one
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with what is said of it; `width` and `height` are its size on the page in CSS pixels."""
-
-    uri: str
-    alt: str
-    width: int
-    height: int
-    pixelated: bool
-    caption: str = ""
-
-
-def render(report: AugmentationReport) -> str:
-    """The whole page as a string."""
+def study_content(report: AugmentationReport) -> dict[str, Any]:
+    """What report.html.jinja shows, by its names there."""
     distances = tables.records(report.distances)
-    warnings = list(dict.fromkeys(row["warning"] for row in distances if row["warning"]))
     level = report.recipe.get("evaluation", {}).get("confidence_level")
-    sentences, references = methods.methods(report.recipe)
-    return fill_in(
-        "report.html.jinja",
-        sections=SECTIONS,
-        report=report,
-        level=f"{100 * level:g}% " if level else "",
-        study=study_section(report.scores, report.differences),
-        distances_table=tables.from_records(_compact(distances), "Distances between sets of images"),
-        warnings=warnings,
-        sentences=sentences,
-        references=references,
-        limitations=methods.limitations(report.phantom, tables.records(report.scores), report.recipe),
+    return {
+        "sections": SECTIONS,
+        "report": report,
+        "level": f"{100 * level:g}% " if level else "",
+        "study": study_section(report.scores, report.differences),
+        "distances_table": tables.from_records(_compact(distances), "Distances between sets of images"),
+        "warnings": list(dict.fromkeys(row["warning"] for row in distances if row["warning"])),
+        "methods": methods.methods(report.recipe),
+        "limitations": methods.limitations(report.phantom, tables.records(report.scores), report.recipe),
         **_pictures(report),
         **_measured(report),
         **_provenance(report),
-    )
-
-
-SCRIPTS = ("report.js", "lightbox.js", "plots.js")
-
-
-def fill_in(template: str, **content: Any) -> str:
-    """A template with its content, the style and the only scripts that the page's security policy lets run.
-
-    Every page needs ``sections`` (anchor and title of each) and ``report`` (with title, headline and phantom).
-    """
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    library, packed = plotly_library()
-    return environment.get_template(template).render(
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_digests=[_sha256(script), library],
-        plotly=Markup(packed),
-        **content,
-    )
-
-
-@cache
-def plotly_library() -> tuple[str, str]:
-    """The digest of plotly.js, and the library packed by gzip as letters: 2 of its 5 MB."""
-    from plotly.offline import get_plotlyjs  # a page alone needs it
-
-    text = get_plotlyjs()
-    return _sha256(text), base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def picture(image: np.ndarray, alt: str, caption: str = "") -> Picture:
-    """Small images are shown at a whole multiple of their size with hard pixels, large ones at THUMBNAIL pixels."""
-    height, width = image.shape[:2]
-    longest = max(height, width)
-    factor = THUMBNAIL // longest if longest <= THUMBNAIL else THUMBNAIL / longest
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return Picture(png_data_uri(image), alt, *size, longest <= THUMBNAIL, caption)
+    }
 
 
 def _compact(distances: Records) -> Records:
@@ -188,15 +115,17 @@ def _measured(report: AugmentationReport) -> dict[str, Any]:
 
 
 def _provenance(report: AugmentationReport) -> dict[str, Any]:
-    """The recipe, what is special in it, and the machine."""
-    recipe = {name: [value] for name, value in _flat(report.recipe).items()}
-    environment = {name: [value] for name, value in _flat(report.environment).items()}
+    """The recipe, what is special in it, data and machine."""
+    recipe = {name: [value] for name, value in flat(report.recipe).items()}
+    told = flat(report.provenance | report.environment)
     return {
         "changed_table": tables.from_settings(
             report.recipe_differences, "Settings that differ from the defaults", ("Setting", "Default", "This run")
         ),
         "recipe_table": tables.from_settings(recipe, "All settings", ("Setting", "Value")),
-        "environment_table": tables.from_settings(environment, "Machine and versions", ("What", "Value")),
+        "provenance_table": tables.from_settings(
+            {name: [value] for name, value in told.items()}, "Data, machine and versions", ("What", "Value")
+        ),
     }
 
 
@@ -225,20 +154,15 @@ def _kept_figure(counts: Records) -> Figure:
 
 
 def _stages(stages: Records) -> Table | None:
-    """Time and memory with a last line: the sum of the times and the largest memory."""
-    kept = [{name: row[name] for name in ("stage", "seconds", "peak_memory_mib")} for row in stages]
-    table = tables.from_records(kept, "Time and memory by stage")
+    """Time, memory and energy (where it could be read) with a last line: sums, and the largest memory."""
+    energies = [name for name in ("cpu_energy_wh", "gpu_energy_wh") if stages and name in stages[0]]
+    kept = [{name: row[name] for name in ("stage", "seconds", "peak_memory_mib", *energies)} for row in stages]
+    table = tables.from_records(kept, "Time, memory and energy by stage" if energies else "Time and memory by stage")
     if table is None:
         return None
-    seconds, mebibytes = (
-        [row[name] for row in kept if not words.is_missing(row[name])] for name in ("seconds", "peak_memory_mib")
+    seconds, mebibytes, *spent = (
+        [row[name] for row in kept if not words.is_missing(row[name])] for name in list(kept[0])[1:]
     )
-    total = (words.duration(sum(seconds)), words.memory(max(mebibytes, default=None)))
+    total = (words.duration(sum(seconds)), words.memory(max(mebibytes, default=None)),
+             *(words.significant(sum(values)) for values in spent))  # fmt: skip
     return Table(table.caption, table.columns, table.rows, (Cell("All"), *(Cell(text) for text in total)))
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from meddiff.reporting.bibliography import CitedSentence
 from meddiff.reporting.gallery import GalleryCase
-
-CitedSentence = tuple[str, Sequence[str]]
-"""A sentence without its full stop, and the keys of meddiff.reporting.segmentation_methods.REFERENCES it rests on."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from meddiff.evaluation.rows import distinct, numbers, parts, rows_where
 from meddiff.metrics.uncertainty import risk_coverage
 from meddiff.pictures import png_data_uri
 from meddiff.reporting import tables, words
+from meddiff.reporting.bibliography import cited
 from meddiff.reporting.forest import Forest, Interval, forest
+from meddiff.reporting.frame import Picture
 from meddiff.reporting.gallery import OUTLINES, GalleryCase, tiles
-from meddiff.reporting.methods import cited
-from meddiff.reporting.page import Picture, fill_in
+from meddiff.reporting.plain import flat
 from meddiff.reporting.plot import Plot, Series, dice_histogram, lines_plot
 from meddiff.reporting.segmentation_content import SegmentationReport
-from meddiff.reporting.segmentation_methods import REFERENCES, limitations, sentences
+from meddiff.reporting.segmentation_methods import limitations, sentences
 from meddiff.reporting.segmentation_tables import calibration_table, counts_table, metric_table, worst_table
 from meddiff.reporting.tables import Formats, Table
 
@@ -49,42 +50,39 @@ class ShownCase:
     tiles: tuple[tuple[str, Picture], ...]
 
 
-def render_segmentation(report: SegmentationReport) -> str:
-    """The whole page as a string."""
-    cited_sentences, references = cited(sentences(report), REFERENCES)
+def segmentation_content(report: SegmentationReport) -> dict[str, Any]:
+    """What segmentation.html.jinja shows, by its names there."""
     classes = [name for name in distinct(report.summary, "class_name") if name]
     overall = overall_name(report.summary)
     maps = [case.uncertainty for case in report.gallery if case.uncertainty is not None]
     largest = max((float(values.max()) for values in maps), default=0.0)
-    flat = {name: [value] for name, value in _flat(report.provenance).items()}
-    return fill_in(
-        "segmentation.html.jinja",
-        sections=SECTIONS,
-        report=report,
-        level=f"{100 * report.confidence_level:g}% ",
-        low_dice=f"{LOW_DICE:g}",
-        forests=_forests(report, overall, ("dice", "nsd")),
-        table=metric_table(report.summary, overall, brief=True),
-        every_metric=metric_table(report.summary, overall, brief=False),
-        counts=counts_table(report.summary, overall),
-        notes=_notes(report.summary),
-        changes=_changes(report, overall),
-        differences_table=_differences_table(report.differences),
-        histograms=_histograms(report),
-        worst=worst_table(report),
-        gallery=_gallery(report, largest),
-        largest=words.significant(largest) if largest else "",
-        legend=[(name, f"rgb{OUTLINES[index % len(OUTLINES)]}") for index, name in enumerate(classes)],
-        coverage=_coverage(report),
-        uncertainty_table=_uncertainty_table(report.uncertainty),
-        reliability=_reliability(report),
-        calibration_table=calibration_table(report.calibration_errors),
-        by_class=[metric_table(report.summary, name, brief=True) for name in classes] if len(classes) > 1 else [],
-        sentences=cited_sentences,
-        references=references,
-        limitations=limitations(report),
-        provenance_table=tables.from_settings(flat, "Settings, data, machine and versions", ("What", "Value")),
-    )
+    told = {name: [value] for name, value in flat(report.provenance).items()}
+    return {
+        "sections": SECTIONS,
+        "report": report,
+        "level": f"{100 * report.confidence_level:g}% ",
+        "low_dice": f"{LOW_DICE:g}",
+        "forests": _forests(report, overall, ("dice", "nsd")),
+        "table": metric_table(report.summary, overall, brief=True),
+        "every_metric": metric_table(report.summary, overall, brief=False),
+        "counts": counts_table(report.summary, overall),
+        "notes": _notes(report.summary),
+        "changes": _changes(report, overall),
+        "differences_table": _differences_table(report.differences),
+        "histograms": _histograms(report),
+        "worst": worst_table(report),
+        "gallery": _gallery(report, largest),
+        "largest": words.significant(largest) if largest else "",
+        "legend": [(name, f"rgb{OUTLINES[index % len(OUTLINES)]}") for index, name in enumerate(classes)],
+        "coverage": _coverage(report),
+        "uncertainty_table": _uncertainty_table(report.uncertainty),
+        "reliability": _reliability(report),
+        "calibration_table": calibration_table(report.calibration_errors),
+        "by_class": [metric_table(report.summary, name, brief=True) for name in classes] if len(classes) > 1 else [],
+        "methods": cited(sentences(report)),
+        "limitations": limitations(report),
+        "provenance_table": tables.from_settings(told, "Settings, data, machine and versions", ("What", "Value")),
+    }
 
 
 def overall_name(table: pd.DataFrame) -> str:
@@ -217,10 +215,3 @@ def _notes(summary: pd.DataFrame) -> list[str]:
         if row["warning"] and row["metric"] == "dice":
             found.setdefault(row["warning"], []).append(str(row["model"]))
     return [f"{', '.join(dict.fromkeys(models))}: {warning}." for warning, models in found.items()]
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

@@ -53,7 +53,8 @@ def run(tiny, tmp_path_factory) -> Path:
 
 def test_it_writes_what_the_architecture_says(run):
     names = ("recipe.yaml manifest.csv environment.json log.csv filter.csv synthetic_manifest.csv predictions.csv "
-             "scores.csv differences.csv distances.csv report.html report.json stages.json")  # fmt: skip
+             "scores.csv differences.csv distances.csv report.html report.json report.md references.bib "
+             "model_card.md stages.json")  # fmt: skip
     assert not [name for name in names.split() if not (run / name).is_file()]
     assert list((run / "samples").glob("*.png"))
     assert not list(run.rglob("*.part"))

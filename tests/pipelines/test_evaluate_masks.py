@@ -61,7 +61,7 @@ def test_scores_of_shifted_squares_by_pencil(folders):
     assert cases["hausdorff"].tolist() == pytest.approx(list(range(6)))
     assert set(cases["unit"]) == {"px"}
     assert sorted(path.name for path in (folders / "out").iterdir()) == [
-        "cases.csv", "report.html", "report.json", "summary.csv"]  # fmt: skip
+        "cases.csv", "references.bib", "report.html", "report.json", "report.md", "summary.csv"]  # fmt: skip
     summary = pd.read_csv(folders / "out" / "summary.csv")
     assert summary[summary["metric"] == "dice"]["mean"].item() == pytest.approx(0.75)
     assert "Mean Dice of ours is 0.750" in text

@@ -21,7 +21,8 @@ from meddiff.pipelines.stages.manifest import rows_of
 from meddiff.pipelines.stages.masks_calibrate import model_names
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
-from meddiff.reporting.segmentation_content import CitedSentence
+from meddiff.reporting.bibliography import CitedSentence
+from meddiff.reporting.methods import SAMPLERS, SCHEDULES, named
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
@@ -71,13 +72,13 @@ def report(
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
     )
-    html, table = write_pages(folder.path, found)
+    written = write_pages(folder.path, found)
     write_table(found.summary, folder.scores)
     write_table(found.differences, folder.differences)
     console.print(scores_table(found.summary))
     console.print(f"{found.headline}\n", style="bold")
-    console.print(f"The report: {html}", soft_wrap=True)
-    return [folder.scores, folder.differences, html, table]
+    console.print(f"The report: {written[0]}", soft_wrap=True)
+    return [folder.scores, folder.differences, *written]
 
 
 def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
@@ -138,6 +139,8 @@ NETWORK_SOURCES = {
     "medsegdiff_v2": ("wu2023",),
     "unet": ("ronneberger2015", "cardoso2022"),
 }
+MASK_SOURCES = {"one_hot": (), "bits": ("chen2023",)}
+FUSION_SOURCES = {"staple": ("warfield2004",)}
 BASELINE_SOURCES = {
     "unet": ("ronneberger2015", "cardoso2022"),
     "dynunet": ("isensee2021", "cardoso2022"),
@@ -155,19 +158,21 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
     """How the models were made, for the methods paragraph."""
     draws, diffusion = recipe.inference, recipe.diffusion
     coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
+    sampler, source = named(SAMPLERS, draws.sampler)
+    schedule, schedule_source = named(SCHEDULES, diffusion.schedule)
     averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
     sentences: list[CitedSentence] = [
         (
             f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
-            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels ({diffusion.schedule} "
-            f"schedule, prediction {diffusion.prediction}), trained for {steps[assembly.DIFFUSION]} steps of "
+            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
+            f"prediction {diffusion.prediction}), trained for {steps[assembly.DIFFUSION]} steps of "
             f"{recipe.training.batch_size} images.",
-            ("ho2020", "chen2023", *NETWORK_SOURCES[recipe.network.name]),
+            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], *schedule_source, *NETWORK_SOURCES[recipe.network.name]),
         ),
         (
             f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
-            f"{draws.sampler}{averaged}.",
-            (),
+            f"{sampler}{averaged}.",
+            (*source, *FUSION_SOURCES.get(draws.fusion, ())),
         ),
     ]
     sentences += [

@@ -58,11 +58,11 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
         write_table(table, path)
     headline = headline_of(compared, sets)
     report = assemble(recipe, folder, sets, headline, scores, compared, measured)
-    html, json_file = write_report(report, folder.path)
+    written = write_report(report, folder.path)
     console.print(scores_table(scores))
     console.print(f"{headline}\n", style="bold")
-    console.print(f"The report: {html}", soft_wrap=True)
-    return [folder.scores, folder.differences, folder.distances, html, json_file]
+    console.print(f"The report: {written[0]}", soft_wrap=True)
+    return [folder.scores, folder.differences, folder.distances, *written]
 
 
 def headline_of(compared: pd.DataFrame, sets: dict[str, Labeled]) -> str:
