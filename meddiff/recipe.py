@@ -146,6 +146,8 @@ class SynthesisRecipe:
     """At most this many synthetic images per real one of the class (gains saturate near 10; Sagers et al. 2023)."""
     oversample: float = 1.5
     """Candidates drawn per image needed, because the filter drops some."""
+    refuse_copies: bool = False
+    """Delete near-copies of training images (by filter.copy_quantile) once all are drawn; the filter only drops them."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,7 @@ class ClassifierRecipe:
     arms: tuple[str, ...] = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
     """Arms of the study, in the order of the report."""
     ratios: tuple[float, ...] = ()
-    """More arms: real images and so many synthetic ones per real one of each class, such as 0.5,1,2,5,10; draws what it
-    needs."""
+    """More arms: real images and so many synthetic ones per real one of each class, such as [0.5,1,2,5,10]."""
     classical: str = "auto"
     """Strength of the classical augmentation of pictures: mild, medium, strong, or the best on validation images."""
 
