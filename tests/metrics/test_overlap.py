@@ -73,3 +73,16 @@ def test_bad_input():
         overlap(SQUARE, SQUARE.astype(np.uint8) * 255)
     with pytest.raises(InputError, match="threshold"):
         overlap(SQUARE, np.full((6, 6), 0.5))
+
+
+def test_equals_simpleitk():
+    import SimpleITK as sitk  # noqa: N813
+
+    generator = np.random.default_rng(3)
+    truth, prediction = generator.random((2, 7, 8, 9)) < 0.3
+    filter = sitk.LabelOverlapMeasuresImageFilter()
+    filter.Execute(*(sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in (truth, prediction)))
+    counted = overlap(truth, prediction)
+    assert counted.dice == pytest.approx(filter.GetDiceCoefficient(), rel=1e-12)
+    assert counted.iou == pytest.approx(filter.GetJaccardCoefficient(), rel=1e-12)
+    assert 1 - counted.sensitivity == pytest.approx(filter.GetFalseNegativeError(), rel=1e-12)

@@ -106,3 +106,20 @@ def test_bad_input():
         surface_distances_mm(POINT, OTHER, (1.0, 0.0))
     with pytest.raises(InputError, match="one grid"):
         surface_distances_px(POINT, OTHER[:5])
+
+
+def test_equals_simpleitk_where_masks_are_apart():
+    """SimpleITK measures from all pixels of a mask, inner ones too: for masks that do not touch that is the same."""
+    import SimpleITK as sitk  # noqa: N813
+
+    truth, prediction = np.zeros((2, 20, 24, 16), bool)
+    truth[2:7, 3:9, 2:6] = True
+    prediction[11:16, 9:20, 7:13] = True
+    spacing = (2.0, 0.5, 1.25)
+    images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in (truth, prediction)]
+    for image in images:
+        image.SetSpacing(spacing[::-1])
+    filter = sitk.HausdorffDistanceImageFilter()
+    filter.Execute(*images)
+    found = surface_distances_mm(truth, prediction, spacing)
+    assert found.hausdorff == pytest.approx(filter.GetHausdorffDistance(), rel=1e-5)
