@@ -16,10 +16,11 @@ const made = () => {
   const dialog = document.createElement("dialog");
   dialog.className = "lightbox";
   dialog.setAttribute("aria-label", "Picture");
-  dialog.innerHTML = `<figure><span><img alt=""></span><figcaption></figcaption></figure>
+  dialog.innerHTML = `<figure><span></span><figcaption></figcaption></figure>
   <p><button type="button" value="-1" aria-label="Previous picture">\u2190</button>
   <button type="button" value="1" aria-label="Next picture">\u2192</button>
   <button type="button" value="0" aria-label="Close">\u00d7</button></p>`;
+  dialog.querySelector("span").append(new Image());
   dialog.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     const step = Number(button?.value ?? 0);

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from meddiff.pipelines.energy import EnergyMeter
 from meddiff.recipe import Recipe
 from meddiff.run_folder import RunFolder
 from meddiff.segment_recipe import SegmentRecipe
@@ -48,7 +49,8 @@ def run_stages(stages: Sequence[Stage], recipe: AnyRecipe, folder: RunFolder, co
             continue
         console.print(f"{heading}: {stage.does}", style="bold", soft_wrap=True)
         started = time.monotonic()
-        outputs = stage.run(recipe, folder, console)
+        with EnergyMeter() as energy:
+            outputs = stage.run(recipe, folder, console)
         folder.finish(
             stage.name,
             stage.inputs(recipe, folder),
@@ -56,6 +58,8 @@ def run_stages(stages: Sequence[Stage], recipe: AnyRecipe, folder: RunFolder, co
             seconds=round(time.monotonic() - started, 1),
             peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             peak_gpu_memory_mib=_peak_gpu_memory_mib(),
+            cpu_energy_wh=energy.cpu_wh,
+            gpu_energy_wh=energy.gpu_wh,
         )
 
 
