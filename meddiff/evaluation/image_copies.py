@@ -13,7 +13,13 @@ import pandas as pd
 
 from meddiff.errors import InputError
 from meddiff.evaluation.image_sets import ImageSet, check_comparable
-from meddiff.metrics.copying import LEAST_IN_CELL, authentic_share, copying_statistic
+from meddiff.metrics.copying import (
+    LEAST_IN_CELL,
+    authentic_share,
+    copying_statistic,
+    memorization_distance,
+    memorization_informed_frechet,
+)
 from meddiff.metrics.memorization import SYMMETRIES, copy_threshold, nearest, nearest_image
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval, random_half
 from meddiff.seeds import child_seed
@@ -21,6 +27,8 @@ from meddiff.seeds import child_seed
 SYNTHETIC, HELD_OUT = "synthetic", "held-out real"
 COMPARED_SIDE = 32
 FEWEST_HELD_OUT = 10
+COPYING = -3.0
+"""C_T is about standard normal for an honest generator: below this it is not."""
 IMAGES_PER_CELL = 100
 """Training images that a cell of C_T has on average; one cell for few."""
 
@@ -42,7 +50,8 @@ class Copies:
     table: pd.DataFrame
     """set, space, n, median_distance, smallest_distance, share_of_copies with low and high, threshold."""
     statistics: pd.DataFrame
-    """metric (authentic_share, copying_statistic), synthetic, held_out, n_synthetic, n_held_out, n_training."""
+    """metric (authentic_share, copying_statistic, memorization_distance, memorization_informed_frechet), synthetic,
+    held_out, n_synthetic, n_held_out, n_training, cells (of C_T)."""
     pairs: dict[str, list[Pair]]
     """The nearest pairs of pixels, of synthetic and of held-out real images."""
     false_positive_rate: float
@@ -111,6 +120,16 @@ def copies(
     return Copies(pd.DataFrame(rows), statistics, pairs, false_positive_rate, held_out)
 
 
+def copied(table: pd.DataFrame, statistics: pd.DataFrame) -> bool:
+    """Whether a training image is in the synthetic ones: a larger share of copies than held-out images have, or C_T."""
+    for _, rows in table.groupby("space"):
+        ours, theirs = (rows[rows["set"] == name].iloc[0] for name in (SYNTHETIC, HELD_OUT))
+        if ours["low"] > theirs["high"]:
+            return True
+    statistic = statistics.loc[statistics["metric"] == "copying_statistic", "synthetic"]
+    return bool((statistic < COPYING).any())
+
+
 def nearest_pairs(queries: ImageSet, references: ImageSet, shown: int = 8) -> list[Pair]:
     """The images nearest to any of the references by their pixels, nearest first."""
     check_comparable(queries, references)
@@ -120,7 +139,7 @@ def nearest_pairs(queries: ImageSet, references: ImageSet, shown: int = 8) -> li
 def _statistics(
     held_out: ImageSet, synthetic: ImageSet, training: ImageSet, generator: np.random.Generator, seed: int
 ) -> pd.DataFrame:
-    """AuthPct and C_T of the synthetic images, and of a half of the held-out ones in their place."""
+    """AuthPct, C_T and MiFID of the synthetic images, and of held-out ones in their place (C_T: of a half of them)."""
     features = np.asarray(training.features)
     half = random_half(held_out.groups, generator)
     judged, rest = held_out.features[half], held_out.features[~half]
@@ -133,12 +152,16 @@ def _statistics(
             return float("nan")
         return copying_statistic(features, against, others, cells=cells, seed=seed)
 
+    count = min(len(synthetic), len(held_out))  # the Frechet distance depends on it
+    ours, theirs = (part.features[generator.permutation(len(part))[:count]] for part in (synthetic, held_out))
     return pd.DataFrame(
         [
             {"metric": "authentic_share", "synthetic": authentic_share(features, synthetic.features),
              "held_out": authentic_share(features, held_out.features)},
             {"metric": "copying_statistic", "synthetic": copying(synthetic.features, held_out.features),
              "held_out": copying(judged, rest)},
+            *({"metric": work.__name__, "synthetic": work(features, ours), "held_out": work(features, theirs)}
+              for work in (memorization_distance, memorization_informed_frechet)),
         ]
     ).assign(n_synthetic=len(synthetic), n_held_out=len(held_out), n_training=len(training), cells=cells)  # fmt: skip
 

@@ -57,10 +57,13 @@ class Space:
     preprocessing: str
     """What the extractor then does itself."""
     resize_filter: str = RESIZE_FILTER
+    volumes: bool = False
+    """Whether the images are volumes, of which pixels shows the three middle planes."""
 
     def __str__(self) -> str:
         """In one line, for tables and messages."""
-        return f"{self.extractor} ({self.weights[:8]}), {self.resolution} px, {self.fit}, {self.resize_filter}"
+        size = f"{self.resolution} {'voxels' if self.volumes else 'px'}"
+        return f"{self.extractor} ({self.weights[:8]}), {size}, {self.fit}, {self.resize_filter}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ImageSet:
     """Images, their features and their groups, in one order."""
 
     rows: tuple[ManifestRow, ...]
-    pixels: np.ndarray  # [N, 3, S, S] uint8 or uint16, memory-mapped
+    pixels: np.ndarray  # [N, 3, S, S] uint8 or uint16, memory-mapped; of volumes three planes instead of colors
     features: np.ndarray  # [N, F] float32, memory-mapped
     contents: tuple[str, ...]
     """Hash of each image's file (and slice)."""
@@ -83,6 +86,12 @@ class ImageSet:
     def groups(self) -> np.ndarray:
         """[N] the patient, else the lesion, else the image itself."""
         return np.array([row.group for row in self.rows])
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """[N] what each image shows; None where one of them does not tell."""
+        found = [row.label for row in self.rows]
+        return np.array(found) if all(found) else None
 
     def images(self, which: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Some of the images [n, 3, S, S] float32 in [-1, 1]."""
@@ -115,13 +124,11 @@ def image_set(
     array = decode(rows, image_size=space.resolution, fit=space.fit, channels=3, on_bad_file=on_bad_file, folder=top,
                    progress=progress)  # fmt: skip
     contents = tuple(found.text for found in fingerprints(array.rows, with_masks=False, memory=top))
-    digest = hashlib.sha256(json.dumps([FORMAT, asdict(space), str(array.images.dtype), contents]).encode())
-    path = top / "features" / f"{digest.hexdigest()[:32]}.npy"
-    features = _stored(path, len(array.rows))
+    path = features_file(top, space, contents, str(array.images.dtype))
+    features = stored_array(path, len(array.rows))
     if features is None:
-        computed = _computed(array.images, extractor, device, batch_size, progress)
-        write_atomically(path, lambda file: np.save(file, computed, allow_pickle=False))
-        features = computed
+        features = _computed(array.images, extractor, device, batch_size, progress)
+        store_array(path, features)
     return ImageSet(array.rows, array.images, features, contents, space, array.skipped)
 
 
@@ -141,12 +148,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _stored(path: Path, count: int) -> np.ndarray | None:
+def features_file(folder: Path, space: Space, contents: Sequence[str], kind: str) -> Path:
+    """Where features of these contents lie; ``kind``: what else they depend on."""
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(space), kind, list(contents)]).encode())
+    return folder / "features" / f"{digest.hexdigest()[:32]}.npy"
+
+
+def stored_array(path: Path, count: int) -> np.ndarray | None:
+    """An array of the cache, memory-mapped; None where it is missing, damaged or of another number of images."""
     try:
-        features = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return features if features.ndim == 2 and len(features) == count else None
+    return found if found.ndim > 1 and len(found) == count else None
+
+
+def store_array(path: Path, array: np.ndarray) -> None:
+    """Put an array into the cache."""
+    write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
 
 
 @torch.inference_mode()

@@ -2,15 +2,16 @@
 
     python -m meddiff.pipelines.evaluate images --real real/ --synthetic drawn/ --weights mobilenet.npz
     python -m meddiff.pipelines.evaluate images --real manifest.csv:test --synthetic drawn/ --train manifest.csv:train
+    python -m meddiff.pipelines.evaluate images --real scans/ --synthetic drawn/ --features medicalnet
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction nnunet_output/ --out evaluation
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction ours/ --against theirs/ --classes 1=lesion
     python -m meddiff.pipelines.evaluate published --dice 0.924 --iou 0.851
 
-``images`` compares two folders of pictures, or manifests (which may name slices of volumes), puts every distance beside
-what halves of the real images give against each other, counts copies of the training images where those are given, and
-writes measures.csv, report.html, report.json and report.md. ``masks`` compares folders of PNG, TIFF, BMP, NIfTI, NRRD
-or MetaImage files, matched by name, and writes cases.csv, summary.csv, report.html and report.json. ``published`` says
-whether a Dice and an IoU can be of the same masks.
+``images`` compares two folders of pictures or of volumes (NIfTI, DICOM series ...), or manifests (which may name slices
+of volumes), puts every distance beside what halves of the real images give against each other, counts copies of the
+training images where those are given, and writes measures.csv, report.html, report.json and report.md. ``masks``
+compares folders of PNG, TIFF, BMP, NIfTI, NRRD or MetaImage files, matched by name, and writes cases.csv, summary.csv,
+report.html and report.json. ``published`` says whether a Dice and an IoU can be of the same masks.
 """
 
 from __future__ import annotations
@@ -44,14 +45,21 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--synthetic", required=True, metavar=place, help="images that a model has drawn")
     parser.add_argument("--train", default="", metavar=place, help="images that it was trained on: copies are counted")
     parser.add_argument("--features", default="mobilenet", metavar="NAME",
-                        help="mobilenet, inception, dinov2 or radimagenet (mobilenet)")  # fmt: skip
+                        help="mobilenet, inception, dinov2 or radimagenet, which see slices of volumes in three "
+                             "planes; of volumes also medicalnet, or encoder3d: a TorchScript file")  # fmt: skip
     parser.add_argument("--weights", default="", metavar="FILE",
-                        help="of the extractor; inception and dinov2 are downloaded without")  # fmt: skip
+                        help="of the extractor; inception, dinov2 and medicalnet are downloaded without")  # fmt: skip
+    parser.add_argument("--lpips", default="", metavar="FOLDER|download",
+                        help="of alexnet-owt-7be5be79.pth and alex.pth: adds LPIPS of pairs")  # fmt: skip
     parser.add_argument("--groups", default="", metavar="REGEX",
                         help="what of a real image's name is its patient; else as the manifest says")  # fmt: skip
+    parser.add_argument("--labels", default="", metavar="REGEX",
+                        help="what of a name is its label, to judge labels too; else as the manifest says")  # fmt: skip
     parser.add_argument("--size", type=int, default=0, metavar="PIXELS",
-                        help="side that all images are brought to; else the shortest of all, at most 256")  # fmt: skip
-    parser.add_argument("--fit", choices=("crop", "pad", "stretch"), default="crop", help="oblong images (crop)")
+                        help="side that all images are brought to; else the shortest of all, at most 256; 64 voxels "
+                             "for volumes")  # fmt: skip
+    parser.add_argument("--fit", choices=("crop", "pad", "stretch"), default="",
+                        help="oblong images (crop; pad for volumes)")  # fmt: skip
     parser.add_argument("--splits", type=int, default=10, help="of the real images in halves (10)")
     parser.add_argument("--copy-rate", type=float, default=0.05, metavar="SHARE",
                         help="of held-out real images that the threshold takes for copies (0.05)")  # fmt: skip
@@ -78,6 +86,9 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
                         help="what of a case's name is its patient; without it each case is one")  # fmt: skip
     parser.add_argument("--ignore-geometry", action="store_true", help="do not compare where volumes lie")
     parser.add_argument("--images", default="", metavar="FOLDER", help="pictures or volumes for the gallery")
+    parser.add_argument("--raters", default="", metavar="FOLDER,...",
+                        help="masks of other raters: adds the energy distance of the members (or the one mask) to "
+                             "them")  # fmt: skip
     parser.add_argument("--out", default="evaluation", metavar="FOLDER", help="where the results go (evaluation)")
     parser.add_argument("--names", default="", metavar="A[,B]", help="what to call the models; folder names without")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (2000)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,44 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 import meddiff
-from meddiff import assembly
-from meddiff.data.image_listing import common_side, list_images
-from meddiff.data.manifest import ManifestRow
 from meddiff.data.writing import told_plainly, write_text
-from meddiff.errors import InputError
 from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
-from meddiff.evaluation.image_quality import MEASURES, image_quality, unbiased_frechet
-from meddiff.evaluation.image_sets import ImageSet, Space, image_set, sha256_of
+from meddiff.evaluation.image_measures import MEASURES
+from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
+from meddiff.evaluation.image_sets import ImageSet
 from meddiff.pictures import as_rgb
-from meddiff.pipelines.stages.progress import bar
+from meddiff.pipelines.evaluate_image_sets import EvaluateImages, embedder, read_sets
 from meddiff.reporting import tables, words
 from meddiff.reporting.content import NearestPair
 from meddiff.reporting.images import ImageReport, headline, write_image_report
 from meddiff.seeds import child_seed
 
 SHOWN, SHOWN_PAIRS = 15, 8
-OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
-
-
-@dataclass(frozen=True)
-class EvaluateImages:
-    """The options of the command, as typed."""
-
-    real: str
-    synthetic: str
-    train: str = ""
-    features: str = "mobilenet"
-    weights: str = ""
-    groups: str = ""
-    size: int = 0
-    fit: str = "crop"
-    splits: int = 10
-    copy_rate: float = 0.05
-    batch_size: int = 32
-    on_bad_file: str = "stop"
-    out: str = "evaluation"
-    cache: str = ""
-    seed: int = 0
 
 
 def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport:
@@ -62,15 +37,15 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport
             too few images or patients.
     """
     console = console or Console()
-    _check(settings)
     out = Path(settings.out).expanduser()
     with told_plainly(out, option="--out"):
         out.mkdir(parents=True, exist_ok=True)
-    sets = _sets(settings, console)
+    embed = embedder(settings)
+    sets = read_sets(settings, console)
     real, synthetic = sets["real"], sets["synthetic"]
     notes = _notes(sets)
     console.print(f"comparing {len(real)} real and {len(synthetic)} synthetic images, {settings.splits} splits")
-    quality = image_quality(real, synthetic, splits=settings.splits, seed=settings.seed)
+    quality = image_quality(real, synthetic, splits=settings.splits, embed=embed, seed=settings.seed)
     unbiased, why = unbiased_frechet(real, synthetic, seed=settings.seed)
     found = None
     if "train" in sets:
@@ -87,35 +62,6 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport
     _show(report, console)
     console.print(f"wrote measures.csv, report.html, report.json and report.md into {out}", soft_wrap=True)
     return report
-
-
-def _check(settings: EvaluateImages) -> None:
-    if settings.size and settings.size < 16:
-        raise InputError(f"got --size {settings.size}: give at least 16 pixels, or leave it out")
-    if settings.splits < 2:
-        raise InputError(f"got --splits {settings.splits}: at least 2 are needed for a spread")
-    if not 0 < settings.copy_rate < 1:
-        raise InputError(f"got --copy-rate {settings.copy_rate}: give a share between 0 and 1, such as 0.05")
-
-
-def _sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
-    """The images of each option with their features."""
-    rows: dict[str, list[ManifestRow]] = {}
-    for name, option in OPTIONS.items():
-        if place := getattr(settings, name):
-            groups = "" if name == "synthetic" else settings.groups
-            rows[name] = list_images(place, groups=groups, option=option)
-    network, file = assembly.named_extractor(settings.features, settings.weights)
-    side = settings.size or common_side([row for part in rows.values() for row in part])
-    space = Space(settings.features, sha256_of(file), side, settings.fit, network.preprocessing)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = Path(settings.cache).expanduser() if settings.cache else None
-    network.to(device)
-    return {
-        name: image_set(part, network, space, device=device, batch_size=settings.batch_size, folder=folder,
-                        on_bad_file=settings.on_bad_file, progress=bar(console, f"reading {name}", unit="images"))
-        for name, part in rows.items()
-    }  # fmt: skip
 
 
 def _notes(sets: dict[str, ImageSet]) -> tuple[str, ...]:
@@ -150,12 +96,12 @@ def _report(
     else:
         queries = {SYNTHETIC: synthetic, HELD_OUT: found.held_out}
         pairs = {name: _shown(part, queries[name], sets["train"]) for name, part in found.pairs.items()}
-    table = nowhere if found is None else found.table
+    table, statistics = (nowhere, nowhere) if found is None else (found.table, found.statistics)
     return ImageReport(
         title=f"Synthetic images of {Path(settings.synthetic).name} against {Path(settings.real).name}",
-        headline=headline(quality, table), phantom=any(row.source == "phantom" for row in real.rows),
+        headline=headline(quality, table, statistics), phantom=any(row.source == "phantom" for row in real.rows),
         quality=quality, unbiased=unbiased, unbiased_note=why, copies=table,
-        statistics=nowhere if found is None else found.statistics, false_positive_rate=settings.copy_rate,
+        statistics=statistics, false_positive_rate=settings.copy_rate,
         real=_drawn(real, generator), synthetic=_drawn(synthetic, generator), nearest=pairs[SYNTHETIC],
         held_out_nearest=pairs.get(HELD_OUT, []), group_noun=_noun(real, settings.groups), notes=notes,
         provenance=_provenance(settings, sets), confidence_level=0.95,
@@ -190,7 +136,8 @@ def _drawn(images: ImageSet, generator: np.random.Generator) -> list[np.ndarray]
 
 
 def _picture(images: ImageSet, at: int) -> np.ndarray:
-    pixels = np.moveaxis(np.asarray(images.pixels[at]), 0, -1)
+    found = np.asarray(images.pixels[at])
+    pixels = np.hstack(list(found)) if images.space.volumes else np.moveaxis(found, 0, -1)
     return as_rgb(pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8))
 
 

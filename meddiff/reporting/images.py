@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluation.image_copies import SYNTHETIC
-from meddiff.evaluation.image_quality import MEASURES
+from meddiff.evaluation.image_copies import SYNTHETIC, copied
+from meddiff.evaluation.image_measures import MEASURES, UNLIKE
 from meddiff.reporting import tables, words
 from meddiff.reporting.files import ReportText, write_files
 from meddiff.reporting.frame import fill_in
@@ -21,6 +21,8 @@ from meddiff.reporting.plain import plain_records
 
 __all__ = ["ImageReport", "headline", "write_image_report"]
 
+NAMES = ("Frechet distance", "Vendi score", "MS-SSIM of pairs", "LPIPS of pairs")
+"""Titles that begin with a name, which stays as it is within a sentence."""
 PLAIN = ("confidence_level", "false_positive_rate", "group_noun", "notes")
 
 
@@ -43,8 +45,8 @@ def write_image_report(folder: Path, report: ImageReport) -> tuple[Path, ...]:
     return write_files(Path(folder), fill_in("images.html.jinja", **content), text)
 
 
-def headline(quality: pd.DataFrame, copies: pd.DataFrame) -> str:
-    """The result in one sentence."""
+def headline(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFrame) -> str:
+    """What is wrong with the images in the first sentence, then the figures that say so."""
     rows = {row["metric"]: row for row in tables.records(quality)}
     outside = [MEASURES[name].title.partition(",")[0] for name, row in rows.items() if row["outside"]]
     kernel = rows["kernel_distance"]
@@ -54,11 +56,24 @@ def headline(quality: pd.DataFrame, copies: pd.DataFrame) -> str:
     )
     n = f"{words.counted(kernel['n_real'], 'real image')} and {kernel['n_synthetic']:,} synthetic"
     if outside:
-        listed = ", ".join(name[:1].lower() + name[1:] if name[1:2].islower() else name for name in outside)
+        listed = ", ".join(name if name in NAMES else name[:1].lower() + name[1:] for name in outside)
         found = f"{len(outside)} of {len(rows)} measures tell the synthetic images from real ones ({listed}): {against}"
     else:
         found = f"No measure tells the synthetic images from real ones beyond chance: {against}"
-    return f"{found}, {n}.{_copied(copies)}"
+    return f"{_verdict(quality, copies, statistics)} {found}, {n}.{_copied(copies)}"
+
+
+def _verdict(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFrame) -> str:
+    """The faults that were found, the worst first."""
+    faults = [fault for fault in dict.fromkeys(quality["fault"]) if fault]
+    if len(faults) > 1 and UNLIKE in faults:  # the others say in what
+        faults.remove(UNLIKE)
+    if len(copies) and copied(copies, statistics):
+        faults.insert(0, "copies of training images")
+    if faults:
+        return f"The synthetic images show {', '.join(faults[:-1])}{' and ' if faults[1:] else ''}{faults[-1]}."
+    unasked = "" if len(copies) else "; whether they are copies was not asked"
+    return f"The synthetic images show no fault that these measures see{unasked}."
 
 
 def _copied(copies: pd.DataFrame) -> str:

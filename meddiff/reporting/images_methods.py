@@ -11,17 +11,23 @@ EXTRACTORS = {
     "inception": ("the Inception v3 of the Frechet Inception distance", ("szegedy2016", "heusel2017")),
     "dinov2": ("DINOv2", ("oquab2024", "stein2023")),
     "radimagenet": ("a ResNet50 that learned on RadImageNet", ("mei2022",)),
+    "medicalnet": ("MedicalNet, a 3D ResNet that learned to segment CT and MRI", ("chen2019",)),
+    "encoder3d": ("a 3D encoder of the user's own", ()),
 }
+SEEN = {False: "a pixel at {0} by {0}", True: "a voxel at {0} by {0} by {0}"}
 FEW = 1000
 
 
 def sentences(report: ImageReport) -> list[CitedSentence]:
     """The methods paragraph."""
     row = report.quality.iloc[0]
+    of_planes = " of the three middle planes" if row["volumes"] else ""
+    what, unit = ("Volumes", "voxels") if row["volumes"] else ("Images", "pixels")
+    size = " by ".join([str(row["resolution"])] * (3 if row["volumes"] else 2))
     name, source = EXTRACTORS.get(row["extractor"], (str(row["extractor"]), ()))
     found: list[CitedSentence] = [
         (
-            f"Images were brought to {row['resolution']} by {row['resolution']} pixels ({row['fit']}; "
+            f"{what} were brought to {size} {unit} ({row['fit']}; "
             f"{row['resize_filter']}); features, {row['dimension']:,} per image, are those of {name} "
             f"(weights {row['weights'][:8]}), which sees them at {row['preprocessing']}",
             ("parmar2022", *source),
@@ -33,11 +39,12 @@ def sentences(report: ImageReport) -> list[CitedSentence]:
         ),
         (
             "Diversity is the Vendi score of the features (cosines about the real mean) and the multi-scale structural "
-            "similarity of random pairs",
+            f"similarity of random pairs{of_planes}",
             ("friedman2023", "wang2003"),
         ),
         (
-            "The spectrum distance is the root mean square difference of mean radial power spectra; the color distance "
+            "The spectrum distance is the root mean square difference of mean radial power spectra, fine detail the "
+            f"mean difference over the upper half of the frequencies{of_planes}; the color and brightness distance is "
             "the area between the distributions of values, of channels and of their differences",
             ("durall2020",),
         ),
@@ -53,6 +60,17 @@ def sentences(report: ImageReport) -> list[CitedSentence]:
             ("shao1989",),
         ),
     ]
+    metrics = set(report.quality["metric"])
+    if "perceptual_distance" in metrics:
+        found.append(("LPIPS is the mean over all pairs, with AlexNet and the weights of version 0.1", ("zhang2018",)))
+    if "label_agreement" in metrics:
+        found.append(
+            (
+                "The label agreement is the balanced accuracy, on the other set, of a ridge classifier of the features "
+                "of the first real half",
+                ("shmelkov2018",),
+            )
+        )
     if len(report.copies):
         found += [
             (
@@ -66,6 +84,11 @@ def sentences(report: ImageReport) -> list[CitedSentence]:
                 "next; C_T says, in standard deviations, whether images lie nearer to training images than held-out "
                 "real ones do (below 0: nearer)",
                 ("alaa2022", "meehan2020"),
+            ),
+            (
+                "MiFID is the Frechet distance to the training images, divided by the mean cosine distance to the "
+                "nearest of them where that is below 0.1",
+                ("bai2021",),
             ),
         ]
     if report.unbiased == report.unbiased:  # not NaN
@@ -102,7 +125,7 @@ def limitations(report: ImageReport) -> list[str]:
         found.append("A synthetic image that is no near-copy is not thereby anonymous.")
     return [
         *found,
-        f"Details smaller than a pixel at {row['resolution']} by {row['resolution']} were not seen.",
+        f"Details smaller than {SEEN[bool(row['volumes'])].format(row['resolution'])} were not seen.",
         "A figure inside the range of real halves is no proof of equality; the measures see what their features see, "
         "and none of them knows whether an image is medically right.",
     ]

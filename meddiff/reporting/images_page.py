@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.evaluation.image_quality import MEASURES
+from meddiff.evaluation.image_measures import MEASURES
 from meddiff.reporting import tables, words
 from meddiff.reporting.bibliography import cited
 from meddiff.reporting.content import NearestPair
@@ -28,7 +28,12 @@ SECTIONS = (
 )
 SCALED = {"kernel_distance": (1000.0, " x 1000")}
 """Figures that would be a row of zeros with three decimals."""
-STATISTICS = {"authentic_share": "AuthPct (share authentic)", "copying_statistic": "C_T (below 0: nearer)"}
+STATISTICS = {
+    "authentic_share": "AuthPct (share authentic)",
+    "copying_statistic": "C_T (below 0: nearer)",
+    "memorization_distance": "Cosine distance to the nearest",
+    "memorization_informed_frechet": "MiFID",
+}
 
 
 def image_content(report: ImageReport) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def made_with(report: ImageReport) -> str:
     return (
         f"{row['extractor']} features ({row['dimension']:,} numbers, weights {row['weights'][:8]}); "
         f"{words.counted(row['n_real'], 'real image')}, {row['n_synthetic']:,} synthetic; "
-        f"{row['resolution']} px, {row['fit']}, {row['resize_filter']}"
+        f"{row['resolution']} {'voxels' if row['volumes'] else 'px'}, {row['fit']}, {row['resize_filter']}"
     )
 
 
@@ -74,7 +79,7 @@ def quality_table(report: ImageReport) -> Table:
          "matched": words.significant(row["matched"]),
          "baseline": f"{words.significant(row['baseline'])} "
                      f"[{words.significant(row['baseline_low'])}, {words.significant(row['baseline_high'])}]",
-         "outside": "outside" if row["outside"] else "within", "sees": MEASURES[row["metric"]].sees}
+         "outside": row["fault"] or "within", "sees": MEASURES[row["metric"]].sees}
         for row in tables.records(report.quality)
     ]  # fmt: skip
     if report.unbiased == report.unbiased:
@@ -110,7 +115,7 @@ def statistics_table(report: ImageReport) -> Table | None:
     """AuthPct and C_T."""
     rows = [
         {"what": STATISTICS[row["metric"]],
-         **{name: words.percent(row[name]) if row["metric"] == "authentic_share" else words.number(row[name], 2)
+         **{name: words.percent(row[name]) if row["metric"] == "authentic_share" else words.significant(row[name])
             for name in ("synthetic", "held_out")},
          "n_training": row["n_training"], "n_synthetic": row["n_synthetic"], "n_held_out": row["n_held_out"]}
         for row in tables.records(report.statistics)

@@ -52,8 +52,10 @@ def folders(tmp_path_factory):
     people = list(dict.fromkeys(row.patient_id for row in rows))
     images = {row.row_id: phantom.draw(row, SIDE)[0] for row in rows}
     part = {person: number % 3 for number, person in enumerate(np.random.default_rng(1).permutation(people))}
+    middle = np.median([image.mean() for image in images.values()])
+    shown = {name: "pale" if image.mean() > middle else "dark" for name, image in images.items()}  # what labels say
     real, train, honest = (
-        {f"{row.patient_id}_{n}".replace("/", "-"): images[row.row_id]
+        {f"{row.patient_id}_{n}={shown[row.row_id]}".replace("/", "-"): images[row.row_id]
          for n, row in enumerate(rows) if part[row.patient_id] == number}
         for number in range(3)
     )  # fmt: skip
@@ -66,6 +68,9 @@ def folders(tmp_path_factory):
     save(top / "real", real.values(), real)
     save(top / "train", train.values(), train)
     copies = noisy(np.stack(list(train.values()))[:, :, ::-1])
+    labels = [name.partition("=")[2] for name in honest]
+    save(top / "labeled", drawn, [f"{n}={label}" for n, label in enumerate(labels)])
+    save(top / "mislabeled", drawn, [f"{n}={label}" for n, label in enumerate(generator.permutation(labels))])
     for name, pictures in {
         "honest": drawn,
         "collapsed": noisy(drawn[np.arange(len(drawn)) % 4]),
@@ -86,6 +91,10 @@ def evaluated(folders, name, **settings):
     return report, report.quality.set_index("metric"), console.export_text()
 
 
+def first_sentence(report):
+    return report.headline.partition(". ")[0]
+
+
 @pytest.fixture(scope="module")
 def honest(folders):
     return evaluated(folders, "honest", train="train")
@@ -96,6 +105,7 @@ def test_an_honest_generator_stays_within_what_real_halves_give(folders, honest)
     assert not quality["outside"].any(), quality[quality["outside"]].index
     kernel = quality.loc["kernel_distance"]
     assert kernel["baseline_low"] < kernel["matched"] < kernel["baseline_high"]
+    assert report.headline.startswith("The synthetic images show no fault that these measures see. No measure tells")
     assert "No measure tells the synthetic images from real ones beyond chance" in text
     pixels = report.copies[report.copies["space"] == "pixels"].set_index("set")
     assert pixels.loc["synthetic", "share_of_copies"] < 0.25
@@ -104,12 +114,18 @@ def test_an_honest_generator_stays_within_what_real_halves_give(folders, honest)
     assert (about["extractor"], about["dimension"], about["resolution"]) == ("mobilenet", 48, 32)
     assert about["resize_filter"] == "Pillow bicubic, antialiased"
     written = sorted(path.name for path in (folders / "out-honest").iterdir())
-    assert written == ["copies.csv", "measures.csv", "report.html", "report.json", "report.md"]
-    assert len(pd.read_csv(folders / "out-honest" / "measures.csv")) == 10
+    assert written == ["copies.csv", "measures.csv", "references.bib", "report.html", "report.json", "report.md"]
+    assert len(pd.read_csv(folders / "out-honest" / "measures.csv")) == 11
+    statistics = report.statistics.set_index("metric")
+    assert abs(statistics.loc["copying_statistic", "synthetic"]) < 3
+    distance = statistics.loc["memorization_distance"]
+    assert 0.7 < distance["synthetic"] / distance["held_out"] < 1.4
 
 
 def test_mode_collapse_shows_in_coverage_recall_and_the_number_of_different_images(folders):
-    _, quality, text = evaluated(folders, "collapsed")
+    report, quality, text = evaluated(folders, "collapsed")
+    assert "images that repeat each other" in first_sentence(report)
+    assert "kinds of real images that are missing" in first_sentence(report)
     assert quality.loc[["recall", "coverage", "vendi_score", "pair_similarity"], "outside"].all()
     vendi = quality.loc["vendi_score"]
     assert vendi["matched"] < 0.8 * vendi["baseline_low"]
@@ -117,14 +133,17 @@ def test_mode_collapse_shows_in_coverage_recall_and_the_number_of_different_imag
 
 
 def test_blur_shows_in_the_spectrum_and_not_in_the_colors(folders):
-    _, quality, _ = evaluated(folders, "blurred")
+    report, quality, _ = evaluated(folders, "blurred")
+    assert "blur" in first_sentence(report)
+    assert quality.loc["fine_detail_db", "matched"] < -3
     assert quality.loc["spectrum_distance_db", "matched"] > 3 * quality.loc["spectrum_distance_db", "baseline_high"]
     assert quality.loc["spectrum_distance_db", "outside"]
     assert not quality.loc["color_distance_levels", "outside"]
 
 
 def test_wrong_colors_show_in_the_colors_and_not_in_the_spectrum(folders):
-    _, quality, _ = evaluated(folders, "tinted")
+    report, quality, _ = evaluated(folders, "tinted")
+    assert "wrong colors or brightness" in first_sentence(report)
     assert quality.loc["color_distance_levels", "matched"] > 1.5 * quality.loc["color_distance_levels", "baseline_high"]
     assert quality.loc["color_distance_levels", "outside"]
     assert not quality.loc["spectrum_distance_db", "outside"]
@@ -132,14 +151,31 @@ def test_wrong_colors_show_in_the_colors_and_not_in_the_spectrum(folders):
 
 def test_a_memorizer_shows_beside_held_out_real_images_also_when_it_mirrors(folders):
     report, _, text = evaluated(folders, "copies", train="train")
+    assert first_sentence(report).startswith("The synthetic images show copies of training images")
     pixels = report.copies[report.copies["space"] == "pixels"].set_index("set")["share_of_copies"]
     assert pixels["synthetic"] == 1.0
     assert pixels["held-out real"] <= 0.1
     statistics = report.statistics.set_index("metric")
     assert statistics.loc["copying_statistic", "synthetic"] < -3 < statistics.loc["copying_statistic", "held_out"]
     assert statistics.loc["authentic_share", "synthetic"] < 0.5 * statistics.loc["authentic_share", "held_out"]
+    assert (
+        statistics.loc["memorization_distance", "synthetic"] < 0.5 * statistics.loc["memorization_distance", "held_out"]
+    )
     assert all("mirrored" in pair.real_id for pair in report.nearest)
     assert "100.0% [100.0%, 100.0%] of them are near-copies of training images" in text
+
+
+def test_wrong_labels_show_in_the_label_agreement_alone(folders):
+    right, quality, _ = evaluated(folders, "labeled", labels="=(.+)")
+    agreement = quality.loc["label_agreement"]
+    assert not agreement["outside"]
+    assert agreement["baseline"] > 0.7
+    wrong, quality, _ = evaluated(folders, "mislabeled", labels="=(.+)")
+    assert quality.loc["label_agreement", "matched"] < 0.7 * agreement["matched"]
+    assert set(quality.index[quality["outside"]]) - set(right.quality.loc[right.quality["outside"], "metric"]) == {
+        "label_agreement"
+    }
+    assert "labels that do not fit the images" in first_sentence(wrong)
 
 
 def test_the_reports_say_the_same(folders, honest):
@@ -154,7 +190,7 @@ def test_the_reports_say_the_same(folders, honest):
         assert report.headline in text
         assert "its Frechet distance is no FID" in text
         assert "Kernel distance (KID)" in text
-    assert page.count("<img ") == 2 * 15 + 2 * 2 * 8
+    assert page.count('src="data:image') == 2 * 15 + 2 * 2 * 8
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 

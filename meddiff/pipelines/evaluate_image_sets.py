@@ -1,0 +1,137 @@
+"""What ``evaluate images`` is told, read: the images or volumes of each option, with their features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from meddiff import assembly
+from meddiff.data.image_listing import common_side, list_images
+from meddiff.data.volume_cubes import FILTER
+from meddiff.data.volume_listing import holds_volumes, list_volumes
+from meddiff.errors import InputError
+from meddiff.evaluation.image_measures import Embed
+from meddiff.evaluation.image_sets import ImageSet, Space, image_set, sha256_of
+from meddiff.evaluation.volume_sets import volume_set
+from meddiff.pipelines.stages.progress import bar
+
+OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
+VOLUME_SIDE = 64
+"""Volumes are compared as cubes of this many voxels per side unless told."""
+EMBEDDED = 64
+"""Images at a time in the network of LPIPS."""
+
+
+@dataclass(frozen=True)
+class EvaluateImages:
+    """The options of the command, as typed."""
+
+    real: str
+    synthetic: str
+    train: str = ""
+    features: str = "mobilenet"
+    weights: str = ""
+    lpips: str = ""
+    groups: str = ""
+    labels: str = ""
+    size: int = 0
+    fit: str = ""
+    splits: int = 10
+    copy_rate: float = 0.05
+    batch_size: int = 32
+    on_bad_file: str = "stop"
+    out: str = "evaluation"
+    cache: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InputError: what was got, and what is allowed.
+        """
+        if self.size and self.size < 16:
+            raise InputError(f"got --size {self.size}: give at least 16 pixels, or leave it out")
+        if self.splits < 2:
+            raise InputError(f"got --splits {self.splits}: at least 2 are needed for a spread")
+        if not 0 < self.copy_rate < 1:
+            raise InputError(f"got --copy-rate {self.copy_rate}: give a share between 0 and 1, such as 0.05")
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The options that name images, where they were given."""
+        return {name: place for name in OPTIONS if (place := getattr(self, name))}
+
+    def naming(self, name: str) -> dict[str, str]:
+        """How the names of one option's images are read; a synthetic image is of no patient."""
+        groups = "" if name == "synthetic" else self.groups
+        return {"groups": groups, "labels": self.labels, "option": OPTIONS[name]}
+
+
+def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    """The images of each option with their features.
+
+    Raises:
+        InputError: nothing there, files that cannot be read, weights that are missing or of another network, or
+            pictures here and volumes there.
+    """
+    kinds = {OPTIONS[name]: holds_volumes(place, option=OPTIONS[name]) for name, place in settings.places.items()}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{option} {'volumes' if volumes else 'pictures'}" for option, volumes in kinds.items())
+        raise InputError(f"pictures cannot be compared with volumes: {told}. Give one kind to all")
+    return _volumes(settings, console) if any(kinds.values()) else _pictures(settings, console)
+
+
+def embedder(settings: EvaluateImages) -> Embed | None:
+    """What makes the vectors of LPIPS; None where it was not asked for."""
+    if not settings.lpips:
+        return None
+    network = assembly.perceptual(settings.lpips)
+    return lambda images: torch.cat(
+        [network.features(torch.from_numpy(images[start : start + EMBEDDED]))
+         for start in range(0, len(images), EMBEDDED)]
+    ).numpy()  # fmt: skip
+
+
+def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    rows = {name: list_images(place, **settings.naming(name)) for name, place in settings.places.items()}
+    network, file = assembly.named_extractor(settings.features, settings.weights)
+    side = settings.size or common_side([row for part in rows.values() for row in part])
+    space = Space(settings.features, sha256_of(file), side, settings.fit or "crop", network.preprocessing)
+    device = _device()
+    network.to(device)
+    return {
+        name: image_set(part, network, space, device=device, batch_size=settings.batch_size, folder=_cache(settings),
+                        on_bad_file=settings.on_bad_file, progress=_bars(console, name))
+        for name, part in rows.items()
+    }  # fmt: skip
+
+
+def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    cases = {name: list_volumes(place, **settings.naming(name)) for name, place in settings.places.items()}
+    network, file = assembly.volume_extractor(settings.features, settings.weights)
+    side = settings.size or VOLUME_SIDE
+    space = Space(settings.features, sha256_of(file), side, settings.fit or "pad", network.preprocessing, FILTER, True)
+    device = _device()
+    network.to(device)
+    return {
+        name: volume_set(part, network, space, device=device, folder=_cache(settings),
+                         on_bad_file=settings.on_bad_file, progress=_bars(console, name))
+        for name, part in cases.items()
+    }  # fmt: skip
+
+
+def _bars(console: Console, name: str) -> Callable:
+    return bar(console, f"reading {name}", unit="images")
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _cache(settings: EvaluateImages) -> Path | None:
+    return Path(settings.cache).expanduser() if settings.cache else None
