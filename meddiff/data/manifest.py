@@ -23,6 +23,7 @@ from meddiff.errors import InputError
 __all__ = ["COLUMNS", "Manifest", "ManifestRow", "check_rows", "lexical", "read_manifest", "write_manifest"]
 
 Manifest = list[ManifestRow]
+_MOST_COLUMNS = 200  # each unknown one is compared with all known names
 
 
 def read_manifest(
@@ -110,6 +111,8 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _check_header(header: Sequence[str], path: Path) -> None:
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise InputError(f"{path}: line 1: the cells are not separated by commas. Save the table as 'CSV UTF-8'.")
+    if len(header) > _MOST_COLUMNS:
+        raise InputError(f"{path}: line 1 names {len(header)} columns. The known columns are {', '.join(COLUMNS)}.")
     problems = Problems(path)
     for name in header:
         if name not in COLUMNS:

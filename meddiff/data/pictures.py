@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image, ImageOps
 
+from meddiff.data.free_memory import check_memory
 from meddiff.errors import InputError
 
 # What Pillow's decoders raise for damaged files, seen by cutting and flipping bytes of each format.
@@ -30,6 +31,10 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What is read, whatever a file is called. Pillow knows 40 more; PostScript it hands to another program."""
+_HARMLESS_BYTES = 1 << 28  # a blank page of that size is a small file, and still no attack
+_LARGEST_RATIO = 1000
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 
 
@@ -62,10 +67,15 @@ def check_file(path: Path) -> None:
         raise bad_file(path, "the file is empty (0 bytes)")
 
 
+def open_picture(path: Path) -> Image.Image:
+    """A picture with its header read, to be closed; raises one of DAMAGE where it is none of FORMATS."""
+    return Image.open(path, formats=FORMATS)
+
+
 def is_deep_picture(path: Path) -> bool:
     """Whether a picture has more than 8 bits per channel; a look at the header only, False where it is damaged."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return picture.mode in DEEP_MODES
     except DAMAGE:
         return False
@@ -74,7 +84,7 @@ def is_deep_picture(path: Path) -> bool:
 def header_size(path: Path) -> tuple[int, int] | None:
     """Height and width of an upright picture, by a look at its header; None where it has none that can be read."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
             return height, width
     except DAMAGE:
@@ -138,11 +148,12 @@ def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.I
     """A decoded picture, upright, and the height and width it had before it was shrunk."""
     check_file(path)
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             _choose_frame(picture, path, frame)
             width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
             if size_hint is not None:
                 picture.draft(None, (size_hint, size_hint))  # None keeps the color mode
+            _check_size(picture, path)
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
             return picture, (height, width)
@@ -150,6 +161,15 @@ def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.I
         raise
     except DAMAGE as error:
         raise bad_file(path, _reason(path, error)) from error
+
+
+def _check_size(picture: Image.Image, path: Path) -> None:
+    """Refuse, before memory is taken, a header that promises more than the file can hold."""
+    size = 4 * picture.width * picture.height
+    if size > max(_HARMLESS_BYTES, _LARGEST_RATIO * path.stat().st_size):
+        raise bad_file(path, f"the header promises {picture.width} x {picture.height} pixels, far more than the "
+                             "file can hold")  # fmt: skip
+    check_memory(path, size)
 
 
 def _lies_sideways(picture: Image.Image) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from meddiff.segment_recipe import SegmentRecipe
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 Settings = TypeVar("Settings")
+_MOST_VALUES = 10_000
 
 
 @dataclass(frozen=True)
@@ -195,15 +197,31 @@ def _read_config(path: Path, known: set[str]) -> dict:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"the recipe {path} is not YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
+    _check_size(content, path)
+    parts = {name.partition(".")[0] for name in known if "." in name}
     for name, value in content.items():
+        if name in parts and not isinstance(value, dict):
+            raise InputError(f"the recipe {path}: {name} must hold 'setting: value' lines, not {str(value)[:80]!r}")
         for key in [name, *(f"{name}.{part}" for part in value)] if isinstance(value, dict) else [name]:
             if key not in known:
                 raise _unknown(key, known, str(path))
     return content
+
+
+def _check_size(content: dict, path: Path) -> None:
+    """Refuse a few aliases that stand for millions of values, or for themselves: all are spelled out later."""
+    waiting: list[Any] = [content]
+    for count in itertools.count():
+        if not waiting:
+            return
+        if count > _MOST_VALUES:
+            raise InputError(f"the recipe {path} holds more than {_MOST_VALUES} values; no recipe is that long")
+        value = waiting.pop()
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, (list, set, tuple)) else ()
 
 
 def _resolve_preset(given: dict[str, str], family: Family) -> str:

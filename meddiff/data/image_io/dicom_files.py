@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meddiff.data.image_io.dicom_dataset import read_dataset
 from meddiff.data.image_io.guard import damage_told
 from meddiff.data.pictures import bad_file, check_file
 from meddiff.errors import InputError
@@ -68,13 +69,11 @@ def read_header(path: Path) -> "Dataset":
     Raises:
         InputError: no DICOM, damaged, or DICOM without an image (a report, a plan, a directory).
     """
-    import pydicom
-
     check_file(path)
     with damage_told(path):
         if not is_dicom(path):
             raise bad_file(path, "this is no DICOM file (neither the mark DICM nor a first element of DICOM)")
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        header = read_dataset(path, pixels=False)
         if "Rows" not in header or "Columns" not in header:
             kind = header.SOPClassUID.name if "SOPClassUID" in header else "DICOM of an unknown kind"
             raise bad_file(path, f"this is no image: {kind}")

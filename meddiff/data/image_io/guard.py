@@ -41,9 +41,11 @@ def damage_told(path: Path, what: str = "the file") -> Iterator[None]:
 def _damage() -> tuple[type[Exception], ...]:
     from isal import isal_zlib
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.freesurfer.mghformat import MGHError
     from nibabel.nicom.csareader import CSAReadError
-    from nibabel.spatialimages import HeaderDataError
+    from nibabel.spatialimages import HeaderDataError, HeaderTypeError, ImageDataError
+    from nibabel.wrapstruct import WrapStructError
     from pydicom.errors import BytesLengthException
 
-    libraries = (isal_zlib.error, ImageFileError, CSAReadError, HeaderDataError, BytesLengthException)
-    return (*libraries, *DAMAGE, *_MORE)  # type: ignore[return-value]  # isal states its error as an instance
+    nifti = (ImageFileError, HeaderDataError, HeaderTypeError, ImageDataError, WrapStructError, MGHError)
+    return (isal_zlib.error, CSAReadError, BytesLengthException, *nifti, *DAMAGE, *_MORE)  # type: ignore[return-value]  # isal states its error as an instance

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.data.image_io.guard import damage_told
+from meddiff.data.image_io.text_header import check_text_header
 from meddiff.data.pictures import bad_file, check_file
 from meddiff.data.volume import Volume
 
-SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_NRRD, _META = "NrrdImageIO", "MetaImageIO"
+_FORMATS = {".nrrd": _NRRD, ".nhdr": _NRRD, ".mha": _META, ".mhd": _META}  # told, or SimpleITK tries all it knows
+SUFFIXES = tuple(_FORMATS)
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -23,7 +26,8 @@ def read_metaimage(path: Path) -> Volume:
 
     check_file(path)
     with damage_told(path):
-        image = SimpleITK.ReadImage(str(path))
+        check_text_header(path)
+        image = SimpleITK.ReadImage(str(path), imageIO=_FORMATS[path.suffix.lower()])
         values = SimpleITK.GetArrayFromImage(image)
         size, components = image.GetSize(), image.GetNumberOfComponentsPerPixel()
         if len(size) not in (2, 3) or values.dtype.kind not in "iuf":

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from meddiff.data.free_memory import check_memory
 from meddiff.data.image_io.guard import damage_told
 from meddiff.data.pictures import bad_file, check_file
 from meddiff.data.volume import Volume
@@ -39,7 +40,7 @@ def read_nifti(path: Path) -> Volume:
         header = opened.header
         if not hasattr(header, "get_zooms"):
             raise bad_file(path, f"this is no volume but a {type(opened).__name__}")
-        _check_size(path, opened.shape, header.get_data_dtype())
+        _check_size(path, opened.shape, header.get_data_dtype(), int(getattr(opened.dataobj, "offset", 0)))
         affine, notes = _geometry(path, opened)
         array, color = _values(path, opened)
     spacing = _spacing(affine, header)
@@ -59,8 +60,9 @@ def _opened(path: Path) -> Any:
         start = file.read(540)
         kind = nibabel.Nifti2Image if start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image  # type: ignore[attr-defined]
         header = kind.header_class(start[: kind.header_class.template_dtype.itemsize], check=False)
-        size = int(header.get_data_offset()) + _size(header.get_data_shape(), header.get_data_dtype())
-        _check_size(path, header.get_data_shape(), header.get_data_dtype())
+        offset, shape, dtype = int(header.get_data_offset()), header.get_data_shape(), header.get_data_dtype()
+        _check_size(path, shape, dtype, offset)
+        size = offset + _size(shape, dtype)
         content = start + file.read(max(size - len(start), 0))
         file.read(1)  # at the end the checksum is compared
     if len(content) < size:
@@ -72,7 +74,7 @@ def _size(shape: Sequence[int], dtype: np.dtype) -> int:
     return int(np.prod([int(size) for size in shape], dtype=object)) * dtype.itemsize
 
 
-def _check_size(path: Path, shape: Sequence[int], dtype: np.dtype) -> None:
+def _check_size(path: Path, shape: Sequence[int], dtype: np.dtype, offset: int) -> None:
     """Refuse, before memory is taken, a header that promises more than the file can hold."""
     if any(size <= 0 for size in shape) or not shape:
         raise bad_file(path, f"the header says that the volume has the shape {tuple(shape)}")
@@ -80,9 +82,10 @@ def _check_size(path: Path, shape: Sequence[int], dtype: np.dtype) -> None:
     if not file.exists():
         raise bad_file(path, f"the voxels are missing, they belong into {file.name} beside it")
     ratio = GZIP_RATIO if path.suffix.lower() in (".gz", ".mgz") else 1
-    if _size(shape, dtype) > file.stat().st_size * ratio:
+    if max(offset, 0) + _size(shape, dtype) > file.stat().st_size * ratio:
         reason = f"the header promises {tuple(shape)} voxels of {dtype.itemsize} bytes, more than the file can hold"
         raise bad_file(path, f"{reason}: it is cut off or damaged")
+    check_memory(path, max(offset, 0) + _size(shape, dtype))
 
 
 def _values(path: Path, opened) -> tuple[np.ndarray, bool]:
