@@ -1,13 +1,17 @@
 """Any volume file, or a folder of DICOM, to a Volume. A new format is one reader in image_io/ and one line here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from meddiff.data.image_io import metaimage, nifti
 from meddiff.data.image_io.dicom import read_series
 from meddiff.data.image_io.dicom_files import Series, choose, find_series, is_dicom, read_header
 from meddiff.data.pictures import bad_file, check_file
 from meddiff.data.row import SERIES, on_disk
+from meddiff.data.unpack import is_archive, unpacked
 from meddiff.data.volume import Volume
 from meddiff.errors import InputError
 
@@ -23,16 +27,20 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
     Args:
         path: NIfTI (.nii, .nii.gz, .img with .hdr), MGH, NRRD, MetaImage; one DICOM file (enhanced, mosaic, or a
             single slice), with ``#series`` behind its name the whole series that it belongs to, of the files in its
-            folder; or a folder, searched with all below it for DICOM.
+            folder; or a folder or zip archive, searched with all below it for DICOM, or for the one volume file
+            that lies there.
         series: of a folder with several DICOM series, the UID, number or description of the one that is meant.
 
     Raises:
         InputError: what is no volume, is damaged, or whose geometry contradicts itself; with the reason.
     """
     path = Path(path)
+    if is_archive(path):
+        with unpacked(path) as folder:
+            volume = _load_folder(folder, series)
+            return replace(volume, array=np.array(volume.array))  # no window on a file that is gone in a moment
     if path.is_dir():
-        found = find_series(files_below(path))
-        return read_series(choose(found.series, series, path))
+        return _load_folder(path, series)
     if path.name.endswith(SERIES):
         return read_series(_series_with(on_disk(path)))
     check_file(path)
@@ -43,6 +51,15 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
         read_header(path)  # says what is wrong with a file that is no image
         return read_series(choose(find_series([path]).series, series, path))
     raise bad_file(path, f"not a volume of a known kind; these are DICOM and {', '.join(READERS)}")
+
+
+def _load_folder(folder: Path, series: str | int | None) -> Volume:
+    files = files_below(folder)
+    found = find_series(files)
+    volumes = [] if found.series or series is not None else [file for file in files if is_volume(file)]
+    if len(volumes) > 1:
+        raise InputError(f"{folder}: there are {len(volumes)} volumes in it. Name one, such as {volumes[0]}.")
+    return load_volume(volumes[0]) if volumes else read_series(choose(found.series, series, folder))
 
 
 def _series_with(file: Path) -> Series:

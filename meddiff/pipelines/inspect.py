@@ -1,6 +1,6 @@
 """What lies in a folder or file: DICOM series and volumes with size, spacing, orientation and problems.
 
-    python -m meddiff.pipelines.inspect ~/study
+    python -m meddiff.pipelines.inspect ~/study                           # or study.zip, unpacked for the time of it
     python -m meddiff.pipelines.inspect ~/study --montage planes.png      # three planes of each, at the right aspect
     python -m meddiff.pipelines.inspect --audit data_manifest.csv         # what spoils a study, before it is trained on
     python -m meddiff.pipelines.inspect --audit ~/HAM10000 --dataset isic --out findings.csv
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -37,7 +38,7 @@ class Inspect:
     """What to look at."""
 
     path: str
-    """A file, or a folder with all below it."""
+    """A file, a folder with all below it, or a zip archive."""
     montage: str = ""
     """A PNG to write with the three middle planes of each volume; empty for none."""
 
@@ -48,20 +49,30 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     Raises:
         InputError: nothing is there, or the montage cannot be written.
     """
-    from meddiff.data.inspection import look
-    from meddiff.data.planes import three_planes
+    from meddiff.data.unpack import unpacked
 
     console = console or Console()
     path = Path(settings.path).expanduser()
-    entries, count, others = look(path)
-    table = Table(title=str(path))
+    with unpacked(path) as place:
+        return _told(place, path, settings.montage, console)
+
+
+def _told(place: Path, path: Path, montage: str, console: Console) -> int:
+    """Look at ``place`` and print what is there, under the name ``path``."""
+    from meddiff.data.inspection import look
+    from meddiff.data.planes import three_planes
+
+    entries, count, others = look(place)
+    table = Table(title=escape(str(path)))
     for name in ("what", "kind", "files", "size", "spacing mm", "axes", "modality", "values", "problems"):
         table.add_column(name, overflow="fold")
     tiles, captions, unreadable = [], [], 0
     for entry in track(entries, "reading", total=count, console=console, transient=True):
         unreadable += entry.volume is None
-        table.add_row(entry.name, entry.kind, str(entry.files), *_columns(entry.volume), "\n".join(entry.problems))
-        if settings.montage and entry.volume is not None:
+        problems = "\n".join(entry.problems).replace(str(place), str(path))
+        texts = (entry.name, entry.kind, str(entry.files), *_columns(entry.volume), problems)
+        table.add_row(*map(escape, texts))  # a series may be called [/b], which is no markup
+        if montage and entry.volume is not None:
             planes = three_planes(entry.volume, TILE)
             tiles += planes
             captions += [f"{entry.name} {plane}" for plane in ("axial", "coronal", "sagittal")]
@@ -69,9 +80,9 @@ def run(settings: Inspect, console: Console | None = None) -> int:
         console.print(table)
     told = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
     console.print(f"{count} volumes, {unreadable} of them unreadable; {len(others)} other files ({told or 'none'})")
-    if settings.montage:
-        _write_montage(tiles, captions, Path(settings.montage).expanduser())
-        console.print(f"wrote {settings.montage}")
+    if montage:
+        _write_montage(tiles, captions, Path(montage).expanduser())
+        console.print(f"wrote {montage}")
     return unreadable
 
 
@@ -105,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("path", help="a file, or a folder with all below it")
+    parser.add_argument("path", help="a file, a folder with all below it, or a zip archive of one")
     parser.add_argument("--montage", default="", metavar="PNG", help="write three planes of each volume into this file")
     parser.add_argument(
         "--audit", action="store_true", help="path is a manifest (.csv) or a folder of images and masks"

@@ -26,7 +26,7 @@ class Audit:
     """What to audit."""
 
     path: str
-    """A manifest (.csv), or a folder of images and masks."""
+    """A manifest (.csv), or a folder or zip archive of images and masks."""
     dataset: str = ""
     """Reads the folder as this data set; empty pairs plain files by their names."""
     out: str = ""
@@ -40,13 +40,15 @@ def run(settings: Audit, console: Console | None = None) -> int:
         InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
     """
     from meddiff.data.audit import audit
+    from meddiff.data.unpack import unpacked
     from meddiff.pipelines.stages.progress import bar
 
     console = console or Console()
     path = Path(settings.path).expanduser()
-    rows, found = rows_of(path, settings.dataset)
-    began = time.perf_counter()
-    found = found + audit(rows, progress=bar(console, "auditing", unit="image"))
+    with unpacked(path) as place:
+        rows, found = rows_of(place, settings.dataset)
+        began = time.perf_counter()
+        found = found + audit(rows, progress=bar(console, "auditing", unit="image"))
     seconds = time.perf_counter() - began
     if found:
         console.print(_table(found, str(path)))

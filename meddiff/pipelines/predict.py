@@ -14,9 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import parse_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meddiff.segmentation.trained import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Predict:
     checkpoint: str
     """Run folder of `segment train`."""
     input: str
-    """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them."""
+    """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them."""
     output: str
     """Folder for masks and predictions.csv."""
     model: str = "diffusion"
@@ -69,9 +75,7 @@ def run(settings: Predict) -> Path:
     """
     from rich.console import Console
 
-    from meddiff.data.inputs import find_inputs
-    from meddiff.pipelines.stages.predict_cases import Job
-    from meddiff.pipelines.stages.progress import bar
+    from meddiff.data.unpack import unpacked
     from meddiff.segmentation import load
 
     if settings.on_bad_file not in ("skip", "stop"):
@@ -80,13 +84,23 @@ def run(settings: Predict) -> Path:
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
     model = load(settings.checkpoint, model=settings.model, **changed)
-    found = find_inputs(settings.input, series=settings.series)
+    with unpacked(Path(settings.input).expanduser()) as place:
+        return _segment_all(settings, model, place, console)
+
+
+def _segment_all(settings: Predict, model: TrainedModel, place: Path, console: Console) -> Path:
+    """Everything at ``place``, where the input lies or was unpacked."""
+    from meddiff.data.inputs import find_inputs
+    from meddiff.pipelines.stages.predict_cases import Job
+    from meddiff.pipelines.stages.progress import bar
+
+    found = find_inputs(place, series=settings.series)
     if settings.dicom_seg and not any(one.series for one in found):
         raise InputError(
             f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
             "references the images it was drawn on. Name a folder with a series, or leave the flag out."
         )
-    with Job.opened(settings, model) as job:
+    with Job.opened(settings, model, place) as job:
         if done := len(job.lines):
             console.print(f"{done} of {len(found)} were done before")
         for one in bar(console, "segmenting", unit="cases")(found, len(found)):

@@ -51,6 +51,8 @@ class Job:
     folder: Path
     settings: Predict
     model: TrainedModel
+    place: Path
+    """Where the inputs lie; a temporary folder if they came in an archive."""
     segments: tuple[Segment, ...] = ()
     """Of the classes from 1 on, for DICOM."""
     lines: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,11 +65,11 @@ class Job:
 
     @classmethod
     @contextmanager
-    def opened(cls, settings: Predict, model: TrainedModel) -> Iterator[Job]:
+    def opened(cls, settings: Predict, model: TrainedModel, place: Path) -> Iterator[Job]:
         """The job with its finished lines; what it has done is written when it ends, however it ends."""
         codes = model.recipe.segment_codes if settings.segment_codes is None else settings.segment_codes
         segments = segments_of(model.class_names[1:], codes) if settings.dicom_seg else ()
-        job = cls(folder := Path(settings.output).expanduser(), settings, model, segments)
+        job = cls(folder := Path(settings.output).expanduser(), settings, model, place, segments)
         mark, inputs = folder / "settings.txt", settings_digest(settings, model.recipe)
         if mark.is_file() and mark.read_text(encoding="utf-8") == inputs and job.table.is_file():
             table = read_table(job.table, COLUMNS).fillna(dict.fromkeys(("problem", "dicom_seg", "note"), ""))
@@ -94,7 +96,7 @@ class Job:
         if one.name in self.lines:
             return
         started = time.monotonic()
-        line: dict[str, Any] = {"name": one.name, "file": str(one.path), "problem": ""}
+        line: dict[str, Any] = {"name": one.name, "file": self._named(one.path), "problem": ""}
         try:
             line |= self._picture(one) if one.volume is None else self._volume(one, one.volume())
             if self.settings.dicom_seg:
@@ -102,10 +104,14 @@ class Job:
         except InputError as error:
             if self.settings.on_bad_file == "stop":
                 raise
-            line["problem"] = str(error)
+            line["problem"] = self._named(error)
         self.lines[one.name] = line | {"seconds": round(time.monotonic() - started, 2)}
         if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
             self.save()
+
+    def _named(self, what: object) -> str:
+        """A path or message with the input's own name in it, also where that was an archive."""
+        return str(what).replace(str(self.place), self.settings.input)
 
     def _picture(self, one: Input) -> dict[str, Any]:
         case = self.model.picture(one.path)
@@ -147,7 +153,7 @@ class Job:
         except InputError as error:
             if self.settings.on_bad_file == "stop":
                 raise
-            return {"dicom_seg": "", "note": str(error)}
+            return {"dicom_seg": "", "note": self._named(error)}
         return {"dicom_seg": file.relative_to(self.folder).as_posix(), "note": ""}
 
     def _slices(self, one: Input, volume: Volume) -> tuple[np.ndarray, float, dict[str, np.ndarray]]:
