@@ -373,7 +373,7 @@ def images(
         rows,
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
-        channels=source(recipe.dataset).channels,
+        channels=channels(recipe),
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
@@ -391,10 +391,15 @@ def unusable(
         rows,
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
-        channels=source(recipe.dataset).channels,
+        channels=channels(recipe),
         folder=recipe.data.cache or None,
         progress=progress,
     )
+
+
+def channels(recipe: Recipe | SegmentRecipe) -> int:
+    """Channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
+    return recipe.data.channels or source(recipe.dataset).channels
 
 
 def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> VolumeArray:

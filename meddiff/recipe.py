@@ -22,6 +22,8 @@ class DataRecipe:
 
     image_size: int = 64
     """Side of the square training image, in pixels."""
+    channels: Literal[0, 1, 3] = 0
+    """Channels of the training pictures: 1 gray, 3 color; 0 is what the data set has (image_folder: 3)."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How an oblong image becomes square: cut the long side, pad the short side with black, or change the aspect."""
     on_bad_file: Literal["stop", "skip"] = "stop"
@@ -147,7 +149,7 @@ class SynthesisRecipe:
     oversample: float = 1.5
     """Candidates drawn per image needed, because the filter drops some."""
     refuse_copies: bool = False
-    """Delete near-copies of training images (by filter.copy_quantile) once all are drawn; the filter only drops them."""
+    """Delete near-copies of training images (by filter.copy_quantile) once all are drawn; the filter just drops them."""
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,7 @@ _RANGES: dict[tuple[float, float], str] = {
     (2, 10**6): "classifier.batch_size",
     (0.5, 0.999): "evaluation.confidence_level",
     (2, 3): "dimensions",
+    (0, 3): "data.channels",
 }
 # fmt: on
 """Smallest and largest allowed value -> the settings that it holds for."""
@@ -318,6 +321,6 @@ def check(recipe: Any, ranges: Mapping[tuple[float, float], str] | None = None) 
             "leave nothing for the test split; their sum must be under 1"
         )
     if min(recipe.volume.patch_size) < 1:
-        raise InputError(f"volume.patch_size is {list(recipe.volume.patch_size)}; give three numbers of voxels, each 1+")
+        raise InputError(f"volume.patch_size is {list(recipe.volume.patch_size)}; give three numbers of 1 or more")
     if recipe.manifest and recipe.data_root and recipe.dataset == "phantom":
         raise InputError("the phantom data set is drawn; it takes neither --manifest nor --data-root")

@@ -129,7 +129,7 @@ def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: to
 
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
     """How a picture becomes a square."""
-    return Transform(recipe.data.image_size, recipe.data.fit, assembly.source(recipe.dataset).channels, True, deep)
+    return Transform(recipe.data.image_size, recipe.data.fit, assembly.channels(recipe), True, deep)
 
 
 def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:
@@ -145,7 +145,7 @@ def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Call
     if recipe.dimensions == 3:
         return cache_volumes(rows, volume_transform(recipe), with_masks=True, **how)  # type: ignore[arg-type]
     square = {"image_size": recipe.data.image_size, "fit": recipe.data.fit}
-    channels = assembly.source(recipe.dataset).channels
+    channels = assembly.channels(recipe)
     return LabeledImages(decode(rows, **square, channels=channels, with_masks=True, **how), ())  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ from meddiff.data.planes import tile
 from meddiff.data.problems import Problems
 from meddiff.data.writing import write_atomically
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
 from meddiff.inference import generate
 from meddiff.pictures import grid_image
 from meddiff.pipelines.stages import model
@@ -53,6 +54,11 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
                      "Put some of its patients into train, or leave the class out.")  # fmt: skip
     problems.raise_if_any()
     images = model.training_images(recipe, folder)
+    if len(images.shape) == 3 and images.shape[0] > 1 and images.pixel_dtype == "uint16":
+        raise InputError(
+            "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
+            "images with --data.channels 1"
+        )
     model.facts(recipe, folder, model.new_denoiser(recipe, images), images)  # settings and volumes that fit together
 
 
