@@ -149,7 +149,7 @@ class SynthesisRecipe:
     oversample: float = 1.5
     """Candidates drawn per image needed, because the filter drops some."""
     refuse_copies: bool = False
-    """Delete near-copies of training images (by filter.copy_quantile) once all are drawn; the filter just drops them."""
+    """Delete near-copies of training images (filter.copy_quantile) once all are drawn; the filter just drops them."""
 
 
 @dataclass(frozen=True)
