@@ -36,7 +36,11 @@ def paired_tests(study: Study, *, reference: str) -> pd.DataFrame:
     such a class, neither is the macro average.
     """
     records = [row for arm in study.arms if arm != reference for row in _of_arm(study, arm, reference)]
-    table = pd.DataFrame(records, columns=list(COLUMNS))
+    return with_holm(pd.DataFrame(records, columns=list(COLUMNS)))
+
+
+def with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `p_holm` over its rows above the classes, and apart from them over its rows by class."""
     overall = np.asarray(table["class_name"] == "", bool)
     adjusted = np.full(len(table), np.nan)
     for family in (overall, ~overall):

@@ -58,14 +58,19 @@ def score(
     that is incomplete: a missing column, arms scored on other images or with other seeds.
     """
     study = read_study(predictions, class_names, validation)
-    return scores_of(study, resamples=resamples, confidence_level=confidence_level, seed=seed)
+    values = resampled_scores(study, resamples=resamples, seed=seed)
+    return scores_of(study, values, confidence_level=confidence_level, seed=seed)
 
 
 def scores_of(
-    study: Study, *, metrics: Sequence[str] = tuple(METRICS), resamples: int, confidence_level: float, seed: int
+    study: Study,
+    values: np.ndarray,
+    *,
+    metrics: Sequence[str] = tuple(METRICS),
+    confidence_level: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """The table of `score`, of some metrics, from predictions as arrays."""
-    values = resampled_scores(study, metrics=metrics, resamples=resamples, seed=seed)
+    """The table of `score` from the `resampled_scores` of these metrics."""
     records = []
     for a, arm in enumerate(study.arms):
         means = over_seeds(values[a], seed=seed)
@@ -100,21 +105,21 @@ def paired_differences(
     n_images, n_groups, n_seeds, warning. Raises InputError as `score`, and for a reference arm that is not there.
     """
     study = read_study(predictions, class_names, validation)
-    reference = best_reference(_means(study), reference_arms)
-    return differences_of(study, reference=reference, resamples=resamples, confidence_level=confidence_level, seed=seed)
+    reference = best_reference(plain_balanced_accuracy(study), reference_arms)
+    values = resampled_scores(study, resamples=resamples, seed=seed)
+    return differences_of(study, values, reference=reference, confidence_level=confidence_level, seed=seed)
 
 
 def differences_of(
     study: Study,
+    values: np.ndarray,
     *,
     reference: str,
     metrics: Sequence[str] = tuple(METRICS),
-    resamples: int,
-    confidence_level: float,
-    seed: int,
+    confidence_level: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """The table of `paired_differences` against one arm, of some metrics, from predictions as arrays."""
-    values = resampled_scores(study, metrics=metrics, resamples=resamples, seed=seed)
+    """The table of `paired_differences` against one arm from the `resampled_scores` of these metrics."""
     estimates = values[:, :, 0].mean(1)  # [A, M]
     r = study.arms.index(reference)
     records = []
@@ -135,8 +140,8 @@ def differences_of(
     return pd.DataFrame(records, columns=None if records else DIFFERENCE_COLUMNS)
 
 
-def _means(study: Study) -> pd.DataFrame:
-    """Balanced accuracy of each arm, without an interval."""
+def plain_balanced_accuracy(study: Study) -> pd.DataFrame:
+    """What `best_reference` looks at: of each arm, without an interval."""
     values = resampled_scores(study, metrics=[BALANCED_ACCURACY], resamples=1, seed=0)[:, :, 0, 0]
     return pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": values.mean(1)})
 

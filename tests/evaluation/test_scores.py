@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from meddiff.errors import InputError
 from meddiff.evaluation import best_reference, paired_differences, score, summary_sentence
 from meddiff.evaluation.scores import differences_of
-from meddiff.evaluation.study import read_study
+from meddiff.evaluation.study import read_study, resampled_scores
 from tests.evaluation.predictions import CLASSES, study
 
 
@@ -104,8 +104,9 @@ def test_coverage_of_the_true_difference(images, luck):
     held = []
     for number in range(60):
         table = study({"a": 1.0, "b": 1.0}, images=images, luck=luck, seed=number)
-        found = differences_of(read_study(table, CLASSES), reference="a", metrics=["balanced_accuracy"],
-                               resamples=300, confidence_level=0.95, seed=number).iloc[0]  # fmt: skip
+        made, metrics = read_study(table, CLASSES), ["balanced_accuracy"]
+        values = resampled_scores(made, resamples=300, seed=number, metrics=metrics)
+        found = differences_of(made, values, reference="a", metrics=metrics, seed=number).iloc[0]
         held.append(found.low <= 0 <= found.high)
     assert np.mean(held) >= 0.9
 
