@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from meddiff.data.problems import Problems
-from meddiff.data.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow
+from meddiff.data.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, spelled_out
 
 CHOICES = {"split": ("train", "val", "test"), "source": ("real", "synthetic", "phantom")}
 # column: (type, smallest, largest). 999 mm is what other programs write for "unknown".
@@ -73,13 +73,13 @@ def _path_inside(root: Path, text: str | None, what: str, *, problems: Problems)
     if text is None:
         return None
     top = Path(os.path.normpath(root.absolute()))
-    windows = PureWindowsPath(text)  # knows both \\ and / and drive letters
-    if ".." in windows.parts:
+    several = [PureWindowsPath(path) for path in spelled_out(text)]  # knows both \\ and / and drive letters
+    if any(".." in windows.parts for windows in several):
         cure = f"Write paths below {root} without '..', or name a higher folder with --data-root."
         problems.add("path climbs out of the root", f"{what} {text!r}", cure)
     elif Path(text).is_absolute() and Path(text).is_relative_to(top):
         return Path(text).relative_to(top).as_posix()
-    elif windows.drive or windows.root:
+    elif any(windows.drive or windows.root for windows in several):
         cure = f"Write paths relative to {root}, or name the folder that holds them with --data-root."
         problems.add("absolute path outside the root", f"{what} {text!r}", cure)
     return PurePosixPath(text).as_posix()

@@ -45,11 +45,7 @@ class ManifestRow:
     @property
     def image_files(self) -> tuple[Path, ...]:
         """Where the sequences lie: ``case_{t1,flair}.nii.gz`` names two files on one grid, in this order."""
-        match = _SEVERAL.fullmatch(self.image_path)
-        if match is None:
-            return (self.image_file,)
-        before, names, after = match.groups()
-        return tuple(self.root / f"{before}{name}{after}" for name in names.split(","))
+        return tuple(self.root / path for path in spelled_out(self.image_path))
 
     @property
     def mask_file(self) -> Path | None:
@@ -60,6 +56,15 @@ class ManifestRow:
     def group(self) -> str:
         """What a split must not cut: the patient, else the lesion, else the row itself."""
         return self.patient_id or self.lesion_id or self.row_id
+
+
+def spelled_out(text: str) -> tuple[str, ...]:
+    """The paths that one cell names: ``{t1,flair}.nii`` names two."""
+    match = _SEVERAL.fullmatch(text)
+    if match is None:
+        return (text,)
+    before, names, after = match.groups()
+    return tuple(f"{before}{name}{after}" for name in names.split(","))
 
 
 def on_disk(path: Path) -> Path:

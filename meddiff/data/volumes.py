@@ -58,7 +58,10 @@ def _load_folder(folder: Path, series: str | int | None) -> Volume:
     found = find_series(files)
     volumes = [] if found.series or series is not None else [file for file in files if is_volume(file)]
     if len(volumes) > 1:
-        raise InputError(f"{folder}: there are {len(volumes)} volumes in it. Name one, such as {volumes[0]}.")
+        raise InputError(
+            f"{folder}: there are {len(volumes)} volumes in it. Name one, such as {volumes[0].name}; unpack an archive "
+            "for that."
+        )
     return load_volume(volumes[0]) if volumes else read_series(choose(found.series, series, folder))
 
 
