@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+from test_report_files import complaints
 
 from meddiff.data.manifest import read_manifest
 from meddiff.pipelines.augment import main
@@ -81,6 +82,9 @@ def test_every_synthetic_image_is_a_file_and_a_row(run):
 def test_the_report_says_phantom_and_has_all_arms(run):
     report = json.loads((run / "report.json").read_text())
     assert report["phantom"] is True
+    assert complaints(report) == [], "it keeps to its schema"
+    assert set(report["provenance"]["images"]) == {"train", "val", "test"}
+    assert report["provenance"]["licenses"] == ["CC0-1.0"]
     assert {row["arm"] for row in report["scores"]} == ARMS
     assert "phantom" in (run / "report.html").read_text().lower()
     predictions = pd.read_csv(run / "predictions.csv")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from test_report_files import complaints
 
 from meddiff.data.image_io import save_image
 from meddiff.data.manifest import COLUMNS
@@ -57,6 +58,7 @@ def test_the_whole_job(run):
     assert (patients == 1).all()
     assert 0.05 <= json.loads((run / "temperatures.json").read_text())["diffusion"] <= 20
     assert "unet" in (run / "report.html").read_text()
+    assert complaints(json.loads((run / "report.json").read_text())) == [], "the report keeps to its schema"
     sizes = {Image.open(file).size for file in (run / "masks" / "diffusion").glob("*.png")}
     assert sizes == {(128, 128)}, "masks come back in the size of their images"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +20,16 @@ from meddiff.data.tables import read_table, write_table
 from meddiff.evaluation.mask_calibration import case_dice
 from meddiff.pipelines.stages.manifest import rows_of
 from meddiff.pipelines.stages.masks_calibrate import model_names
+from meddiff.pipelines.stages.masks_methods import methods, trained_steps
+from meddiff.pipelines.stages.report_data import data_hash, energy, licenses
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
-from meddiff.reporting.bibliography import CitedSentence
-from meddiff.reporting.methods import SAMPLERS, SCHEDULES, named
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run
 from meddiff.segmentation_report import GalleryCase, segmentation_report, write_pages
-from meddiff.training import checkpoint
 
 SHOWN = 6  # of each group of the gallery
 TILE = 192  # longest side in pixels
@@ -37,7 +37,7 @@ GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
 
 
 def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
-    return digest(folder.cases, folder.calibration, to_dict(recipe.evaluation), recipe.seed)
+    return digest(folder.cases, folder.calibration, folder.detections, to_dict(recipe.evaluation), recipe.seed)
 
 
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
@@ -61,6 +61,7 @@ def report(
     found = segmentation_report(
         cases=cases,
         calibration=calibration,
+        detections=read_table(folder.detections, ("model", "case", "patient", "class_name", "threshold")),
         title=title,
         gallery=gallery(model, rows, cases),
         provenance=provenance,
@@ -133,60 +134,6 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
     )
 
 
-NETWORK_SOURCES = {
-    "twin_unet": ("ronneberger2015", "wu2023"),
-    "medsegdiff_v1": ("wu2022",),
-    "medsegdiff_v2": ("wu2023",),
-    "unet": ("ronneberger2015", "cardoso2022"),
-}
-MASK_SOURCES = {"one_hot": (), "bits": ("chen2023",)}
-FUSION_SOURCES = {"staple": ("warfield2004",)}
-BASELINE_SOURCES = {
-    "unet": ("ronneberger2015", "cardoso2022"),
-    "dynunet": ("isensee2021", "cardoso2022"),
-    "segresnet": ("myronenko2018", "cardoso2022"),
-}
-
-
-def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
-    """Optimizer steps of each model of a run, as its last checkpoint counts them."""
-    last = {name: checkpoint.latest(models_of(run, name).checkpoints) for name in model_names(recipe)}
-    return {name: checkpoint.read(path).step for name, path in last.items() if path is not None}
-
-
-def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSentence]:
-    """How the models were made, for the methods paragraph."""
-    draws, diffusion = recipe.inference, recipe.diffusion
-    coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
-    sampler, source = named(SAMPLERS, draws.sampler)
-    schedule, schedule_source = named(SCHEDULES, diffusion.schedule)
-    averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
-    sentences: list[CitedSentence] = [
-        (
-            f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
-            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
-            f"prediction {diffusion.prediction}), trained for {steps[assembly.DIFFUSION]} steps of "
-            f"{recipe.training.batch_size} images.",
-            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], *schedule_source, *NETWORK_SOURCES[recipe.network.name]),
-        ),
-        (
-            f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
-            f"{sampler}{averaged}.",
-            (*source, *FUSION_SOURCES.get(draws.fusion, ())),
-        ),
-    ]
-    sentences += [
-        (
-            f"The deterministic baseline {name} was trained by the same trainer for {steps[name]} steps with Dice and "
-            "cross-entropy.",
-            BASELINE_SOURCES[name],
-        )
-        for name in recipe.baseline.names
-    ]
-    sentences.append(("Of each network the averaged weights of the best validation Dice were used.", ()))
-    return sentences
-
-
 def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
     """What the figures were made with."""
     record = folder.record()
@@ -196,7 +143,11 @@ def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
     }
     return {
         "environment": json.loads(folder.environment.read_text(encoding="utf-8")),
+        "written": datetime.now(UTC).date().isoformat(),
         "manifest": digest(folder.manifest),
+        "images": data_hash(rows_of(recipe, folder, "test"), recipe.data.cache),
+        "licenses": licenses(rows_of(recipe, folder, "train")),
+        "seed": recipe.seed,
         "settings other than the defaults": {
             name: used for name, (_, used) in differences(recipe, SegmentRecipe()).items() if name != "out"
         },
@@ -204,6 +155,7 @@ def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
         "steps behind the weights used": best,
         "temperatures": json.loads(folder.temperatures.read_text(encoding="utf-8")),
         "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
+        **energy(folder),
     }
 
 

@@ -12,26 +12,29 @@ from rich.table import Table
 
 from meddiff import assembly, evaluation
 from meddiff.data.batch import Labeled
-from meddiff.data.planes import tile
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
-from meddiff.metrics.memorization import copy_threshold, nearest_image
-from meddiff.pictures import as_rgb
 from meddiff.pipelines.stages import filter as filtering
 from meddiff.pipelines.stages.classify import predicted_columns
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
-from meddiff.pipelines.stages.readable import skipped_files
+from meddiff.pipelines.stages.report_data import (
+    data_table,
+    group_noun,
+    provenance,
+    size_of,
+    skipped_table,
+    split_note,
+    stages_table,
+)
+from meddiff.pipelines.stages.report_pictures import galleries, memorization
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.training_run import LOG_COLUMNS
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
+from meddiff.report import AugmentationReport, write_report
 from meddiff.reporting.words import arm_title
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import features as extract_features
-
-SHOWN_PER_CLASS = 12
-SHOWN_PAIRS = 6
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
@@ -146,112 +149,8 @@ def assemble(
         environment=json.loads(folder.environment.read_text()),
         recipe=to_dict(recipe),
         recipe_differences=differences(recipe, Recipe()),
+        provenance=provenance(recipe, folder, sets),
     )
-
-
-def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
-    """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
-    references = filtering.compared(sets["train"])
-    distance, index = {}, {}
-    for name in [name for name in ("synthetic", "val") if name in sets]:
-        distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
-    threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
-    pairs = {
-        name: [
-            NearestPair(
-                synthetic=picture(sets[name], position),
-                real=picture(sets["train"], index[name][position]),
-                distance=float(distance[name][position]),
-                synthetic_id=sets[name].rows[position].row_id,
-                real_id=sets["train"].rows[index[name][position]].row_id,
-            )
-            for position in np.argsort(distance[name], kind="stable")[:SHOWN_PAIRS]
-        ]
-        for name in distance
-    }
-    copies = pd.DataFrame(
-        {
-            "set": title,
-            "n": len(distance[name]),
-            "median_distance": float(np.median(distance[name])),
-            "smallest_distance": float(distance[name].min()),
-            "share_below_threshold": float((distance[name] < threshold).mean()),
-            "threshold": threshold,
-        }
-        for name, title in (("synthetic", "synthetic images kept"), ("val", "held-out real images"))
-        if name in sets
-    )
-    return pairs.get("synthetic", []), pairs["val"], copies
-
-
-def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
-    """Random images of each class, real (training) and synthetic (kept)."""
-    generator = np.random.default_rng(seed)
-    shown = []
-    for label, name in enumerate(sets["train"].class_names):
-        chosen = {
-            kind: generator.permutation(np.flatnonzero(sets[kind].labels == label))[:SHOWN_PER_CLASS]
-            for kind in ("train", "synthetic")
-            if kind in sets
-        }
-        pictures = {kind: [picture(sets[kind], position) for position in chosen[kind]] for kind in chosen}
-        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures.get("synthetic", [])))
-    return shown
-
-
-def picture(images: Labeled, position: int) -> np.ndarray:
-    """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
-    return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
-
-
-def size_of(images: Labeled) -> str:
-    """``64 px``, or ``40 x 56 x 40 voxels``."""
-    side = images.shape[-1]
-    return f"{side} px" if len(images.shape) == 3 else f"{' x '.join(map(str, images.shape[1:]))} voxels"
-
-
-def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
-    """Per class: images in each split and the patients (or lesions) behind them."""
-    rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
-    table = pd.DataFrame(
-        {"class_name": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
-    )
-    counts = pd.crosstab(table["class_name"], table["split"]).reindex(["train", "val", "test"], axis=1, fill_value=0)
-    return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
-
-
-def group_noun(train: Labeled) -> str:
-    """What a split does not cut: patients, else lesions, else single images."""
-    if all(row.patient_id for row in train.rows):
-        return "patient"
-    return "lesion" if all(row.patient_id or row.lesion_id for row in train.rows) else "group"
-
-
-def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
-    """Files that were left out before the split, and those that could no longer be read after it."""
-    later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
-    before = skipped_files(folder)[["file", "reason"]]
-    rows = pd.DataFrame({"file": list(later), "reason": list(later.values())})
-    return pd.DataFrame(pd.concat([before, rows], ignore_index=True))
-
-
-def split_note(train: Labeled) -> str:
-    """In words: what a split does not cut."""
-    return {
-        "patient": "Split by patient: no patient is in two of training, validation and test.",
-        "lesion": "Split by lesion (the data name no patient): no lesion is in two of training, validation and test.",
-        "group": "Split by image where the data name neither patient nor lesion: images of one patient may be in both "
-        "training and test, so the scores may be too high.",
-    }[group_noun(train)]
-
-
-def stages_table(folder: RunFolder) -> pd.DataFrame:
-    """What each stage before the report took."""
-    record = folder.record().items()
-    return pd.DataFrame(
-        [{"stage": name, **{key: entry.get(key) for key in ("seconds", "peak_memory_mib", "peak_gpu_memory_mib")}}
-         for name, entry in record if name != "report"]
-    ).dropna(axis="columns", how="all")  # fmt: skip
 
 
 def scores_table(scores: pd.DataFrame) -> Table:
