@@ -55,6 +55,7 @@ class RunFolder:
     masks = property(lambda self: self.path / "masks")
     cases = property(lambda self: self.path / "cases.csv")
     calibration = property(lambda self: self.path / "calibration.csv")
+    detections = property(lambda self: self.path / "detections.csv")
     temperatures = property(lambda self: self.path / "temperatures.json")
 
     @contextmanager

@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 
 from meddiff.errors import InputError
+from meddiff.evaluation.detections import froc_table
 from meddiff.evaluation.mask_calibration import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.mask_summary import paired_mask_differences, summary
 from meddiff.evaluation.rows import distinct, rows_where
+from meddiff.evaluation.soft_scores import soft_summary
 from meddiff.reporting import words
 from meddiff.reporting.bibliography import CitedSentence, literature
 from meddiff.reporting.cards import segmentation_card
@@ -29,7 +31,7 @@ from meddiff.reporting.segmentation_page import overall_name, segmentation_conte
 __all__ = ["GalleryCase", "segmentation_report", "write_pages", "write_segmentation_report"]
 
 PLAIN = ("baselines", "reference", "confidence_level", "resamples")
-FRAMES = ("summary", "differences", "uncertainty", "calibration", "calibration_errors")
+FRAMES = ("summary", "differences", "uncertainty", "calibration", "calibration_errors", "free_response", "soft")
 
 
 def write_segmentation_report(folder: Path, **content: Any) -> tuple[Path, ...]:
@@ -48,7 +50,7 @@ def write_pages(folder: Path, report: SegmentationReport) -> tuple[Path, ...]:
         format="meddiff segmentation report", title=report.title, headline=report.headline, phantom=report.phantom,
         methods=content["methods"], limitations=content["limitations"], provenance=report.provenance, values=values,
         tables=[content[name] for name in ("table", "counts", "differences_table", "worst", "uncertainty_table",
-                                           "calibration_table")] + content["by_class"],
+                                           "calibration_table", "soft_table", "raters_table")] + content["by_class"],
         card=content["card"],
     )  # fmt: skip
     return write_files(Path(folder), fill_in("segmentation.html.jinja", **content), text)
@@ -59,6 +61,7 @@ def segmentation_report(
     cases: pd.DataFrame,
     title: str,
     calibration: pd.DataFrame | None = None,
+    detections: pd.DataFrame | None = None,
     gallery: Sequence[GalleryCase] = (),
     provenance: Mapping[str, Any] | None = None,
     baselines: Sequence[str] = (),
@@ -76,6 +79,7 @@ def segmentation_report(
             states it. Models are shown baselines first, then in the order of their first row.
         title: shown above the headline.
         calibration: rows of `Reliability.to_frame` of each model that has probabilities.
+        detections: rows of `meddiff.evaluation.detections.free_response` with model, case and patient.
         gallery: cases to show, under the headings that they name.
         provenance: recipe, data, versions, seeds; nested as it likes.
         baselines: which of the models are what the others are compared with.
@@ -109,8 +113,9 @@ def segmentation_report(
         baselines=tuple(baselines), reference=reference, group_noun=group_noun, cases=cases, summary=found,
         differences=differences, uncertainty=uncertainty_summary(cases, **settings), case_dice=case_dice(cases),
         calibration=bins, calibration_errors=calibration_errors(bins) if len(bins) else pd.DataFrame(),
-        gallery=tuple(gallery), methods=tuple(methods), provenance=dict(provenance or {}),
-        confidence_level=confidence_level, resamples=resamples,
+        free_response=froc_table(detections if detections is not None else pd.DataFrame(), **settings),
+        soft=soft_summary(cases, **settings), gallery=tuple(gallery), methods=tuple(methods),
+        provenance=dict(provenance or {}), confidence_level=confidence_level, resamples=resamples,
     )  # fmt: skip
 
 

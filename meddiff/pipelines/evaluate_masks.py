@@ -20,11 +20,9 @@ from meddiff.data.mask_folders import MaskFile, Matching, check_pair, class_indi
 from meddiff.data.writing import told_plainly, write_text
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
-from meddiff.evaluation.detections import froc_table
 from meddiff.evaluation.mask_summary import LOW_DICE
 from meddiff.evaluation.masks import METRICS
 from meddiff.evaluation.rows import rows_where
-from meddiff.evaluation.soft_scores import soft_summary
 from meddiff.pipelines.evaluate_gallery import worst_cases
 from meddiff.pipelines.evaluate_soft import Soft, raters_of, show_soft
 from meddiff.reporting import words
@@ -72,12 +70,11 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     softs = [Soft.of(*named, matched[named[0]], classes, raters, geometry=geometry) for named in folders.items()]
     cases = pd.DataFrame([row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)])
     notes = [note for soft in softs for note in _matching_notes(soft.model, matched[soft.model]) + soft.notes]
-    curve = froc_table(pd.DataFrame([row for soft in softs for row in soft.detections]), resamples=settings.resamples)
-    means = soft_summary(cases, resamples=settings.resamples)
     baselines = list(folders)[1:]
     content: dict[str, Any] = {
         "title": f"Masks of {', '.join(folders)}", "cases": cases, "baselines": baselines,
         "calibration": pd.concat([soft.calibration() for soft in softs], ignore_index=True),
+        "detections": pd.DataFrame([row for soft in softs for row in soft.detections]),
         "group_noun": "patient" if settings.patient else "case", "resamples": settings.resamples,
         "provenance": {"options": asdict(settings), "classes": {str(v): n for v, n in classes.items()},
                        "matching": notes, "versions": {"meddiff": meddiff.__version__,
@@ -87,12 +84,13 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
     report = segmentation_report(**content, gallery=gallery)
     write_pages(out, report)
-    written = {"cases.csv": cases, "summary.csv": report.summary, "froc.csv": curve, "probabilities.csv": means}
+    written = {"cases.csv": cases, "summary.csv": report.summary, "froc.csv": report.free_response,
+               "probabilities.csv": report.soft}  # fmt: skip
     written = {name: table for name, table in written.items() if len(table)}
     for name, table in written.items():
         write_text(out / name, table.to_csv(index=False))
     _show(report, console)
-    show_soft(report, means, console)
+    show_soft(report, console)
     for line in (report.headline, *notes):
         console.print(line, highlight=False)
     console.print(f"wrote {', '.join(written)}, report.html and report.json into {out}")

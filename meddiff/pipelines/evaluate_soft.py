@@ -114,13 +114,13 @@ def raters_of(truth: Path, told: str) -> list[Matching]:
     return found
 
 
-def show_soft(report: SegmentationReport, means: pd.DataFrame, console: Console) -> None:
+def show_soft(report: SegmentationReport, console: Console) -> None:
     """A table of what probabilities, uncertainties and members say, where there are any; a column per model."""
     lines: dict[str, dict[str, str]] = {}
     for row in report.calibration_errors.to_dict("records"):
         lines.setdefault("ECE", {})[row["model"]] = words.number(row["ece"])
         lines.setdefault("class-wise ECE", {})[row["model"]] = words.number(row["classwise_ece"])
-    for row in means.to_dict("records"):
+    for row in report.soft.to_dict("records"):
         name = f"{TITLES[row['metric']]} {row['class_name']}".strip()
         told = f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
         lines.setdefault(name, {})[row["model"]] = told

@@ -33,6 +33,10 @@ class SegmentationReport:
     calibration: pd.DataFrame
     """Bins, as meddiff.evaluation.mask_calibration.Reliability.to_frame makes them."""
     calibration_errors: pd.DataFrame
+    free_response: pd.DataFrame
+    """Lesions found and invented at each threshold, as meddiff.evaluation.detections.froc_table makes them."""
+    soft: pd.DataFrame
+    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.soft_scores.soft_summary."""
     gallery: tuple[GalleryCase, ...]
     methods: tuple[CitedSentence, ...]
     """On models and training; what was measured, and how, is said by the report itself."""

@@ -22,7 +22,14 @@ from meddiff.reporting.plain import flat
 from meddiff.reporting.plot import Plot, Series, dice_histogram, lines_plot
 from meddiff.reporting.segmentation_content import SegmentationReport
 from meddiff.reporting.segmentation_methods import limitations, sentences
-from meddiff.reporting.segmentation_tables import calibration_table, counts_table, metric_table, worst_table
+from meddiff.reporting.segmentation_tables import (
+    calibration_table,
+    counts_table,
+    metric_table,
+    raters_table,
+    soft_table,
+    worst_table,
+)
 from meddiff.reporting.tables import Formats, Table
 
 SECTIONS = (
@@ -32,6 +39,7 @@ SECTIONS = (
     ("gallery", "Gallery"),
     ("uncertainty", "Uncertainty"),
     ("calibration", "Calibration"),
+    ("detection", "Detection"),
     ("classes", "By class"),
     ("methods", "Methods"),
     ("limitations", "Limitations"),
@@ -78,6 +86,9 @@ def segmentation_content(report: SegmentationReport) -> dict[str, Any]:
         "uncertainty_table": _uncertainty_table(report.uncertainty),
         "reliability": _reliability(report),
         "calibration_table": calibration_table(report.calibration_errors),
+        "soft_table": soft_table(report.soft),
+        "raters_table": raters_table(report.soft),
+        "free_response": _free_response(report),
         "by_class": [metric_table(report.summary, name, brief=True) for name in classes] if len(classes) > 1 else [],
         "methods": cited(sentences(report)),
         "limitations": limitations(report),
@@ -203,6 +214,27 @@ def _reliability(report: SegmentationReport) -> list[Plot]:
             lines_plot(
                 str(name), series, x_title="stated probability", y_title="how often it was true", x_domain=(0.0, 1.0),
                 y_domain=(0.0, 1.0), diagonal=True, summary=f"Observed frequency over stated probability of {name}",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _free_response(report: SegmentationReport) -> list[Plot]:
+    """For each class: the share of its lesions that is found, over how many are invented per image."""
+    found = []
+    for (name,), curves in parts(report.free_response, ["class_name"]) if len(report.free_response) else ():
+        series = []
+        for (model,), rows in parts(curves, ["model"]):
+            invented, found_share = numbers(rows, "invented_per_image"), numbers(rows, "sensitivity")
+            series.append(Series(str(model), invented, found_share, model not in report.baselines, dots=True))
+        furthest = max(float(entry.x.max()) for entry in series)
+        if all(np.isnan(entry.y).all() for entry in series):
+            continue
+        found.append(
+            lines_plot(
+                str(name), series, x_title="lesions invented per image", y_title="share of lesions found",
+                x_domain=(0.0, 1.05 * furthest or 1.0), y_domain=(0.0, 1.0),
+                summary=f"Share of the lesions of {name} that is found, over lesions invented per image",
             )
         )  # fmt: skip
     return found

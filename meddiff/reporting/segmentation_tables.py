@@ -85,6 +85,26 @@ def calibration_table(errors: pd.DataFrame) -> Table | None:
     )
 
 
+def soft_table(soft: pd.DataFrame) -> Table | None:
+    """Likelihood and Brier score of the models side by side."""
+    return _soft(soft, {"nll": "Negative log likelihood, nats", "brier": "Brier score"},
+                 "What the probabilities are worth, means over the cases; less is better")  # fmt: skip
+
+
+def raters_table(soft: pd.DataFrame) -> Table | None:
+    """Distance of each model's members to several raters, class by class."""
+    return _soft(soft, {"ged": "Energy distance"}, "Distance of the members to the raters' masks; less is better")
+
+
+def _soft(soft: pd.DataFrame, titles: dict[str, str], caption: str) -> Table | None:
+    rows = [
+        row | {"metric": f"{titles[row['metric']]} {row['class_name']}".strip(), "estimate": row["mean"]}
+        for row in tables.records(soft)
+        if row["metric"] in titles
+    ]
+    return tables.crossed(rows, caption, down="model", across="metric", value="estimate", formats=AS_IT_IS)
+
+
 _EMPTY = {"": "", "truth": "false alarm", "prediction": "missed", "both": "rightly empty"}
 
 

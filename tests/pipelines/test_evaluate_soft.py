@@ -72,7 +72,7 @@ def test_members_that_are_the_raters_have_no_distance_to_them(folders):
     apart = 1 - 60 / 140  # IoU of squares four pixels apart
     assert ged["theirs"] == pytest.approx(2 * apart / 2 - apart / 2), "d to the second rater, less the raters' own"
     means = pd.read_csv(folders / "out" / "probabilities.csv").set_index(["model", "metric"])
-    assert means.loc[("theirs", "ged"), "difference"] == pytest.approx(apart / 2)
+    assert means.loc[("ours", "ged"), "difference"] == pytest.approx(-apart / 2)
     assert "energy distance to the raters" in text
 
 

@@ -24,6 +24,7 @@ from meddiff.data.manifest import ManifestRow
 from meddiff.data.tables import write_table
 from meddiff.data.writing import write_text
 from meddiff.decision import Answer
+from meddiff.evaluation.detections import free_response
 from meddiff.evaluation.mask_calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks import case_scores
 from meddiff.pipelines.stages.progress import bar
@@ -45,22 +46,25 @@ def afresh(masks: Path, inputs: str) -> bool:
 def judge(
     models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], folder: RunFolder, console: Console
 ) -> list[Path]:
-    """Write cases.csv and calibration.csv of these models on these rows.
+    """Write cases.csv, calibration.csv and detections.csv of these models on these rows.
 
     Raises:
         InputError: an image or mask that cannot be read, values in it that are no classes.
     """
-    lines, tables = [], []
+    lines, detections, tables = [], [], []
     for name, model in models.items():
         pooled = []
         for row in bar(console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
             told = _case(model, row, folder.masks / name)
-            lines += [{"model": name, "case": row.row_id, "patient": row.group, **score} for score in told["scores"]]
+            about = {"model": name, "case": row.row_id, "patient": row.group}
+            lines += [about | score for score in told["scores"]]
+            detections += [about | counts for counts in told["detections"]]
             pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
         tables.append(reduce(add, pooled).to_frame(name, model.class_names))
     write_table(pd.DataFrame(lines), folder.cases)
     write_table(pd.concat(tables, ignore_index=True), folder.calibration)
-    return [folder.cases, folder.calibration]
+    write_table(pd.DataFrame(detections), folder.detections)
+    return [folder.cases, folder.calibration, folder.detections]
 
 
 def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
@@ -75,15 +79,16 @@ def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
 
 
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
-    """Scores and reliability of a case, as JSON takes them."""
+    """Scores, reliability and detections of a case, as JSON takes them."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
     told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
     reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
-    return {"scores": [score | told for score in scores], "reliability": reliability}
+    detections = free_response(truth, answer.probabilities, class_names=class_names)
+    return {"scores": [score | told for score in scores], "reliability": reliability, "detections": detections}
 
 
 def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
-    """Scores and reliability of a case, from its file where it was done before."""
+    """What `_judge` found of a case, from its file where it was done before."""
     file = masks / f"{row.row_id.replace('/', '_')}.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
