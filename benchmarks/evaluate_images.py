@@ -1,9 +1,11 @@
-"""``evaluate images`` on real sets whose relation is known: other lesions of one archive, and another hospital.
+"""``evaluate images`` on real sets whose relation is known: other lesions of one archive, another hospital, and copies.
 
     OMP_NUM_THREADS=1 python benchmarks/evaluate_images.py --data ../shared/data --images 120
 
-HAM10000 is cut in two by lesion: the second half takes the place of synthetic images, as a generator that is as good as
-reality would. PH2 is another hospital, camera and patients: a real shift. Features: MobileNetV2 (ImageNet).
+HAM10000 is cut in three by lesion: real images; the training images of an imaginary generator; and images that take the
+place of synthetic ones, as a generator that is as good as reality would draw. PH2 in their place is a real shift
+(another hospital, camera and patients), and so are the training images themselves, mirrored and saved anew: a
+generator that has memorized all of them. Features: MobileNetV2 (ImageNet).
 """
 
 import argparse
@@ -13,19 +15,50 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from rich.console import Console
 
 from meddiff.data.manifest import ManifestRow, write_manifest
-from meddiff.pipelines.evaluate_images import EvaluateImages, run
+from meddiff.pipelines.evaluate_image_sets import EvaluateImages
+from meddiff.pipelines.evaluate_images import run
 from meddiff.sources.isic import ISIC
 
 WEIGHTS = "weights/mobilenet_v2_quant/mobilenet_v2_dequantised.npz"
+IN_PLACE_OF_SYNTHETIC = {
+    "other_lesions": "other lesions of HAM10000",
+    "ph2": "PH2",
+    "copies": "the training images, mirrored and saved anew",
+}
 
 
 def some(rows: list[ManifestRow], count: int) -> list[ManifestRow]:
-    """A random choice; splits and labels play no part here."""
+    """A random choice; splits play no part here."""
     order = np.random.default_rng(1).permutation(len(rows))[:count]
     return [replace(rows[at], split=None) for at in sorted(order)]
+
+
+def mirrored(rows: list[ManifestRow], folder: Path) -> list[ManifestRow]:
+    """The images mirrored, as JPEG of their own."""
+    folder.mkdir()
+    for row in rows:
+        ImageOps.mirror(Image.open(row.image_file)).save(folder / f"{row.row_id}.jpg", quality=75)
+    blank = {"mask_path": None, "sha256": None, "root": folder}
+    return [replace(row, image_path=f"{row.row_id}.jpg", **blank) for row in rows]
+
+
+def manifests(data: Path, count: int, folder: Path) -> dict[str, Path]:
+    """The manifests of all sets, by their names."""
+    rows = ISIC.rows(data / "HAM10000")
+    lesions = np.random.default_rng(0).permutation(sorted({row.group for row in rows}))
+    part = {lesion: number % 3 for number, lesion in enumerate(lesions)}
+    names = ("real", "train", "other_lesions")
+    sets = {name: some([row for row in rows if part[row.group] == n], count) for n, name in enumerate(names)}
+    sets |= {"ph2": some(ISIC.rows(data / "PH2"), count), "copies": mirrored(sets["train"], folder / "copied")}
+    for name, chosen in sets.items():
+        link = folder / name
+        link.symlink_to(chosen[0].root.resolve())
+        write_manifest([replace(row, root=link) for row in chosen], folder / f"{name}.csv", root=folder)
+    return {name: folder / f"{name}.csv" for name in sets}
 
 
 def main() -> None:
@@ -33,33 +66,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds HAM10000, PH2 and weights")
     parser.add_argument("--images", type=int, default=120, help="images of each set")
     parser.add_argument("--splits", type=int, default=10, help="of the real images in halves")
+    parser.add_argument("--out", type=Path, help="where the three reports go; without it they are not kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = ISIC.rows(options.data / "HAM10000")
-    lesions = np.random.default_rng(0).permutation(sorted({row.group for row in rows}))
-    first = set(lesions[: len(lesions) // 2])
-    sets = {
-        "ham10000": some([row for row in rows if row.group in first], options.images),
-        "ham10000_other_lesions": some([row for row in rows if row.group not in first], options.images),
-        "ph2": some(ISIC.rows(options.data / "PH2"), options.images),
-    }
     console = Console(width=120)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, chosen in sets.items():
-            data = Path(folder) / name
-            data.symlink_to(chosen[0].root.resolve())
-            write_manifest([replace(row, root=data) for row in chosen], Path(folder) / f"{name}.csv", root=folder)
-        for name in list(sets)[1:]:
-            console.print(f"\nreal: ham10000; in the place of synthetic images: {name}")
-            there = {
-                key: str(Path(folder) / f"{value}.csv") for key, value in (("real", "ham10000"), ("synthetic", name))
-            }
-            run(
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = manifests(options.data, options.images, folder)
+        for synthetic, words in IN_PLACE_OF_SYNTHETIC.items():
+            console.rule(f"in the place of synthetic images: {words}")
+            report = run(
                 EvaluateImages(
-                    **there, weights=str(options.data / WEIGHTS), splits=options.splits, out=f"{folder}/{name}"
+                    real=str(place["real"]), synthetic=str(place[synthetic]), train=str(place["train"]),
+                    weights=str(options.data / WEIGHTS), splits=options.splits, cache=str(folder / "cache"),
+                    out=str((options.out or folder) / synthetic),
                 ),
-                console,
-            )
+                Console(width=120, quiet=True),
+            )  # fmt: skip
+            console.print((((options.out or folder) / synthetic) / "report.md").read_text().split("## Methods")[0])
+            console.print(report.headline, style="bold")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ def cube_of(volume: Volume, side: int, *, fit: str = "pad", name: object = "the 
     low, high = value_range(volume.array, "percentile", clip_std=0.0, percentiles=PERCENTILES)
     grid = _fitted(volume, side, fit, name)
     image = grid.image_to_working(to_unit_range(volume.array, low, high))
-    before = [(side - found) // 2 for found in grid.shape]
-    around = [(some, side - found - some) for some, found in zip(before, grid.shape, strict=True)]
+    cut = tuple(slice(max(0, found - side) // 2, max(0, found - side) // 2 + side) for found in image.shape)
+    image = image[cut]  # a volume that needs no other spacing comes as it was
+    before = [(side - found) // 2 for found in image.shape]
+    around = [(some, side - found - some) for some, found in zip(before, image.shape, strict=True)]
     return np.pad(image, around, constant_values=-1.0)
 
 

@@ -29,6 +29,9 @@ STRANGE = "images that look like no real one"
 MISSING = "kinds of real images that are missing"
 REPEATED = "images that repeat each other"
 VARIED = "more variety than real images have"
+DETAIL = "wrong detail"
+GENERAL = (UNLIKE, DETAIL)
+"""Faults of which another measure may say what they consist of."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,7 @@ MEASURES: dict[str, Measure] = {
     "vendi_score": Measure("Vendi score", "the number of different images", VARIED, REPEATED, (1, np.inf)),
     "pair_similarity": Measure("MS-SSIM of pairs", REPEATED, REPEATED, VARIED, (0, 1)),
     "perceptual_distance": Measure("LPIPS of pairs", REPEATED, VARIED, REPEATED, (0, np.inf)),
-    "spectrum_distance_db": Measure("Spectrum distance, dB", "any change of detail", "wrong detail",
-                                    bounds=(0, np.inf)),
+    "spectrum_distance_db": Measure("Spectrum distance, dB", "any change of detail", DETAIL, bounds=(0, np.inf)),
     "fine_detail_db": Measure("Fine detail, dB", "blur (below 0), noise and checkerboards (above)",
                               "noise or patterns in the finest detail", "blur"),
     "color_distance_levels": Measure("Color and brightness, levels", "tint and brightness",

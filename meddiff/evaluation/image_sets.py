@@ -37,7 +37,7 @@ class Extractor(Protocol):
     preprocessing: str
     """How it resizes and scales what it is given, in words."""
 
-    def features(self, image: Tensor) -> Tensor:
+    def features(self, image: Tensor, /) -> Tensor:
         """[B, F]."""
         ...
 
@@ -114,8 +114,12 @@ def image_set(
     on_bad_file: str = "stop",
     folder: Path | None = None,
     progress: Progress | None = None,
+    computing: Progress | None = None,
 ) -> ImageSet:
     """The images of these rows with their features, from the cache where they are there.
+
+    ``progress`` wraps (iterable, total) of the images that are read, ``computing`` of the batches that features are
+    made of.
 
     Raises:
         InputError: files that cannot be read, or a cache that cannot be written.
@@ -127,7 +131,7 @@ def image_set(
     path = features_file(top, space, contents, str(array.images.dtype))
     features = stored_array(path, len(array.rows))
     if features is None:
-        features = _computed(array.images, extractor, device, batch_size, progress)
+        features = _computed(array.images, extractor, device, batch_size, computing)
         store_array(path, features)
     return ImageSet(array.rows, array.images, features, contents, space, array.skipped)
 

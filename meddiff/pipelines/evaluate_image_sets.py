@@ -106,7 +106,8 @@ def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
     network.to(device)
     return {
         name: image_set(part, network, space, device=device, batch_size=settings.batch_size, folder=_cache(settings),
-                        on_bad_file=settings.on_bad_file, progress=_bars(console, name))
+                        on_bad_file=settings.on_bad_file, progress=_reading(console, name, "images"),
+                        computing=bar(console, f"features of {name}", unit="batches"))
         for name, part in rows.items()
     }  # fmt: skip
 
@@ -120,13 +121,13 @@ def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     network.to(device)
     return {
         name: volume_set(part, network, space, device=device, folder=_cache(settings),
-                         on_bad_file=settings.on_bad_file, progress=_bars(console, name))
+                         on_bad_file=settings.on_bad_file, progress=_reading(console, name, "volumes"))
         for name, part in cases.items()
     }  # fmt: skip
 
 
-def _bars(console: Console, name: str) -> Callable:
-    return bar(console, f"reading {name}", unit="images")
+def _reading(console: Console, name: str, unit: str) -> Callable:
+    return bar(console, f"reading {name}", unit=unit)
 
 
 def _device() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from meddiff.evaluation.image_copies import SYNTHETIC, copied
-from meddiff.evaluation.image_measures import MEASURES, UNLIKE
+from meddiff.evaluation.image_measures import GENERAL, MEASURES
 from meddiff.reporting import tables, words
 from meddiff.reporting.files import ReportText, write_files
 from meddiff.reporting.frame import fill_in
@@ -65,9 +65,8 @@ def headline(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFra
 
 def _verdict(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFrame) -> str:
     """The faults that were found, the worst first."""
-    faults = [fault for fault in dict.fromkeys(quality["fault"]) if fault]
-    if len(faults) > 1 and UNLIKE in faults:  # the others say in what
-        faults.remove(UNLIKE)
+    found = [fault for fault in dict.fromkeys(quality["fault"]) if fault]
+    faults = [fault for fault in found if fault not in GENERAL] or found[:1]
     if len(copies) and copied(copies, statistics):
         faults.insert(0, "copies of training images")
     if faults:

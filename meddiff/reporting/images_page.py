@@ -79,7 +79,7 @@ def quality_table(report: ImageReport) -> Table:
          "matched": words.significant(row["matched"]),
          "baseline": f"{words.significant(row['baseline'])} "
                      f"[{words.significant(row['baseline_low'])}, {words.significant(row['baseline_high'])}]",
-         "outside": row["fault"] or "within", "sees": MEASURES[row["metric"]].sees}
+         "outside": row["fault"] or "none", "sees": MEASURES[row["metric"]].sees}
         for row in tables.records(report.quality)
     ]  # fmt: skip
     if report.unbiased == report.unbiased:
@@ -88,7 +88,7 @@ def quality_table(report: ImageReport) -> Table:
     first = report.quality.iloc[0]
     titles = {
         "what": "Measure", "value": "Synthetic, all images", "matched": f"Synthetic, n = {first['n_matched']}",
-        "baseline": f"Real halves, n = {first['n_matched']}", "outside": "Against real halves", "sees": "Made to see",
+        "baseline": f"Real halves, n = {first['n_matched']}", "outside": "Fault", "sees": "Made to see",
     }  # fmt: skip
     table = tables.from_records(rows, f"Every figure: {made_with(report)}", titles=titles)
     if table is None:
