@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from meddiff import assembly
-from meddiff.data.batch import LabeledImages
+from meddiff.data.batch import Labeled
 from meddiff.inference import generate
 from meddiff.metrics.fidelity import frechet_distance, kernel_distance
 from meddiff.pipelines.stages import model
@@ -58,10 +58,11 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     names = class_names_of(recipe, folder)
     held_out = [*rows_of(recipe, folder, "val"), *rows_of(recipe, folder, "test")]
     real = assembly.images(held_out, recipe, names)
-    judge = judge_of(recipe, folder, names).eval()
+    judge = judge_of(recipe, folder, real).eval()
 
-    trained, _, device = model.load(recipe, folder, names)
-    untrained = prepare(model.new_denoiser(recipe, names), build_fabric(precision=recipe.training.precision)).eval()
+    images = model.training_images(recipe, folder)
+    trained, device = model.load(recipe, folder, images)
+    untrained = prepare(model.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
     labels = np.repeat(np.arange(len(names)), per_class)
     drawn = {}
     for which, denoiser in (("trained", trained), ("untrained", untrained)):
@@ -71,13 +72,13 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
             assembly.sampling(recipe),
             labels=labels.tolist(),
             seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],
-            shape=(assembly.channels(recipe), recipe.data.image_size, recipe.data.image_size),
+            shape=images.shape,
             batch_size=recipe.synthesis.batch_size,
             device=device,
         )
         drawn[which] = torch.cat(list(batches))
     right = judge(drawn["trained"]).argmax(1).numpy() == labels
-    reference = features(judge, balanced(real), batch_size=64)
+    reference = features(judge, real, batch_size=64)[balanced(real)]
     found = {which: judge.features(images).numpy() for which, images in drawn.items()}
     return Learned(
         agreement=float(right.mean()),
@@ -89,13 +90,10 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     )
 
 
-def balanced(images: LabeledImages) -> LabeledImages:
-    """As many real images of every class as of the rarest, since the synthetic ones are drawn alike."""
+def balanced(images: Labeled) -> np.ndarray:
+    """Positions of as many real images of every class as of the rarest, since the synthetic ones are drawn alike."""
     fewest = np.bincount(images.labels).min()
-    chosen = [i for k in range(len(images.class_names)) for i in np.flatnonzero(images.labels == k)[:fewest]]
-    rows = [images.rows[i] for i in chosen]
-    array = type(images.array)(images.array.images[chosen], None, tuple(rows), ())
-    return LabeledImages(array, images.class_names)
+    return np.concatenate([np.flatnonzero(images.labels == k)[:fewest] for k in range(len(images.class_names))])
 
 
 def main() -> None:
