@@ -47,6 +47,14 @@ def sentences(report: SegmentationReport) -> list[CitedSentence]:
         found.append((
             "Calibration errors pool all pixels of the test images in 15 bins of equal width: of the called class, and "
             "of every class's own probability", ("guo2017", "kull2019")))  # fmt: skip
+    if len(report.free_response):
+        found.append((
+            "The free-response curve counts lesions (connected components, matched from an IoU of 0.1 on) at eleven "
+            "thresholds of the probability", ("chakraborty1990",)))  # fmt: skip
+    if "ged" in report.cases:
+        found.append((
+            "The distance to several raters is the squared generalized energy distance with one minus the IoU",
+            ("kohl2018",)))  # fmt: skip
     if len(report.uncertainty):
         found.append((
             f"A case failed if its Dice, the mean over classes, was below {LOW_DICE:g}; the area under the ROC curve "

@@ -46,6 +46,7 @@ SECTIONS = (
     ("provenance", "Provenance"),
 )
 FEWEST_PIXELS = 50  # in a bin for it to be drawn: fewer, and its dot is chance
+MOST_INVENTED = 8  # lesions per image: the last point of LUNA16's curve (Setio et al. 2017)
 TILE = 224  # CSS pixels at most
 
 
@@ -223,11 +224,11 @@ def _free_response(report: SegmentationReport) -> list[Plot]:
     """For each class: the share of its lesions that is found, over how many are invented per image."""
     found = []
     for (name,), curves in parts(report.free_response, ["class_name"]) if len(report.free_response) else ():
-        series = []
-        for (model,), rows in parts(curves, ["model"]):
-            invented, found_share = numbers(rows, "invented_per_image"), numbers(rows, "sensitivity")
-            series.append(Series(str(model), invented, found_share, model not in report.baselines, dots=True))
-        furthest = max(float(entry.x.max()) for entry in series)
+        near, series = rows_where(curves, numbers(curves, "invented_per_image") <= MOST_INVENTED), []
+        for (model,), rows in parts(near, ["model"]):
+            invented, shares = numbers(rows, "invented_per_image"), numbers(rows, "sensitivity")
+            series.append(Series(str(model), invented, shares, model not in report.baselines, dots=True))
+        furthest = max((float(entry.x.max()) for entry in series), default=0.0)
         if all(np.isnan(entry.y).all() for entry in series):
             continue
         found.append(
