@@ -28,12 +28,19 @@ REQUIRED_COLUMNS = {
     "skipped": ("file", "reason"),
     "scores": ("arm", "metric", "class_name", "estimate", "low", "high", "n_images", "n_groups", "n_seeds"),
     "differences": ("arm", "reference", "metric", "difference", "low", "high"),
+    "tests": ("arm", "reference", "metric", "class_name", "test", "difference", "p_value", "p_holm"),
+    "subgroups": ("attribute", "subgroup", "arm", "reference", "metric", "estimate", "low", "high", "n_images"),
+    "curve": ("ratio", "ratio_reached", "n_real", "n_synthetic", "arm", "metric", "estimate", "low", "high"),
+    "arms": ("arm", "ratio", "n_real", "n_synthetic"),
     "distances": ("features", "comparison", "metric", "value", "n_real", "n_synthetic", "dimension", "warning"),
     "filter_counts": ("drawn", "kept", "dropped_confidence", "dropped_copy"),
     "log": ("step", "loss"),
     "stages": ("stage", "seconds", "peak_memory_mib"),
 }
-FRAMES = ("data", "skipped", "scores", "differences", "distances", "copies", "filter_counts", "log", "stages")
+FRAMES = (
+    *("data", "skipped", "scores", "differences", "tests", "subgroups", "curve", "arms", "distances", "copies"),
+    *("filter_counts", "log", "stages"),
+)
 
 
 def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -58,7 +65,8 @@ def write_report(report: AugmentationReport, folder: str | os.PathLike[str]) -> 
         methods=content["methods"], limitations=content["limitations"],
         provenance=report.provenance | {"environment": report.environment},
         values=_values(report),
-        tables=[study.arms_table, study.changes_table, *study.class_tables, *study.class_changes,
+        tables=[study.arms_table, study.changes_table, *content["beside"].tables, *study.class_tables,
+                *study.class_changes,
                 *(content[f"{name}_table"] for name in ("distances", "copies", "filter", "stages", "data", "skipped"))],
         card=content["card"],
     )  # fmt: skip

@@ -52,6 +52,40 @@ def _differences() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _tests() -> pd.DataFrame:
+    known = {"reference": "real_classical", "n_images": 162, "n_groups": 121, "n_seeds": 3}
+    return pd.DataFrame([
+        known | {"arm": arm, "metric": metric, "class_name": name, "test": test, "estimate": 0.7,
+                 "reference_estimate": 0.68, "difference": 0.02, "p_value": 0.0004, "p_holm": 0.0032}
+        for arm in ARMS if arm != "real_classical"
+        for metric, name, test in (("accuracy", "", "McNemar, exact"), ("auroc", HOSTILE, "DeLong"))
+    ])  # fmt: skip
+
+
+def _subgroups() -> pd.DataFrame:
+    groups = (("sex", "female", 70, ""), ("sex", HOSTILE, 92, ""), ("skin_tone", "dark", 9, "only 9 images"))
+    return pd.DataFrame([
+        {"attribute": attribute, "subgroup": group, "arm": arm, "reference": "real_classical", "metric": metric,
+         "estimate": 0.66, "low": 0.51, "high": 0.79, "difference": 0.01, "difference_low": -0.08,
+         "difference_high": 0.09, "n_images": count, "n_groups": count // 2, "n_seeds": 3, "warning": warning}
+        for attribute, group, count, warning in groups for arm in ARMS for metric in ("balanced_accuracy", "accuracy")
+    ])  # fmt: skip
+
+
+def _curve() -> pd.DataFrame:
+    points = (("real", 0.0, 0.0), ("ratio_1", 1.0, 1.0), ("ratio_5", 5.0, 3.4))
+    return pd.DataFrame([
+        {"ratio": ratio, "ratio_reached": reached, "n_real": 396, "n_synthetic": round(396 * reached), "arm": arm,
+         "metric": metric, "estimate": 0.61 + 0.02 * reached, "low": 0.57, "high": 0.72}
+        for arm, ratio, reached in points for metric in ("balanced_accuracy", "macro_auroc", "brier_score")
+    ])  # fmt: skip
+
+
+def _arms() -> pd.DataFrame:
+    drawn = (0, 0, 0, 1204, 1640)
+    return pd.DataFrame({"arm": ARMS, "ratio": np.nan, "n_real": [396] * 4 + [0], "n_synthetic": drawn})
+
+
 def _distances() -> pd.DataFrame:
     warning = "n = 162 images are fewer than the 512 feature dimensions: the Frechet distance is far too high."
     sets = (("synthetic, test", 31.62, 0.0121), ("real training, test", 18.40, 0.0004), ("untrained, test", 212.0, 0.4))
@@ -114,6 +148,10 @@ def example_report(phantom: bool = True) -> AugmentationReport:
         skipped=pd.DataFrame({"file": ["HAM10000_images_part_1/ISIC_0024306.jpg"], "reason": ["the file is empty"]}),
         scores=_scores(np.random.default_rng(3)),
         differences=_differences(),
+        tests=_tests(),
+        subgroups=_subgroups(),
+        curve=_curve(),
+        arms=_arms(),
         distances=_distances(),
         galleries=galleries,
         nearest=_pairs(4, 900, "seed"),

@@ -5,6 +5,8 @@
     python -m meddiff.pipelines.evaluate images --real scans/ --synthetic drawn/ --features medicalnet
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction nnunet_output/ --out evaluation
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction ours/ --against theirs/ --classes 1=lesion
+    python -m meddiff.pipelines.evaluate augmentation --run runs/mine --against runs/before
+    python -m meddiff.pipelines.evaluate leaderboard runs/one runs/two --out leaderboard.csv
     python -m meddiff.pipelines.evaluate published --dice 0.924 --iou 0.851
 
 ``images`` compares two folders of pictures or of volumes (NIfTI, DICOM series ...), or manifests (which may name slices
@@ -12,6 +14,11 @@ of volumes), puts every distance beside what halves of the real images give agai
 training images where those are given, and writes measures.csv, report.html, report.json and report.md. ``masks``
 compares folders of PNG, TIFF, BMP, NIfTI, NRRD or MetaImage files, matched by name, and writes cases.csv, summary.csv,
 report.html and report.json. ``published`` says whether a Dice and an IoU can be of the same masks.
+
+``augmentation`` computes the study of an `augment` run anew from what its classifiers said (predictions.csv), writes
+scores.csv, differences.csv, tests.csv, subgroups.csv, curve.csv and the report into the run folder, and compares it
+case by case with another run on the same test images (against.csv, against_tests.csv). ``leaderboard`` makes one table
+of several runs, a row per run and arm, and refuses runs whose test images differ.
 """
 
 from __future__ import annotations
@@ -32,10 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_images(commands.add_parser("images", help="real and synthetic images", allow_abbrev=False))
     _add_masks(commands.add_parser("masks", help="two or three folders of masks", allow_abbrev=False))
+    _add_augmentation(commands.add_parser("augmentation", help="the study of a run", allow_abbrev=False))
+    _add_leaderboard(commands.add_parser("leaderboard", help="several runs in one table", allow_abbrev=False))
     _add_published(commands.add_parser("published", help="a Dice and an IoU from a paper", allow_abbrev=False))
     told = vars(parser.parse_args(argv))
     command = told.pop("command")
-    work = {"images": _images, "masks": _masks, "published": _published}[command]
+    work = {"images": _images, "masks": _masks, "augmentation": _augmentation, "leaderboard": _leaderboard,
+            "published": _published}[command]  # fmt: skip
     return answer(lambda: work(**told))
 
 
@@ -94,6 +104,18 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (2000)")
 
 
+def _add_augmentation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", required=True, dest="folder", metavar="FOLDER", help="a run folder of augment")
+    parser.add_argument("--against", default="", metavar="FOLDER", help="another run on the same test images")
+    parser.add_argument("--tables-only", action="store_true",
+                        help="leave the report as it is: for a run whose images lie elsewhere")  # fmt: skip
+
+
+def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders of augment")
+    parser.add_argument("--out", default="leaderboard.csv", metavar="CSV", help="the table (leaderboard.csv)")
+
+
 def _add_published(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dice", type=float, required=True, help="mean Dice as a share")
     parser.add_argument("--iou", type=float, required=True, help="mean IoU as a share")
@@ -110,6 +132,18 @@ def _masks(**told: Any) -> None:
     from meddiff.pipelines.evaluate_masks import EvaluateMasks, run  # pandas and scipy take a second: not for --help
 
     run(EvaluateMasks(**told))
+
+
+def _augmentation(**told: Any) -> None:
+    from meddiff.pipelines.evaluate_augmentation import run
+
+    run(**told)
+
+
+def _leaderboard(**told: Any) -> None:
+    from meddiff.pipelines.evaluate_leaderboard import run
+
+    run(**told)
 
 
 def _published(dice: float, iou: float, decimals: int | None) -> None:

@@ -56,5 +56,10 @@ class AugmentationReport:
     environment: dict[str, Any]
     recipe: dict[str, Any]
     recipe_differences: dict[str, Any]
+    tests: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    arms: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """These four are described in meddiff.evaluation.study_tables."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""

@@ -13,12 +13,15 @@ from meddiff.reporting.frame import Picture, picture
 from meddiff.reporting.interactive import Figure, shares_figure, told
 from meddiff.reporting.plain import flat
 from meddiff.reporting.study import study_section
+from meddiff.reporting.study_tables import beside_scores
 from meddiff.reporting.tables import Cell, Records, Table
 
 SECTIONS = (
     ("arms", "Arms side by side"),
     ("differences", "Paired differences"),
     ("classes", "By class"),
+    ("ratio", "Synthetic per real"),
+    ("subgroups", "Subgroups"),
     ("galleries", "Real and synthetic"),
     ("memorization", "Memorization"),
     ("distances", "Distances"),
@@ -40,6 +43,7 @@ def study_content(report: AugmentationReport) -> dict[str, Any]:
         "report": report,
         "level": f"{100 * level:g}% " if level else "",
         "study": study_section(report.scores, report.differences),
+        "beside": beside_scores(report),
         "distances_table": tables.from_records(_compact(distances), "Distances between sets of images"),
         "warnings": list(dict.fromkeys(row["warning"] for row in distances if row["warning"])),
         "methods": methods.methods(report.recipe),

@@ -12,6 +12,9 @@ from meddiff.reporting.forest import Forest, Interval, forest
 from meddiff.reporting.tables import Records, Table
 
 HEADLINE_METRICS = ("balanced_accuracy", "macro_auroc")
+CLASS_METRICS = ("sensitivity", "auroc", "auprc", "sensitivity_at_90_specificity", "specificity_at_that_90")
+CHANGED_CLASS_METRICS = ("sensitivity", "auroc")
+"""What the page shows by class; report.json has every metric."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,12 @@ def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySecti
                                   value="estimate"),
         changes=[_changes(rows) for metric, rows in _by(changed, "metric").items() if metric in HEADLINE_METRICS],
         changes_table=tables.from_records(changed, "Paired differences on the same test images", drop=hidden),
-        class_changes=_class_tables(changed_by_class, ": paired difference by class", "difference"),
+        class_changes=_class_tables([row for row in changed_by_class if row["metric"] in CHANGED_CLASS_METRICS],
+                                    ": paired difference by class", "difference"),
         classes=[_one_class(name, rows) for name, rows in _by(
             [row for row in per_class if row["metric"] == "sensitivity"], "class_name").items()],
-        class_tables=_class_tables(per_class, " by class", "estimate"),
+        class_tables=_class_tables([row for row in per_class if row["metric"] in CLASS_METRICS], " by class",
+                                   "estimate"),
         notes=_notes([*overall, *per_class, *changed, *changed_by_class]),
     )  # fmt: skip
 

@@ -78,6 +78,9 @@ TITLES = {
     "dropped_copy": "Dropped: near-copy",
     "p_value": "p",
     "p_holm": "p, Holm",
+    "ratio": "Synthetic per real",
+    "subgroup": "Group",
+    "n_seeds": "Seeds",
 }
 CARRIERS = ("difference", "value", "estimate")  # whose bracket `low` and `high` are: the first that a row has
 

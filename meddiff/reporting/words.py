@@ -19,6 +19,14 @@ ARMS = {
 }
 
 
+METRICS = {
+    "sensitivity_at_90_specificity": "Sensitivity at 90% specificity",
+    "specificity_at_that_90": "Specificity reached at the threshold for 90%",
+    "sensitivity_at_95_specificity": "Sensitivity at 95% specificity",
+    "specificity_at_that_95": "Specificity reached at the threshold for 95%",
+}
+
+
 def arm_title(arm: str) -> str:
     """``real_synthetic`` -> ``Real + synthetic``, ``ratio_2`` -> ``Real + 2 synthetic per real``."""
     if arm.startswith("ratio_"):
@@ -33,6 +41,8 @@ def uses_synthetic(arm: str) -> bool:
 
 def in_words(name: str) -> str:
     """``macro_auroc`` -> ``Macro AUROC``: underscores become spaces, known short forms become capitals."""
+    if name in METRICS:
+        return METRICS[name]
     words = [word.upper() if word in ACRONYMS and len(word) > 1 else word for word in str(name).split("_")]
     text = " ".join(word for word in words if word)
     return text[:1].upper() + text[1:] if text != "n" else text

@@ -14,8 +14,8 @@ from meddiff import assembly, evaluation
 from meddiff.data.batch import Labeled
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
+from meddiff.evaluation.study_tables import StudyTables
 from meddiff.pipelines.stages import filter as filtering
-from meddiff.pipelines.stages.classify import predicted_columns
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.pipelines.stages.report_data import (
     data_table,
@@ -28,6 +28,7 @@ from meddiff.pipelines.stages.report_data import (
 )
 from meddiff.pipelines.stages.report_pictures import galleries, memorization
 from meddiff.pipelines.stages.stage import Stage
+from meddiff.pipelines.stages.study import tables_of, write_tables
 from meddiff.pipelines.stages.training_run import LOG_COLUMNS
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.report import AugmentationReport, write_report
@@ -38,7 +39,8 @@ from meddiff.training.classifier_loop import features as extract_features
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    return digest(folder.predictions, folder.filter, folder.log, folder.classifier, to_dict(recipe))
+    study = folder.predictions, folder.validation_predictions, folder.arms, folder.attributes
+    return digest(*study, folder.filter, folder.log, folder.classifier, to_dict(recipe))
 
 
 def _check(recipe: Recipe, folder: RunFolder) -> None:
@@ -55,17 +57,16 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     kept = filtering.accepted(folder)
     if kept:
         sets["synthetic"] = assembly.images(kept, recipe, names)
-    scores, compared = study(recipe, folder, names)
+    study = tables_of(recipe, folder, names)
     measured = image_distances(sets, recipe, folder)
-    for table, path in ((scores, folder.scores), (compared, folder.differences), (measured, folder.distances)):
-        write_table(table, path)
-    headline = headline_of(compared, sets)
-    report = assemble(recipe, folder, sets, headline, scores, compared, measured)
-    written = write_report(report, folder.path)
-    console.print(scores_table(scores))
+    tables = write_tables(study, folder)
+    write_table(measured, folder.distances)
+    headline = headline_of(study.differences, sets)
+    written = write_report(assemble(recipe, folder, sets, headline, study, measured), folder.path)
+    console.print(scores_table(study.scores))
     console.print(f"{headline}\n", style="bold")
     console.print(f"The report: {written[0]}", soft_wrap=True)
-    return [folder.scores, folder.differences, folder.distances, *written]
+    return [*tables, folder.distances, *written]
 
 
 def headline_of(compared: pd.DataFrame, sets: dict[str, Labeled]) -> str:
@@ -73,21 +74,6 @@ def headline_of(compared: pd.DataFrame, sets: dict[str, Labeled]) -> str:
     if "synthetic" not in sets:
         return "Whether synthetic images help stays open: not one of those drawn passed the filter."
     return evaluation.summary_sentence(compared, group_noun=group_noun(sets["train"]), arm_title=arm_title)
-
-
-def study(recipe: Recipe, folder: RunFolder, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores of every arm, and paired differences against the best arm without synthetic images."""
-    predictions = read_table(folder.predictions, predicted_columns(names))
-    settings = {
-        "resamples": recipe.evaluation.resamples,
-        "confidence_level": recipe.evaluation.confidence_level,
-        "seed": recipe.seed,
-    }
-    honest = [name for name in recipe.classifier.arms if not assembly.arm(name).synthetic]
-    return (
-        evaluation.score(predictions, names, **settings),
-        evaluation.paired_differences(predictions, names, reference_arms=honest, **settings),
-    )
 
 
 def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
@@ -119,8 +105,7 @@ def assemble(
     folder: RunFolder,
     sets: dict[str, Labeled],
     headline: str,
-    scores: pd.DataFrame,
-    compared: pd.DataFrame,
+    study: StudyTables,
     measured: pd.DataFrame,
 ) -> AugmentationReport:
     """Everything the page shows."""
@@ -136,8 +121,12 @@ def assemble(
         data=data_table(sets),
         split_note=split_note(sets["train"]),
         skipped=skipped_table(sets, folder),
-        scores=scores,
-        differences=compared,
+        scores=study.scores,
+        differences=study.differences,
+        tests=study.tests,
+        subgroups=study.subgroups,
+        curve=study.curve,
+        arms=study.arms,
         distances=measured,
         galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
         nearest=nearest,
