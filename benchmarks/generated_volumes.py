@@ -41,10 +41,15 @@ def statistics(volume: np.ndarray) -> np.ndarray:
     tissue = tissue if len(tissue) > 1 else voxels.ravel()
     coarse = voxels[::4, ::4, ::4]
     edges = [np.mean([np.abs(np.diff(values, axis=axis)).mean() for axis in range(3)]) for values in (voxels, coarse)]
-    neighbors = np.corrcoef(voxels[:-1].ravel(), voxels[1:].ravel())[0, 1]
-    sides = np.corrcoef(voxels.ravel(), voxels[::-1].ravel())[0, 1]
+    neighbors, sides = correlation(voxels[:-1], voxels[1:]), correlation(voxels, voxels[::-1])
     percentiles = np.percentile(tissue, (5, 50, 95))
     return np.array([tissue.mean(), tissue.std(), *percentiles, (voxels <= -0.999).mean(), *edges, neighbors, sides])
+
+
+def correlation(one: np.ndarray, two: np.ndarray) -> float:
+    """Of the voxels of two arrays; 1 where an array is even, as an untrained network's is."""
+    even = one.std() == 0 or two.std() == 0
+    return 1.0 if even else float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
 
 
 def described(images: Labeled) -> np.ndarray:
@@ -83,7 +88,7 @@ def main() -> None:
     found = {name: described(part) for name, part in images.items()}
     found["untrained"] = untrained(recipe, train, [names.index(row.label or "") for row in some],
                                    [row.seed or 0 for row in some])  # fmt: skip
-    scale = reference.std(0)
+    scale = np.maximum(reference.std(0), 1e-3)  # where all volumes are alike, such as none with air
     print(f"{'':16}{'n':>5} {'Frechet':>9}  " + "".join(f"{name:>13}" for name in NAMES))
     for name, values in {"training real": reference, **found}.items():
         distance = "" if values is reference else f"{frechet_distance(reference / scale, values / scale):9.2f}"
