@@ -12,7 +12,7 @@ import pytest
 from example_report import CLASSES, HOSTILE, example_report
 
 from meddiff.errors import InputError
-from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, to_dict
+from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, VolumeRecipe, to_dict
 from meddiff.report import REQUIRED_COLUMNS, write_report
 from meddiff.reporting import tables, words
 from meddiff.reporting.bibliography import Methods
@@ -228,6 +228,12 @@ def test_the_methods_follow_the_recipe():
     text, _ = told(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler")))
     assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
     assert methods({}) == Methods()
+    volumes = VolumeRecipe(spacing_mm=(1.0, 1.0, 2.5), intensity="window", bias_correction=True)
+    text, _ = told(Recipe(dimensions=3, label="size", volume=volumes))
+    assert "at 64 by 64 by 64 voxels" in text
+    assert "resampled to 1 x 1 x 2.5 mm, and their intensities scaled from -160 to 240 HU, the coil's" in text
+    assert "thirds of the data set by the size" in text
+    assert "pixels" not in text
 
 
 def test_citations_are_numbered_as_they_are_met():

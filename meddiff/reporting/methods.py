@@ -68,20 +68,19 @@ def named(table: Named, key: str) -> tuple[str, list[str]]:
 
 
 def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    data, diffusion, training = recipe["data"], recipe["diffusion"], recipe["training"]
-    synthesis = recipe["synthesis"]
+    diffusion, training, synthesis = recipe["diffusion"], recipe["training"], recipe["synthesis"]
     schedule, schedule_source = named(SCHEDULES, diffusion["schedule"])
     prediction, prediction_source = named(PREDICTIONS, diffusion["prediction"])
     sampler, sampler_source = named(SAMPLERS, synthesis["sampler"])
     gamma = diffusion["min_snr_gamma"]
     weights = f", min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else ", unweighted loss"
-    size = data["image_size"]
     return [
         (
             f"A class-conditional denoising diffusion model with {diffusion['timesteps']} noise levels was trained on "
-            f"the training split at {size} by {size} pixels, with MONAI's diffusion U-Net",
+            f"the training split at {grid_size(recipe)}, with MONAI's diffusion U-Net",
             ["ho2020", "cardoso2022", "pinaya2023"],
         ),
+        *([(preparation(recipe), [])] if recipe["dimensions"] == 3 else []),
         (f"The noise schedule was {schedule}", schedule_source),
         (
             f"The network predicted {prediction}{weights}",
@@ -100,6 +99,29 @@ def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ),
         (f"Images were drawn with {sampler} in {synthesis['steps']} steps", sampler_source),
     ]
+
+
+def grid_size(recipe: dict[str, Any]) -> str:
+    """``64 by 64 pixels``, or ``40 by 56 by 40 voxels``."""
+    if recipe["dimensions"] == 3:
+        return f"{' by '.join(map(str, recipe['volume']['patch_size']))} voxels"
+    return f"{recipe['data']['image_size']} by {recipe['data']['image_size']} pixels"
+
+
+def preparation(recipe: dict[str, Any]) -> str:
+    """What was done to volumes, and what their classes are where no label tells."""
+    settings = recipe["volume"]
+    spacing = settings["spacing_mm"]
+    grid = f"resampled to {' x '.join(f'{mm:g}' for mm in spacing)} mm" if spacing else "kept at their own spacing"
+    scale = {"zscore": "by z-score inside the body", "percentile": "between percentiles of the body"}
+    low, high = settings["window_hu"]
+    coil = ", the coil's brightness removed first (N4)" if settings["bias_correction"] else ""
+    classes = {"size": "; the classes are the thirds of the data set by the size of what the masks mark",
+               "none": "; all are of one class"}  # fmt: skip
+    return (
+        f"Volumes were turned to the order right, front, head, {grid}, and their intensities scaled "
+        f"{scale.get(settings['intensity'], f'from {low:g} to {high:g} HU')}{coil}{classes.get(recipe['label'], '')}"
+    )
 
 
 def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -151,9 +173,8 @@ def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[
     if small:
         found.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
     if recipe:
-        size = recipe["data"]["image_size"]
         found.append(
-            f"Images were reduced to {size} by {size} pixels; findings smaller than that grid are lost, and a result "
+            f"Images were brought to {grid_size(recipe)}; findings smaller than that grid are lost, and a result "
             f"at this size need not hold at full resolution."
         )
     return [
