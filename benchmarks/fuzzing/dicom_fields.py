@@ -102,7 +102,7 @@ def wide(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
     if kind == 0:
         dataset.ReferencedImageSequence = Sequence(Dataset() for _ in range(count))
     elif kind == 1 and "PerFrameFunctionalGroupsSequence" in dataset:
-        dataset.PerFrameFunctionalGroupsSequence = list(dataset.PerFrameFunctionalGroupsSequence) * (count // 20)
+        dataset.PerFrameFunctionalGroupsSequence = list(dataset.PerFrameFunctionalGroupsSequence) * (count // 200)
         dataset.NumberOfFrames = len(dataset.PerFrameFunctionalGroupsSequence)
     else:
         dataset.PixelSpacing = ["1"] * count

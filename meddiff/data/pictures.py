@@ -68,8 +68,20 @@ def check_file(path: Path) -> None:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture with its header read, to be closed; raises one of DAMAGE where it is none of FORMATS."""
-    return Image.open(path, formats=FORMATS)
+    """A picture with its header read, to be closed.
+
+    Raises:
+        InputError: the header promises more than the file can hold (even the size of a PNG is not known without its
+            pixels: Pillow looks for EXIF behind them).
+        Exception: one of DAMAGE where it is none of FORMATS.
+    """
+    picture = Image.open(path, formats=FORMATS)
+    try:
+        _check_size(picture, path)
+    except InputError:
+        picture.close()
+        raise
+    return picture
 
 
 def is_deep_picture(path: Path) -> bool:
@@ -153,7 +165,8 @@ def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.I
             width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
             if size_hint is not None:
                 picture.draft(None, (size_hint, size_hint))  # None keeps the color mode
-            _check_size(picture, path)
+            _check_size(picture, path)  # pages differ
+            check_memory(path, 4 * picture.width * picture.height)
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
             return picture, (height, width)
@@ -169,7 +182,6 @@ def _check_size(picture: Image.Image, path: Path) -> None:
     if size > max(_HARMLESS_BYTES, _LARGEST_RATIO * path.stat().st_size):
         raise bad_file(path, f"the header promises {picture.width} x {picture.height} pixels, far more than the "
                              "file can hold")  # fmt: skip
-    check_memory(path, size)
 
 
 def _lies_sideways(picture: Image.Image) -> bool:

@@ -48,8 +48,10 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
     if reader is not None:
         return reader(path)
     if is_dicom(path):
-        read_header(path)  # says what is wrong with a file that is no image
-        return read_series(choose(find_series([path]).series, series, path))
+        found = find_series([path])
+        if found.others:
+            read_header(path)  # says what is wrong with a file that is no image
+        return read_series(choose(found.series, series, path))
     raise bad_file(path, f"not a volume of a known kind; these are DICOM and {', '.join(READERS)}")
 
 

@@ -159,7 +159,7 @@ def _known_names(family: Family) -> set[str]:
 
 
 def _unknown(name: str, known: set[str], where: str) -> InputError:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"the nearest is {nearest[0]!r}" if nearest else "--help lists every setting"
     return InputError(f"unknown setting {name!r} in {where}; {hint}")
 
