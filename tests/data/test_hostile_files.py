@@ -105,6 +105,13 @@ def test_damaged_pixels_end_in_a_picture_or_a_reason(tmp_path, dicom, name):
             assert "x.dcm" in str(error)  # noqa: PT017
 
 
+@pytest.mark.parametrize(("name", "lies"), [("mosaic", {"SpacingBetweenSlices": "nan"}),
+                                            ("dose", {"GridFrameOffsetVector": ["0", "nan", "4"]})])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
+def test_slices_at_distances_that_are_no_numbers(tmp_path, dicom, name, lies):
+    refused(tmp_path / "x.dcm", changed_dicom(dicom[name], **lies), "distance of its slices is not a number")
+
+
 def test_what_is_deflated_may_not_swell(tmp_path, dicom):
     content = dicom["deflated"]
     head = 144 + struct.unpack_from("<I", content, 140)[0]

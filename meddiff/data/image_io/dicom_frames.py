@@ -59,6 +59,8 @@ def _frame(header: "Dataset", file: Path, *, number: int, **changed: Any) -> Fra
     frame = Frame(**values | changed)
     if frame.slope == 0 or not math.isfinite(frame.slope * frame.intercept):
         raise bad_file(file, f"values cannot be rescaled with slope {frame.slope} and intercept {frame.intercept}")
+    if not np.isfinite(frame.position).all():  # of a mosaic or dose grid, whose slices are told by distances
+        raise bad_file(file, "the distance of its slices is not a number")
     return frame
 
 
