@@ -1,5 +1,8 @@
 """The inspect command on files of one's own making."""
 
+import tempfile
+import zipfile
+
 import nibabel
 import numpy as np
 from dicom_series import PLANTED, write_series
@@ -44,6 +47,23 @@ def test_exit_codes(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_an_archive_is_inspected_like_a_folder_and_leaves_nothing(tmp_path, monkeypatch):
+    """Problems name the file in the archive; a name that looks like markup stays as it is."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    write_series(tmp_path / "study" / "[b]good[/i]", SeriesDescription="[/red]")
+    (tmp_path / "study" / "broken.nii").write_bytes(b"no")
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        for file in sorted((tmp_path / "study").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path / "study"))
+    unreadable, text = told(Inspect(str(tmp_path / "study.zip")))
+    assert unreadable == 1
+    for words in ("[b]good[/i]: series 7 [/red]", "2 volumes, 1 of them", "study.zip/broken.nii: the file is cut off"):
+        assert words in text
+    assert "temporary" not in text
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_planes_are_upright_whatever_the_order_of_the_axes(tmp_path):
