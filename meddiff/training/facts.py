@@ -77,7 +77,7 @@ class Facts:
 
 
 FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
-MADE_OF = ("recipe.seed", "recipe.data", "recipe.diffusion", "recipe.training")
+MADE_OF = ("recipe.seed", "recipe.data", "recipe.dimensions", "recipe.volume", "recipe.diffusion", "recipe.training")
 """The settings that weights are a function of, beside the facts themselves and the manifest."""
 MAY_CHANGE = (
     "recipe.data.cache",

@@ -1,16 +1,25 @@
 """The whole job on small volumes: NIfTI at the right place, rows that say how to draw them again, refusals in time."""
 
 import json
+import runpy
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
+import torch
 from PIL import Image
 
+from meddiff import assembly
 from meddiff.data.manifest import read_manifest
 from meddiff.pipelines import augment, synthesize, train
+from meddiff.pipelines.stages.synthesize import save
+from meddiff.recipe import Recipe, VolumeRecipe
+from tests.data.rows import example_row
 from tests.pipelines.drawn_volumes import BOX, VOXEL, arguments, draw
 
 
@@ -81,6 +90,42 @@ def test_a_second_run_does_nothing_and_a_deleted_volume_is_drawn_again_the_same(
     said = capsys.readouterr().out
     assert "19 of 20 synthetic images stand already" in said
     assert said.count("done before, skipped") == 5
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_synthetic_volume_is_read_as_it_was_drawn(tmp_path, channels):
+    drawn = torch.rand(channels, 6, 5, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    like = SimpleNamespace(pixel_dtype="uint16", spacing_mm=(1.0, 2.0, 3.0))
+    save(drawn.numpy(), tmp_path / "a.nii.gz", like)  # type: ignore[arg-type]
+    row = example_row("a", root=tmp_path, image_path="a.nii.gz", source="synthetic", split="train", label="x")
+    recipe = Recipe(dimensions=3, volume=VolumeRecipe(patch_size=(6, 5, 4), spacing_mm=(9.0, 9.0, 9.0)))
+    recipe = replace(recipe, data=replace(recipe.data, cache=str(tmp_path / "cache")))
+    read = assembly.images([row], recipe, ["x"])
+    assert read.shape == (channels, 6, 5, 4)
+    assert read.spacing_mm == (1.0, 2.0, 3.0)
+    torch.testing.assert_close(read.batch([0]).image[0], drawn, atol=1 / 65535, rtol=0)
+
+
+def test_a_volume_is_exported_as_a_series_of_its_axial_slices(run, tmp_path):
+    script = Path(__file__).parents[2] / "pipelines" / "export_synthetic_dicom.py"
+    runpy.run_path(str(script))["main"](str(run), str(tmp_path))
+    row = read_manifest(run / "synthetic_manifest.csv")[0]
+    voxels = np.asarray(nibabel.load(row.image_file).dataobj)
+    slices = [pydicom.dcmread(file) for file in sorted((tmp_path / row.row_id).glob("*.dcm"))]
+    assert [one.InstanceNumber for one in slices] == list(range(1, BOX[2] + 1))
+    np.testing.assert_array_equal(slices[2].pixel_array[::-1, ::-1].T, voxels[:, :, 2])
+    assert len({one.SeriesInstanceUID for one in slices}) == 1
+    series = {pydicom.dcmread(file).SeriesInstanceUID for file in tmp_path.glob("*/0001.dcm")}
+    assert len(series) == 20
+    assert len({one.SOPInstanceUID for one in slices}) == BOX[2]
+
+
+def test_a_changed_preparation_is_not_gone_on_with(run, study, capsys):
+    words = arguments(study, study / "study", run, "--volume.intensity", "percentile", "--training.steps", "6")
+    assert train.main(words) == 2
+    said = capsys.readouterr().err
+    assert "zscore in the checkpoint" in said
+    assert "percentile here" in said
 
 
 def test_volumes_without_labels_are_one_class(study, tmp_path, capsys):
