@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -133,6 +135,24 @@ def test_predict_on_whatever_is_there(run, things, tmp_path, capsys):
     np.testing.assert_allclose(volume.affine, source.affine, atol=1e-5)
     assert np.asarray(volume.dataobj).dtype.kind == "u"
     assert "6 segmented, 2 failed" in capsys.readouterr().out
+
+
+def test_predict_on_an_archive(run, things, tmp_path, monkeypatch):
+    """What lies in it is named as if it were a folder, and nothing of it stays behind."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    archive = tmp_path / "things.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("gray.png", "mri.nii.gz", "broken.png"):
+            file.write(things / name, f"case/{name}")
+    words = ["predict", "--checkpoint", str(run), "--input", str(archive), "--output", str(tmp_path / "out")]
+    assert segment.main([*words, "--members", "1"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv").set_index("name")
+    assert set(table.index) == {"case/gray", "case/mri", "case/broken"}
+    assert table.loc["case/gray", "file"] == str(archive / "case" / "gray.png")
+    assert table.loc["case/broken", "problem"].startswith(str(archive / "case" / "broken.png"))
+    assert (tmp_path / "out" / "case" / "mri_mask.nii.gz").is_file()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_predict_goes_on_where_it_was_and_starts_afresh_with_other_settings(run, things, tmp_path, capsys):
