@@ -47,8 +47,8 @@ const draw = async (figure) => {
   }
   layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom"; // a finger scrolls the page
   await Plotly.react(host, data, { ...layout, width: place.width, height: place.height }, {
-    displaylogo: false, scrollZoom: false, displayModeBar: place.middles ? false : "hover",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+    displaylogo: false, scrollZoom: false, displayModeBar: !place.middles,
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none that leaves the page
     toImageButtonOptions: { format: "svg", filename: figure.dataset.file },
   });
   host.querySelectorAll("svg").forEach((drawing) => drawing.setAttribute("aria-hidden", "true"));

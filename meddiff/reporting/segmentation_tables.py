@@ -20,7 +20,7 @@ AS_IT_IS = {"metric": str}  # column titles that are words already
 
 
 def metric_table(summary: pd.DataFrame, class_name: str, *, brief: bool) -> Table | None:
-    """A line per model, a column per metric, means with intervals; all metrics or those most asked for."""
+    """Means with intervals: a line per model and a column per metric most asked for, or a line for each of all."""
     rows = [
         row | {"metric": _titled(row), "name": row["metric"], "estimate": row["mean"]}
         for row in tables.records(rows_where(summary, summary["class_name"] == class_name))
@@ -29,7 +29,8 @@ def metric_table(summary: pd.DataFrame, class_name: str, *, brief: bool) -> Tabl
     if brief:
         rows.sort(key=lambda row: BRIEF.index(row["name"]))
     caption = f"{class_name or 'All classes'}: means over the cases" + ("" if brief else ", every metric")
-    return tables.crossed(rows, caption, down="model", across="metric", value="estimate", formats=AS_IT_IS)
+    down, across = ("model", "metric") if brief else ("metric", "model")
+    return tables.crossed(rows, caption, down=down, across=across, value="estimate", formats=AS_IT_IS)
 
 
 def counts_table(summary: pd.DataFrame, class_name: str) -> Table | None:

@@ -119,7 +119,7 @@ def crossed(
     found = {(row[down], row[across]): row for row in rows}
     lines = []
     for entry in dict.fromkeys(row[down] for row in rows):
-        head = Cell(FORMATS.get(down, str)(entry), sort=str(entry))
+        head = Cell((formats.get(down) or FORMATS.get(down, str))(entry), sort=str(entry))
         across_it = (found.get((entry, name), {}) for name in dict.fromkeys(row[across] for row in rows))
         lines.append((head, *(_cell(value, row, bracket=True) for row in across_it)))
     titles = [
