@@ -77,6 +77,10 @@ DOORS: dict[str, Callable[[Path], None]] = {
 }  # fmt: skip
 
 
+_WEIGHTS = {"dicom": 6, "nifti": 5, "nrrd": 3, "metaimage": 3, "png": 3, "jpeg": 3, "tiff": 3, "csv": 2}
+_TURNS = tuple(format_ for format_ in DOORS for _ in range(_WEIGHTS.get(format_, 1)))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one file."""
@@ -87,8 +91,8 @@ class Outcome:
 
 
 def format_of(number: int) -> str:
-    """Formats take turns."""
-    return list(DOORS)[number % len(DOORS)]
+    """Formats take turns, those with many libraries behind them more often."""
+    return _TURNS[number % len(_TURNS)]
 
 
 def hostile_sample(number: int, seed: int, seeds: dict[str, list[Sample]]) -> Sample:

@@ -51,8 +51,8 @@ def linked(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
 
 
 @lru_cache
-def bomb(megabytes: int, count: int) -> bytes:
-    return zipped({f"{number}.nii": bytes(megabytes << 20) for number in range(count)})
+def bomb(megabytes: int, count: int, how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    return zipped({f"{number}.nii": bytes(megabytes << 20) for number in range(count)}, compression=how)
 
 
 def bombs(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
@@ -105,7 +105,7 @@ def twice(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
 
 def other_packing(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
     how = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)[int(draw.integers(2))]
-    return sample.with_file(name, zipped({"0.nii": bytes(30 << 20)}, compression=how), f"packed by method {how}")
+    return sample.with_file(name, bomb(30, 1, how), f"packed by method {how}")
 
 
 @lru_cache

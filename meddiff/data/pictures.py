@@ -148,7 +148,8 @@ def read_mask_picture(path: Path) -> np.ndarray:
 
 def as_class_indices(values: np.ndarray, path: Path) -> np.ndarray:
     """Values as uint8, refused where one is no whole number from 0 to 255."""
-    indices = values.astype(np.uint8)
+    with np.errstate(invalid="ignore"):  # what is no number is refused, not warned of
+        indices = values.astype(np.uint8)
     if not np.array_equal(indices, values):
         raise bad_file(
             path, f"a mask must hold whole numbers from 0 to 255, this one has {values.min()} to {values.max()}"
