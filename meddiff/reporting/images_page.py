@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ SECTIONS = (
     ("limitations", "Limitations"),
     ("provenance", "Provenance"),
 )
-SCALED = {"kernel_distance": (1000.0, " x 1000")}
-"""Figures that would be a row of zeros with three decimals."""
+SMALL, LARGE = 0.1, 1e5
+"""Figures beyond are shown in thousandths, millions ...: a row of zeros, or of digits, says nothing."""
 STATISTICS = {
     "authentic_share": "AuthPct (share authentic)",
     "copying_statistic": "C_T (below 0: nearer)",
@@ -127,8 +128,9 @@ def statistics_table(report: ImageReport) -> Table | None:
 
 def _forest(row: dict[str, Any]) -> Forest:
     measure = MEASURES[row["metric"]]
-    factor, unit = SCALED.get(row["metric"], (1.0, ""))
-    title = f"{measure.title}{unit}"
+    power = _power(max(abs(row[name]) for name in ("matched", "baseline", "baseline_low", "baseline_high")))
+    factor, unit = 10.0**-power, f" x 10^{-power}" if power else ""
+    title = f"{measure.title}{unit.replace('10^3', '1000')}"
 
     def entry(label: str, name: str, emphasized: bool) -> Interval:
         estimate, low, high = (factor * row[f"{name}{end}"] for end in ("", "_low", "_high"))
@@ -137,6 +139,11 @@ def _forest(row: dict[str, Any]) -> Forest:
     verdict = "" if not row["outside"] else " (outside)"
     intervals = [entry("real halves", "baseline", False), entry(f"synthetic{verdict}", "matched", True)]
     return forest(title, intervals, measure.bounds, reference=factor * row["baseline"])
+
+
+def _power(largest: float) -> int:
+    """The power of a thousand that a figure is shown in; 0 for one of usual size."""
+    return 0 if SMALL <= largest < LARGE or largest == 0 else 3 * math.floor(math.log10(largest) / 3)
 
 
 def _row(images: list[np.ndarray], kind: str, phantom: bool) -> list[Picture]:
