@@ -147,11 +147,36 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
             ["efron1993"],
         ),
         (
+            "Arms are also compared by DeLong's test of AUROC and McNemar's exact test of accuracy, both by patient and "
+            "of the mean over seeds, adjusted after Holm",
+            ["delong1988", "obuchowski1997", "mcnemar1947", "holm1979"],
+        ),
+        (
+            "Thresholds for a sensitivity at a fixed specificity are chosen on the validation images; the calibration "
+            "error is that of the called class",
+            ["guo2017"],
+        ),
+        *_augmented(recipe),
+        (
             f"The Frechet and kernel distances between sets of images use the features named "
             f"“{evaluation['features']}”",
             ["heusel2017", "binkowski2018"],
         ),
     ]
+
+
+def _augmented(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The classical augmentation, where an arm has one, and the ratios, where some were asked for."""
+    classifier = recipe["classifier"]
+    found: list[tuple[str, list[str]]] = []
+    if recipe["dimensions"] == 2 and any("classical" in arm.split("_") for arm in classifier["arms"]):
+        chosen = {"auto": "of the strength that is best on the validation images"}
+        strength = chosen.get(classifier["classical"], f"of {classifier['classical']} strength")
+        found.append((f"Classical augmentation is flips, turns, crops and changed colors, {strength}", ["perez2018"]))
+    if classifier["ratios"]:
+        told = words.setting(classifier["ratios"])
+        found.append((f"Further arms add synthetic images in the ratios {told} to the real ones of each class", []))
+    return found
 
 
 def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[str]:

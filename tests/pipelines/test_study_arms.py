@@ -1,0 +1,115 @@
+"""Which images each arm of a study trains on, and how strong its classical augmentation is."""
+
+from collections import Counter
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from meddiff import assembly
+from meddiff.data.manifest import write_manifest
+from meddiff.data.tables import write_table
+from meddiff.errors import InputError
+from meddiff.pipelines.stages.classical import strength_of
+from meddiff.pipelines.stages.study_arms import arms_table, images_of_arms, training_rows
+from meddiff.pipelines.stages.synthesize import to_draw, wanted
+from meddiff.recipe import ClassifierRecipe, Recipe
+from meddiff.run_folder import RunFolder
+from tests.data.rows import example_row
+
+REAL = {"nv": 12, "mel": 4}
+KEPT = {"nv": 20, "mel": 10}
+RECIPE = Recipe(classifier=ClassifierRecipe(arms=("real", "real_synthetic", "synthetic"), ratios=(0, 0.5, 1, 2, 5)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Training images of two classes and synthetic ones that passed the filter, and some that did not."""
+    rows = {
+        source: [
+            example_row(f"{source}-{label}-{k:02d}", root=tmp_path, split="train", label=label, source=source,
+                        seed=k if source == "synthetic" else None)
+            for label, count in counts.items() for k in range(count)
+        ]
+        for source, counts in (("real", REAL), ("synthetic", {"nv": 30, "mel": 15}))
+    }  # fmt: skip
+    run = RunFolder(tmp_path)
+    write_manifest(rows["real"], run.manifest)
+    write_manifest(rows["synthetic"], run.synthetic_manifest)
+    kept = [int(row.row_id[-2:]) < KEPT[row.label] for row in rows["synthetic"]]
+    named = [(row.row_id, row.label) for row in rows["synthetic"]]
+    table = pd.DataFrame(named, columns=["row_id", "label"])
+    write_table(table.assign(kept=kept, reason="", confidence=1.0, predicted=table["label"]), run.filter)
+    return run
+
+
+def counts(rows):
+    return dict(Counter((row.source, row.label) for row in rows))
+
+
+def test_arms_and_ratios(folder):
+    said = StringIO()
+    images = images_of_arms(RECIPE, folder, Console(file=said, width=300))
+    assert list(images) == ["real", "real_synthetic", "synthetic", "ratio_0.5", "ratio_1", "ratio_2"]
+    assert counts(images["real"]) == {("real", "nv"): 12, ("real", "mel"): 4}
+    assert counts(images["real_synthetic"]) == {("real", "nv"): 12, ("real", "mel"): 4, ("synthetic", "mel"): 8}
+    assert counts(images["synthetic"]) == {("synthetic", "nv"): 12, ("synthetic", "mel"): 10}
+    assert counts(images["ratio_0.5"])["synthetic", "nv"] == 6
+    assert counts(images["ratio_0.5"])["synthetic", "mel"] == 2
+    assert counts(images["ratio_2"])["synthetic", "nv"] == 20  # all that there are, of 24
+    assert counts(images["ratio_2"])["synthetic", "mel"] == 8
+    assert "ratio_2: the filter kept images for a ratio of 1.8 only" in said.getvalue()
+    assert "ratio_5" in said.getvalue()
+
+
+def test_a_ratio_adds_to_the_images_of_the_one_below(folder):
+    small, large = ({row.row_id for row in training_rows(assembly.arm(name), RECIPE, folder)}
+                    for name in ("ratio_0.5", "ratio_1"))  # fmt: skip
+    assert small < large
+
+
+def test_the_table_says_what_each_arm_was_trained_on(folder):
+    images = images_of_arms(RECIPE, folder, Console(file=StringIO()))
+    table = arms_table(images, RECIPE, {"real": "mild"}).set_index("arm")
+    assert table.loc["ratio_1", ["ratio", "n_real", "n_synthetic"]].tolist() == [1.0, 16, 16]
+    assert np.isnan(table.loc["real_synthetic", "ratio"])
+    assert table["augmentation"].tolist() == ["mild", *["none"] * 5]
+
+
+def test_enough_images_are_drawn_for_the_largest_ratio(folder):
+    assert wanted(RECIPE, folder) == {"mel": 12, "nv": 12}
+    assert to_draw(RECIPE, folder) == {"mel": 20, "nv": 60}
+    assert to_draw(replace(RECIPE, classifier=ClassifierRecipe()), folder) == wanted(RECIPE, folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"ratios": (-1.0,)}, "give numbers from 0 to 100"),
+        ({"ratios": (1.0, 1.0)}, "each once"),
+        ({"ratios": (1.0,), "arms": ("real_balanced", "synthetic")}, "needs the arm real"),
+        ({"classical": "midl"}, "did you mean 'mild'"),
+        ({"arms": ("ratio_2",)}, "unknown arm of classifier.arms 'ratio_2'"),
+    ],
+)
+def test_settings_that_make_no_study(settings, sentence):
+    recipe = Recipe(dataset="phantom", classifier=ClassifierRecipe(**settings))
+    with pytest.raises(InputError, match=sentence):
+        assembly.check_names(recipe)
+
+
+def test_the_best_strength_on_validation_images_is_taken(tmp_path):
+    found = pd.DataFrame({"strength": ["mild", "medium", "strong"], "balanced_accuracy": [0.5, 0.6, 0.6]})
+    write_table(found, tmp_path / "classical.csv")
+    classical = ClassifierRecipe(arms=("real", "real_classical"))
+
+    def strength(classifier, **settings):
+        recipe = Recipe(classifier=classifier, **settings)
+        return strength_of(recipe, None, None, tmp_path / "classical.csv", Console(file=StringIO()))  # type: ignore[arg-type]
+
+    assert strength(classical) == "medium"
+    assert strength(replace(classical, classical="strong")) == "strong"
+    assert strength(classical, dimensions=3) == "strong"
