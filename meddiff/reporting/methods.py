@@ -147,8 +147,8 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
             ["efron1993"],
         ),
         (
-            "Arms are also compared by DeLong's test of AUROC and McNemar's exact test of accuracy, both by patient and "
-            "of the mean over seeds, adjusted after Holm",
+            "Arms are also compared by DeLong's test of AUROC and McNemar's exact test of accuracy, both by patient "
+            "and of the mean over seeds, adjusted after Holm",
             ["delong1988", "obuchowski1997", "mcnemar1947", "holm1979"],
         ),
         (
