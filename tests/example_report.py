@@ -76,7 +76,8 @@ def _curve() -> pd.DataFrame:
     points = (("real", 0.0, 0.0), ("ratio_1", 1.0, 1.0), ("ratio_5", 5.0, 3.4))
     return pd.DataFrame([
         {"ratio": ratio, "ratio_reached": reached, "n_real": 396, "n_synthetic": round(396 * reached), "arm": arm,
-         "metric": metric, "estimate": 0.61 + 0.02 * reached, "low": 0.57, "high": 0.72}
+         "metric": metric, "estimate": 0.61 + 0.02 * reached, "low": 0.57, "high": 0.72, "difference": 0.02 * reached,
+         "difference_low": -0.02, "difference_high": 0.09}
         for arm, ratio, reached in points for metric in ("balanced_accuracy", "macro_auroc", "brier_score")
     ])  # fmt: skip
 

@@ -12,9 +12,10 @@ from meddiff.reporting.forest import Forest, Interval, forest
 from meddiff.reporting.tables import Records, Table
 
 HEADLINE_METRICS = ("balanced_accuracy", "macro_auroc")
+PAGE_METRICS = ("balanced_accuracy", "macro_auroc", "macro_auprc", "expected_calibration_error", "brier_score")
 CLASS_METRICS = ("sensitivity", "auroc", "auprc", "sensitivity_at_90_specificity", "specificity_at_that_90")
 CHANGED_CLASS_METRICS = ("sensitivity", "auroc")
-"""What the page shows by class; report.json has every metric."""
+"""What the page shows in tables, over all classes and by class; report.json has every metric."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,21 @@ class StudySection:
 
 
 def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySection:
-    """Plots of the headline metrics over all classes, tables of every metric, and the classes one by one."""
-    overall, per_class = _parted(tables.records(scores))
-    changed, changed_by_class = _parted(tables.records(differences))
+    """Plots of the headline metrics over all classes, tables, and the classes one by one.
+
+    The arms of the ratio curve have a section of their own (`meddiff.reporting.study_tables`).
+    """
+    overall, per_class = _parted(_named(tables.records(scores)))
+    changed, changed_by_class = _parted(_named(tables.records(differences)))
     reference = changed[0]["reference"] if changed else None
     hidden = ("reference", "class_name", "confidence_level", "n_images", "n_groups", "n_seeds", "warning")
     return StudySection(
         reference=words.arm_title(reference) if reference else "",
         arms=[_arms(rows, reference) for metric, rows in _by(overall, "metric").items() if metric in HEADLINE_METRICS],
-        arms_table=tables.crossed(overall, f"All arms; {_counts(overall)}", down="arm", across="metric",
+        arms_table=tables.crossed(_shown(overall), f"All arms; {_counts(overall)}", down="arm", across="metric",
                                   value="estimate"),
         changes=[_changes(rows) for metric, rows in _by(changed, "metric").items() if metric in HEADLINE_METRICS],
-        changes_table=tables.from_records(changed, "Paired differences on the same test images", drop=hidden),
+        changes_table=tables.from_records(_shown(changed), "Paired differences on the same test images", drop=hidden),
         class_changes=_class_tables([row for row in changed_by_class if row["metric"] in CHANGED_CLASS_METRICS],
                                     ": paired difference by class", "difference"),
         classes=[_one_class(name, rows) for name, rows in _by(
@@ -58,6 +62,14 @@ def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySecti
 def is_overall(row: dict[str, Any]) -> bool:
     """Whether a row of scores is over all classes: it names none."""
     return words.is_missing(row.get("class_name")) or row["class_name"] == ""
+
+
+def _named(rows: Records) -> Records:
+    return [row for row in rows if not words.is_ratio(row["arm"])]
+
+
+def _shown(rows: Records) -> Records:
+    return [row for row in rows if row["metric"] in PAGE_METRICS]
 
 
 def _parted(rows: Records) -> tuple[Records, Records]:

@@ -8,12 +8,13 @@ from typing import Any
 from meddiff.reporting import tables, words
 from meddiff.reporting.content import AugmentationReport
 from meddiff.reporting.forest import Forest, Interval, forest
+from meddiff.reporting.study import is_overall
 from meddiff.reporting.tables import Records, Table
 
 CURVE_METRICS = ("balanced_accuracy", "macro_auroc", "macro_auprc", "expected_calibration_error")
 HEADLINE = "balanced_accuracy"
 FOCUS = "real_synthetic"  # the arm whose gain is shown group by group
-HIDDEN = ("n_images", "n_groups", "n_seeds", "reference")
+HIDDEN = ("n_images", "n_groups", "n_seeds", "reference", "class_name")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class BesideScores:
     trained_table: Table | None
     curve: list[Forest]
     curve_table: Table | None
+    gains_table: Table | None
     tests_table: Table | None
     subgroup_tables: list[Table]
     subgroup_notes: list[str]
@@ -30,7 +32,7 @@ class BesideScores:
     @property
     def tables(self) -> list[Table | None]:
         """All of them, in the order of the page."""
-        return [self.trained_table, self.tests_table, self.curve_table, *self.subgroup_tables]
+        return [self.trained_table, self.tests_table, self.curve_table, self.gains_table, *self.subgroup_tables]
 
 
 def beside_scores(report: AugmentationReport) -> BesideScores:
@@ -38,14 +40,17 @@ def beside_scores(report: AugmentationReport) -> BesideScores:
     points = [row | {"ratio": _point(row)} for row in tables.records(report.curve)]
     groups = tables.records(report.subgroups)
     trained = tables.records(report.arms)
-    tests = tables.records(report.tests)
+    tests = [row for row in tables.records(report.tests) if is_overall(row)]
     against = f" against {words.arm_title(tests[0]['reference'])}" if tests else ""
     return BesideScores(
-        trained_table=tables.from_records(trained, "What each arm was trained on"),
+        trained_table=tables.from_records(trained, "What each arm was trained on",
+                                          titles={"n_synthetic": "Images, synthetic"}),
         curve=[_forest(points, metric) for metric in CURVE_METRICS[:2] if points],
         curve_table=tables.crossed([row for row in points if row["metric"] in CURVE_METRICS],
                                    "Synthetic images per real one", down="ratio", across="metric", value="estimate"),
         tests_table=tables.from_records(tests, f"Classical tests{against}, mean over seeds, by patient", drop=HIDDEN),
+        gains_table=tables.crossed(_against_real(points), "The same minus real images alone", down="ratio",
+                                   across="metric", value="difference"),
         subgroup_tables=[*_by_attribute(groups), *_gains(groups)],
         subgroup_notes=list(dict.fromkeys(
             f"{words.in_words(row['attribute'])} {row['subgroup']}: {row['warning']}."
@@ -59,6 +64,13 @@ def _point(row: dict[str, Any]) -> str:
     reached = row["ratio_reached"]
     fell_short = f"{words.significant(reached, 2)} reached, " if reached < 0.95 * row["ratio"] else ""
     return f"{row['ratio']:g} ({fell_short}{words.number(row['n_synthetic'], 0)} synthetic)"
+
+
+def _against_real(points: Records) -> Records:
+    return [
+        row | {"low": row["difference_low"], "high": row["difference_high"]}
+        for row in points if row["metric"] in CURVE_METRICS and row["arm"] != "real"
+    ]  # fmt: skip
 
 
 def _forest(points: Records, metric: str) -> Forest:

@@ -28,10 +28,15 @@ METRICS = {
 
 
 def arm_title(arm: str) -> str:
-    """``real_synthetic`` -> ``Real + synthetic``, ``ratio_2`` -> ``Real + 2 synthetic per real``."""
-    if arm.startswith("ratio_"):
-        return f"Real + {arm.removeprefix('ratio_')} synthetic per real"
+    """``real_synthetic`` -> ``Real + synthetic``, ``ratio_2`` -> ``Real + 2x synthetic``."""
+    if is_ratio(arm):
+        return f"Real + {arm.removeprefix('ratio_')}x synthetic"
     return ARMS.get(arm) or in_words(arm)
+
+
+def is_ratio(arm: str) -> bool:
+    """Whether an arm is a point of the curve over synthetic images per real one."""
+    return arm.startswith("ratio_")
 
 
 def uses_synthetic(arm: str) -> bool:
