@@ -95,8 +95,8 @@ def test_every_kind_of_fault_is_found(monkeypatch, seeds, door, kind):
         found = box.read(number)
         assert found.outcome.kind == kind
         assert is_finding(found)
-        monkeypatch.setitem(doors.DOORS, "csv", lambda _: None)
-        assert box.read(number).outcome.kind in ("result", "refusal"), "the box goes on after a fault"
+        other = next(number for number in range(99) if format_of(number) == "bmp")
+        assert box.read(other).outcome.kind in ("result", "refusal"), "the box goes on after a fault"
     finally:
         box.close()
 

@@ -183,6 +183,10 @@ TEXT_LIES = [
     ("x.nrrd", rb"type: .*", b"type: block", "no numbers"),
     ("x.nrrd", rb"encoding: .*", b"encoding: bzip2", "raw, text, hex and gzip are read"),
     ("x.nrrd", rb"type: .*", b"type: short\ntype: uchar", "says type twice"),
+    ("x.nrrd", rb"space origin: .*", b"space origin: " + b"9" * 5000, "has 5014 letters"),  # segmentation fault
+    ("x.nrrd", rb"space origin: .*", b"a" * 5000, "has 5000 letters"),
+    ("x.mha", rb"TransformMatrix = .*", b"TransformMatrix = 1 0 0 0 1 0 0 1e308 1", "no geometry"),  # no end
+    ("x.nrrd", rb"space directions: .*", b"space directions: (nan,0,0) (0,1,0) (0,0,1)", "no geometry"),
     ("x.mhd", rb"ElementDataFile = .*", b"ElementDataFile = C:\\secret.raw", "outside its folder"),
     ("x.mhd", rb"ElementDataFile = .*", b"ElementDataFile = /etc/passwd", "outside its folder"),
     ("x.mhd", rb"ElementDataFile = .*", b"ElementDataFile = LIST", "several files are not read"),

@@ -1,19 +1,28 @@
 """What the text headers of NRRD and MetaImage say, read before the library that believes them is asked.
 
 SimpleITK takes the memory that a header states and opens whatever file it names: /etc/passwd, a device, the standard
-input, for which it waits for ever. So sizes are compared with what the file can hold, and voxels lie in the file
-itself or in one file below the same folder.
+input, for which it waits for ever. A line of thousands of letters that it wants to complain of ends the program, and a
+direction of 1e308 keeps it busy without an end. So sizes are compared with what the file can hold, lines are short,
+numbers small, and voxels lie in the file itself or in one file below the same folder.
 """
 
 import math
+import re
+from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from meddiff.data.free_memory import check_memory
 from meddiff.data.pictures import bad_file
 
 LONGEST_HEADER = 1 << 20
+LONGEST_LINE = 1000
 LARGEST_AXES = 5
+LARGEST_MM = 1e9
 _DEFLATE_RATIO = 1032
+_GEOMETRY = dict.fromkeys(("transformmatrix", "rotation", "orientation", "offset", "position", "origin",
+                           "elementspacing", "spacedirections", "spaceorigin", "measurementframe"), False)  # fmt: skip
+_GEOMETRY |= dict.fromkeys(("spacings", "thicknesses", "axismins", "axismaxs"), True)
+"""Keys of millimeters and directions, and whether nan is how they say that they do not know."""
 _ITEM_BYTES = (("64", 8), ("longlong", 8), ("double", 8), ("16", 2), ("short", 2), ("8", 1), ("char", 1), ("32", 4),
                ("int", 4), ("long", 4), ("float", 4))  # fmt: skip
 """Words in the name of a type, the first that fits counts; of NRRD's spellings (unsigned short int) and MetaImage's."""
@@ -25,9 +34,11 @@ def check_text_header(path: Path) -> None:
 
     Raises:
         InputError: sizes that are no whole numbers above 0 or more than the file can hold, values that are no
-            numbers, a packing whose size has no bound, and voxels in several files or outside the folder.
+            numbers, geometry beyond all measure, a packing whose size has no bound, and voxels in several files or
+            outside the folder.
     """
     told = _fields(path)
+    _check_geometry(path, told)
     sizes = _whole_numbers(path, told, "sizes", "dimsize")
     axes = _whole_numbers(path, told, "dimension", "ndims")
     if axes != [len(sizes)] or len(sizes) > LARGEST_AXES:
@@ -61,13 +72,25 @@ def _fields(path: Path) -> dict[str, str]:
         key, value = key.replace(" ", "").lower().strip(), value.strip()
         if nrrd and not line.strip():
             return told
-        if line.startswith("#") or not key or value.startswith("="):  # comments, and NRRD's notes (key:=value)
+        if line.startswith("#") or (key and value.startswith("=")):  # comments, and NRRD's notes (key:=value)
             continue
+        if len(line) > LONGEST_LINE:
+            raise bad_file(path, f"the line of its header that begins with {line[:60]!r} has {len(line)} letters")
         if told.setdefault(key, value) != value:
             raise bad_file(path, f"the header says {key} twice: {told[key]!r} and {value!r}"[:300])
         if key == "elementdatafile":
             return told
     raise bad_file(path, f"its header has no end within {LONGEST_HEADER} bytes")
+
+
+def _check_geometry(path: Path, told: dict[str, str]) -> None:
+    for key, unknown in _GEOMETRY.items():
+        for word in re.split(r"[\s(),]+", told.get(key, "").lower()):
+            value = 0.0
+            with suppress(ValueError):  # "none" is no number, and is allowed
+                value = float(word)
+            if not (abs(value) <= LARGEST_MM or (unknown and math.isnan(value))):
+                raise bad_file(path, f"{key} {told[key][:80]!r} is no geometry: numbers go up to {LARGEST_MM:g}")
 
 
 def _whole_numbers(path: Path, told: dict[str, str], *keys: str) -> list[int]:
