@@ -72,13 +72,10 @@ def lines_figure(
     logarithmic: bool = False,
 ) -> Figure:
     """Lines over two axes; ``lines`` are made by `line`, and the y domain of a logarithmic axis is of exponents."""
-    x_axis, y_axis = (
-        AXIS | {"title": None, "range": list(domain), "nticks": 6, "hoverformat": ".4~g"} for domain in domains
-    )
+    x_axis, y_axis = (AXIS | {"range": list(domain), "nticks": 6} for domain in domains)
     y_axis |= {"type": "log"} if logarithmic else {}
     shapes = [_segment((domains[0][0], domains[1][0]), (domains[0][1], domains[1][1]))] if diagonal else []
-    template = f"{html.escape(titles[0], quote=False)} %{{x:.4~g}}<br>{html.escape(titles[1], quote=False)} %{{y:.4~g}}"
-    data = [{"hovertemplate": f"<b>%{{fullData.name}}</b><br>{template}<extra></extra>"} | entry for entry in lines]
+    data = [entry | {"customdata": _points(entry, titles)} for entry in lines]
     margin = {"l": 48, "r": 20, "t": 4, "b": 32}
     return {"data": data, "layout": _layout(margin, xaxis=x_axis, yaxis=y_axis, shapes=shapes)}
 
@@ -86,11 +83,20 @@ def lines_figure(
 def line(name: str, x: Sequence[float], y: Sequence[float], kind: int, *, emphasized: bool, dots: bool) -> Figure:
     """One line, or points with a line through them; ``kind`` numbers its dashes."""
     color = "var(--accent)" if emphasized else "var(--plain)"
-    return {
+    return HOVER | {
         "type": "scatter", "mode": "lines+markers" if dots else "lines", "name": html.escape(name, quote=False),
         "x": list(x), "y": list(y), "marker": {"color": color, "size": 7},
         "line": {"color": color, "width": 2.5 if emphasized else 2, "dash": DASHES[kind % len(DASHES)]},
     }  # fmt: skip
+
+
+def _points(entry: Figure, titles: tuple[str, str]) -> list[str]:
+    """What is told of each point of a line."""
+    x_title, y_title = titles
+    return [
+        f"<b>{entry['name']}</b><br>" + html.escape(f"{x_title} {x:.4g}, {y_title} {y:.4g}", quote=False)
+        for x, y in zip(entry["x"], entry["y"], strict=True)
+    ]
 
 
 def histogram_figure(bars: Sequence[tuple[float, float, int, bool, str]], median: float) -> Figure:

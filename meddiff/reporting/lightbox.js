@@ -7,7 +7,9 @@ const show = (at) => {
   large.src = image.src;
   large.alt = image.alt;
   large.className = image.className;
-  large.style.aspectRatio = `${image.width} / ${image.height}`;
+  const ratio = image.naturalWidth / image.naturalHeight;
+  large.style.aspectRatio = ratio;
+  large.style.width = `min(92vw, ${76 * ratio}dvh)`;
   lightbox.querySelector("span").className = image.parentElement.className.replace(/thumb|frame|zoom/g, "");
   const place = beside.length > 1 ? ` (${shown + 1} of ${beside.length})` : "";
   lightbox.querySelector("figcaption").textContent = image.alt + place;

@@ -74,8 +74,8 @@ const keys = (figure, host, said) => {
       const all = points();
       at = at < 0 && step < 0 ? all.length - 1 : (at + step + all.length) % all.length;
       window.Plotly.Fx.hover(host, [all[at]]);
-      said.textContent = [...host.querySelectorAll(".hoverlayer text")].map((text) =>
-        [...text.querySelectorAll(".line")].map((line) => line.textContent).join(", ") || text.textContent).join("; ");
+      const told = host.data[all[at].curveNumber].customdata[all[at].pointNumber].replaceAll("<br>", ", ");
+      said.textContent = new DOMParser().parseFromString(told, "text/html").body.textContent;
     } else if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 0.5 : 2);
     else if (event.key === "0" || event.key === "Escape") draw(figure);
     else return;
