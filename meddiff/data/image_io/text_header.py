@@ -76,7 +76,7 @@ def _fields(path: Path) -> dict[str, str]:
             continue
         if len(line) > LONGEST_LINE:
             raise bad_file(path, f"the line of its header that begins with {line[:60]!r} has {len(line)} letters")
-        if told.setdefault(key, value) != value:
+        if told.setdefault(key, value) != value and key != "comment":
             raise bad_file(path, f"the header says {key} twice: {told[key]!r} and {value!r}"[:300])
         if key == "elementdatafile":
             return told
