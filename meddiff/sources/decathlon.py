@@ -38,7 +38,15 @@ class Task:
 
 
 def decathlon(
-    name: str, *, dataset: str, title: str, how_to_get: str, modality: str, channels: int = 1, whole: bool = False
+    name: str,
+    *,
+    dataset: str,
+    title: str,
+    how_to_get: str,
+    modality: str,
+    channels: int = 1,
+    whole: bool = False,
+    phantom: str | None = None,
 ) -> Source:
     """The source of one task.
 
@@ -50,9 +58,12 @@ def decathlon(
         modality: MR or CT.
         channels: sequences per volume.
         whole: one row per volume instead of one per slice.
+        phantom: the drawn set that stands in where there are no images.
     """
     rows = partial(decathlon_rows, dataset=dataset, how_to_get=how_to_get, whole=whole)
-    return Source(name=name, title=title, modality=modality, channels=channels, rows=rows, how_to_get=how_to_get)
+    return Source(
+        name=name, title=title, modality=modality, channels=channels, rows=rows, how_to_get=how_to_get, phantom=phantom
+    )
 
 
 def decathlon_rows(root: Path, *, dataset: str, how_to_get: str, whole: bool) -> list[ManifestRow]:

@@ -28,5 +28,6 @@ HIPPOCAMPUS_VOLUMES = decathlon(
     f"task, as whole volumes. {_LAYOUT}",
     modality="MR",
     whole=True,
+    phantom="hippocampus",
 )
 """One row per volume."""

@@ -53,7 +53,7 @@ class Source:
     archives: tuple[Archive, ...] = ()
     """What meddiff.pipelines.download can fetch."""
     phantom: str | None = None
-    """The phantom look that stands in where there are no images: dermoscopy or brain_mri."""
+    """The phantom look that stands in where there are no images: dermoscopy or brain_mri, or volumes: hippocampus."""
 
 
 def real_row(root: Path, row_id: str, image_path: str, **known: Any) -> ManifestRow:

@@ -131,6 +131,9 @@ def find_rows(recipe: AnyRecipe, folder: RunFolder, console: Console) -> list[Ma
                 border_style="yellow",
             )
         )
+    if source.phantom == phantom.HIPPOCAMPUS:
+        drawn = phantom.volume_rows(seed=0, count=recipe.data.phantom_images)
+        return phantom.write_volumes(drawn, folder.path, progress=bar(console, "drawing phantoms", unit="volumes"))
     rows = phantom.rows(source.phantom, seed=0, count=recipe.data.phantom_images)
     return phantom.write(
         rows, folder.path, size=PHANTOM_SIDE_PIXELS, progress=bar(console, "drawing phantoms", unit="images")

@@ -9,6 +9,8 @@ the view from ``seed``.
 """
 
 from meddiff.sources.phantom.files import PHANTOM, draw, stamp, write
+from meddiff.sources.phantom.hippocampus import HIPPOCAMPUS, draw_volume, volume_rows, write_volumes
 from meddiff.sources.phantom.people import GENERATOR, LOOKS, STANDARD_COUNTS, rows
 
-__all__ = ["GENERATOR", "LOOKS", "PHANTOM", "STANDARD_COUNTS", "draw", "rows", "stamp", "write"]
+__all__ = ["GENERATOR", "HIPPOCAMPUS", "LOOKS", "PHANTOM", "STANDARD_COUNTS", "draw", "draw_volume", "rows", "stamp",
+           "volume_rows", "write", "write_volumes"]  # fmt: skip
