@@ -69,22 +69,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the three reports go; without it they are not kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    console = Console(width=120)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = manifests(options.data, options.images, folder)
         for synthetic, words in IN_PLACE_OF_SYNTHETIC.items():
-            console.rule(f"in the place of synthetic images: {words}")
-            report = run(
+            print(f"==== in the place of synthetic images: {words} ====\n")
+            out = (options.out or folder) / synthetic
+            run(
                 EvaluateImages(
                     real=str(place["real"]), synthetic=str(place[synthetic]), train=str(place["train"]),
                     weights=str(options.data / WEIGHTS), splits=options.splits, cache=str(folder / "cache"),
-                    out=str((options.out or folder) / synthetic),
+                    out=str(out),
                 ),
-                Console(width=120, quiet=True),
+                Console(quiet=True),
             )  # fmt: skip
-            console.print((((options.out or folder) / synthetic) / "report.md").read_text().split("## Methods")[0])
-            console.print(report.headline, style="bold")
+            print((out / "report.md").read_text().partition("## Methods")[0])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
 from meddiff.errors import InputError
 from meddiff.evaluation.image_sets import ImageSet, Space, check_comparable
+from meddiff.networks.lpips import CHANNELS, _trunk
 from meddiff.pipelines.evaluate import main
 from meddiff.pipelines.evaluate_images import EvaluateImages, run
 from meddiff.sources import phantom
@@ -130,6 +132,20 @@ def test_mode_collapse_shows_in_coverage_recall_and_the_number_of_different_imag
     vendi = quality.loc["vendi_score"]
     assert vendi["matched"] < 0.8 * vendi["baseline_low"]
     assert "tell the synthetic images from real ones" in text
+
+
+def test_mode_collapse_shows_in_lpips_too(folders, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    trunk = {f"features.{name}": 0.05 * torch.randn(value.shape, generator=generator)
+             for name, value in _trunk().state_dict().items()}  # fmt: skip
+    torch.save(trunk, tmp_path / "alexnet-owt-7be5be79.pth")
+    heads = {f"lin{n}.model.1.weight": torch.ones(1, channels, 1, 1) for n, channels in enumerate(CHANNELS)}
+    torch.save(heads, tmp_path / "alex.pth")
+    _, quality, _ = evaluated(folders, "collapsed", lpips=str(tmp_path))
+    distance = quality.loc["perceptual_distance"]
+    assert distance["fault"] == "images that repeat each other"
+    assert distance["matched"] < 0.9 * distance["baseline_low"]
+    assert "LPIPS of pairs" in (folders / "out-collapsed" / "report.md").read_text()
 
 
 def test_blur_shows_in_the_spectrum_and_not_in_the_colors(folders):
