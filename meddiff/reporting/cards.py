@@ -25,7 +25,8 @@ def study_card(report: AugmentationReport, content: dict[str, Any]) -> ModelCard
         return None
     methods: Methods = content["methods"]
     classes = ", ".join(gallery.class_name for gallery in report.galleries)
-    distances = tables.records(report.distances)
+    distances = [row for row in tables.records(report.distances)
+                 if "synthetic" in row["comparison"] and not words.is_missing(row["value"])]  # fmt: skip
     head = HEAD | {
         "pipeline_tag": "unconditional-image-generation",
         "tags": ["medical-imaging", "diffusion", "synthetic-data", *(["phantom"] if report.phantom else [])],
@@ -33,7 +34,7 @@ def study_card(report: AugmentationReport, content: dict[str, Any]) -> ModelCard
             "task": {"type": "unconditional-image-generation"},
             "dataset": {"name": str(report.recipe.get("dataset", "")), "type": str(report.recipe.get("dataset", ""))},
             "metrics": [{"type": row["metric"], "name": f"{words.in_words(row['metric'])}, {row['comparison']}",
-                         "value": float(row["value"])} for row in distances if not words.is_missing(row["value"])],
+                         "value": float(row["value"])} for row in distances],
         }]}],
     }  # fmt: skip
     study = content["study"]

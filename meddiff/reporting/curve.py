@@ -66,15 +66,22 @@ def curve(log: Records, most_points: int = 400) -> Curve | None:
     figure = lines_figure(
         [line("loss", steps, logged, 0, emphasized=False, dots=False) | {"opacity": 0.35},
          line("running median", steps, median, 0, emphasized=True, dots=False)],
-        titles=("step", "loss"), domains=((step[0], step[-1]), (low, high)), logarithmic=True,
+        titles=("step", "loss"), domains=((step[0], step[-1]), (low, high)), logarithmic_ticks=_log_ticks(low, high),
     )  # fmt: skip
-    listed = np.unique(np.linspace(0, len(points) - 1, MOST_LISTED).round().astype(int))
-    numbers = from_records(
-        [{"step": words.number(step[i], 0), "loss": words.significant(10 ** float(loss[i])),
-          "median": words.significant(10 ** float(smooth[i]))} for i in listed],
-        "Numbers of the figure: loss of the diffusion model", titles={"median": "Running median"},
-    )  # fmt: skip
+    numbers = _numbers(step, loss, smooth)
     return Curve(path(smooth), path(loss), tuple(x_ticks), tuple(y_ticks), summary, figure, numbers)
+
+
+def _numbers(step: np.ndarray, loss: np.ndarray, smooth: np.ndarray) -> Table | None:
+    """Some of the points as numbers; loss and its median are given as logarithms."""
+    listed = np.unique(np.linspace(0, len(step) - 1, MOST_LISTED).round().astype(int))
+    rows = [
+        {"step": words.number(step[i], 0), "loss": words.significant(10 ** float(loss[i])),
+         "median": words.significant(10 ** float(smooth[i]))}
+        for i in listed
+    ]  # fmt: skip
+    titles = {"median": "Running median"}
+    return from_records(rows, "Numbers of the figure: loss of the diffusion model", titles=titles)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

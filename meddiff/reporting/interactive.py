@@ -15,6 +15,7 @@ from typing import Any
 
 Figure = dict[str, Any]
 DASHES = ("solid", "dash", "dot", "dashdot")
+FONT = "system-ui, sans-serif"
 CLEAR = "rgba(0, 0, 0, 0)"
 HOVER = {"hovertemplate": "%{customdata}<extra></extra>"}
 AXIS = {"gridcolor": "var(--grid)", "zeroline": False, "showline": False, "ticks": ""}
@@ -69,11 +70,11 @@ def lines_figure(
     titles: tuple[str, str],
     domains: tuple[tuple[float, float], tuple[float, float]],
     diagonal: bool = False,
-    logarithmic: bool = False,
+    logarithmic_ticks: Sequence[float] = (),
 ) -> Figure:
-    """Lines over two axes; ``lines`` are made by `line`, and the y domain of a logarithmic axis is of exponents."""
+    """Lines over two axes; ``lines`` are made by `line`. With ticks the y axis is logarithmic, its domain exponents."""
     x_axis, y_axis = (AXIS | {"range": list(domain), "nticks": 6} for domain in domains)
-    y_axis |= {"type": "log"} if logarithmic else {}
+    y_axis |= {"type": "log", "tickvals": list(logarithmic_ticks)} if logarithmic_ticks else {}
     shapes = [_segment((domains[0][0], domains[1][0]), (domains[0][1], domains[1][1]))] if diagonal else []
     data = [entry | {"customdata": _points(entry, titles)} for entry in lines]
     margin = {"l": 48, "r": 20, "t": 4, "b": 32}
@@ -123,9 +124,9 @@ def _rows(traces: list[Figure], x_axis: Figure, shapes: list[Figure]) -> Figure:
 def _layout(margin: Figure, **more: Any) -> Figure:
     return {
         "margin": margin, "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "showlegend": False, "hovermode": "closest",
-        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--muted)"},
+        "font": {"family": FONT, "size": 12, "color": "var(--muted)"},
         "hoverlabel": {"bgcolor": "var(--raised)", "bordercolor": "var(--rule)", "align": "left",
-                       "font": {"color": "var(--ink)", "size": 12}},
+                       "font": {"family": FONT, "size": 12, "color": "var(--ink)"}},
         "modebar": {"bgcolor": CLEAR, "color": "var(--muted)", "activecolor": "var(--ink)"},
     } | more  # fmt: skip
 
