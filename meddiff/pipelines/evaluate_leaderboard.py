@@ -16,7 +16,7 @@ from meddiff.evaluation.leaderboard import leaderboard
 from meddiff.pipelines.finished_run import finished_run
 from meddiff.reporting import words
 
-SHOWN = ("balanced_accuracy", "macro_auroc", "macro_auprc")
+SHOWN = ("balanced_accuracy", "macro_auroc")
 
 
 def run(runs: Sequence[str], out: str, console: Console | None = None) -> pd.DataFrame:

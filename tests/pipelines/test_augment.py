@@ -25,10 +25,10 @@ network: {channels: [32, 32], residual_blocks: 1, attention_levels: 0, patch_siz
 training: {steps: 12, batch_size: 8, warmup_steps: 2, checkpoint_every: 2, log_every: 2, sample_every: 12}
 synthesis: {steps: 2, per_class: 10, batch_size: 16, oversample: 1.5}
 filter: {confidence: 0.0, copy_quantile: 0.0}
-classifier: {width: 0.125, steps: 4, batch_size: 16, seeds: 2}
+classifier: {width: 0.125, steps: 4, batch_size: 16, seeds: 2, ratios: [0, 0.5]}
 evaluation: {resamples: 100}
 """
-ARMS = {"real", "real_balanced", "real_classical", "real_synthetic", "synthetic"}
+ARMS = {"real", "real_balanced", "real_classical", "real_synthetic", "synthetic", "ratio_0.5"}
 
 
 @pytest.fixture(scope="module")
