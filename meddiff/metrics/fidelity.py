@@ -101,11 +101,10 @@ def _centered(features: np.ndarray) -> np.ndarray:
 
 def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
     """S [rank, F] with S^T S = covariance [F, F], positive semidefinite: its Cholesky factor, pivoted if need be."""
-    potrf, pstrf = get_lapack_funcs(("potrf", "pstrf"), dtype=np.float64)
-    factor, failed = potrf(covariance)
-    pivot = np.diag(factor) ** 2
-    if not failed and pivot.min() > len(pivot) * np.finfo(np.float64).eps * pivot.max():
-        return factor
+    upper = _cholesky(covariance)
+    if upper is not None:
+        return upper
+    (pstrf,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
     factor, order, rank, _ = pstrf(covariance)
     rows = np.zeros((rank, len(covariance)))
     rows[:, order - 1] = np.triu(factor)[:rank]
@@ -114,10 +113,19 @@ def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
 
 def root_product_trace(first: np.ndarray, second: np.ndarray) -> float:
     """``tr((C_1 C_2)^(1/2))`` of two covariances [F, F]."""
-    factor = semidefinite_factor(first)
-    if len(first) <= SMALL:
-        return singular_value_sum(factor @ semidefinite_factor(second).T)
-    return _root_sum(factor @ second @ factor.T)
+    upper = _cholesky(first) if len(first) > SMALL else None
+    if upper is None:
+        return singular_value_sum(semidefinite_factor(first) @ semidefinite_factor(second).T)
+    (sygst,) = get_lapack_funcs(("sygst",), dtype=np.float64)
+    return _root_sum(sygst(second, upper, itype=2)[0])  # U C_2 U^T, its upper half: a third of the time of products
+
+
+def _cholesky(covariance: np.ndarray) -> np.ndarray | None:
+    """Upper U with U^T U = covariance; None where it has not full rank."""
+    (potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
+    upper, failed = potrf(covariance)
+    pivot = np.diag(upper) ** 2
+    return None if failed or pivot.min() <= len(pivot) * np.finfo(np.float64).eps * pivot.max() else upper
 
 
 def singular_value_sum(matrix: np.ndarray) -> float:
@@ -130,7 +138,8 @@ def singular_value_sum(matrix: np.ndarray) -> float:
 
 
 def _root_sum(square: np.ndarray) -> float:
-    return float(np.sqrt(np.clip(np.linalg.eigvalsh(square), 0, None)).sum())
+    """Sum of the roots of the eigenvalues of a symmetric matrix, of which the upper half is read."""
+    return float(np.sqrt(np.clip(np.linalg.eigvalsh(square, UPLO="U"), 0, None)).sum())
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
@@ -169,4 +178,4 @@ def _checked(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.nd
     for name, features in (("real", real), ("synthetic", synthetic)):
         if not np.isfinite(features.sum(dtype=np.float64)):  # NaN and infinity go through a sum
             raise InputError(f"the {name} features contain NaN or infinity: check the images and the extractor")
-    return real.astype(np.float64), synthetic.astype(np.float64)
+    return real.astype(np.float64, copy=False), synthetic.astype(np.float64, copy=False)

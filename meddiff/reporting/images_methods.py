@@ -126,6 +126,7 @@ def limitations(report: ImageReport) -> list[str]:
     return [
         *found,
         f"Details smaller than {SEEN[bool(row['volumes'])].format(row['resolution'])} were not seen.",
+        f"{len(report.quality)} measures are looked at: now and then one of them lies outside by chance alone.",
         "A figure inside the range of real halves is no proof of equality; the measures see what their features see, "
         "and none of them knows whether an image is medically right.",
     ]
