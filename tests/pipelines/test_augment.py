@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,20 @@ def test_a_checkpoint_of_another_recipe_is_refused_with_the_difference(run, tiny
     assert "[32, 32]" in said
     assert "[32, 64]" in said
     assert main(arguments(tiny, run)) == 0
+
+
+def test_one_more_ratio_trains_its_classifiers_alone(run, tiny, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    before = {file: file.stat().st_mtime_ns for file in (out / "predictions").rglob("*.csv")}
+    drawn = {file: file.stat().st_mtime_ns for file in (out / "synthetic").rglob("*.png")}
+    assert main(arguments(tiny, out, "--classifier.ratios", "[0,0.5,1]")) == 0
+    after = {file: file.stat().st_mtime_ns for file in (out / "predictions").rglob("*.csv")}
+    assert {file: after[file] for file in before} == before
+    assert {file.name for file in set(after) - set(before)} == {"ratio_1-0.csv", "ratio_1-1.csv"}
+    assert {file: file.stat().st_mtime_ns for file in drawn} == drawn
+    curve = pd.read_csv(out / "curve.csv")
+    assert sorted(set(curve["ratio"])) == [0, 0.5, 1]
 
 
 @pytest.mark.slow
