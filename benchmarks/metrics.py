@@ -9,6 +9,7 @@ measures another thing the row says so. Inputs are drawn from a seed.
 
 import argparse
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
+from metrics_of_sets import frechet, kernel, manifold, memorization, neighbors, perceptual, similarity
 from monai.metrics import (
-    MultiScaleSSIMMetric,
     compute_average_surface_distance,
     compute_dice,
     compute_hausdorff_distance,
@@ -25,44 +26,14 @@ from monai.metrics import (
 )
 from rich.console import Console
 from rich.table import Table
-from scipy.linalg import sqrtm
-from sklearn.metrics import balanced_accuracy_score, pairwise_distances_argmin_min, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from meddiff.metrics.discrimination import mean_of_present, resampled_auroc, resampled_sensitivity
-from meddiff.metrics.diversity import structural_similarity
-from meddiff.metrics.fidelity import frechet_distance
-from meddiff.metrics.memorization import nearest
 from meddiff.metrics.overlap import overlap
 from meddiff.metrics.resampling import bootstrap_weights
 from meddiff.metrics.surface import surface_distances_mm
 
 Work = Callable[[], np.ndarray | float]
-
-
-def frechet(images: int, dimension: int) -> tuple[str, dict[str, Work]]:
-    """Features with a spectrum that decays as that of real extractors does."""
-    generator = np.random.default_rng(0)
-    spectrum = np.exp(-6 * np.arange(dimension) / dimension)
-    first = generator.normal(size=(images, dimension)) * spectrum
-    second = generator.normal(size=(images, dimension)) * spectrum * 1.1 + 0.05
-
-    def moments() -> tuple[float, np.ndarray, np.ndarray]:
-        a, b = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-        return np.sum((first.mean(0) - second.mean(0)) ** 2) + np.trace(a + b), a, b
-
-    def by_sqrtm() -> float:
-        apart, a, b = moments()
-        return apart - 2 * np.trace(sqrtm(a @ b)).real
-
-    def by_eigenvalues() -> float:
-        apart, a, b = moments()
-        return apart - 2 * np.sqrt(np.linalg.eigvals(a @ b).astype(complex)).real.sum()
-
-    return f"Frechet distance, 2 x {images:,} images, {dimension:,} features", {
-        "scipy sqrtm (pytorch-fid, clean-fid)": by_sqrtm,
-        "numpy eigvals (torchmetrics)": by_eigenvalues,
-        "meddiff frechet_distance": lambda: frechet_distance(first, second),
-    }
 
 
 def bootstrap(images: int, classes: int, resamples: int) -> tuple[str, dict[str, Work]]:
@@ -148,28 +119,6 @@ def masks(side: int) -> list[tuple[str, dict[str, Work]]]:
     ]
 
 
-def neighbors(queries: int, references: int, dimension: int) -> tuple[str, dict[str, Work]]:
-    generator = np.random.default_rng(0)
-    first = generator.random((queries, dimension), dtype=np.float32)
-    second = generator.random((references, dimension), dtype=np.float32)
-    return f"Nearest of {references:,} for {queries:,}, {dimension:,} values", {
-        "scikit-learn pairwise_distances_argmin_min": lambda: pairwise_distances_argmin_min(first, second)[1],
-        "meddiff nearest": lambda: nearest(first, second)[0],
-    }
-
-
-def similarity(images: int, side: int) -> tuple[str, dict[str, Work]]:
-    generator = np.random.default_rng(0)
-    first = generator.random((images, 3, side, side), dtype=np.float32)
-    second = np.clip(first + 0.1 * generator.normal(size=first.shape), 0, 1).astype(np.float32)
-    metric = MultiScaleSSIMMetric(spatial_dims=2, data_range=1.0)
-    tensors = torch.from_numpy(first), torch.from_numpy(second)
-    return f"MS-SSIM, {images} pairs of 3 x {side} x {side}", {
-        "MONAI": lambda: metric(*tensors).numpy().ravel(),
-        "meddiff structural_similarity": lambda: structural_similarity(first, second, data_range=1.0),
-    }
-
-
 def measure(named: dict[str, Work], repeats: int) -> dict[str, tuple[float, np.ndarray]]:
     """Median CPU seconds and result of each, taking turns."""
     seconds: dict[str, list[float]] = {name: [] for name in named}
@@ -188,14 +137,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
+    folder = tempfile.TemporaryDirectory()
     groups = [
-        frechet(512, 2048),
-        frechet(5000, 2048),
-        frechet(5000, 512),
+        frechet(512, 2048, peers=False),
+        frechet(5000, 2048, peers=True),
+        frechet(5000, 512, peers=True),
+        kernel(2000, 2048),
+        manifold(2000, 2048),
+        memorization(1000, 512),
         bootstrap(2000, 7, 50),
         *masks(160),
         neighbors(500, 2000, 12288),
         similarity(8, 192),
+        perceptual(40, 64, folder.name),
     ]
     table = Table("", "CPU seconds", "times faster", "difference", title="Metrics, one thread")
     for heading, named in groups:
