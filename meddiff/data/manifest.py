@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meddiff.data.cells import parse_row
 from meddiff.data.consistency import check_rows
+from meddiff.data.pictures import exists
 from meddiff.data.problems import Problems
 from meddiff.data.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk
 from meddiff.data.writing import write_text
@@ -143,7 +144,7 @@ def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) 
     for row, line in zip(rows, lines, strict=True):
         files = [(row.image_path, file) for file in row.image_files] + [(row.mask_path, row.mask_file)]
         for name, file in files:
-            if file is not None and not on_disk(file).exists():
+            if file is not None and not exists(on_disk(file)):
                 slash = " (write / between folders, not \\)" if "\\" in str(name) else ""
                 cure = "Correct the path, or name the folder that paths are relative to with --data-root."
                 problems.add("file does not exist", f"line {line}: {file}{slash}", cure)

@@ -7,11 +7,14 @@ its side and say so in EXIF alone. Transparent pixels hold any color, so they ar
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from meddiff.data.bounded_file import BoundedFile
 from meddiff.data.free_memory import check_memory
 from meddiff.errors import InputError
 
@@ -57,9 +60,17 @@ def is_picture(name: str | Path) -> bool:
     return PurePath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something; not under a name that no disk takes, nor in a folder that may not be entered."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def check_file(path: Path) -> None:
     """Refuse what no decoder needs to see: a missing file, a folder, an empty file."""
-    if not path.exists():
+    if not exists(path):
         raise bad_file(path, "there is no such file")
     if path.is_dir():
         raise bad_file(path, "this is a folder, not an image")
@@ -67,21 +78,18 @@ def check_file(path: Path) -> None:
         raise bad_file(path, "the file is empty (0 bytes)")
 
 
-def open_picture(path: Path) -> Image.Image:
-    """A picture with its header read, to be closed.
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture with its header read, closed at the end.
 
     Raises:
         InputError: the header promises more than the file can hold (even the size of a PNG is not known without its
             pixels: Pillow looks for EXIF behind them).
         Exception: one of DAMAGE where it is none of FORMATS.
     """
-    picture = Image.open(path, formats=FORMATS)
-    try:
+    with BoundedFile(path) as file, Image.open(file, formats=FORMATS) as picture:
         _check_size(picture, path)
-    except InputError:
-        picture.close()
-        raise
-    return picture
+        yield picture
 
 
 def is_deep_picture(path: Path) -> bool:

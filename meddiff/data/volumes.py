@@ -9,7 +9,7 @@ import numpy as np
 from meddiff.data.image_io import metaimage, nifti
 from meddiff.data.image_io.dicom import read_series
 from meddiff.data.image_io.dicom_files import Series, choose, find_series, is_dicom, read_header
-from meddiff.data.pictures import bad_file, check_file
+from meddiff.data.pictures import bad_file, check_file, exists
 from meddiff.data.row import SERIES, on_disk
 from meddiff.data.unpack import is_archive, unpacked
 from meddiff.data.volume import Volume
@@ -35,6 +35,8 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
         InputError: what is no volume, is damaged, or whose geometry contradicts itself; with the reason.
     """
     path = Path(path)
+    if not exists(on_disk(path)):
+        raise bad_file(path, "there is no such file")
     if is_archive(path):
         with unpacked(path) as folder:
             volume = _load_folder(folder, series)

@@ -19,8 +19,8 @@ from PIL import Image
 from pydicom import uid
 
 from meddiff.data import free_memory
+from meddiff.data.bounded_file import BoundedFile
 from meddiff.data.image_io import load_image
-from meddiff.data.image_io.dicom_dataset import _BoundedFile
 from meddiff.data.manifest import read_manifest
 from meddiff.data.pictures import header_size
 from meddiff.data.volumes import load_volume
@@ -122,9 +122,9 @@ def test_what_is_deflated_may_not_swell(tmp_path, dicom):
     assert load_volume(tmp_path / "x.dcm").shape == (32, 32, 1)
 
 
-def test_an_element_that_claims_gigabytes_takes_none(tmp_path):
+def test_a_length_of_gigabytes_takes_none(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
-    with _BoundedFile(tmp_path / "x") as file:
+    with BoundedFile(tmp_path / "x") as file:
         assert file.read(1 << 62) == b"abc"  # io would ask for the memory first
         assert file.read(1 << 62) == b""
 
@@ -243,6 +243,14 @@ def test_a_manifest_of_twenty_thousand_columns(tmp_path):
     (tmp_path / "m.csv").write_text(",".join(["dataset"] * 20_000) + "\n")
     with pytest.raises(InputError, match="line 1 names 20000 columns"):
         read_manifest(tmp_path / "m.csv")
+
+
+def test_names_that_no_disk_takes(tmp_path):
+    (tmp_path / "m.csv").write_text(f"row_id,dataset,image_path,source\n1,own,{'a' * 300}.png,real\n")
+    with pytest.raises(InputError, match=r"file does not exist: line 2"):
+        read_manifest(tmp_path / "m.csv")
+    with pytest.raises(InputError, match="there is no such file"):
+        load_volume(tmp_path / ("a" * 300 + ".nii"))
 
 
 @pytest.mark.parametrize(("path", "said"), [("{..,a}/x.nii", "climbs out"), ("{/etc,a}/x.nii", "absolute path")])

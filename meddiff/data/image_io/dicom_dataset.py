@@ -1,16 +1,14 @@
-"""pydicom's reading, behind a file that is never asked for more than it has.
+"""pydicom's reading, with two traps for memory shut.
 
-Two traps for memory. Python takes what ``read(size)`` names before it looks how much there is, and pydicom names what
-an element says of its length: four bytes of a small file would cost four gigabytes. And what is deflated is unpacked
-whole, whatever it swells to; pydicom reads it, and nothing else, with a ``read()`` to the end.
+pydicom reads as many bytes as an element says it has, and unpacks whole what is deflated, whatever it swells to. That,
+and nothing else, it reads with a ``read()`` to the end.
 """
 
-import io
-import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meddiff.data.bounded_file import BoundedFile
 from meddiff.data.free_memory import check_memory
 from meddiff.data.pictures import bad_file
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 HARMLESS_BYTES = 1 << 28  # of pixels
 LARGEST_DEFLATE_RATIO = 100
 _HARMLESS_DEFLATED_BYTES = 1 << 23  # that many zeros are a million elements
-_SMALL_BYTES = 1 << 16
 
 
 def read_dataset(path: Path, *, pixels: bool = True) -> "Dataset":
@@ -32,20 +29,18 @@ def read_dataset(path: Path, *, pixels: bool = True) -> "Dataset":
     """
     import pydicom
 
-    with _BoundedFile(path) as file:
+    with _DicomFile(path) as file:
         return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
 
 
-class _BoundedFile(io.BufferedReader):
+class _DicomFile(BoundedFile):
     def __init__(self, path: Path):
-        super().__init__(io.FileIO(path))
+        super().__init__(path)
         self._path = path
-        self._size = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:
-            return self._deflated(super().read())
-        return super().read(size if size < _SMALL_BYTES else min(size, max(0, self._size - self.tell())))
+        content = super().read(size)
+        return self._deflated(content) if size is None or size < 0 else content
 
     def _deflated(self, packed: bytes) -> bytes:
         """The bytes as they are, once it is known what they unpack to."""
