@@ -40,6 +40,6 @@ for (const button of document.querySelectorAll("button.take")) {
     const text = document.getElementById(button.value);
     getSelection().selectAllChildren(text);
     const done = await navigator.clipboard?.writeText(text.textContent).then(() => true, () => false);
-    button.textContent = (done ?? document.execCommand("copy")) ? "Copied" : "Selected: copy with Ctrl+C";
+    button.textContent = (done || document.execCommand("copy")) ? "Copied" : "Selected: copy with Ctrl+C";
   });
 }
