@@ -84,8 +84,9 @@ def _forest(points: Records, metric: str) -> Forest:
 
 
 def _by_attribute(groups: Records) -> list[Table]:
-    """Balanced accuracy of every arm in every group, a table for each attribute."""
-    shown = [row | {"subgroup": _counted(row)} for row in groups if row["metric"] == HEADLINE]
+    """Balanced accuracy of every arm but the ratios in every group, a table for each attribute."""
+    named = [row for row in groups if not words.is_ratio(row["arm"])]
+    shown = [row | {"subgroup": _counted(row)} for row in named if row["metric"] == HEADLINE]
     made = []
     for attribute in dict.fromkeys(row["attribute"] for row in shown):
         rows = [row for row in shown if row["attribute"] == attribute]
