@@ -356,6 +356,11 @@ def perceptual(place: str) -> LpipsEmbedding:
     files = [folder / WEIGHTS[name].file_name for name in LPIPS_FILES]
     if place == "download":
         files = [published_weights(name, folder, option="--lpips FOLDER") for name in LPIPS_FILES]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise InputError(
+            f"--lpips {place}: there is no {' and no '.join(missing)} in it. Put both files there under these names, or "
+            "give --lpips download"
+        )
     return LpipsEmbedding(*files)
 
 
