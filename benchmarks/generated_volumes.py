@@ -33,17 +33,21 @@ from meddiff.training.fabric import build_fabric, prepare
 
 NAMES = ("mean", "deviation", "5%", "50%", "95%", "air", "edges", "coarse edges", "neighbors", "left-right")
 
+AIR = -0.9  # in the model's range; what a network draws as air is never quite -1
+SMALLEST_SPREAD = 0.02
+"""Of a statistic among training volumes: z-scoring makes their means alike to a thousandth, which nobody sees."""
+
 
 def statistics(volume: np.ndarray) -> np.ndarray:
-    """Ten numbers of a volume [C, D, H, W] in [-1, 1]; those of intensity are of its tissue, all above -1."""
+    """Ten numbers of a volume [C, D, H, W] in [-1, 1]; those of intensity are of its tissue, all above AIR."""
     voxels = volume[0].astype(np.float64)
-    tissue = voxels[voxels > -0.999]
+    tissue = voxels[voxels > AIR]
     tissue = tissue if len(tissue) > 1 else voxels.ravel()
     coarse = voxels[::4, ::4, ::4]
     edges = [np.mean([np.abs(np.diff(values, axis=axis)).mean() for axis in range(3)]) for values in (voxels, coarse)]
     neighbors, sides = correlation(voxels[:-1], voxels[1:]), correlation(voxels, voxels[::-1])
     percentiles = np.percentile(tissue, (5, 50, 95))
-    return np.array([tissue.mean(), tissue.std(), *percentiles, (voxels <= -0.999).mean(), *edges, neighbors, sides])
+    return np.array([tissue.mean(), tissue.std(), *percentiles, (voxels <= AIR).mean(), *edges, neighbors, sides])
 
 
 def correlation(one: np.ndarray, two: np.ndarray) -> float:
@@ -88,7 +92,7 @@ def main() -> None:
     found = {name: described(part) for name, part in images.items()}
     found["untrained"] = untrained(recipe, train, [names.index(row.label or "") for row in some],
                                    [row.seed or 0 for row in some])  # fmt: skip
-    scale = np.maximum(reference.std(0), 1e-3)  # where all volumes are alike, such as none with air
+    scale = np.maximum(reference.std(0), SMALLEST_SPREAD)
     print(f"{'':16}{'n':>5} {'Frechet':>9}  " + "".join(f"{name:>13}" for name in NAMES))
     for name, values in {"training real": reference, **found}.items():
         distance = "" if values is reference else f"{frechet_distance(reference / scale, values / scale):9.2f}"
