@@ -358,8 +358,8 @@ def perceptual(place: str) -> LpipsEmbedding:
         files = [published_weights(name, folder, option="--lpips FOLDER") for name in LPIPS_FILES]
     if missing := [file.name for file in files if not file.is_file()]:
         raise InputError(
-            f"--lpips {place}: there is no {' and no '.join(missing)} in it. Put both files there under these names, or "
-            "give --lpips download"
+            f"--lpips {place}: there is no {' and no '.join(missing)} in it. Put both files there under their names, "
+            "or give --lpips download"
         )
     return LpipsEmbedding(*files)
 
