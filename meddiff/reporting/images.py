@@ -57,8 +57,9 @@ def headline(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFra
     n = f"{words.counted(kernel['n_real'], 'real image')} and {kernel['n_synthetic']:,} synthetic"
     if outside:
         listed = ", ".join(name if name in NAMES else name[:1].lower() + name[1:] for name in outside)
-        tell = "measures tell" if len(outside) > 1 else "measure tells"
-        found = f"{len(outside)} of {len(rows)} {tell} the synthetic images from real ones ({listed}): {against}"
+        told = "tells" if len(outside) == 1 else "tell"
+        what = f"{len(outside)} of {len(rows)} measures {told} the synthetic images from real ones"
+        found = f"{what} ({listed}): {against}"
     else:
         found = f"No measure tells the synthetic images from real ones beyond chance: {against}"
     return f"{_verdict(quality, copies, statistics)} {found}, {n}.{_copied(copies)}"
