@@ -21,6 +21,7 @@ from pydicom import uid
 from meddiff.data import free_memory
 from meddiff.data.bounded_file import BoundedFile
 from meddiff.data.image_io import load_image
+from meddiff.data.image_io.nifti_header import read_nifti_header
 from meddiff.data.manifest import read_manifest
 from meddiff.data.pictures import header_size
 from meddiff.data.volumes import load_volume
@@ -161,6 +162,20 @@ def test_nifti_that_promises_more_than_there_is(tmp_path):
     mgh = bytearray(nibabel.MGHImage(np.ones((2, 2, 2), dtype=np.int32), np.eye(4)).to_bytes())
     struct.pack_into(">i", mgh, 4, 0)
     refused(tmp_path / "c.mgh", bytes(mgh), "non-zero")  # an error of nibabel that is no ValueError
+
+
+@pytest.mark.parametrize("length", [2**31 - 1, 0, -16])
+def test_nifti_extensions_that_claim_gigabytes(tmp_path, length):
+    for name in ("x.nii", "x.nii.gz"):
+        lie = nifti(flag=("b", 348, 1), length=("<i", 352, length), voxels=("<f", 108, 400.0))
+        (tmp_path / name).write_bytes(gzip.compress(lie) if name.endswith("gz") else lie)
+        with pytest.raises(InputError, match=rf"claims {length} bytes"):
+            read_nifti_header(tmp_path / name)
+    refused(tmp_path / "x.nii", lie, rf"claims {length} bytes")
+    image = nibabel.Nifti1Image(np.ones((4, 4, 4), dtype=np.int16), np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"a history"))
+    image.to_filename(tmp_path / "good.nii")
+    assert load_volume(tmp_path / "good.nii").shape == (4, 4, 4)
 
 
 def test_what_does_not_fit_into_memory_is_told_before_it_is_taken(tmp_path, monkeypatch):

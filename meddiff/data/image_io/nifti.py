@@ -14,6 +14,7 @@ import numpy as np
 
 from meddiff.data.free_memory import check_memory
 from meddiff.data.image_io.guard import damage_told
+from meddiff.data.image_io.nifti_extensions import check_extensions
 from meddiff.data.pictures import bad_file, check_file
 from meddiff.data.volume import Volume
 
@@ -53,6 +54,7 @@ def _opened(path: Path) -> Any:
     import nibabel
 
     if not path.name.lower().endswith(".nii.gz"):
+        check_extensions(path)
         return nibabel.load(path)  # type: ignore[attr-defined]
     from isal import igzip
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from meddiff.data.image_io.guard import damage_told
 from meddiff.data.image_io.nifti import _geometry, _spacing
+from meddiff.data.image_io.nifti_extensions import check_extensions
 from meddiff.data.pictures import bad_file, check_file
 
 
@@ -30,6 +31,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
 
     check_file(path)
     with damage_told(path):
+        check_extensions(path)
         opened: Any = nibabel.load(path)  # type: ignore[attr-defined]
         if not hasattr(opened.header, "get_zooms"):
             raise bad_file(path, f"this is no volume but a {type(opened).__name__}")
