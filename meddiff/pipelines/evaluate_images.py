@@ -55,12 +55,12 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport
             notes += (f"{len(real) - len(found.held_out)} of the real images, or others of their patients, are "
                       "training images: they are not held out.",)  # fmt: skip
     report = _report(settings, sets, quality, unbiased, why, found, notes)
-    write_image_report(out, report)
-    write_text(out / "measures.csv", quality.to_csv(index=False))
-    if found is not None:
-        write_text(out / "copies.csv", found.table.to_csv(index=False))
+    tables = {out / "measures.csv": quality} | ({out / "copies.csv": found.table} if found is not None else {})
+    for file, table in tables.items():
+        write_text(file, table.to_csv(index=False))
+    written = [*tables, *write_image_report(out, report)]
     _show(report, console)
-    console.print(f"wrote measures.csv, report.html, report.json and report.md into {out}", soft_wrap=True)
+    console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)
     return report
 
 

@@ -70,31 +70,36 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     softs = [Soft.of(*named, matched[named[0]], classes, raters, geometry=geometry) for named in folders.items()]
     cases = pd.DataFrame([row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)])
     notes = [note for soft in softs for note in _matching_notes(soft.model, matched[soft.model]) + soft.notes]
-    baselines = list(folders)[1:]
-    content: dict[str, Any] = {
-        "title": f"Masks of {', '.join(folders)}", "cases": cases, "baselines": baselines,
-        "calibration": pd.concat([soft.calibration() for soft in softs], ignore_index=True),
-        "detections": pd.DataFrame([row for soft in softs for row in soft.detections]),
-        "group_noun": "patient" if settings.patient else "case", "resamples": settings.resamples,
-        "provenance": {"options": asdict(settings), "classes": {str(v): n for v, n in classes.items()},
-                       "matching": notes, "versions": {"meddiff": meddiff.__version__,
-                                                       "python": platform.python_version()}},
-    }  # fmt: skip
     main = next(iter(folders))
     gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
-    report = segmentation_report(**content, gallery=gallery)
-    write_pages(out, report)
-    written = {"cases.csv": cases, "summary.csv": report.summary, "froc.csv": report.free_response,
-               "probabilities.csv": report.soft}  # fmt: skip
-    written = {name: table for name, table in written.items() if len(table)}
-    for name, table in written.items():
-        write_text(out / name, table.to_csv(index=False))
+    report = segmentation_report(
+        title=f"Masks of {', '.join(folders)}", cases=cases, baselines=list(folders)[1:], gallery=gallery,
+        calibration=pd.concat([soft.calibration() for soft in softs], ignore_index=True),
+        detections=pd.DataFrame([row for soft in softs for row in soft.detections]),
+        group_noun="patient" if settings.patient else "case", resamples=settings.resamples,
+        provenance=_provenance(settings, classes, notes),
+    )  # fmt: skip
+    written = [*_write_tables(out, cases, report), *write_pages(out, report)]
     _show(report, console)
     show_soft(report, console)
     for line in (report.headline, *notes):
         console.print(line, highlight=False)
-    console.print(f"wrote {', '.join(written)}, report.html and report.json into {out}")
+    console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)
     return report
+
+
+def _provenance(settings: EvaluateMasks, classes: dict[int, str], notes: list[str]) -> dict[str, Any]:
+    named = {str(value): name for value, name in classes.items()}
+    versions = {"meddiff": meddiff.__version__, "python": platform.python_version()}
+    return {"options": asdict(settings), "classes": named, "matching": notes, "versions": versions}
+
+
+def _write_tables(out: Path, cases: pd.DataFrame, report: SegmentationReport) -> list[Path]:
+    tables = {"cases": cases, "summary": report.summary, "froc": report.free_response, "probabilities": report.soft}
+    files = {out / f"{name}.csv": table for name, table in tables.items() if len(table)}
+    for file, table in files.items():
+        write_text(file, table.to_csv(index=False))
+    return list(files)
 
 
 def _models(settings: EvaluateMasks) -> dict[str, str]:
