@@ -80,6 +80,13 @@ def test_a_codestream_that_contradicts_its_header(tmp_path, dicom, name, offset,
     refused(tmp_path / "x.dcm", bytes(content), said)
 
 
+def test_a_codestream_whose_markers_do_not_follow_each_other(tmp_path, dicom):
+    """gdcm ends the program on a table whose length leads nowhere."""
+    content = dicom["jpeg_lossless_14"]
+    table = content.index(b"\xff\xc4", content.index(b"\xff\xd8\xff"))
+    refused(tmp_path / "x.dcm", content[: table + 2] + b"\xff\xff" + content[table + 4 :], "no scan")
+
+
 @pytest.mark.parametrize(
     ("name", "lies", "said"),
     [

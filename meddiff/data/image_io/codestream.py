@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _FRAME_MARKERS = (0xC0, 0xC1, 0xC2, 0xC3, 0xF7)
+_SCAN = 0xDA
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length behind them
 LARGEST_DEPTH = 16
 _J2K_START = b"\xff\x4f\xff\x51"
@@ -33,7 +34,9 @@ def check_codestreams(path: Path, dataset: "Dataset", frames: int) -> None:
     for number, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=frames)):
         found = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
         if found is None:
-            raise bad_file(path, f"its compressed picture {number} has no frame header: it is cut off or damaged")
+            raise bad_file(
+                path, f"its compressed picture {number} has no frame header or no scan: it is cut off or damaged"
+            )
         *size, depth = found
         if tuple(size) != expected or not 1 <= depth <= LARGEST_DEPTH:
             told = "{} rows, {} columns, {} channels"
@@ -42,7 +45,8 @@ def check_codestreams(path: Path, dataset: "Dataset", frames: int) -> None:
 
 
 def _jpeg(stream: bytes) -> tuple[int, int, int, int] | None:
-    """Rows, columns, channels, bits."""
+    """Rows, columns, channels, bits; None where one marker does not follow another up to the scan: gdcm ends there."""
+    frame = None
     place = 2 if stream.startswith(b"\xff\xd8") else len(stream)
     while place + 10 <= len(stream) and stream[place] == 0xFF:
         marker = stream[place + 1]
@@ -51,7 +55,9 @@ def _jpeg(stream: bytes) -> tuple[int, int, int, int] | None:
             continue
         if marker in _FRAME_MARKERS:
             bits, rows, columns, channels = struct.unpack_from(">BHHB", stream, place + 4)
-            return rows, columns, channels, bits
+            frame = rows, columns, channels, bits
+        if marker == _SCAN:
+            return frame
         place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
     return None
 
