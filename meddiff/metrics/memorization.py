@@ -123,8 +123,8 @@ def _search(queries: np.ndarray, prepared: _Prepared, *, skip_same: bool) -> tup
 
 def _turned(images: np.ndarray) -> list[np.ndarray]:
     if images.ndim == 5:
-        axes = [[axis for axis in range(3) if number >> axis & 1] for number in range(8)]
-        return [np.flip(images, [4 - axis for axis in mirrored]) for mirrored in axes]
+        axes = [tuple(4 - axis for axis in range(3) if number >> axis & 1) for number in range(8)]
+        return [np.flip(images, mirrored) for mirrored in axes]
     mirrored = images[..., ::-1]
     return [np.rot90(side, turns, axes=(2, 3)) for side in (images, mirrored) for turns in range(4)]
 

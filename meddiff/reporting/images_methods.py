@@ -20,12 +20,16 @@ FEW = 1000
 
 def sentences(report: ImageReport) -> list[CitedSentence]:
     """The methods paragraph."""
+    return _measures(report) + _extras(report) + (_copies(report) if len(report.copies) else [])
+
+
+def _measures(report: ImageReport) -> list[CitedSentence]:
     row = report.quality.iloc[0]
     of_planes = " of the three middle planes" if row["volumes"] else ""
     what, unit = ("Volumes", "voxels") if row["volumes"] else ("Images", "pixels")
     size = " by ".join([str(row["resolution"])] * (3 if row["volumes"] else 2))
     name, source = EXTRACTORS.get(row["extractor"], (str(row["extractor"]), ()))
-    found: list[CitedSentence] = [
+    return [
         (
             f"{what} were brought to {size} {unit} ({row['fit']}; "
             f"{row['resize_filter']}); features, {row['dimension']:,} per image, are those of {name} "
@@ -60,7 +64,10 @@ def sentences(report: ImageReport) -> list[CitedSentence]:
             ("shao1989",),
         ),
     ]
-    metrics = set(report.quality["metric"])
+
+
+def _extras(report: ImageReport) -> list[CitedSentence]:
+    metrics, found = set(report.quality["metric"]), []
     if "perceptual_distance" in metrics:
         found.append(("LPIPS is the mean over all pairs, with AlexNet and the weights of version 0.1", ("zhang2018",)))
     if "label_agreement" in metrics:
@@ -71,29 +78,31 @@ def sentences(report: ImageReport) -> list[CitedSentence]:
                 ("shmelkov2018",),
             )
         )
-    if len(report.copies):
-        found += [
-            (
-                "For copies, each image was compared with every training image: pixels, averaged down to about 32 per "
-                "side, under the eight symmetries of the square, and features. A copy is nearer to one of them than "
-                f"all but {words.percent(report.false_positive_rate)} of the held-out real images are",
-                (),
-            ),
-            (
-                "AuthPct is the share of images farther from their nearest training image than that one is from the "
-                "next; C_T says, in standard deviations, whether images lie nearer to training images than held-out "
-                "real ones do (below 0: nearer)",
-                ("alaa2022", "meehan2020"),
-            ),
-            (
-                "MiFID is the Frechet distance to the training images, divided by the mean cosine distance to the "
-                "nearest of them where that is below 0.1",
-                ("bai2021",),
-            ),
-        ]
     if report.unbiased == report.unbiased:  # not NaN
         found.append(("The Frechet distance was also extrapolated to infinitely many images", ("chong2020",)))
     return found
+
+
+def _copies(report: ImageReport) -> list[CitedSentence]:
+    return [
+        (
+            "For copies, each image was compared with every training image: pixels, averaged down to about 32 per "
+            "side, under the eight symmetries of the square, and features. A copy is nearer to one of them than "
+            f"all but {words.percent(report.false_positive_rate)} of the held-out real images are",
+            (),
+        ),
+        (
+            "AuthPct is the share of images farther from their nearest training image than that one is from the "
+            "next; C_T says, in standard deviations, whether images lie nearer to training images than held-out "
+            "real ones do (below 0: nearer)",
+            ("alaa2022", "meehan2020"),
+        ),
+        (
+            "MiFID is the Frechet distance to the training images, divided by the mean cosine distance to the "
+            "nearest of them where that is below 0.1",
+            ("bai2021",),
+        ),
+    ]
 
 
 def limitations(report: ImageReport) -> list[str]:
