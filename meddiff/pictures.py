@@ -35,7 +35,7 @@ def grid_image(
         images: uint8 [H, W] or [H, W, 3], all of one height and width.
         columns: tiles per row, at least 1.
         scale: whole factor of enlargement, at least 1.
-        captions: one line under each tile, cut to its width; None for none.
+        captions: one line under each tile, its middle left out where it is wider; None for none.
         stamp: a word such as ``phantom`` written in a band over the grid; empty for none.
 
     Returns:
@@ -100,9 +100,9 @@ def png_data_uri(image: np.ndarray, *, largest_side: int = 256) -> str:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """The text, or its beginning with an ellipsis where it is wider than `width` pixels."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    """The text, or its two ends about an ellipsis where it is wider than `width` pixels: names differ at either."""
+    shown, kept = text, len(text)
+    while kept > 1 and font.getlength(shown) > width:
+        kept -= 1
+        shown = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
+    return shown

@@ -20,17 +20,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import track
-from rich.table import Table
+from rich.text import Text
 
 from meddiff.errors import InputError
 from meddiff.pipelines import inspect_audit
 from meddiff.pipelines.command_line import answer
 
+if TYPE_CHECKING:
+    from meddiff.data.inspection import Entry
+    from meddiff.data.volume import Volume
+
 TILE = 192  # pixels
+SHOWN_PROBLEMS = 6
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Inspect:
 
 
 def run(settings: Inspect, console: Console | None = None) -> int:
-    """Print the table; returns how many entries cannot be read.
+    """Print what is there; returns how many entries cannot be read.
 
     Raises:
         InputError: nothing is there, or the montage cannot be written.
@@ -63,36 +69,49 @@ def _told(place: Path, path: Path, montage: str, console: Console) -> int:
     from meddiff.data.planes import three_planes
 
     entries, count, others = look(place)
-    table = Table(title=escape(str(path)))
-    for name in ("what", "kind", "files", "size", "spacing mm", "axes", "modality", "values", "problems"):
-        table.add_column(name, overflow="fold")
     tiles, captions, unreadable = [], [], 0
-    for entry in track(entries, "reading", total=count, console=console, transient=True):
+    quiet = not console.is_terminal
+    for entry in track(entries, "reading", total=count, console=console, transient=True, disable=quiet):
         unreadable += entry.volume is None
-        problems = "\n".join(entry.problems).replace(str(place), str(path))
-        texts = (entry.name, entry.kind, str(entry.files), *_columns(entry.volume), problems)
-        table.add_row(*map(escape, texts))  # a series may be called [/b], which is no markup
+        problems = [_short(problem, place, path) for problem in entry.problems]
+        _print_entry(console, entry, problems)
         if montage and entry.volume is not None:
             planes = three_planes(entry.volume, TILE)
             tiles += planes
             captions += [f"{entry.name} {plane}" for plane in ("axial", "coronal", "sagittal")]
-    if count:
-        console.print(table)
     told = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
-    console.print(f"{count} volumes, {unreadable} of them unreadable; {len(others)} other files ({told or 'none'})")
+    console.print(f"{path}: {count} volumes, {unreadable} of them unreadable; {len(others)} other files"
+                  f"{f' ({told})' if told else ''}", soft_wrap=True, markup=False, highlight=False)  # fmt: skip
     if montage:
         _write_montage(tiles, captions, Path(montage).expanduser())
-        console.print(f"wrote {montage}")
+        console.print(f"wrote {montage}", soft_wrap=True, markup=False, highlight=False)
     return unreadable
 
 
-def _columns(volume) -> tuple[str, ...]:
+def _print_entry(console: Console, entry: Entry, problems: Sequence[str]) -> None:
+    """A line with the name, one with the facts, one per problem; names stay whole, to be copied."""
+    console.print(Text(entry.name, style="bold"), soft_wrap=True)
+    files = "" if entry.files == 1 else f" in {entry.files} files"
+    facts = ", ".join(fact for fact in (f"{entry.kind}{files}", *_facts(entry.volume)) if fact)
+    console.print(Padding(Text(facts), (0, 0, 0, 4)))
+    more = [f"and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
+    for problem in [*problems[:SHOWN_PROBLEMS], *more]:
+        console.print(Padding(Text(f"! {problem}", style="yellow" if entry.volume else "red"), (0, 0, 0, 4)))
+
+
+def _short(problem: str, place: Path, path: Path) -> str:
+    """The problem without the folders that all entries share, which may be those of an unpacked archive."""
+    return problem.replace(f"{place}/", "").replace(str(place), str(path))
+
+
+def _facts(volume: Volume | None) -> tuple[str, ...]:
     if volume is None:
-        return ("", "", "", "", "")
+        return ("unreadable",)
     spacing = " x ".join("?" if value is None else f"{value:.4g}" for value in volume.spacing_mm)
-    axes = "".join(volume.orientation) if volume.orientation else "?"
-    span = f"{volume.array.min():.5g} .. {volume.array.max():.5g} {volume.units or ''} {volume.array.dtype}"
-    return " x ".join(map(str, volume.array.shape)), spacing, axes, volume.modality or "", span
+    axes = "".join(volume.orientation) if volume.orientation else "axes unknown"
+    span = " ".join(filter(None, (f"{volume.array.min():.5g} .. {volume.array.max():.5g}", volume.units)))
+    shape = " x ".join(map(str, volume.array.shape))
+    return volume.modality or "", shape, f"{spacing} mm", axes, f"{span} ({volume.array.dtype})"
 
 
 def _suffixes(files: Sequence[Path]) -> Counter[str]:
@@ -122,17 +141,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--audit", action="store_true", help="path is a manifest (.csv) or a folder of images and masks"
     )
     parser.add_argument("--dataset", default="", metavar="NAME", help="of --audit: read the folder as this data set")
+    parser.add_argument(
+        "--data-root", "--data_root", default="", metavar="FOLDER",
+        help="of --audit: where the paths of a manifest start, if not beside it",
+    )  # fmt: skip
     parser.add_argument("--out", default="", metavar="CSV", help="of --audit: write all findings into this file")
     given = parser.parse_args(argv)
     if given.audit and given.montage:
         parser.error("--montage draws volumes: leave it out of an audit")
-    if not given.audit and (given.dataset or given.out):
-        parser.error("--dataset and --out belong to --audit")
+    if not given.audit and (given.dataset or given.data_root or given.out):
+        parser.error("--dataset, --data-root and --out belong to --audit")
     found: list[int] = []
 
     def work() -> None:
         if given.audit:
-            found.append(inspect_audit.run(inspect_audit.Audit(given.path, given.dataset, given.out)))
+            found.append(inspect_audit.run(inspect_audit.Audit(given.path, given.dataset, given.data_root, given.out)))
         else:
             found.append(run(Inspect(given.path, given.montage)))
 

@@ -10,8 +10,8 @@ from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from meddiff.data.audit.finding import Finding
 from meddiff.data.row import ManifestRow
@@ -29,6 +29,8 @@ class Audit:
     """A manifest (.csv), or a folder or zip archive of images and masks."""
     dataset: str = ""
     """Reads the folder as this data set; empty pairs plain files by their names."""
+    data_root: str = ""
+    """The folder that a manifest's paths are relative to; empty is its own."""
     out: str = ""
     """A CSV to write, one line per finding and file; empty for none."""
 
@@ -46,25 +48,25 @@ def run(settings: Audit, console: Console | None = None) -> int:
     console = console or Console()
     path = Path(settings.path).expanduser()
     with unpacked(path) as place:
-        rows, found = rows_of(place, settings.dataset)
+        rows, found = rows_of(place, settings.dataset, settings.data_root)
         began = time.perf_counter()
-        found = found + audit(rows, progress=bar(console, "auditing", unit="image"))
+        found = found + audit(rows, progress=bar(console, "auditing", unit="images"))
     seconds = time.perf_counter() - began
-    if found:
-        console.print(_table(found, str(path)))
+    _print_findings(console, found)
     serious = sum(one.severity == "serious" for one in found)
     masks = sum(row.mask_path is not None for row in rows)
     console.print(
-        f"{len(rows)} images, {masks} with masks, in {seconds:.1f} s ({len(rows) / seconds:.0f} images per second): "
-        f"{serious} serious findings, {len(found) - serious} others"
-    )
+        f"{path}: {len(rows)} images, {masks} with masks, in {seconds:.1f} s; findings: {serious} serious, "
+        f"{len(found) - serious} others",
+        soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip
     if settings.out:
         _write(found, Path(settings.out).expanduser())
-        console.print(f"wrote {settings.out}")
+        console.print(f"wrote {settings.out}", soft_wrap=True, markup=False, highlight=False)
     return serious
 
 
-def rows_of(path: Path, dataset: str) -> tuple[list[ManifestRow], list[Finding]]:
+def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[ManifestRow], list[Finding]]:
     """The rows that are audited, and what was odd in finding them.
 
     Raises:
@@ -72,6 +74,8 @@ def rows_of(path: Path, dataset: str) -> tuple[list[ManifestRow], list[Finding]]
     """
     from meddiff.data.audit.listing import folder_rows
     from meddiff.data.manifest import read_manifest
+    from meddiff.data.pictures import exists
+    from meddiff.data.row import on_disk
     from meddiff.errors import InputError
 
     if dataset and path.is_dir():
@@ -84,26 +88,32 @@ def rows_of(path: Path, dataset: str) -> tuple[list[ManifestRow], list[Finding]]
         return folder_rows(path)
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: name a manifest (.csv), or a folder of images and masks, to audit")
-    return read_manifest(path, check_files=False, check_together=False), []
+    root = Path(data_root).expanduser() if data_root else None
+    rows = read_manifest(path, root=root, check_files=False, check_together=False)
+    if not any(exists(on_disk(file)) for row in rows for file in row.image_files):
+        raise InputError(
+            f"{path}: none of its {len(rows)} images exists, the first being {rows[0].image_file}. Name the folder "
+            "that its paths start in with --data-root."
+        )
+    return rows, []
 
 
-def _table(found: Sequence[Finding], title: str) -> Table:
-    table = Table(title=escape(title))
-    for name in ("severity", "kind", "what", "files"):
-        table.add_column(name, overflow="fold")
-    kinds: dict[tuple[str, str], int] = {}
+def _print_findings(console: Console, found: Sequence[Finding]) -> None:
+    """Kind by kind, the worst first; file names stay whole, to be copied."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
     for one in found:
-        key = (one.severity, one.kind)
-        kinds[key] = kinds.get(key, 0) + 1
-        if kinds[key] <= SHOWN_PER_KIND:
+        kinds.setdefault((one.severity, one.kind), []).append(one)
+    for (severity, kind), those in kinds.items():
+        console.print(Text(f"{severity}: {kind}", style=STYLES[severity]))
+        for one in those[:SHOWN_PER_KIND]:
+            console.print(Padding(Text(one.sentence), (0, 0, 0, 4)))
             more = [f"and {len(one.files) - SHOWN_FILES} more"] if len(one.files) > SHOWN_FILES else []
-            files = "\n".join([*one.files[:SHOWN_FILES], *more])
-            table.add_row(one.severity, one.kind, escape(one.sentence), escape(files), style=STYLES[one.severity])
-    for (severity, kind), count in kinds.items():
-        if count > SHOWN_PER_KIND:
-            told = f"{count - SHOWN_PER_KIND} more of this kind: --out names them all"
-            table.add_row(severity, kind, told, "", style=STYLES[severity])
-    return table
+            for file in [*one.files[:SHOWN_FILES], *more]:
+                console.print(Text(f"        {file}", style="dim"), soft_wrap=True)
+        if len(those) > SHOWN_PER_KIND:
+            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: --out names them all")
+    if found:
+        console.print()
 
 
 def _write(found: Sequence[Finding], path: Path) -> None:

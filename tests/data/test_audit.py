@@ -121,7 +121,7 @@ def test_a_moved_mask_is_named_and_so_is_a_set_that_moved(drawn, tmp_path):
     found = audit([moved(row, 0, 7) for row in drawn[:24]])
     (one,) = [one for one in found if one.kind == "masks shifted"]
     assert one.severity == "serious"
-    assert "to the left" in one.sentence
+    assert "moved left by 7% of the width they" in one.sentence
 
 
 def test_the_shift_of_a_disc_is_measured_to_the_pixel():
@@ -172,12 +172,17 @@ def test_the_command_writes_all_findings_and_ends_with_one(drawn, tmp_path, caps
     table.write_text(header + "".join(lines), encoding="utf-8")
     out = tmp_path / "findings.csv"
     assert main(["--audit", str(table), "--out", str(out)]) == 1
-    assert "images per second" in capsys.readouterr().out
+    assert "findings: 1 serious" in capsys.readouterr().out
     told = out.read_text(encoding="utf-8")
     assert told.count("group across splits") == 2
     table.write_text(header + lines[0], encoding="utf-8")
     assert main(["--audit", str(table)]) == 0
     assert main(["--audit", str(tmp_path / "nowhere")]) == 2
+    elsewhere = tmp_path / "rows.csv"
+    table.rename(elsewhere)
+    assert main(["--audit", str(elsewhere)]) == 2, "one sentence, not a finding for each file"
+    assert "--data-root" in capsys.readouterr().err
+    assert main(["--audit", str(elsewhere), "--data-root", str(drawn[0].root)]) == 0
 
 
 @pytest.mark.real_data

@@ -196,6 +196,10 @@ def test_a_copy_counts_once_and_a_rival_is_refused(tmp_path):
     volume = load_volume(tmp_path)
     assert volume.shape == (6, 5, 4)
     assert "copy.dcm is a copy of 1.dcm" in volume.notes[0]
+    (tmp_path / "again").mkdir()
+    (tmp_path / "copy.dcm").rename(tmp_path / "again" / "1.dcm")
+    assert "again/1.dcm is a copy of 1.dcm" in load_volume(tmp_path).notes[0], "not: 1.dcm is a copy of 1.dcm"
+    (tmp_path / "again" / "1.dcm").unlink()
     write_slice(tmp_path / "rival.dcm", stored[0], (-10, -20, 45), SOPInstanceUID="1.5")
     write_slice(tmp_path / "rival2.dcm", stored[1], (-10, -20, 42), SOPInstanceUID="1.5")
     with pytest.raises(InputError, match=r"rival2\.dcm and rival\.dcm"):

@@ -60,7 +60,7 @@ def test_an_archive_is_inspected_like_a_folder_and_leaves_nothing(tmp_path, monk
             archive.write(file, file.relative_to(tmp_path / "study"))
     unreadable, text = told(Inspect(str(tmp_path / "study.zip")))
     assert unreadable == 1
-    for words in ("[b]good[/i]: series 7 [/red]", "2 volumes, 1 of them", "study.zip/broken.nii: the file is cut off"):
+    for words in ("[b]good[/i]: series 7 [/red]", "2 volumes, 1 of them", "! broken.nii: the file is cut off"):
         assert words in text
     assert "temporary" not in text
     assert not list((tmp_path / "temporary").iterdir())

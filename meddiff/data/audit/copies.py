@@ -80,7 +80,7 @@ def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.
         labels = sorted({row.label for row in members if row.label is not None})
         if len(where) > 1:
             sentence = f"{len(members)} images are copies or near-copies of each other and lie in {' and '.join(where)}"
-            cure = ": keep them together in one split, or the test is of what was trained on"
+            cure = ": keep them in one split, or the test is on what was trained on"
             found.append(Finding("copies across splits", images_of(members), sentence + cure, "serious"))
         if len(labels) > 1 and not _of_one_owner(members):
             sentence = f"{len(members)} images are copies or near-copies of each other and are called {labels}"

@@ -39,7 +39,8 @@ def folder_rows(root: Path) -> tuple[list[ManifestRow], list[Finding]]:
     if not images:
         raise InputError(
             f"{root}: there are no images to audit in it ({sum(map(len, masks.values()))} masks; looked for "
-            f"{', '.join(PICTURE_SUFFIXES)}). Name the folder that holds images and masks, or a manifest."
+            f"{', '.join(PICTURE_SUFFIXES)}). Name the folder that holds images and masks, or a manifest; volumes "
+            "are audited as a data set (--dataset hippocampus_volumes) or as a manifest."
         )
     rows = [_row(root, path, masks) for path in images]
     used = {row.mask_path for row in rows}

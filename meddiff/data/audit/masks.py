@@ -57,7 +57,7 @@ def odd_masks(
             told = f"the mask is {fact.size[0]} x {fact.size[1]} pixels high and wide, its image {size[0]} x {size[1]}"
             found.append(Finding("mask of another size", masks_of([row]), told, "serious"))
         if fact.inverted:
-            told = f"{fact.share:.0%} of the mask is foreground, around a background in the middle: it seems inverted"
+            told = f"{fact.share:.0%} of the mask is foreground, with background in the middle: it seems inverted"
             found.append(Finding("mask inverted", masks_of([row]), told, "serious"))
         if fact.share >= FULL:
             told = f"{fact.share:.1%} of the mask is foreground: look whether the structure really fills the image"
@@ -74,11 +74,11 @@ def _empty(rows: Sequence[ManifestRow], facts: Sequence[MaskFacts]) -> list[Find
         files = masks_of(row for row in empty if row.label == label)
         of = f"{count} of {every[label]} masks{f' of {label}' if label else ''}"
         if count <= max(1, RARE * every[label]):
-            told = f"the mask is empty, as only {of} are: is there nothing to see, or was it lost?"
+            told = f"the mask is empty, which only {of} are: is there nothing to see, or was the mask lost?"
             found += [Finding("mask empty", (file,), told, "serious") for file in files]
         else:
             found.append(
-                Finding("masks empty", files, f"{of} are empty: as meant, if images without are usual", "note")
+                Finding("masks empty", files, f"{of} are empty: fine if many images hold no structure", "note")
             )
     return found
 

@@ -85,26 +85,27 @@ def shifted(rows: Sequence[ManifestRow], offsets: Sequence[Offset]) -> list[Find
     middle = np.median(places, axis=0)
     near_middle = (np.hypot(*(places - middle).T) <= NEAR).mean()
     if np.hypot(*middle) >= FAR and near_middle >= 0.5:
-        told = f"all {len(rows)} masks lie beside their images: moved by {_direction(*middle)} they would agree better"
+        told = f"all {len(rows)} masks lie beside their structures: moved {_direction(*middle)} they would fit better"
         return [Finding("masks shifted", masks_of(rows), told, "serious")]
     trusted = np.mean([one.length <= NEAR for one in offsets])
     if trusted < TRUSTED:
         told = (
-            f"whether masks are shifted cannot be told: for {1 - trusted:.0%} the strongest edges are not those of "
-            "the masked structure"
+            f"whether masks are shifted could not be checked: in {1 - trusted:.0%} of the images the strongest edges "
+            "are not those of the masked structure"
         )
         return [Finding("shift not judged", (), told, "note")]
     return [
-        Finding("mask shifted", masks_of([row]), f"moved by {_direction(one.rows, one.columns)} the mask would agree "
-                f"with the image's edges ({one.best:.2f}), here it does not ({one.here:.2f})", "warning")
+        Finding("mask shifted", masks_of([row]), f"the mask would fit the image's edges if it were moved "
+                f"{_direction(one.rows, one.columns)} (agreement {one.best:.2f}; as it is, {one.here:.2f})", "warning")
         for row, one in zip(rows, offsets, strict=True)
         if one.best > GOOD and one.here < LOW * one.best and one.length >= FAR
     ]  # fmt: skip
 
 
 def _direction(rows: float, columns: float) -> str:
-    down = f"{abs(rows):.0%} of the height {'down' if rows > 0 else 'up'}"
-    return f"{down} and {abs(columns):.0%} of the width to the {'right' if columns > 0 else 'left'}"
+    down = f"{'down' if rows > 0 else 'up'} by {abs(rows):.0%} of the height"
+    right = f"{'right' if columns > 0 else 'left'} by {abs(columns):.0%} of the width"
+    return " and ".join(words for words, by in ((down, rows), (right, columns)) if abs(by) >= 0.005)
 
 
 def _gradient(values: np.ndarray) -> np.ndarray:

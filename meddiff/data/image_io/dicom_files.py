@@ -1,6 +1,7 @@
 """Which DICOM series lie in a folder. Headers only; pixels are read when a series is."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,10 @@ def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
         instance = str(header.get("SOPInstanceUID", "")) or str(path)
         if instance in seen:
             if _content(path) != _content(seen[instance]):
-                disputed.append(f"{path.name} and {seen[instance].name}")
+                disputed.append(" and ".join(_told_apart(path, seen[instance])))
             else:
-                notes.append(f"{path.name} is a copy of {seen[instance].name} and was left out")
+                copy, original = _told_apart(path, seen[instance])
+                notes.append(f"{copy} is a copy of {original} and was left out")
                 continue
         seen.setdefault(instance, path)
         files.append(path)
@@ -151,6 +153,12 @@ def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
         notes=tuple(notes),
         disputed=tuple(disputed),
     )
+
+
+def _told_apart(first: Path, second: Path) -> tuple[str, str]:
+    """Their names, below the last folder that they share: copies are often called the same."""
+    shared = os.path.commonpath([first.parent, second.parent])
+    return first.relative_to(shared).as_posix(), second.relative_to(shared).as_posix()
 
 
 def _content(path: Path) -> str:
