@@ -124,6 +124,7 @@ def main() -> int:
     console.print(table_of(readings))
     console.print(f"{time.monotonic() - began:.0f} s; Python {platform.python_version()}, {libraries}")
     if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "fuzz_readers.txt").write_text(console.export_text())
     return int(any(map(is_finding, readings)))
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
-from metrics_of_sets import frechet, kernel, manifold, memorization, neighbors, perceptual, similarity
+from metrics_of_sets import frechet, installed, kernel, manifold, memorization, neighbors, perceptual, similarity
 from monai.metrics import (
     compute_average_surface_distance,
     compute_dice,
@@ -90,6 +90,14 @@ def masks(side: int) -> list[tuple[str, dict[str, Work]]]:
         found = surface_distances_mm(truth, prediction, spacing)
         return np.array([found.hausdorff95, found.average, found.share_within(2.0)])
 
+    def area_weighted() -> np.ndarray:
+        import surface_distance as peer
+
+        found = peer.compute_surface_distances(truth, prediction, spacing)
+        average = np.mean(peer.compute_average_surface_distance(found))
+        return np.array([peer.compute_robust_hausdorff(found, 95), average,
+                         peer.compute_surface_dice_at_tolerance(found, 2.0)])  # fmt: skip
+
     images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in (truth, prediction)]
     for image in images:
         image.SetSpacing(spacing[::-1])
@@ -101,7 +109,11 @@ def masks(side: int) -> list[tuple[str, dict[str, Work]]]:
 
     size = f"{side} x {side} x {side}"
     return [
-        (f"HD95, ASSD and NSD, {size}", {"MONAI": monai_surface, "meddiff surface_distances_mm": our_surface}),
+        (
+            f"HD95, ASSD and NSD, {size}",
+            {"MONAI": monai_surface, "meddiff surface_distances_mm": our_surface}
+            | ({"surface-distance (weighs by area)": area_weighted} if installed("surface_distance") else {}),
+        ),
         (
             f"Hausdorff distance, {size}",
             {
