@@ -133,6 +133,14 @@ def test_the_shift_of_a_disc_is_measured_to_the_pixel():
     assert shift.offset(np.zeros((96, 96)), np.zeros((96, 96), bool)) is None
 
 
+def test_a_border_that_leaves_the_picture_agrees_with_nothing():
+    """A mask of all but one corner: moved by a tenth, hardly a pixel of its border is still in the picture."""
+    rows, columns = np.mgrid[: shift.GRID, : shift.GRID]
+    noise = np.random.default_rng(0).normal(size=(96, 96))
+    found = shift.offset(ndimage.gaussian_filter(noise, 2), rows + 96 - columns > 16)
+    assert found.best <= 1
+
+
 def test_large_lesions_and_corners_are_not_inverted():
     rows, columns = np.mgrid[:60, :80]
     whole = np.hypot(rows - 30, columns - 40) < 42

@@ -36,6 +36,8 @@ SMOOTH = 1.5
 REACH, FAR, NEAR = 0.15, 0.04, 0.05
 GOOD, LOW = 0.6, 0.5
 TRUSTED = 0.8
+SEEN = 0.5
+"""Share of a mask's border that must stay in the picture: a corner of it agrees with anything."""
 FEWEST = 20
 """Masks that a set needs for a judgment of the method."""
 
@@ -70,7 +72,8 @@ def offset(gray: np.ndarray, inside: np.ndarray) -> Offset | None:
     band = (np.hypot(*of_mask) > 0.05).astype(np.float64)
     along = sum(_correlation(image, mask, reach) for image, mask in zip(of_image, of_mask, strict=True))
     energy = _correlation((of_image**2).sum(0), band, reach) * strength
-    agreement = np.abs(along) / np.sqrt(np.maximum(energy, 1e-9))
+    in_frame = _correlation(np.ones_like(band), band, reach) >= SEEN * band.sum()
+    agreement = np.where(in_frame, np.abs(along) / np.sqrt(np.maximum(energy, 1e-9)), 0.0)
     row, column = np.unravel_index(int(agreement.argmax()), agreement.shape)
     return Offset(
         (int(row) - reach) / GRID, (int(column) - reach) / GRID, float(agreement.max()), float(agreement[reach, reach])
