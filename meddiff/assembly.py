@@ -41,7 +41,7 @@ from meddiff.networks.plane_features import PlaneFeatures
 from meddiff.networks.radimagenet import RadImageNetFeatures
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
-from meddiff.recipe import Recipe
+from meddiff.recipe import Recipe, of_volumes
 from meddiff.samplers.ddim import ddim
 from meddiff.samplers.ddpm import ddpm
 from meddiff.samplers.dpm_solver import dpm_solver
@@ -222,6 +222,11 @@ def check_names(recipe: Recipe) -> None:
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
     augmentation(recipe)
+    if recipe.data.neighbors:
+        raise InputError(
+            f"data.neighbors is {recipe.data.neighbors}: stacks of slices are for segmentation, a generator draws "
+            "single slices; leave it out"
+        )
     if recipe.dimensions == 3 and recipe.evaluation.features != "classifier":
         raise InputError(
             f"evaluation.features {recipe.evaluation.features} looks at pictures: for volumes (dimensions 3) use "
@@ -273,17 +278,19 @@ def task(name: str = "generate") -> Task:
 
 
 def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
-    """Random turns of a training batch; none for volumes unless asked for: they have a left and a right.
+    """Random turns of a training batch; none for volumes and their slices unless asked for: left is not right there.
 
     Raises:
-        InputError: the symmetries of the square, asked for of volumes.
+        InputError: the symmetries of the square, asked for of volumes; a mirror that no sagittal slice has.
     """
-    flat = recipe.dimensions == 2
+    pictures = not of_volumes(recipe)
     wanted = recipe.training.augment
-    wanted = ("square" if flat else "none") if wanted == "auto" else wanted
-    if wanted == "square" and not flat:
-        raise InputError("training.augment square turns pictures; for volumes (dimensions 3) use mirror or none")
-    left_right = partial(random_flips, axes=(1,) if flat else (0,))
+    wanted = ("square" if pictures else "none") if wanted == "auto" else wanted
+    if wanted == "square" and not pictures:
+        raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
+    if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
+        raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
+    left_right = partial(random_flips, axes=(1,) if pictures else (0,))
     return {"square": transforms.flip_rotate90, "mirror": left_right, "none": None}[wanted]
 
 

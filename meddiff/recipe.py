@@ -36,11 +36,15 @@ class DataRecipe:
     """Folder of the decoded-image cache; empty means the user's cache folder (XDG_CACHE_HOME/meddiff)."""
     phantom_images: int = 800
     """Images of the built-in phantom set, where it is used."""
+    slice_axis: Literal["axial", "coronal", "sagittal"] | None = None
+    """Cut whole volumes into slices across this axis: image_size voxels of each, by the settings of volume."""
+    neighbors: int = 0
+    """Slices to either side that the network sees too, as channels (2.5D); for masks alone."""
 
 
 @dataclass(frozen=True)
 class VolumeRecipe:
-    """How volumes become training data, where ``dimensions`` is 3."""
+    """How volumes become training data, where ``dimensions`` is 3 or ``data.slice_axis`` is given."""
 
     spacing_mm: tuple[float, float, float] | None = None
     """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
@@ -235,6 +239,11 @@ class Recipe:
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
 
 
+def of_volumes(recipe: Any) -> bool:
+    """Whether a run reads whole volumes, to see them as they are or slice by slice; else pictures."""
+    return recipe.dimensions == 3 or recipe.data.slice_axis is not None
+
+
 def to_dict(recipe: Any) -> dict[str, Any]:
     """A recipe (or one of its parts) as nested plain dicts and lists, ready for YAML and JSON."""
     values = {entry.name: getattr(recipe, entry.name) for entry in fields(recipe)}
@@ -297,6 +306,7 @@ _RANGES: dict[tuple[float, float], str] = {
     (0.5, 0.999): "evaluation.confidence_level",
     (2, 3): "dimensions",
     (0, 3): "data.channels",
+    (0, 16): "data.neighbors",
 }
 # fmt: on
 """Smallest and largest allowed value -> the settings that it holds for."""
@@ -319,6 +329,16 @@ def check(recipe: Any, ranges: Mapping[tuple[float, float], str] | None = None) 
         raise InputError(
             f"data.train_fraction {recipe.data.train_fraction} and data.val_fraction {recipe.data.val_fraction} "
             "leave nothing for the test split; their sum must be under 1"
+        )
+    if recipe.dimensions == 3 and recipe.data.slice_axis:
+        raise InputError(
+            f"data.slice_axis {recipe.data.slice_axis} cuts volumes into slices, which have two dimensions: add "
+            "--dimensions 2, or leave it out for whole volumes"
+        )
+    if recipe.data.neighbors and not recipe.data.slice_axis:
+        raise InputError(
+            f"data.neighbors is {recipe.data.neighbors}, and only slices of volumes have neighbors: say across which "
+            "axis they are cut with --data.slice_axis axial, coronal or sagittal"
         )
     if min(recipe.volume.patch_size) < 1:
         raise InputError(f"volume.patch_size is {list(recipe.volume.patch_size)}; give three numbers of 1 or more")

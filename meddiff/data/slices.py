@@ -1,13 +1,11 @@
-"""Slices of cached volumes as images, with their neighbors as channels ("2.5D"): two dimensions for a 2D network.
+"""Slices of whole volumes as images, with their neighbors as channels ("2.5D"): two dimensions for a 2D network.
 
 The choice is stateless as for patches: batch k is a function of the volumes, seed and k alone. Channels are ordered by
 slice, then by sequence: with one neighbor to each side and sequences a and b they are a-1 b-1 a0 b0 a+1 b+1. Beyond
 the first and the last slice the border slice is repeated: -1 would claim that the body ends there.
 
-H and W are the volume's other two axes in their order.
+H and W are the volume's other two axes in their order: of an axial slice to the right and to the front.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,6 +16,9 @@ from meddiff.data.patches import Size, cut_image, cut_mask, draw_cases, foregrou
 from meddiff.data.volume_cache import CachedVolume, VolumeArray
 from meddiff.errors import InputError
 from meddiff.seeds import child_seed
+
+AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""The axis that slices lie across, in a volume whose axes lead to the right, front and head."""
 
 
 def slice_batch(
@@ -35,7 +36,7 @@ def slice_batch(
 
     Args:
         array: the volumes.
-        axis: slices lie across it: of a volume in RAS order 0 gives sagittal, 1 coronal and 2 axial ones.
+        axis: slices lie across it, see `AXES`.
         batch_size: slices per batch, each of another volume until all were seen.
         step: number of the batch, from 0.
         seed: of the whole order.
@@ -73,28 +74,20 @@ def slice_batch(
     )
 
 
-def read_slices(case: CachedVolume, indices: Sequence[int], *, axis: int, neighbors: int = 0) -> Tensor:
-    """These slices of one volume, whole, as float32 [N, (2 neighbors + 1) C, H, W] in [-1, 1]: for prediction.
+def slice_stack(volume: Tensor, index: int, *, axis: int, neighbors: int = 0) -> Tensor:
+    """Slice ``index`` of a volume [C, I, J, K], whole, with its neighbors: [(2 neighbors + 1) C, H, W]."""
+    planes = volume.movedim(axis + 1, 0)
+    return planes[_around(index, len(planes), neighbors)].flatten(0, 1)
 
-    Predictions of all slices, stacked along ``axis``, are what `CachedVolume.restore` brings back.
 
-    Raises:
-        InputError: an axis or slice that is not there.
-    """
-    _check(axis, neighbors)
-    outside = [index for index in indices if not 0 <= index < case.shape[axis]]
-    if outside:
-        raise InputError(f"slice {outside[0]} is asked for; along axis {axis} there are 0 to {case.shape[axis] - 1}.")
-    block = _with(case.shape, axis, 1)
-    slices = [
-        _with_neighbors(case, _with((0, 0, 0), axis, index), block, axis=axis, neighbors=neighbors) for index in indices
-    ]
-    return to_model_range(np.stack(slices))
+def _around(index: int, count: int, neighbors: int) -> list[int]:
+    """The slices of a stack; the border slice stands for those beyond it."""
+    return [min(max(index + step, 0), count - 1) for step in range(-neighbors, neighbors + 1)]
 
 
 def _with_neighbors(case: CachedVolume, start: Size, block: Size, *, axis: int, neighbors: int) -> np.ndarray:
     """[(2 neighbors + 1) C, H, W] uint16."""
-    wanted = [min(max(start[axis] + step, 0), case.shape[axis] - 1) for step in range(-neighbors, neighbors + 1)]
+    wanted = _around(start[axis], case.shape[axis], neighbors)
     first, count = wanted[0], wanted[-1] - wanted[0] + 1
     some = cut_image(case, _with(start, axis, first), _with(block, axis, count))
     planes = np.moveaxis(some, axis + 1, 0)[[index - first for index in wanted]]

@@ -6,7 +6,8 @@
 A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid, a DICOM series with
 --dicom_seg true also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
 one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
-of pictures segments volumes slice by slice. One case is in memory at a time; a killed run goes on where it was.
+of pictures or slices goes through a volume slice by slice. One case is in memory at a time; a killed run goes on where
+it was.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from meddiff.data.cases import Case, picture_case, volume_case
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.patches import draw_patches
 from meddiff.data.prepare import Transform
+from meddiff.data.slices import AXES, slice_batch
 from meddiff.data.volume_cache import VolumeArray, cache_volumes
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import ClassLogits
@@ -25,8 +26,9 @@ from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks import segmenter
 from meddiff.networks.unet import ConditionalUNet
+from meddiff.recipe import of_volumes
 from meddiff.segment_recipe import SegmentRecipe
-from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Windows
+from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
 from meddiff.tasks.segment import SegmentTask, classes_of
 from meddiff.training.mask_objective import MaskLoss
 
@@ -111,20 +113,26 @@ def windows(recipe: SegmentRecipe) -> Windows:
     return Windows(size, recipe.inference.overlap)
 
 
-def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTask, device) -> DiffusionSegmenter:
+def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTask, device) -> Segmenter:
     """A trained denoiser, ready to draw masks."""
     settings = recipe.inference
     sampler = pick("inference.sampler", assembly.SAMPLERS, settings.sampler)
     sampling = Sampling(sampler, settings.steps, spacing=settings.spacing)
-    return DiffusionSegmenter(
+    segmenter = DiffusionSegmenter(
         model, coded, sampling, windows(recipe), device, start=settings.start, estimate=settings.estimate,
         batch_size=settings.batch_size,
     )  # fmt: skip
+    return _by_slices(recipe, segmenter)
 
 
-def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: torch.device) -> DirectSegmenter:
+def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: torch.device) -> Segmenter:
     """A trained deterministic network, ready to answer."""
-    return DirectSegmenter(network, windows(recipe), device)
+    return _by_slices(recipe, DirectSegmenter(network, windows(recipe), device))
+
+
+def _by_slices(recipe: SegmentRecipe, plain: Segmenter) -> Segmenter:
+    axis = recipe.data.slice_axis
+    return plain if axis is None else SliceSegmenter(plain, AXES[axis], recipe.data.neighbors)
 
 
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
@@ -134,7 +142,7 @@ def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
 
 def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:
     """One image as the network takes it, with the way back; ``deep`` as in training (see `is_deep`)."""
-    if recipe.dimensions == 3:
+    if of_volumes(recipe):
         return volume_case(row, volume_transform(recipe))
     return picture_case(row, picture_transform(recipe, deep=deep))
 
@@ -142,7 +150,7 @@ def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case
 def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None) -> Images:
     """The rows' images and masks, prepared once into the cache."""
     how = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
-    if recipe.dimensions == 3:
+    if of_volumes(recipe):
         return cache_volumes(rows, volume_transform(recipe), with_masks=True, **how)  # type: ignore[arg-type]
     square = {"image_size": recipe.data.image_size, "fit": recipe.data.fit}
     channels = assembly.channels(recipe)
@@ -160,7 +168,7 @@ def batches(found: Images, recipe: SegmentRecipe, *, seed: int, rank: int = 0, r
     """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone.
 
     ``training.class_balance`` balances pictures by the largest class in their masks: 1 draws slices without any lesion
-    no more often than those with one. Patches of volumes are balanced by ``volume.foreground_share``.
+    no more often than those with one. Patches and slices of volumes are balanced by ``volume.foreground_share``.
     """
     size, accumulate = recipe.training.batch_size, recipe.training.accumulate
 
@@ -175,16 +183,21 @@ def batches(found: Images, recipe: SegmentRecipe, *, seed: int, rank: int = 0, r
 
     def volumes(step: int, micro: int) -> Batch:
         assert isinstance(found, VolumeArray)
-        return draw_patches(
-            found,
-            patch_size=recipe.volume.patch_size,
-            batch_size=size,
-            step=(step * ranks + rank) * accumulate + micro,
-            seed=seed,
-            foreground_share=recipe.volume.foreground_share,
-        )
+        number = (step * ranks + rank) * accumulate + micro
+        how = {"batch_size": size, "step": number, "seed": seed, "foreground_share": recipe.volume.foreground_share}
+        if recipe.data.slice_axis is None:
+            return draw_patches(found, patch_size=recipe.volume.patch_size, **how)
+        side, axis = recipe.data.image_size, AXES[recipe.data.slice_axis]
+        return slice_batch(found, axis=axis, size=(side, side), neighbors=recipe.data.neighbors, **how)
 
-    return volumes if recipe.dimensions == 3 else pictures
+    return volumes if of_volumes(recipe) else pictures
+
+
+def network_channels(found: Images, recipe: SegmentRecipe) -> int:
+    """Channels that the network is told: of a picture, or the sequences of a volume, of each slice in a stack."""
+    if isinstance(found, VolumeArray):
+        return found[0].channels * (2 * recipe.data.neighbors + 1)
+    return found.shape[0]
 
 
 def pair(found: Images, number: int) -> tuple[torch.Tensor, np.ndarray]:

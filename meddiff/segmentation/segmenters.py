@@ -2,7 +2,7 @@
 
 Both are a `Segmenter`: image [C, *S] -> class probabilities [M, K, *S] of M members on the same grid, whatever its
 size (see `tiling`). A member is a function of the image and its own seed. The image is encoded once for all members
-and steps, and members run as one batch.
+and steps, and members run as one batch. Volumes are also segmented slice by slice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from meddiff.data.slices import slice_stack
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import COARSE, Denoiser
 from meddiff.diffusion.noise import PerSampleNoise
@@ -138,3 +139,30 @@ class DirectSegmenter:
             return self.network(image[None, :, *window]).float().softmax(dim=1)
 
         return self.windows.over(image).blend(answer).cpu()
+
+
+@dataclass(frozen=True)
+class SliceSegmenter:
+    """Segments volumes slice by slice, each slice beside its neighbors.
+
+    A member is drawn from the same noise in every slice, so that neighboring slices of it agree where they are alike.
+    """
+
+    slices: Segmenter
+    axis: int
+    """Slices lie across it, see `data.slices.AXES`."""
+    neighbors: int = 0
+    """To either side, as channels."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.slices.device
+
+    def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Class probabilities [M, K, I, J, K'] float32 on the CPU of a volume [C, I, J, K']."""
+        stacks = (
+            slice_stack(image, index, axis=self.axis, neighbors=self.neighbors)
+            for index in range(image.shape[self.axis + 1])
+        )
+        return torch.stack([self.slices.members(stack, seeds) for stack in stacks], dim=self.axis + 2)

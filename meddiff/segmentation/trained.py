@@ -22,7 +22,7 @@ from meddiff.data.manifest import ManifestRow
 from meddiff.data.volumes import load_volume
 from meddiff.decision import Answer, Decision, decide
 from meddiff.errors import InputError
-from meddiff.recipe import from_dict
+from meddiff.recipe import from_dict, of_volumes
 from meddiff.run_folder import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.segment_recipe import SegmentRecipe, check
@@ -44,6 +44,7 @@ class TrainedModel:
     deep: bool
     """Whether it was trained on pictures of more than 8 bits."""
     channels: int
+    """That the network is told."""
 
     def __call__(self, case: Case) -> Answer:
         """The answer for a case: its members are functions of the run's seed and the case's name."""
@@ -53,6 +54,11 @@ class TrainedModel:
         """Class probabilities [M, K, *S] of the members for an image [C, *S] of that name, on the network's grid."""
         seeds = [child_seed(self.recipe.seed, "member", name, m) for m in range(self.recipe.inference.members)]
         return self.segmenter.members(image, seeds).numpy()
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of a volume: its channels, of each slice in a stack."""
+        return self.channels // (2 * self.recipe.data.neighbors + 1)
 
     @property
     def decision(self) -> Decision:
@@ -76,7 +82,7 @@ class TrainedModel:
         Raises:
             InputError: it cannot be read, or the network was trained on volumes.
         """
-        if self.recipe.dimensions == 3:
+        if of_volumes(self.recipe):
             raise InputError(f"{path}: this is a picture, but the network was trained on volumes")
         return picture_file_case(Path(path), assembly.picture_transform(self.recipe, deep=self.deep))
 
@@ -86,7 +92,7 @@ class TrainedModel:
         Raises:
             InputError: it cannot be read, or the network was trained on pictures.
         """
-        if self.recipe.dimensions == 2:
+        if not of_volumes(self.recipe):
             raise InputError(
                 f"{path}: this is a volume, but the network was trained on pictures: cut it with "
                 "meddiff.data.cases.slice_cases"

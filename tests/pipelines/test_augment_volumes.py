@@ -149,7 +149,7 @@ def test_the_class_can_be_the_size_of_what_the_mask_marks(study, tmp_path):
 def test_pictures_are_no_volumes(study, tmp_path, capsys):
     words = ["--dataset", "brain_tumor", "--dimensions", "3", "--data.phantom_images", "100"]
     assert train.main([*words, "--out", str(tmp_path), "--preset", "quick"]) == 2
-    assert "pictures or slices, which are generated with --dimensions 2" in capsys.readouterr().err
+    assert "pictures or slices, which are worked on with --dimensions 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_pictures_are_no_volumes(study, tmp_path, capsys):
         ([(1.0, 2.0, 1.5), (1.0, 1.0, 1.0)], [], "voxels of several sizes"),
         ([(1.0, 2.0, 1.5)], ["--training.augment", "square"], "use mirror or none"),
         ([(1.0, 2.0, 1.5)], ["--evaluation.features", "mobilenet"], "looks at pictures"),
-        ([(1.0, 2.0, 1.5)], ["--dimensions", "2"], "generate volumes with --dimensions 3"),
+        ([(1.0, 2.0, 1.5)], ["--dimensions", "2"], "take them as they are with --dimensions 3"),
         ([(1.0, 2.0, 1.5)], ["--volume.patch_size", "[0,8,8]"], "volume.patch_size is [0, 8, 8]"),
         ([(1.0, 2.0, 1.5)], ["--label", "size"], "too few for thirds by size"),
     ],

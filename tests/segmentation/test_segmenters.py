@@ -1,6 +1,6 @@
 """Members are functions of image and seed, whatever the batch; the image is read once; windows leave no seams."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from meddiff.networks.segmenter import build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.samplers.ddim import ddim
-from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Windows
+from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, SliceSegmenter, Windows
 from meddiff.tasks.segment import SegmentTask
 from tests.contracts import wake
 
@@ -126,3 +126,32 @@ def test_odd_images_are_segmented_all_the_same():
         members = replace(segmenter(), windows=Windows((16, 16))).members(image, [1, 2])
         assert members.shape == (2, 2, *image.shape[1:])
         assert np.isfinite(members.numpy()).all()
+
+
+@dataclass(frozen=True)
+class MiddleSlice:
+    """The probability of class 1 is the middle channel's first sequence: what a slice holds itself, as it is."""
+
+    device: torch.device = CPU
+
+    def members(self, image, seeds):
+        share = image[len(image) // 2]
+        return torch.stack([1 - share, share]).expand(len(seeds), 2, *share.shape)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("neighbors", [0, 2])
+def test_slices_are_put_back_where_they_were(axis, neighbors):
+    volume = torch.rand((1, 4, 5, 6), generator=torch.Generator().manual_seed(0))
+    members = SliceSegmenter(MiddleSlice(), axis, neighbors).members(volume, [1, 2, 3])
+    assert members.shape == (3, 2, 4, 5, 6)
+    for member in members:
+        torch.testing.assert_close(member[1], volume[0])
+
+
+def test_a_member_has_the_same_noise_in_every_slice():
+    alike = picture(16, 16)[:, :, :, None].expand(-1, -1, -1, 3)
+    first, second, third = SliceSegmenter(segmenter(), 2).members(alike, [7, 8]).unbind(-1)
+    torch.testing.assert_close(first, second)
+    torch.testing.assert_close(first, third)
+    torch.testing.assert_close(first, segmenter().members(picture(16, 16), [7, 8]))

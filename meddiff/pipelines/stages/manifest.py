@@ -20,7 +20,7 @@ from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.readable import without_bad_files
 from meddiff.pipelines.stages.stage import AnyRecipe, Stage
-from meddiff.recipe import Recipe
+from meddiff.recipe import Recipe, of_volumes
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.sources import phantom
@@ -39,7 +39,7 @@ def _inputs(recipe: Recipe, folder: RunFolder) -> str:
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = find_rows(recipe, folder, console)
-    check_dimensions(rows, recipe.dimensions)
+    check_dimensions(rows, recipe)
     labeled = with_labels(rows, recipe)
     if len(labeled) < len(rows):
         console.print(f"{len(rows) - len(labeled)} images without a label are left out", soft_wrap=True)
@@ -59,20 +59,25 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.manifest]
 
 
-def check_dimensions(rows: list[ManifestRow], dimensions: int) -> None:
-    """Refuse pictures where volumes are to be generated, and the other way around, before thousands are opened.
+def check_dimensions(rows: list[ManifestRow], recipe: AnyRecipe) -> None:
+    """Refuse pictures where volumes are asked for, and the other way around, before thousands are opened.
 
     Raises:
         InputError: all rows are of the wrong kind, as far as the manifest tells.
     """
     flat = [row.slice_axis is not None or is_picture(row.image_path) for row in rows]
     whole = [row.slice_axis is None and row.spacing_mm_2 is not None for row in rows]
-    if dimensions == 3 and all(flat):
-        raise InputError(f"the {len(rows)} images are pictures or slices, which are generated with --dimensions 2")
-    if dimensions == 2 and all(whole):
+    if recipe.dimensions == 3 and all(flat):
+        raise InputError(f"the {len(rows)} images are pictures or slices, which are worked on with --dimensions 2")
+    if recipe.data.slice_axis and all(flat):
         raise InputError(
-            f"the {len(rows)} images are whole volumes: generate volumes with --dimensions 3, or slices of them with a "
-            "manifest that names each with slice_axis and slice_index"
+            f"data.slice_axis {recipe.data.slice_axis} cuts whole volumes, and the {len(rows)} images are pictures or "
+            "slices already: leave it out, or name whole volumes"
+        )
+    if not of_volumes(recipe) and all(whole):
+        raise InputError(
+            f"the {len(rows)} images are whole volumes: take them as they are with --dimensions 3, or slice by slice "
+            "with --data.slice_axis axial, coronal or sagittal"
         )
 
 

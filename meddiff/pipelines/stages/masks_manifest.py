@@ -13,7 +13,7 @@ from rich.table import Table
 from meddiff.data.manifest import ManifestRow, write_manifest
 from meddiff.data.split import SPLITS, assign_splits
 from meddiff.errors import InputError
-from meddiff.pipelines.stages.manifest import find_rows, need, rows_of, with_room_to_judge
+from meddiff.pipelines.stages.manifest import check_dimensions, find_rows, need, rows_of, with_room_to_judge
 from meddiff.pipelines.stages.readable import without_bad_files
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.run_folder import RunFolder, digest
@@ -26,11 +26,12 @@ def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, recipe.dimensions,
-                  recipe.data.on_bad_file, recipe.seed)  # fmt: skip
+                  recipe.data.slice_axis, recipe.data.on_bad_file, recipe.seed)  # fmt: skip
 
 
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = find_rows(recipe, folder, console)
+    check_dimensions(rows, recipe)
     drawn = [row for row in rows if row.mask_path is not None]
     if not drawn:
         raise InputError(

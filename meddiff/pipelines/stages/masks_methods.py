@@ -55,6 +55,10 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
             (*source, *FUSION_SOURCES.get(draws.fusion, ())),
         ),
     ]
+    if axis := recipe.data.slice_axis:
+        count = recipe.data.neighbors
+        beside = f", each told with {count} neighbor{'s' * (count > 1)} to either side" if count else ""
+        sentences.append((f"Volumes were segmented by {axis} slices{beside}, and judged as volumes.", ()))
     sentences += [
         (
             f"The deterministic baseline {name} was trained by the same trainer for {steps[name]} steps with Dice and "

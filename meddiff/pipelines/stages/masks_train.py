@@ -50,9 +50,8 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     """Train one network, or go on with it."""
     images, class_names = train_images(recipe, folder)
     fabric = build_fabric(precision=recipe.training.precision)
-    channels = images.batch([0]).image.shape[1] if isinstance(images, LabeledImages) else images[0].channels
-    model = new_model(recipe, name, channels, class_names)
-    pixels = str(images.array.images.dtype) if isinstance(images, LabeledImages) else "uint16"
+    model = new_model(recipe, name, assembly.network_channels(images, recipe), class_names)
+    pixels = images.pixel_dtype if isinstance(images, LabeledImages) else "uint16"
     sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
     model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
     files, settings = models_of(folder, name), settings_of(recipe, name)

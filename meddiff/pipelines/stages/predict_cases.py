@@ -24,7 +24,7 @@ from meddiff.data.writing import write_text
 from meddiff.decision import Answer, member_classes
 from meddiff.errors import InputError
 from meddiff.pipelines.predict import Predict
-from meddiff.recipe import to_dict
+from meddiff.recipe import of_volumes, to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
@@ -66,7 +66,17 @@ class Job:
     @classmethod
     @contextmanager
     def opened(cls, settings: Predict, model: TrainedModel, place: Path) -> Iterator[Job]:
-        """The job with its finished lines; what it has done is written when it ends, however it ends."""
+        """The job with its finished lines; what it has done is written when it ends, however it ends.
+
+        Raises:
+            InputError: an axis for a network that is told none.
+        """
+        if settings.axis is not None and of_volumes(model.recipe):
+            raise InputError(
+                f"--axis {settings.axis} is for networks of pictures; this one was trained on "
+                f"{model.recipe.data.slice_axis or 'whole'} {'slices of ' * bool(model.recipe.data.slice_axis)}volumes "
+                "and takes them so: leave the flag out"
+            )
         codes = model.recipe.segment_codes if settings.segment_codes is None else settings.segment_codes
         segments = segments_of(model.class_names[1:], codes) if settings.dicom_seg else ()
         job = cls(folder := Path(settings.output).expanduser(), settings, model, place, segments)
@@ -123,10 +133,12 @@ class Job:
         return self._told(answer.classes, answer.uncertainty, mask, None)
 
     def _volume(self, one: Input, volume: Volume) -> dict[str, Any]:
-        recipe, channels = self.model.recipe, self.model.channels
-        if recipe.dimensions == 3:
-            if volume.count != channels:
-                raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {channels}")
+        recipe = self.model.recipe
+        if of_volumes(recipe):
+            if volume.count != self.model.sequences:
+                raise InputError(
+                    f"{one.path}: {volume.count} sequences, the network was trained on {self.model.sequences}"
+                )
             case = case_of_volume(one.name, volume, assembly.volume_transform(recipe))
             answer = self.model(case)
             classes, uncertainty, kept = answer.classes, answer.uncertainty, self._kept(answer, case)
