@@ -194,6 +194,17 @@ def test_what_does_not_fit_into_memory_is_told_before_it_is_taken(tmp_path, monk
         load_volume(tmp_path / "x.nii.gz")
 
 
+def test_scaled_integers_are_measured_as_the_numbers_they_become(tmp_path, monkeypatch):
+    """One byte each in the file, four each once slope and intercept have been applied."""
+    image = nibabel.Nifti1Image(np.zeros((400, 300, 300), np.uint8), np.eye(4))
+    image.header.set_slope_inter(0.5, 3)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    assert load_volume(tmp_path / "x.nii.gz").array.dtype.kind == "f"
+    monkeypatch.setattr(free_memory, "_free_bytes", lambda: 300_000_000)
+    with pytest.raises(InputError, match=r"it unpacks to 0\.14 GB"):
+        load_volume(tmp_path / "x.nii.gz")
+
+
 TEXT_LIES = [
     ("x.nhdr", rb"data ?file: .*", b"data file: /dev/stdin", "outside its folder"),  # SimpleITK waits for ever
     ("x.nhdr", rb"data ?file: .*", b"data file: ../secret.raw", "outside its folder"),

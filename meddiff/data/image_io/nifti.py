@@ -101,6 +101,9 @@ def _values(path: Path, opened) -> tuple[np.ndarray, bool]:
         return np.stack([_three_axes(path, array[name]) for name in names], axis=-1), True
     if raw.kind not in "iufb":
         raise bad_file(path, f"voxels must be real numbers or colors, these are {raw.name}")
+    slope, intercept = (getattr(opened.dataobj, name, default) for name, default in (("slope", 1), ("inter", 0)))
+    if (slope, intercept) != (1, 0):  # stored integers become floating point
+        check_memory(path, _size(opened.shape, np.dtype(np.float32 if raw.itemsize <= 2 else np.float64)))
     array = np.asanyarray(opened.dataobj)
     if array.dtype.kind == "f" and raw.kind in "iu":
         array = array.astype(np.float32 if raw.itemsize <= 2 else np.float64, copy=False)
