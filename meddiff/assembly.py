@@ -18,9 +18,11 @@ from meddiff.data import transforms
 from meddiff.data.batch import Batch, Labeled, LabeledImages
 from meddiff.data.cache import ImageArray, decode, default_folder
 from meddiff.data.cache import unusable as unusable_images
+from meddiff.data.labeled_slices import LabeledSlices, slice_rows, whole
 from meddiff.data.labeled_volumes import LabeledVolumes
 from meddiff.data.manifest import ManifestRow
 from meddiff.data.patches import random_flips
+from meddiff.data.slices import AXES
 from meddiff.data.volume_cache import VolumeArray, cache_volumes, in_order_of
 from meddiff.data.volume_preparation import VolumeTransform
 from meddiff.diffusion import prediction, schedule
@@ -379,9 +381,40 @@ def images(
     rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
 ) -> Labeled:
     """The rows' images, prepared once into the cache."""
+    if recipe.data.slice_axis is not None:
+        return _slices(rows, recipe, class_names, progress)
     if recipe.dimensions == 3:
         return LabeledVolumes(_volumes(rows, recipe, progress), class_names, recipe.volume.patch_size)
-    array: ImageArray = decode(
+    return LabeledImages(_squares(rows, recipe, progress), class_names)
+
+
+def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
+    """The rows of all slices of these volumes, across the recipe's axis.
+
+    Raises:
+        InputError: volumes of several sequences, a spacing finer than that of the slices.
+    """
+    axis, array = AXES[recipe.data.slice_axis or ""], _volumes(rows, recipe, None)
+    return [one for row, case in zip(array.rows, array, strict=True) for one in slice_rows(row, case, axis)]
+
+
+def _slices(
+    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], progress: Callable | None
+) -> LabeledSlices:
+    drawn = [row for row in rows if row.source == "synthetic"]
+    volumes = list({row.image_file: whole(row) for row in rows if row.source != "synthetic"}.values())
+    return LabeledSlices(
+        rows,
+        class_names,
+        volumes=_volumes(volumes, recipe, progress) if volumes else None,
+        drawn=_squares(drawn, recipe, progress) if drawn else None,
+        axis=AXES[recipe.data.slice_axis or ""],
+        size=recipe.data.image_size,
+    )
+
+
+def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
+    return decode(
         rows,
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
@@ -390,14 +423,13 @@ def images(
         folder=recipe.data.cache or None,
         progress=progress,
     )
-    return LabeledImages(array, class_names)
 
 
 def unusable(
     rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
 ) -> Sequence[tuple[ManifestRow, str]]:
     """The rows whose image or mask cannot be used, with the reason; the other images are in the cache afterwards."""
-    if recipe.dimensions == 3:
+    if of_volumes(recipe):
         return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
     return unusable_images(
         rows,
@@ -411,6 +443,8 @@ def unusable(
 
 def channels(recipe: Recipe | SegmentRecipe) -> int:
     """Channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
+    if recipe.data.slice_axis is not None:
+        return 1  # several sequences are refused, see slice_rows
     return recipe.data.channels or source(recipe.dataset).channels
 
 

@@ -89,7 +89,7 @@ def _with_neighbors(case: CachedVolume, start: Size, block: Size, *, axis: int, 
     """[(2 neighbors + 1) C, H, W] uint16."""
     wanted = _around(start[axis], case.shape[axis], neighbors)
     first, count = wanted[0], wanted[-1] - wanted[0] + 1
-    some = cut_image(case, _with(start, axis, first), _with(block, axis, count))
+    some = cut_image(case, with_side(start, axis, first), with_side(block, axis, count))
     planes = np.moveaxis(some, axis + 1, 0)[[index - first for index in wanted]]
     return planes.reshape(-1, *planes.shape[2:])
 
@@ -104,7 +104,8 @@ def _block(array: VolumeArray, axis: int, size: tuple[int, int] | None) -> Size:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _with(values: Size, axis: int, value: int) -> Size:
+def with_side(values: Size, axis: int, value: int) -> Size:
+    """Three numbers with another one along an axis."""
     i, j, k = (value if number == axis else old for number, old in enumerate(values))
     return i, j, k
 

@@ -48,7 +48,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.data.manifest import write_manifest
     from meddiff.data.writing import write_text
     from meddiff.pipelines.job import environment
-    from meddiff.pipelines.stages.manifest import find_rows
+    from meddiff.pipelines.stages.manifest import check_dimensions, find_rows
     from meddiff.pipelines.stages.masks_calibrate import model_names
     from meddiff.pipelines.stages.masks_judge import MARK, afresh, judge
     from meddiff.pipelines.stages.masks_report import report
@@ -69,6 +69,7 @@ def run(settings: OtherImages) -> Path:
         rows = [replace(row, split="test") for row in find_rows(recipe, folder, console) if row.mask_path is not None]
         if not rows:
             raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
+        check_dimensions(rows, recipe)
         write_manifest(rows, folder.manifest)
         models = {name: load(settings.checkpoint, model=name) for name in model_names(trained)}
         inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))

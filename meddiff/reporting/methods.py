@@ -80,7 +80,7 @@ def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
             f"the training split at {grid_size(recipe)}, with MONAI's diffusion U-Net",
             ["ho2020", "cardoso2022", "pinaya2023"],
         ),
-        *([(preparation(recipe), [])] if recipe["dimensions"] == 3 else []),
+        *([(preparation(recipe), [])] if recipe["dimensions"] == 3 or recipe["data"].get("slice_axis") else []),
         (f"The noise schedule was {schedule}", schedule_source),
         (
             f"The network predicted {prediction}{weights}",
@@ -118,9 +118,11 @@ def preparation(recipe: dict[str, Any]) -> str:
     coil = ", the coil's brightness removed first (N4)" if settings["bias_correction"] else ""
     classes = {"size": "; the classes are the thirds of the data set by the size of what the masks mark",
                "none": "; all are of one class"}  # fmt: skip
+    axis = recipe["data"].get("slice_axis")
+    classes = (f", and cut into {axis} slices" if axis else "") + classes.get(recipe["label"], "")
     return (
         f"Volumes were turned to the order right, front, head, {grid}, and their intensities scaled "
-        f"{scale.get(settings['intensity'], f'from {low:g} to {high:g} HU')}{coil}{classes.get(recipe['label'], '')}"
+        f"{scale.get(settings['intensity'], f'from {low:g} to {high:g} HU')}{coil}{classes}"
     )
 
 

@@ -20,7 +20,7 @@ from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.readable import without_bad_files
 from meddiff.pipelines.stages.stage import AnyRecipe, Stage
-from meddiff.recipe import Recipe, of_volumes
+from meddiff.recipe import Recipe, of_volumes, to_dict
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.sources import phantom
@@ -33,7 +33,8 @@ UNLABELED = "unlabeled"
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
-    return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions,
+    cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
+    return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, cut,
                   recipe.data.on_bad_file, recipe.dimensions, recipe.label, recipe.seed)  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
 
     unusable = partial(assembly.unusable, recipe=recipe)
     chosen = without_bad_files(labeled, split, unusable, recipe.data.on_bad_file, folder, console)
+    if recipe.data.slice_axis is not None:
+        chosen = assembly.slices_of(chosen, recipe)
     write_manifest(chosen, folder.manifest)
     console.print(counts_table(chosen))
     return [folder.manifest]

@@ -20,7 +20,7 @@ from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.pipelines.stages.manifest import class_names_of, rows_of
 from meddiff.pipelines.stages.progress import bar
-from meddiff.recipe import Recipe, to_dict
+from meddiff.recipe import Recipe, of_volumes, to_dict
 from meddiff.run_folder import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
@@ -48,7 +48,7 @@ def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Labeled
 
 def data_settings(recipe: Recipe) -> list[Any]:
     """All settings that decide how files become arrays."""
-    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume) if recipe.dimensions == 3 else None]
+    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume) if of_volumes(recipe) else None]
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def classifier_settings(
     ``strength`` is that of the classical augmentation of pictures.
     """
     flat = recipe.dimensions == 2
-    turns = transforms.flip_rotate90 if flat else assembly.augmentation(recipe)
+    turns = assembly.augmentation(recipe) if of_volumes(recipe) else transforms.flip_rotate90
     of_pictures = partial(transforms.classical_augmentation, strength=assembly.CLASSICAL[strength])
     classical = of_pictures if flat else classical_volume_augmentation
     augmentation = classical if arm.classical else turns if arm.flips else None

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from meddiff import assembly
 from meddiff.data.batch import Batch, Labeled, draw_indices
+from meddiff.data.labeled_slices import LabeledSlices
 from meddiff.data.labeled_volumes import LabeledVolumes
 from meddiff.data.planes import tile
 from meddiff.data.problems import Problems
@@ -64,9 +65,9 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     images = model.training_images(recipe, folder, progress=bar(console, "decoding images", unit="images"))
-    if isinstance(images, LabeledVolumes) and images.cut:
-        size = " x ".join(map(str, images.size))
-        console.print(f"{images.cut} of {len(images)} volumes are larger than {size} voxels and cut to their middle")
+    if isinstance(images, LabeledVolumes | LabeledSlices) and images.cut:
+        what, size = "volumes" if recipe.dimensions == 3 else "slices", " x ".join(map(str, images.shape[1:]))
+        console.print(f"{images.cut} of {len(images)} {what} are larger than {size} voxels and cut to their middle")
     fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
     if recipe.training.devices > 1:
         fabric.launch(_train, recipe, folder)  # pyright: ignore[reportArgumentType]: Fabric passes them on
