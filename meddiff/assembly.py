@@ -292,7 +292,8 @@ def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator],
         raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
     if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
         raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
-    left_right = partial(random_flips, axes=(1,) if pictures else (0,))
+    upright = recipe.dimensions == 2 and (pictures or isinstance(recipe, Recipe))  # as LabeledSlices turns them
+    left_right = partial(random_flips, axes=(1,) if upright else (0,))
     return {"square": transforms.flip_rotate90, "mirror": left_right, "none": None}[wanted]
 
 

@@ -74,6 +74,20 @@ def test_training_images_are_turned_as_asked(dimensions, asked, allowed):
     assert allowed == 1 or (found == left_right.flatten()).all(1).any()
 
 
+@pytest.mark.parametrize(("kind", "left_right"), [(Recipe, 3), (SegmentRecipe, 2)])
+def test_slices_of_volumes_are_mirrored_from_left_to_right_alone(kind, left_right):
+    """Upright where pictures are drawn, in RAS order where masks are."""
+    recipe = kind()
+    cut = replace(recipe.data, slice_axis="coronal")
+    plain = replace(recipe, data=cut)
+    assert assembly.augmentation(plain) is None
+    turn = assembly.augmentation(replace(plain, training=replace(recipe.training, augment="mirror")))
+    one = torch.arange(4.0).reshape(1, 1, 2, 2)
+    turned = turn(Batch(one.expand(50, 1, 2, 2), None, None, torch.arange(50)), torch.Generator().manual_seed(0)).image
+    found = {tuple(image.flatten().tolist()) for image in turned}
+    assert found == {tuple(one.flatten().tolist()), tuple(one.flip(left_right).flatten().tolist())}
+
+
 def test_a_volume_is_not_turned_like_a_square():
     recipe = replace(Recipe(dimensions=3), training=replace(Recipe().training, augment="square"))
     with pytest.raises(InputError, match="use mirror or none"):

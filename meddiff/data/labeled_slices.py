@@ -1,7 +1,8 @@
 """Slices of prepared volumes with their labels, one row each: volumes as pictures, turned alike whatever their files.
 
-H and W lead to the right, front or head (see slices.py). A slice lies in the middle of its square; what is larger is
-cut to its middle, what is smaller has -1 around it, as whole volumes in their box.
+A slice stands as radiologists look at it: front or head at the top, the patient's right side (of a sagittal slice the
+front) at the left. It lies in the middle of its square; what is larger is cut to its middle, what is smaller has -1
+around it, as whole volumes in their box.
 """
 
 from collections.abc import Sequence
@@ -123,7 +124,12 @@ class LabeledSlices:
         case, number = place
         block = with_side((self.size, self.size, self.size), self.axis, 1)
         start = with_side(middle_start(case.shape, block), self.axis, number)
-        return cut_image(case, start, block).squeeze(self.axis + 1)
+        return _upright(cut_image(case, start, block).squeeze(self.axis + 1))
+
+
+def _upright(planes: np.ndarray) -> np.ndarray:
+    """[C, H, W] whose axes lead to the right and front, right and head, or front and head, as they are looked at."""
+    return planes.swapaxes(1, 2)[:, ::-1, ::-1]
 
 
 def _native_indices(grid: WorkingGrid, axis: int) -> list[int]:

@@ -36,6 +36,17 @@ def slices_of(rows, tmp_path, axis, *, size=6, transform=PLAIN):
     return LabeledSlices(some, ("ras", "ilp"), volumes=array, drawn=None, axis=AXES[axis], size=size)
 
 
+def test_slices_stand_as_they_are_looked_at(tmp_path):
+    """One bright voxel far to the right, front and head."""
+    array = np.zeros((4, 4, 4), np.float32)
+    array[3, 3, 3] = 2000
+    save_volume(array, tmp_path / "v.nii", affine=affine_of("RAS"))
+    row = example_row("v", root=tmp_path, image_path="v.nii", label="ras")
+    for axis in AXES:
+        last = slices_of([row], tmp_path, axis, size=4).batch([3]).image[0, 0]
+        assert last.argmax() == 0, "at the top left"
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_slices_lie_alike_and_are_named_as_in_their_file(files, tmp_path, axis):
     found = slices_of(files, tmp_path, axis)
@@ -44,8 +55,8 @@ def test_slices_lie_alike_and_are_named_as_in_their_file(files, tmp_path, axis):
     assert found.shape == (1, 6, 6)
     images = np.rint((found.batch(range(2 * count)).image.numpy() + 1) * 1000)
     for index in range(count):
-        plane = np.take(RAS, index, axis=number)
-        top, left = [(6 - side) // 2 for side in plane.shape]
+        plane = np.rot90(np.take(RAS, index, axis=number)[::-1])  # head or front up, then right to the left
+        top, left = [(7 - side) // 2 for side in plane.shape]
         expected = np.zeros((6, 6))
         expected[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
         np.testing.assert_array_equal(images[index, 0], expected)
@@ -62,7 +73,7 @@ def test_a_small_square_shows_the_middle(files, tmp_path):
     found = slices_of(files[:1], tmp_path, "axial", size=4)
     assert found.cut == 6, "4 x 5 voxels"
     images = np.rint((found.batch([2]).image.numpy() + 1) * 1000)
-    np.testing.assert_array_equal(images[0, 0], RAS[:, :4, 2])
+    np.testing.assert_array_equal(images[0, 0], RAS[::-1, 3::-1, 2].T)
 
 
 def test_coarser_slices_are_those_of_the_file_and_finer_ones_are_refused(files, tmp_path):
