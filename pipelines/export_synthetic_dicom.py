@@ -17,6 +17,7 @@ from meddiff.data.image_io import load_image
 from meddiff.data.image_io.secondary_capture import save_secondary_capture
 from meddiff.data.pictures import is_picture
 from meddiff.data.volumes import load_volume
+from meddiff.errors import InputError
 
 
 def slices(row: ManifestRow) -> list[np.ndarray]:
@@ -47,4 +48,9 @@ def main(run: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:3])
+    except InputError as error:
+        sys.exit(f"error: {error}")

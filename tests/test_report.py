@@ -19,7 +19,9 @@ from meddiff.reporting.bibliography import Methods
 from meddiff.reporting.content import AugmentationReport
 from meddiff.reporting.curve import curve
 from meddiff.reporting.forest import MARGIN, Interval, forest, nice_ticks
+from meddiff.reporting.frame import fill_in
 from meddiff.reporting.methods import limitations, methods
+from meddiff.reporting.page import study_content
 from meddiff.reporting.study import study_section
 
 VOID = {"meta", "link", "img", "br", "line", "circle", "rect", "polyline"}
@@ -223,7 +225,7 @@ def test_the_methods_follow_the_recipe():
     diffusion, synthesis = DiffusionRecipe(prediction="eps", min_snr_gamma=None), SynthesisRecipe(sampler="ddim")
     text, references = told(Recipe(diffusion=diffusion, synthesis=synthesis))
     assert "DDIM in 25 steps" in text
-    assert "predicted the noise, unweighted loss" in text
+    assert "trained to predict the noise, with an unweighted loss" in text
     assert not any("min-SNR" in entry or "DPM" in entry for entry in references)
     text, _ = told(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler")))
     assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
@@ -253,6 +255,32 @@ def test_limitations_are_told_from_the_numbers():
     short = " ".join(limitations(False, many, {}))
     assert "Fewer than 30" not in short
     assert "drawn by code" not in short
+    assert "compare only within their table" in short
+    assert "compare only" not in " ".join(limitations(False, many, {}, distances=False))
+
+
+def test_groups_are_called_what_they_are():
+    report = example_report(phantom=False)
+    for noun in ("patient", "lesion"):
+        text = str(study_content(dataclasses.replace(report, group_noun=noun)))
+        assert f"162 test images of 121 {noun}s, 3 seeds" in text
+        assert f"Images and {noun}s by class" in text
+        assert f"resamples over {noun}s" in text
+    alone = study_content(dataclasses.replace(report, group_noun="image"))
+    assert alone["study"].arms_table.caption == "All arms; 162 test images, 3 seeds per arm"
+    assert alone["data_table"].caption == "Images by class and split"
+
+
+def test_distances_that_could_not_be_computed_are_told_in_words():
+    report = example_report()
+    report = dataclasses.replace(
+        report, distances=report.distances.assign(value=np.nan, warning="too few to say anything")
+    )
+    content = study_content(report)
+    assert content["distances_table"] is None
+    assert "No distance was computed in this run: too few to say anything." in fill_in(
+        "report.html.jinja", **content, card=None
+    )
 
 
 def test_the_study_marks_arms_with_synthetic_images_and_the_reference():

@@ -169,8 +169,8 @@ def summary_sentence(
     """Whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
 
     They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
-    ``group_noun`` is what the groups are: patients, or lesions where the data set names no patients; ``arm_title``
-    says an arm's name in words. A study without that arm gets a sentence too, which says so.
+    ``group_noun`` is what the groups are: patients, lesions where the data name no patients, else images; ``arm_title`` says
+    an arm's name in words. A study without that arm gets a sentence too, which says so.
     """
     if arm not in set(differences["arm"]):
         return f"Whether synthetic images help was not asked: this study has no arm “{arm_title(arm)}”."
@@ -188,9 +188,10 @@ def summary_sentence(
         verdict = f"Synthetic images did not help, they hurt: {name} fell"
     else:
         verdict = f"No help by synthetic images was shown: {name} went"
+    of_groups = "" if group_noun == "image" else f" of {counted(row['n_groups'], group_noun)}"
     return (
         f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {arm_title(row['reference'])}) to "
         f"{row['estimate']:.3f}, a difference of {row['difference']:+.3f} with {row['confidence_level']:.0%} interval "
-        f"{row['low']:+.3f} to {row['high']:+.3f}, on {counted(row['n_images'], 'test image')} of "
-        f"{counted(row['n_groups'], group_noun)} with {counted(row['n_seeds'], 'training seed')}."
+        f"{row['low']:+.3f} to {row['high']:+.3f}, on {counted(row['n_images'], 'test image')}"
+        f"{of_groups} with {counted(row['n_seeds'], 'training seed')}."
     )

@@ -45,14 +45,17 @@ def warning(study: Study, metric: str, class_name: str, low: float, high: float)
         return "no test image of this class"
     notes = []
     if groups < FEW_GROUPS:
-        notes.append(f"only {counted(groups, 'patient')}: the interval is rough")
+        notes.append(f"only {counted(groups, 'group')} (patients, lesions or images): the interval is rough")
     if not class_name:
         absent = [name for name in study.class_names if study.counts(name)[0] == 0]
         single = [name for name in study.class_names if study.counts(name)[1] == 1]
         if absent:
             notes.append(f"averaged without {', '.join(absent)}, of which there is no test image")
         if single:
-            notes.append(f"{', '.join(single)} with a single patient each: their uncertainty is not in the interval")
+            notes.append(
+                f"{', '.join(single)} with a single group (patient, lesion or image) each: their uncertainty "
+                "is not in the interval"
+            )
     if METRICS[metric].at_threshold and study.validation is None:
         notes.append("threshold chosen on the test images: no validation predictions")
     if len(study.seeds) == 1:

@@ -61,5 +61,7 @@ class AugmentationReport:
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     arms: pd.DataFrame = field(default_factory=pd.DataFrame)
     """These four are described in meddiff.evaluation.study_tables."""
+    group_noun: str = "patient"
+    """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""

@@ -58,4 +58,4 @@ def table(shown: Table) -> str:
 
 def safe(text: str) -> str:
     """Names come from other people's files: no HTML, no line breaks."""
-    return html.escape(" ".join(str(text).split()), quote=False)
+    return html.escape(" ".join(str(text).split()), quote=False).replace("&amp; ", "& ")  # read as text, no entity

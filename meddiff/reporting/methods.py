@@ -53,12 +53,19 @@ CLASSIFIERS = {
     "densenet121": ("DenseNet-121", "huang2017"),
     "efficientnet_b0": ("EfficientNet-B0", "tan2019"),
 }
+COMPARABLE = (
+    "Distances between sets of images compare only within their table: other features, another image size or another "
+    "number of images give other values."
+)
 Named = dict[str, tuple[str, str]]
 
 
-def methods(recipe: dict[str, Any]) -> Methods:
-    """The methods paragraph of a nested recipe and its numbered references; empty for an empty recipe."""
-    return cited([*_generation(recipe), *_study(recipe)]) if recipe else Methods()
+def methods(recipe: dict[str, Any], group_noun: str = "patient") -> Methods:
+    """The methods paragraph of a nested recipe and its numbered references; empty for an empty recipe.
+
+    ``group_noun`` is what was resampled: patient, lesion, image.
+    """
+    return cited([*_generation(recipe), *_study(recipe, group_noun)]) if recipe else Methods()
 
 
 def named(table: Named, key: str) -> tuple[str, list[str]]:
@@ -73,7 +80,7 @@ def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
     prediction, prediction_source = named(PREDICTIONS, diffusion["prediction"])
     sampler, sampler_source = named(SAMPLERS, synthesis["sampler"])
     gamma = diffusion["min_snr_gamma"]
-    weights = f", min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else ", unweighted loss"
+    weights = f"with min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else "with an unweighted loss"
     return [
         (
             f"A class-conditional denoising diffusion model with {diffusion['timesteps']} noise levels was trained on "
@@ -83,7 +90,7 @@ def _generation(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
         *([(preparation(recipe), [])] if recipe["dimensions"] == 3 or recipe["data"].get("slice_axis") else []),
         (f"The noise schedule was {schedule}", schedule_source),
         (
-            f"The network predicted {prediction}{weights}",
+            f"The network was trained to predict {prediction}, {weights}",
             prediction_source + (["hang2023"] if gamma is not None else []),
         ),
         (
@@ -126,7 +133,7 @@ def preparation(recipe: dict[str, Any]) -> str:
     )
 
 
-def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def _study(recipe: dict[str, Any], group_noun: str) -> list[tuple[str, list[str]]]:
     checks, classifier, evaluation = recipe["filter"], recipe["classifier"], recipe["evaluation"]
     network, network_source = named(CLASSIFIERS, classifier["network"])
     start = "starting from local pretrained weights" if classifier["weights"] else "trained from scratch"
@@ -144,13 +151,12 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ),
         (
             f"Brackets are {100 * evaluation['confidence_level']:g}% intervals from {evaluation['resamples']:,} "
-            f"bootstrap resamples over patients (over lesions or images where the data name none) and Student's t "
-            f"over the training seeds",
+            f"bootstrap resamples over {group_noun}s and Student's t over the training seeds",
             ["efron1993"],
         ),
         (
-            "Arms are also compared by DeLong's test of AUROC and McNemar's exact test of accuracy, both by patient "
-            "and of the mean over seeds, adjusted after Holm",
+            f"Arms are also compared by DeLong's test of AUROC and McNemar's exact test of accuracy, both by "
+            f"{group_noun} and of the mean over seeds, adjusted after Holm",
             ["delong1988", "obuchowski1997", "mcnemar1947", "holm1979"],
         ),
         (
@@ -160,11 +166,19 @@ def _study(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ),
         *_augmented(recipe),
         (
-            f"The Frechet and kernel distances between sets of images use the features named "
-            f"“{evaluation['features']}”",
+            f"The Frechet and kernel distances between sets of images use {_features(evaluation['features'])}",
             ["heusel2017", "binkowski2018"],
         ),
     ]
+
+
+def _features(name: str) -> str:
+    """The extractor in words."""
+    return (
+        "the features of a classifier of this run, trained on its real images"
+        if name == "classifier"
+        else (f"the features of the network “{name}”")
+    )
 
 
 def _augmented(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -181,8 +195,10 @@ def _augmented(recipe: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[str]:
-    """What this run can not show, from its own numbers."""
+def limitations(
+    phantom: bool, scores: Records, recipe: dict[str, Any], *, group_noun: str = "patient", distances: bool = True
+) -> list[str]:
+    """What this run can not show, from its own numbers; ``distances``: whether it has any between sets of images."""
     found = []
     if phantom:
         found.append(
@@ -193,9 +209,14 @@ def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[
     if overall:
         groups, seeds = min(row["n_groups"] for row in overall), min(row["n_seeds"] for row in overall)
         if groups < 100:
-            found.append(f"The test split has {groups:.0f} patients: only large differences could be seen.")
+            found.append(
+                f"The test split has {words.counted(groups, group_noun)}: only large differences could be seen."
+            )
         if seeds < 5:
-            found.append(f"Each arm was trained {seeds:.0f} times: how much trainings differ is known roughly.")
+            found.append(
+                f"Each arm was trained {words.counted(seeds, 'time')}: how much one training differs from the next is "
+                "known only roughly."
+            )
     small = dict.fromkeys(str(row["class_name"]) for row in scores if not is_overall(row) and row["n_images"] < 30)
     if small:
         found.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
@@ -207,8 +228,7 @@ def limitations(phantom: bool, scores: Records, recipe: dict[str, Any]) -> list[
     return [
         *found,
         "Train and test images come from one source. Other cameras, scanners and hospitals were not tested.",
-        "Distances compare only within this table: other features, another image size or another number of images "
-        "give other values.",
+        *([COMPARABLE] if distances else []),
         "Synthetic images are for research on training data. They are no evidence for a diagnosis, and passing the "
         "near-copy check is no proof of anonymity.",
     ]

@@ -37,21 +37,23 @@ SECTIONS = (
 def study_content(report: AugmentationReport) -> dict[str, Any]:
     """What report.html.jinja shows, by its names there."""
     distances = tables.records(report.distances)
+    known = [row for row in distances if not words.is_missing(row["value"])]
     level = report.recipe.get("evaluation", {}).get("confidence_level")
     return {
         "sections": SECTIONS,
         "report": report,
         "level": f"{100 * level:g}% " if level else "",
-        "study": study_section(report.scores, report.differences),
+        "study": study_section(report.scores, report.differences, report.group_noun),
         "beside": beside_scores(report),
-        "distances_table": tables.from_records(_compact(distances), "Distances between sets of images"),
+        "distances_table": tables.from_records(_compact(known), "Distances between sets of images"),
         "warnings": list(dict.fromkeys(row["warning"] for row in distances if row["warning"])),
-        "methods": methods.methods(report.recipe),
-        "limitations": methods.limitations(report.phantom, tables.records(report.scores), report.recipe),
+        "methods": methods.methods(report.recipe, report.group_noun),
+        "limitations": methods.limitations(report.phantom, tables.records(report.scores), report.recipe,
+                                           group_noun=report.group_noun, distances=bool(known)),
         **_pictures(report),
         **_measured(report),
         **_provenance(report),
-    }
+    }  # fmt: skip
 
 
 def _compact(distances: Records) -> Records:
@@ -111,11 +113,18 @@ def _measured(report: AugmentationReport) -> dict[str, Any]:
         "curve": curve(log),
         "speed": speed,
         "stages_table": _stages(tables.records(report.stages)),
-        "data_table": tables.from_records(tables.records(report.data), "Images and patients by class and split"),
+        "data_table": _data(report),
         "skipped_table": tables.from_records(
             tables.records(report.skipped), "Files that could not be read and were left out, as the recipe allows"
         ),
     }
+
+
+def _data(report: AugmentationReport) -> Table | None:
+    """Images of each class in each split, and the patients (or lesions) behind all of them."""
+    groups = f"{report.group_noun}s".capitalize()
+    caption = "Images by class and split" if groups == "Images" else f"Images and {groups.lower()} by class and split"
+    return tables.from_records(tables.records(report.data), caption, titles={"groups": groups})
 
 
 def _provenance(report: AugmentationReport) -> dict[str, Any]:

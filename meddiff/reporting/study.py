@@ -33,8 +33,10 @@ class StudySection:
     notes: list[str]
 
 
-def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySection:
+def study_section(scores: pd.DataFrame, differences: pd.DataFrame, group_noun: str = "patient") -> StudySection:
     """Plots of the headline metrics over all classes, tables, and the classes one by one.
+
+    ``group_noun`` is what the groups of the test images are: patient, lesion, image.
 
     The arms of the ratio curve have a section of their own (`meddiff.reporting.study_tables`).
     """
@@ -45,8 +47,8 @@ def study_section(scores: pd.DataFrame, differences: pd.DataFrame) -> StudySecti
     return StudySection(
         reference=words.arm_title(reference) if reference else "",
         arms=[_arms(rows, reference) for metric, rows in _by(overall, "metric").items() if metric in HEADLINE_METRICS],
-        arms_table=tables.crossed(_shown(overall), f"All arms; {_counts(overall)}", down="arm", across="metric",
-                                  value="estimate"),
+        arms_table=tables.crossed(_shown(overall), f"All arms; {_counts(overall, group_noun)}", down="arm",
+                                  across="metric", value="estimate"),
         changes=[_changes(rows) for metric, rows in _by(changed, "metric").items() if metric in HEADLINE_METRICS],
         changes_table=tables.from_records(_shown(changed), "Paired differences on the same test images", drop=hidden),
         class_changes=_class_tables([row for row in changed_by_class if row["metric"] in CHANGED_CLASS_METRICS],
@@ -116,11 +118,11 @@ def _count(rows: Records, key: str, noun: str) -> str:
     return f"{span} {noun}{'' if high == 1 else 's'}"
 
 
-def _counts(overall: Records) -> str:
+def _counts(overall: Records, group_noun: str) -> str:
     if not overall:
         return ""
-    images, groups = _count(overall, "n_images", "test image"), _count(overall, "n_groups", "patient")
-    return f"{images} of {groups}, {_count(overall, 'n_seeds', 'seed')} per arm"
+    groups = "" if group_noun == "image" else f" of {_count(overall, 'n_groups', group_noun)}"
+    return f"{_count(overall, 'n_images', 'test image')}{groups}, {_count(overall, 'n_seeds', 'seed')} per arm"
 
 
 def _notes(rows: Records) -> list[str]:

@@ -132,7 +132,7 @@ def find_rows(recipe: AnyRecipe, folder: RunFolder, console: Console) -> list[Ma
     if recipe.dataset != "phantom":
         console.print(
             Panel(
-                f"No {source.title} images were given, so this run uses the built-in phantom set: pictures "
+                f"No images were given ({source.title}), so this run uses the built-in phantom set: pictures "
                 "drawn by code, in which nothing is a patient. It shows the whole path and says nothing about "
                 f"medicine; every picture, table and file of it is stamped phantom.\n\n{source.how_to_get}",
                 title="phantom data",

@@ -72,7 +72,7 @@ def _list(bad: list[tuple[ManifestRow, str]], folder: RunFolder, console: Consol
         return
     lines = [(row.row_id, str(row.image_file), reason) for row, reason in bad]
     write_table(pd.DataFrame(lines, columns=list(COLUMNS)), folder.skipped)
-    count = f"{len(bad)} images" if len(bad) > 1 else "1 image"
-    console.print(f"{count} cannot be used and left out, listed in {folder.skipped}:", soft_wrap=True)
+    count = f"{len(bad)} images cannot be used and are" if len(bad) > 1 else "1 image cannot be used and is"
+    console.print(f"{count} left out, listed in {folder.skipped}:", soft_wrap=True)
     for _, _, reason in lines[:SHOWN]:
         console.print(f"  {reason}", soft_wrap=True)

@@ -120,6 +120,7 @@ def assemble(
         phantom=phantom,
         data=data_table(sets),
         split_note=split_note(sets["train"]),
+        group_noun=group_noun(sets["train"]),
         skipped=skipped_table(sets, folder),
         scores=study.scores,
         differences=study.differences,

@@ -39,10 +39,11 @@ def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
 
 
 def group_noun(train: Labeled) -> str:
-    """What a split does not cut: patients, else lesions, else single images."""
-    if all(row.patient_id for row in train.rows):
-        return "patient"
-    return "lesion" if all(row.patient_id or row.lesion_id for row in train.rows) else "group"
+    """What a split does not cut: patients, else lesions, else images; groups, where some are one, some another."""
+    kinds = {
+        "patient" if row.patient_id else "lesion" if row.lesion_id else "image" for row in train.rows
+    }  # as in ManifestRow.group
+    return kinds.pop() if len(kinds) == 1 else "group"
 
 
 def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
@@ -50,16 +51,19 @@ def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
     later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
     before = skipped_files(folder)[["file", "reason"]]
     rows = pd.DataFrame({"file": list(later), "reason": list(later.values())})
-    return pd.DataFrame(pd.concat([before, rows], ignore_index=True))
+    table = pd.DataFrame(pd.concat([before, rows], ignore_index=True))
+    reasons = [str(why).removeprefix(f"{file}: ") for file, why in zip(table["file"], table["reason"], strict=True)]
+    return table.assign(reason=reasons)
 
 
 def split_note(train: Labeled) -> str:
     """In words: what a split does not cut."""
+    risk = "images of one patient may be in both training and test, so the scores may be too high."
     return {
         "patient": "Split by patient: no patient is in two of training, validation and test.",
         "lesion": "Split by lesion (the data name no patient): no lesion is in two of training, validation and test.",
-        "group": "Split by image where the data name neither patient nor lesion: images of one patient may be in both "
-        "training and test, so the scores may be too high.",
+        "image": f"Split by image (the data name neither patient nor lesion): {risk}",
+        "group": f"Split by patient where the data name one, else by lesion, else by image: {risk}",
     }[group_noun(train)]
 
 
