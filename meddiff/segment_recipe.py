@@ -18,7 +18,7 @@ class PatchRecipe(VolumeRecipe):
     """How volumes become training patches, where whole volumes are segmented."""
 
     foreground_share: float = 0.5
-    """Share of the training patches that are centered on a labeled voxel."""
+    """Share of the training patches that are centered on a labeled voxel, or of the slices that go through one."""
 
 
 @dataclass(frozen=True)

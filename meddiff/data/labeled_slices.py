@@ -80,9 +80,12 @@ class LabeledSlices:
         self.skipped = (*(volumes.skipped if volumes else ()), *(drawn.skipped if drawn else ()))
         self._drawn = drawn
         pictures = {row: position for position, row in enumerate(drawn.rows if drawn else ())}
-        cases = {row.image_file: case for row, case in zip(volumes.rows, volumes, strict=True)} if volumes else {}
+        cases = {
+            row.image_file: (case, _native_indices(case.grid, axis))
+            for row, case in (zip(volumes.rows, volumes, strict=True) if volumes else ())
+        }
         self.rows = tuple(row for row in rows if row in pictures or row.image_file in cases)
-        self._places = [pictures[row] if row in pictures else self._place(row, cases) for row in self.rows]
+        self._places = [pictures[row] if row in pictures else _place(row, *cases[row.image_file]) for row in self.rows]
         self.labels = label_numbers(self.rows, self.class_names)
         """[N] int64; -1 (not told) where there are no classes."""
 
@@ -111,11 +114,6 @@ class LabeledSlices:
             index=torch.from_numpy(at),
         )
 
-    def _place(self, row: ManifestRow, cases: dict) -> tuple[CachedVolume, int]:
-        """The volume of a slice, and its number there."""
-        case = cases[row.image_file]
-        return case, _native_indices(case.grid, self.axis).index(row.slice_index or 0)
-
     def _pixels(self, place: int | tuple[CachedVolume, int]) -> np.ndarray:
         """[1, H, W] uint16."""
         if isinstance(place, int):
@@ -125,6 +123,20 @@ class LabeledSlices:
         block = with_side((self.size, self.size, self.size), self.axis, 1)
         start = with_side(middle_start(case.shape, block), self.axis, number)
         return _upright(cut_image(case, start, block).squeeze(self.axis + 1))
+
+
+def _place(row: ManifestRow, case: CachedVolume, indices: Sequence[int]) -> tuple[CachedVolume, int]:
+    """The volume of a slice, and its number there.
+
+    Raises:
+        InputError: the volume has no such slice.
+    """
+    if row.slice_index not in indices:
+        raise InputError(
+            f"row {row.row_id!r} is slice {row.slice_index} of a volume that was cut otherwise. Make the manifest again "
+            "with these settings of volume"
+        )
+    return case, indices.index(row.slice_index)
 
 
 def _upright(planes: np.ndarray) -> np.ndarray:

@@ -106,3 +106,10 @@ def test_several_sequences_are_refused(files, tmp_path):
     row = replace(files[0], image_path="{ras.nii,ras.nii}")
     with pytest.raises(InputError, match="has 2 sequences, and the picture of a slice holds one"):
         slices_of([row], tmp_path, "axial")
+
+
+def test_a_slice_that_is_not_there_is_refused(files, tmp_path):
+    array = cache_volumes(files[:1], PLAIN, folder=tmp_path / "cache")
+    row = replace(files[0], slice_axis=2, slice_index=6)
+    with pytest.raises(InputError, match="is slice 6 of a volume that was cut otherwise"):
+        LabeledSlices([row], ("ras",), volumes=array, drawn=None, axis=AXES["axial"], size=6)
