@@ -133,8 +133,8 @@ def _place(row: ManifestRow, case: CachedVolume, indices: Sequence[int]) -> tupl
     """
     if row.slice_index not in indices:
         raise InputError(
-            f"row {row.row_id!r} is slice {row.slice_index} of a volume that was cut otherwise. Make the manifest again "
-            "with these settings of volume"
+            f"row {row.row_id!r} is slice {row.slice_index} of a volume that was cut otherwise. Make the manifest "
+            "again with these settings of volume"
         )
     return case, indices.index(row.slice_index)
 
