@@ -47,7 +47,7 @@ class BadFile(InputError):  # noqa: N818
     def __init__(self, path: Path, reason: str) -> None:
         self.reason = f"{path}: {reason}"
         """What is wrong, without the cure: a list of many files states that once."""
-        super().__init__(f"{self.reason}. Replace the file by a good copy, or take its row out of the manifest.")
+        super().__init__(f"{self.reason}. Give a good copy of the file, or leave it out (of a manifest: its row).")
 
 
 def bad_file(path: Path, reason: str) -> BadFile:

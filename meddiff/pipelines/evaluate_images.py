@@ -158,7 +158,8 @@ def _show(report: ImageReport, console: Console) -> None:
     first = report.quality.iloc[0]
     table = Table(title=f"{first['extractor']} features, {first['dimension']} numbers, {first['resolution']} px; "
                         f"n = {first['n_real']} real, {first['n_synthetic']} synthetic")  # fmt: skip
-    for name in ("", "synthetic [95%]", f"at n = {first['n_matched']}", "real halves [range]", ""):
+    columns = ("", "synthetic [95%]", f"at n = {first['n_matched']}", "real halves [range]", "fault")
+    for name in columns:
         table.add_column(name)
     shown: Callable = words.significant
     for row in tables.records(report.quality):
@@ -166,7 +167,7 @@ def _show(report: ImageReport, console: Console) -> None:
             MEASURES[row["metric"]].title, f"{shown(row['value'])} [{shown(row['low'])}, {shown(row['high'])}]",
             shown(row["matched"]),
             f"{shown(row['baseline'])} [{shown(row['baseline_low'])}, {shown(row['baseline_high'])}]",
-            "outside" if row["outside"] else "",
+            row["fault"] or "none",
         )  # fmt: skip
     console.print(table)
     for warning in dict.fromkeys([*(row["warning"] for row in tables.records(report.quality)), *report.notes]):

@@ -143,7 +143,8 @@ def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
         return dict(sorted(found.items()))
     files = [*(pair[0] for pair in pairs.pairs.values()), *pairs.missing.values()]
     values: set[int] = set()
-    for file in track(files, "looking for classes", console=console, transient=True):
+    quiet = not console.is_terminal
+    for file in track(files, "looking for classes", console=console, transient=True, disable=quiet):
         values |= {int(value) for value in np.unique(read_mask(file).values) if value > 0}
     if not values:
         raise InputError("every truth is empty: name the classes with --classes 1=lesion")
@@ -155,8 +156,9 @@ def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Conso
     model, classes, names = soft.model, soft.classes, soft.class_names
     patient_of = _patient(settings.patient)
     tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
-    rows = []
-    for case, (first, second) in track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True):
+    rows, quiet = [], not console.is_terminal
+    shown = track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True, disable=quiet)
+    for case, (first, second) in shown:
         truth, prediction = read_mask(first), read_mask(second)
         check_pair(truth, prediction, geometry=not settings.ignore_geometry)
         masks = [class_indices(mask, classes) for mask in (truth, prediction)]
@@ -211,9 +213,8 @@ def _patient(pattern: str) -> Callable[[str], str]:
 
 def _matching_notes(model: str, pairs: Matching) -> list[str]:
     """How files found each other, and what was left over."""
-    notes = [
-        f"{model}: {words.counted(len(pairs.pairs), 'pair')}, {pairs.renamed} of them after taking off _mask and alike"
-    ]
+    alike = f", {pairs.renamed} of them by the name without its ending (_mask, _seg ...)" if pairs.renamed else ""
+    notes = [f"{model}: {words.counted(len(pairs.pairs), 'pair')}{alike}"]
     for what, paths in (
         ("truth without prediction", [*pairs.missing.values()]),
         ("prediction without truth", pairs.extra),

@@ -20,6 +20,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.detections import free_response
 from meddiff.evaluation.mask_calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.mask_summary import LOW_DICE
+from meddiff.evaluation.rows import distinct
 from meddiff.metrics.uncertainty import generalized_energy_distance
 from meddiff.reporting import words
 from meddiff.segmentation_report import SegmentationReport
@@ -129,7 +130,8 @@ def show_soft(report: SegmentationReport, console: Console) -> None:
         lines.setdefault(f"AUROC of Dice < {LOW_DICE:g}", {})[row["model"]] = told
     if not lines:
         return
-    models = list(dict.fromkeys(model for line in lines.values() for model in line))
+    told = {model for line in lines.values() for model in line}
+    models = [model for model in distinct(report.summary, "model") if model in told]  # in the order of the table before
     table = Table("", *models, title="probabilities and uncertainty")
     for name, line in lines.items():
         table.add_row(name, *(line.get(model, "") for model in models))

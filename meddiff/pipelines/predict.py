@@ -21,9 +21,7 @@ from meddiff.errors import InputError
 from meddiff.pipelines.command_line import parse_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from meddiff.segmentation.trained import TrainedModel
+    from meddiff.data.inputs import Input  # nothing with torch: jsonargparse imports what stands here
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,50 @@ def run(settings: Predict) -> Path:
     Raises:
         InputError: whatever the user can cure: no checkpoint, nothing to segment, another number of channels ...
     """
+    _check(settings)
     from rich.console import Console
 
     from meddiff.data.unpack import unpacked
+    from meddiff.pipelines.stages.predict_cases import Job
+    from meddiff.pipelines.stages.progress import bar
+    from meddiff.run_folder import RunFolder
     from meddiff.segmentation import load
 
-    if settings.on_bad_file not in ("skip", "stop"):
-        raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
     console = Console(markup=False, emoji=False)
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
     model = load(settings.checkpoint, model=settings.model, **changed)
+    if RunFolder(Path(settings.checkpoint).expanduser()).phantom.is_dir():
+        console.print("note: this run was trained on drawn images (phantoms); its masks say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:
-        return _segment_all(settings, model, place, console)
+        found = _found(settings, place)
+        with Job.opened(settings, model, place) as job:
+            if done := len(job.lines):
+                console.print(f"{done} of {len(found)} were done before")
+            for one in bar(console, "segmenting", unit="cases")(found, len(found)):
+                job.segment(one)
+    failed = sum(bool(line["problem"]) for line in job.lines.values())
+    console.print(f"{len(found) - failed} segmented, {failed} failed: {job.table}", soft_wrap=True)
+    if failed == len(found):
+        first = next(iter(job.lines.values()))["problem"]
+        raise InputError(f"nothing could be segmented; the first of {failed}: {first}")
+    return job.table
 
 
-def _segment_all(settings: Predict, model: TrainedModel, place: Path, console: Console) -> Path:
-    """Everything at ``place``, where the input lies or was unpacked."""
+def _check(settings: Predict) -> None:
+    """Mistakes that can be told before torch is imported, which takes seconds."""
+    from meddiff.data.pictures import exists
+    from meddiff.data.row import on_disk
+
+    if settings.on_bad_file not in ("skip", "stop"):
+        raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
+    if not exists(on_disk(Path(settings.input).expanduser())):
+        raise InputError(f"--input {settings.input}: there is no such file or folder. Correct the path.")
+
+
+def _found(settings: Predict, place: Path) -> list[Input]:
+    """What is to be segmented at ``place``, where the input lies or was unpacked."""
     from meddiff.data.inputs import find_inputs
-    from meddiff.pipelines.stages.predict_cases import Job
-    from meddiff.pipelines.stages.progress import bar
 
     found = find_inputs(place, series=settings.series)
     if settings.dicom_seg and not any(one.series for one in found):
@@ -101,14 +123,4 @@ def _segment_all(settings: Predict, model: TrainedModel, place: Path, console: C
             f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
             "references the images it was drawn on. Name a folder with a series, or leave the flag out."
         )
-    with Job.opened(settings, model, place) as job:
-        if done := len(job.lines):
-            console.print(f"{done} of {len(found)} were done before")
-        for one in bar(console, "segmenting", unit="cases")(found, len(found)):
-            job.segment(one)
-    failed = sum(bool(line["problem"]) for line in job.lines.values())
-    console.print(f"{len(found) - failed} segmented, {failed} failed: {job.table}", soft_wrap=True)
-    if failed == len(found):
-        first = next(iter(job.lines.values()))["problem"]
-        raise InputError(f"none of the {failed} could be segmented; the first: {first}")
-    return job.table
+    return found

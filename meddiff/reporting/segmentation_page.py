@@ -74,7 +74,7 @@ def segmentation_content(report: SegmentationReport) -> dict[str, Any]:
         "forests": _forests(report, overall, ("dice", "nsd")),
         "table": metric_table(report.summary, overall, brief=True),
         "every_metric": metric_table(report.summary, overall, brief=False),
-        "counts": counts_table(report.summary, overall),
+        "counts": counts_table(report.summary, overall, report.group_noun),
         "notes": _notes(report.summary),
         "changes": _changes(report, overall),
         "differences_table": _differences_table(report.differences),

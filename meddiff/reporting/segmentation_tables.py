@@ -33,8 +33,8 @@ def metric_table(summary: pd.DataFrame, class_name: str, *, brief: bool) -> Tabl
     return tables.crossed(rows, caption, down=down, across=across, value="estimate", formats=AS_IT_IS)
 
 
-def counts_table(summary: pd.DataFrame, class_name: str) -> Table | None:
-    """A line per model: cases, median Dice, failures, and what was empty."""
+def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Table | None:
+    """A line per model: cases, median Dice, failures, and what was empty; ``group_noun`` is what patients are here."""
     chosen = (summary["class_name"] == class_name) & (summary["metric"] == "dice")
     rows = [
         {"model": row["model"], "cases": row["n_cases"], "patients": row["n_patients"],
@@ -42,10 +42,12 @@ def counts_table(summary: pd.DataFrame, class_name: str) -> Table | None:
          "alarms": row["n_false_alarms"], "empty": row["n_both_empty"], "absent": row["n_failures"]}
         for row in tables.records(rows_where(summary, chosen))
     ]  # fmt: skip
-    titles = {"estimate": "Median Dice", "share": f"Dice under {LOW_DICE:g}", "missed": "Missed",
+    titles = {"patients": f"{group_noun.capitalize()}s", "estimate": "Median Dice",
+              "share": f"Dice under {LOW_DICE:g}", "missed": "Missed",
               "alarms": "False alarms", "empty": "Rightly empty", "absent": "No prediction"}  # fmt: skip
     once = "" if class_name else "; empty masks are counted class by class"
-    return tables.from_records(rows, f"Cases, and how they failed{once}", titles=titles)
+    drop = ("patients",) if group_noun == "case" else ()
+    return tables.from_records(rows, f"Cases, and how they failed{once}", drop=drop, titles=titles)
 
 
 def worst_table(report: SegmentationReport) -> Table | None:
@@ -56,7 +58,10 @@ def worst_table(report: SegmentationReport) -> Table | None:
     mine = dice[main].sort_values("dice", kind="stable").head(WORST)
     rows = []
     for row in tables.records(mine.reset_index(drop=True)):
-        line: dict[str, Any] = {"case": row["case"], "patient": row["patient"], main: row["dice"]}
+        line: dict[str, Any] = {"case": row["case"]}
+        if report.group_noun != "case":
+            line["patient"] = row["patient"]
+        line[main] = row["dice"]
         if report.reference and report.reference != main:
             other = dict(zip(dice[report.reference]["case"], dice[report.reference]["dice"], strict=True))
             line[report.reference] = other.get(row["case"], np.nan)
@@ -66,7 +71,8 @@ def worst_table(report: SegmentationReport) -> Table | None:
         line["what"] = row["failure"] or _EMPTY[row["empty"]]
         rows.append(line)
     unit = distinct(report.cases, "unit")[0]
-    titles = {"hausdorff95": f"HD95, {unit}", "what": "Failure", main: f"Dice, {main}",
+    titles = {"patient": report.group_noun.capitalize(), "hausdorff95": f"HD95, {unit}", "what": "Failure",
+              main: f"Dice, {main}",
               report.reference: f"Dice, {report.reference}"}  # fmt: skip
     formats: Formats = dict.fromkeys((main, report.reference, "uncertainty"), words.number)
     return tables.from_records(rows, f"The {len(rows)} lowest Dice of {main}", titles=titles, formats=formats)

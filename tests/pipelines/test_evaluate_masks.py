@@ -65,8 +65,10 @@ def test_scores_of_shifted_squares_by_pencil(folders):
     summary = pd.read_csv(folders / "out" / "summary.csv")
     assert summary[summary["metric"] == "dice"]["mean"].item() == pytest.approx(0.75)
     assert "Mean Dice of ours is 0.750" in text
-    assert "6 pairs, 6 of them after taking off _mask" in text
-    assert "ours" in (folders / "out" / "report.html").read_text(encoding="utf-8")
+    assert "6 pairs, 6 of them by the name without its ending" in text
+    page = (folders / "out" / "report.html").read_text(encoding="utf-8")
+    assert "ours" in page
+    assert "Patient" not in page.partition('id="methods"')[0], "nobody has named any"
     assert len(report.gallery) == 6
 
 
