@@ -77,7 +77,7 @@ def empty_report() -> AugmentationReport:
                if field.type == "pd.DataFrame"}  # fmt: skip
     return AugmentationReport(title="Empty", headline="Nothing was measured.", phantom=False, split_note="",
                               galleries=[], nearest=[], held_out_nearest=[], environment={}, recipe={},
-                              recipe_differences={}, **nothing)  # fmt: skip
+                              recipe_differences={}, group_noun="patient", provenance={}, **nothing)  # fmt: skip
 
 
 def test_the_headline_comes_first(written):
@@ -299,8 +299,14 @@ def test_the_study_marks_arms_with_synthetic_images_and_the_reference():
 def test_warnings_of_the_scores_are_told_once_with_their_classes():
     scores = example_report().scores.assign(warning="")
     small = (scores["metric"] == "sensitivity") & (scores["class_name"] == "melanoma")
-    scores.loc[small, "warning"] = "only 9 patients: the interval is rough"
-    assert study_section(scores, pd.DataFrame()).notes == ["melanoma: only 9 patients: the interval is rough."]
+    scores.loc[small, "warning"] = "only 9 groups: the interval is rough"
+    first = (scores["metric"] == "macro_auroc") & (scores["arm"] == "real")
+    scores.loc[first, "warning"] = "one seed; every resample gives the same value"
+    assert study_section(scores, pd.DataFrame()).notes == [
+        "All classes (Macro AUROC): one seed.",
+        "All classes (Macro AUROC): every resample gives the same value.",
+        "melanoma: only 9 groups: the interval is rough.",
+    ]
 
 
 def test_a_table_sorts_by_numbers_and_aligns_them():

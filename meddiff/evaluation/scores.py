@@ -169,8 +169,8 @@ def summary_sentence(
     """Whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
 
     They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
-    ``group_noun`` is what the groups are: patients, lesions where the data name no patients, else images; ``arm_title`` says
-    an arm's name in words. A study without that arm gets a sentence too, which says so.
+    ``group_noun`` is what the groups are: patients, lesions where the data name no patients, else images; ``arm_title``
+    says an arm's name in words. A study without that arm gets a sentence too, which says so.
     """
     if arm not in set(differences["arm"]):
         return f"Whether synthetic images help was not asked: this study has no arm “{arm_title(arm)}”."

@@ -126,12 +126,24 @@ def _counts(overall: Records, group_noun: str) -> str:
 
 
 def _notes(rows: Records) -> list[str]:
-    """The warnings of the scores, each once, with the classes that it is about."""
-    about: dict[str, list[str]] = {}
+    """The warnings of the scores, each once, with the classes (and the metrics, where not all) that it is about."""
+    rows = [row for row in rows if row["metric"] in (*PAGE_METRICS, *CLASS_METRICS)]
+    metrics = {name: {row["metric"] for row in found} for name, found in _by_class(rows).items()}
+    about: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if not words.is_missing(row.get("warning")) and row["warning"]:
-            about.setdefault(row["warning"], []).append("" if is_overall(row) else str(row["class_name"]))
-    return [
-        f"{', '.join(name for name in dict.fromkeys(names) if name) or 'All classes'}: {warning}."
-        for warning, names in about.items()
-    ]
+        for warning in "" if words.is_missing(row.get("warning")) else filter(None, row["warning"].split("; ")):
+            about.setdefault(warning, []).append(row)
+    return [f"{_told(_by_class(found), metrics)}: {warning}." for warning, found in about.items()]
+
+
+def _by_class(rows: Records) -> dict[str, Records]:
+    return _by([row | {"of": "All classes" if is_overall(row) else str(row["class_name"])} for row in rows], "of")
+
+
+def _told(found: dict[str, Records], metrics: dict[str, set[str]]) -> str:
+    """``mel, nv (Sensitivity, AUROC)``: classes, with the metrics where not all of a class are meant."""
+    told = []
+    for name, rows in found.items():
+        meant = dict.fromkeys(row["metric"] for row in rows)
+        told.append(name if set(meant) == metrics[name] else f"{name} ({', '.join(map(words.in_words, meant))})")
+    return ", ".join(told)
