@@ -60,7 +60,8 @@ def recipe_table(recipe: AnyRecipe) -> Table:
     """The recipe as its difference from the defaults."""
     table = Table(title=f"recipe, preset {recipe.preset}", title_justify="left")
     for name in ("setting", "default", "this run"):
-        table.add_column(name, overflow="fold")  # a name that is cut off by dots cannot be typed
+        # a name that is cut off by dots, or by the end of the line, cannot be typed
+        table.add_column(name, overflow="fold", no_wrap=name == "setting")
     for name, (default, used) in differences(recipe, type(recipe)()).items():
         table.add_row(name, *(json.dumps(value) for value in (default, used)))
     return table
