@@ -9,6 +9,7 @@ from PIL import Image
 
 from meddiff.data.manifest import read_manifest
 from meddiff.pipelines import synthesize, train
+from tests.dicom_series import write_series
 from tests.pipelines.drawn_volumes import SHAPE, arguments, draw
 
 SLICES = ["--dimensions", "2", "--data.slice_axis", "coronal", "--data.image_size", "12", "--training.steps", "2"]
@@ -36,6 +37,17 @@ def test_slices_are_rows_and_are_drawn_as_pictures(workplace):
     assert row.slice_axis is None
     assert np.asarray(Image.open(row.image_file)).dtype == np.uint16
     assert Image.open(row.image_file).size == (12, 12)
+
+
+def test_slices_of_dicom_series(workplace, tmp_path):
+    """Training stops after two steps; what it saw are the slices that lie between head and foot of each series."""
+    for number in range(8):
+        write_series(tmp_path / "study" / f"s{number}", 4, SeriesInstanceUID=f"1.2.{number}", PatientID=f"P{number}")
+    words = arguments(workplace, tmp_path / "study", tmp_path / "run", *SLICES, "--data.slice_axis", "axial")
+    assert train.main([*words, "--dataset", "dicom_folder", "--label", "none"]) == 0
+    table = pd.read_csv(tmp_path / "run" / "manifest.csv")
+    assert table["slice_index"].tolist() == 8 * [0, 1, 2, 3]
+    assert table.groupby("image_path")["patient_id"].nunique().tolist() == 8 * [1]
 
 
 @pytest.mark.parametrize(
