@@ -79,7 +79,10 @@ def published_weights(
         InputError: nobody publishes them for download, they cannot be downloaded, or they are not what they should be.
     """
     if name not in archives:
-        raise InputError(f"--features {name} needs its weights from a local file: give {option} FILE")
+        raise InputError(
+            f"--features {name} needs its weights from a local file: give {option} FILE, or choose features whose "
+            f"weights are downloaded ({', '.join(one for one in archives if one not in LPIPS_FILES)})"
+        )
     try:
         path = fetch(archives[name], folder, progress=progress, patience=patience)
     except InputError as error:

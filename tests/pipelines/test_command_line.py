@@ -32,6 +32,20 @@ def test_help_teaches_without_importing_torch(command):
     assert "HEAVY set()" in shown
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "test", "predict"])
+def test_help_of_segmentation_does_not_import_torch_either(verb):
+    """jsonargparse imports what stands under TYPE_CHECKING in a module whose settings it lists."""
+    code = (
+        f"import sys, meddiff.pipelines.segment as c\n"
+        f"try: c.main(['{verb}', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print('HEAVY', {'torch', 'monai', 'matplotlib', 'sklearn'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert f"python -m meddiff.pipelines.segment {verb}" in shown
+    assert "HEAVY set()" in shown
+
+
 def test_flags_override_the_preset_which_overrides_the_defaults():
     recipe = parse("--preset", "quick", "--training.steps=7", "--network.channels", "[32, 64]")
     assert recipe.training.steps == 7

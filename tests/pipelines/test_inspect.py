@@ -40,6 +40,16 @@ def test_a_folder_with_everything(tmp_path):
         assert picture.height > 2 * 192
 
 
+def test_names_are_whole_in_a_narrow_terminal(tmp_path):
+    """They are there to be copied; facts and problems may wrap."""
+    name = "a-study-with-a-long-name/of-a-patient/and-a-series/volume.nii.gz"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(b"no")
+    console = Console(width=40, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    run(Inspect(str(tmp_path)), console)
+    assert name in console.export_text().splitlines()
+
+
 def test_exit_codes(tmp_path, capsys):
     write_series(tmp_path / "good")
     assert main([str(tmp_path)]) == 0
