@@ -4,6 +4,8 @@ Where there is no such folder every NIfTI file is an image. A table labels.csv t
 age, sex, site, split. Without it each volume counts as one patient's.
 """
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from meddiff.data.image_io.nifti_header import read_nifti_header
@@ -53,6 +55,7 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
     for image in bare if len(bare) < len(rows) else []:
         problems.add("image without mask", image, "Name its mask as the image, or take it out.")
     problems.raise_if_any()
+    rows = _told_apart(rows)
     check_rows(rows, root)
     ids = {row.row_id for row in rows}
     rows = told_by_tables(
@@ -74,6 +77,14 @@ def _is_volume(name: str) -> bool:
 
 def _stem(name: str) -> str:
     return next(name[: -len(suffix)] for suffix in _SUFFIXES if name.lower().endswith(suffix))
+
+
+def _told_apart(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """Volumes of one name in several folders, such as ``01/t1.nii.gz`` and ``02/t1.nii.gz``, get their folders' too."""
+    counts = Counter(row.row_id for row in rows)
+    return [
+        replace(row, row_id=_stem(row.image_path).replace("/", "_")) if counts[row.row_id] > 1 else row for row in rows
+    ]
 
 
 def _masks(folders: list[Folder]) -> dict[tuple[str, str], str]:

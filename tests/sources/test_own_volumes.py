@@ -30,13 +30,20 @@ def test_images_masks_and_a_table(tmp_path):
     assert (rows[0].spacing_mm_0, rows[0].spacing_mm_2, rows[0].slice_axis) == (1.0, 2.0, None)
 
 
+def test_volumes_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    """A folder per patient with the same names in each is the usual layout."""
+    for name in ("01/t1.nii.gz", "02/t1.nii.gz", "02/t2.nii.gz"):
+        volume_layouts.save_volume(tmp_path / name, np.zeros((3, 3, 3), dtype=np.uint8))
+    assert [row.row_id for row in NIFTI_FOLDER.rows(tmp_path)] == ["01_t1", "02_t1", "t2"]
+
+
 def test_volumes_alone_anywhere(tmp_path):
     volume_layouts.save_volume(tmp_path / "ward" / "x.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
     volume_layouts.save_volume(tmp_path / "y.nii", np.zeros((3, 3, 3), dtype=np.uint8))
     assert [(row.row_id, row.mask_path, row.group) for row in NIFTI_FOLDER.rows(tmp_path)] == [
         ("x", None, "x"), ("y", None, "y")
     ]  # fmt: skip
-    volume_layouts.save_volume(tmp_path / "x.nii", np.zeros((3, 3, 3), dtype=np.uint8))
+    volume_layouts.save_volume(tmp_path / "y.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
     with pytest.raises(InputError, match="duplicate row_id"):
         NIFTI_FOLDER.rows(tmp_path)
 
