@@ -136,7 +136,9 @@ def _distance_warning(metric: str, real: ImageFeatures, other: ImageFeatures, dr
     n, dimension = min(len(real.values), len(other.values)), real.values.shape[1]
     notes = []
     if not (real.enough and other.enough):
-        notes.append(f"too few to say anything: each set needs images of at least {FEWEST} patients")
+        notes.append(
+            f"too few to say anything: each set needs images of at least {FEWEST} groups (patients, lesions or images)"
+        )
     elif metric == FRECHET and n < dimension:
         notes.append(f"{n} images are fewer than {dimension} features: read it against the held-out row alone")
     if dropped:

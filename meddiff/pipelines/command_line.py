@@ -11,6 +11,7 @@ import argparse
 import difflib
 import itertools
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -85,7 +86,9 @@ def parse_recipe(command: str, description: str, argv: Sequence[str], family: Fa
     try:
         settings = parser.instantiate(parser.parse_args(words))
     except ArgumentError as error:
-        raise InputError(f"{error}; python -m meddiff.pipelines.{command} --help lists every setting") from error
+        raise InputError(
+            f"{_plainly(error)}; python -m meddiff.pipelines.{command} --help lists every setting"
+        ) from error
     values: dict[str, Any] = {entry.name: getattr(settings, entry.name) for entry in fields(family.kind)}
     values["preset"] = preset
     recipe = family.kind(**values)
@@ -111,7 +114,15 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
     try:
         return kind(**parser.parse_args([_underscored(word) for word in argv]).as_dict())
     except ArgumentError as error:
-        raise InputError(f"{error}; {command} --help lists every setting") from error
+        raise InputError(f"{_plainly(error)}; {command} --help lists every setting") from error
+
+
+def _plainly(error: ArgumentError) -> str:
+    """``Parser key "a.b": Expected a <class 'int'>. Got value: x`` -> ``a.b: expected int. Got value: x``."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
+    text = re.sub(r"Expected an? <class '(\w+)'>\.", r"expected \1.", text)
+    return re.sub(r"Expected an? typing\.Literal\[(.*?)\]\.", r"expected one of \1.", text)
 
 
 def stage_command(command: str, description: str | None, *, until: str) -> Callable[..., int]:

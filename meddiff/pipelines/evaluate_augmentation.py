@@ -35,13 +35,12 @@ def run(folder: str, against: str = "", tables_only: bool = False, console: Cons
     if other and other[1].path.resolve() == opened.path.resolve():
         raise InputError(f"--against {against} is the run itself: name another run on the same test images")
     with opened.opened():
+        compared = _compared(recipe, opened, *other, console) if other else []  # first: it may refuse
         if tables_only:
             written = write_tables(tables_of(recipe, opened, class_names_of(recipe, opened)), opened)
         else:
             written = report.STAGE.run(recipe, opened, console)
-        if other:
-            written = [*written, *_compared(recipe, opened, *other, console)]
-    console.print(f"wrote {', '.join(path.name for path in written)} into {opened.path}", soft_wrap=True)
+    console.print(f"wrote {', '.join(path.name for path in [*written, *compared])} into {opened.path}", soft_wrap=True)
 
 
 def _compared(

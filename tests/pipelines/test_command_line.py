@@ -77,7 +77,8 @@ def test_a_printed_recipe_can_be_read_back(tmp_path, capsys):
     [
         (["--training.stepz", "3"], "unknown setting 'training.stepz'.*nearest is 'training.steps'"),
         (["--trainig.steps=3"], "nearest is 'training.steps'"),
-        (["--training.steps", "many"], "training.steps.*many"),
+        (["--training.steps", "many"], "^training.steps: expected int. Got value: many"),
+        (["--data.fit", "squash"], "^data.fit: expected one of 'crop', 'pad', 'stretch'. Got value: squash"),
         (["--training.steps", "-4"], "training.steps is -4; allowed is 1"),
         (["--data.fit", "squeeze"], "data.fit.*squeeze"),
         (["--preset", "fast"], "--preset 'fast' is none of quick, standard, full"),
