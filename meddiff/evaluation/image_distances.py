@@ -15,6 +15,8 @@ from meddiff.seeds import child_seed
 
 FRECHET, KERNEL = "frechet_distance", "kernel_distance"
 AGAINST_SYNTHETIC, AGAINST_HELD_OUT = "real against synthetic", "real against held-out real"
+LEAST = {FRECHET: 0.0, KERNEL: -np.inf}
+"""No interval goes below: a Frechet distance is none, an unbiased estimate of a kernel distance may be."""
 FEWEST = 4
 """Patients (or images without one) that each set needs: halves of fewer have no spread."""
 HALVES = 20
@@ -87,7 +89,7 @@ def distances(
             margin = error * norm.ppf((1 + confidence_level) / 2)
             records.append(
                 {"features": features, "comparison": comparison, "metric": metric, "value": value,
-                 "low": value - margin, "high": value + margin, "n_real": len(real.values),
+                 "low": max(value - margin, LEAST[metric]), "high": value + margin, "n_real": len(real.values),
                  "n_synthetic": len(other.values), "dimension": real.values.shape[1],
                  "warning": _distance_warning(metric, real, other, dropped)}
             )  # fmt: skip

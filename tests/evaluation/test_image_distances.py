@@ -70,6 +70,7 @@ def test_warnings_and_refusals():
     few = distances(sample(100, 0), sample(20, 1), sample(20, 2))
     assert "fewer than 32 features" in row(few, "synthetic", "frechet_distance").warning
     assert row(few, "synthetic", "kernel_distance").warning == ""
+    assert (few[few["metric"] == "frechet_distance"]["low"] >= 0).all()
     rare_only = distances(sample(100, 0), sample(60, 1, (0, 1)), sample(60, 2))
     assert "without common" in row(rare_only, "synthetic", "kernel_distance").warning
     with pytest.raises(InputError, match="share 100 patient"):

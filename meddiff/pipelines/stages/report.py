@@ -61,7 +61,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     measured = image_distances(sets, recipe, folder)
     tables = write_tables(study, folder)
     write_table(measured, folder.distances)
-    headline = headline_of(study.differences, sets)
+    headline = headline_of(study, sets)
     written = write_report(assemble(recipe, folder, sets, headline, study, measured), folder.path)
     console.print(scores_table(study.scores))
     console.print(f"{headline}\n", style="bold")
@@ -69,11 +69,17 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [*tables, folder.distances, *written]
 
 
-def headline_of(compared: pd.DataFrame, sets: dict[str, Labeled]) -> str:
+def headline_of(study: StudyTables, sets: dict[str, Labeled]) -> str:
     """Whether the synthetic images helped, or that there were none to find it out with."""
     if "synthetic" not in sets:
         return "Whether synthetic images help stays open: not one of those drawn passed the filter."
-    return evaluation.summary_sentence(compared, group_noun=group_noun(sets["train"]), arm_title=arm_title)
+    added = study.arms.loc[study.arms["arm"] == "real_synthetic", "n_synthetic"]
+    if len(added) and not added.any():
+        return (
+            "Whether synthetic images help stays open: none was added to the real ones, as every class already has "
+            "the number that synthesis.per_class asks for, or lost its synthetic images to the filter."
+        )
+    return evaluation.summary_sentence(study.differences, group_noun=group_noun(sets["train"]), arm_title=arm_title)
 
 
 def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
