@@ -52,7 +52,7 @@ def run(settings: Audit, console: Console | None = None) -> int:
         began = time.perf_counter()
         found = found + audit(rows, progress=bar(console, "auditing", unit="images"))
     seconds = time.perf_counter() - began
-    _print_findings(console, found)
+    _print_findings(console, found, settings.out)
     serious = sum(one.severity == "serious" for one in found)
     masks = sum(row.mask_path is not None for row in rows)
     console.print(
@@ -98,7 +98,7 @@ def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[Ma
     return rows, []
 
 
-def _print_findings(console: Console, found: Sequence[Finding]) -> None:
+def _print_findings(console: Console, found: Sequence[Finding], out: str) -> None:
     """Kind by kind, the worst first; file names stay whole, to be copied."""
     kinds: dict[tuple[str, str], list[Finding]] = {}
     for one in found:
@@ -111,7 +111,8 @@ def _print_findings(console: Console, found: Sequence[Finding]) -> None:
             for file in [*one.files[:SHOWN_FILES], *more]:
                 console.print(Text(f"        {file}", style="dim"), soft_wrap=True)
         if len(those) > SHOWN_PER_KIND:
-            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: --out names them all")
+            place = Path(out).name if out else "--out FILE.csv"
+            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: {place} names them all")
     if found:
         console.print()
 

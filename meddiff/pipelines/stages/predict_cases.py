@@ -98,6 +98,8 @@ class Job:
     def save(self) -> None:
         """predictions.csv with the lines there are."""
         table = pd.DataFrame(list(self.lines.values()))
+        counts = [name for name in table.columns if str(name).endswith(" pixels")]
+        table = table.astype(dict.fromkeys(counts, "Int64"))  # a case that failed has none, and 7022 stays 7022
         write_table(table if len(table) else pd.DataFrame(columns=list(COLUMNS)), self.table)
         self.saved = time.monotonic()
 
