@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 import meddiff.reporting
 from meddiff import assembly
+from meddiff.networks.classifier import CLASSIFIERS
 from meddiff.pipelines.stages import masks_methods
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
 from meddiff.report import write_report
@@ -121,7 +122,7 @@ def test_every_name_of_the_recipe_has_its_reference():
         (methods.SAMPLERS, assembly.SAMPLERS),
         (methods.SCHEDULES, assembly.SCHEDULES),
         (methods.PREDICTIONS, assembly.PREDICTIONS),
-        (methods.CLASSIFIERS, assembly.CLASSIFIERS),
+        (methods.CLASSIFIERS, CLASSIFIERS),
     ):
         assert set(table) == set(names)
         assert all(key in literature() for _, key in table.values())
