@@ -6,7 +6,7 @@ A full disk, a read-only folder or a missing permission becomes one sentence tha
 import errno
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,25 @@ _CURES = {
     errno.EEXIST: "a file of this name is in the way. Name another folder",
     errno.EISDIR: "a folder of this name is in the way. Remove it or name another file",
 }
+
+
+def output_folder(told: str, inputs: Sequence[str | Path], *, option: str = "--out") -> Path:
+    """Make the folder that results go to.
+
+    Args:
+        told: as the user named it.
+        inputs: folders that are read; other texts among them do not matter.
+        option: the setting that names the folder, for messages.
+
+    Raises:
+        InputError: it is one of the inputs, which stay as they are; it cannot be made.
+    """
+    out = Path(told).expanduser()
+    if any(Path(one).expanduser().resolve() == out.resolve() for one in inputs if str(one)):
+        raise InputError(f"{option} {told} is a folder that is read: results would mix with data. Name another one.")
+    with told_plainly(out, option=option):
+        out.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 @contextmanager

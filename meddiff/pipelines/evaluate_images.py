@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import meddiff
-from meddiff.data.writing import told_plainly, write_text
+from meddiff.data.writing import output_folder, write_text
 from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
 from meddiff.evaluation.image_measures import MEASURES
 from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
@@ -37,9 +37,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport
             too few images or patients.
     """
     console = console or Console()
-    out = Path(settings.out).expanduser()
-    with told_plainly(out, option="--out"):
-        out.mkdir(parents=True, exist_ok=True)
+    out = output_folder(settings.out, [settings.real, settings.synthetic, settings.train])
     embed = embedder(settings)
     sets = read_sets(settings, console)
     real, synthetic = sets["real"], sets["synthetic"]

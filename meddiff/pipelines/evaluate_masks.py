@@ -17,7 +17,7 @@ from rich.table import Table
 
 import meddiff
 from meddiff.data.mask_folders import MaskFile, Matching, check_pair, class_indices, match_folders, read_mask
-from meddiff.data.writing import told_plainly, write_text
+from meddiff.data.writing import output_folder, write_text
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
 from meddiff.evaluation.mask_summary import LOW_DICE
@@ -60,9 +60,8 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     """
     console = console or Console()
     folders = {name: Path(folder).expanduser() for name, folder in _models(settings).items()}
-    truth, out = Path(settings.truth).expanduser(), Path(settings.out).expanduser()
-    with told_plainly(out, option="--out"):
-        out.mkdir(parents=True, exist_ok=True)
+    truth = Path(settings.truth).expanduser()
+    out = output_folder(settings.out, [truth, *folders.values()])
     matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
     matched = _on_missing(matched, settings.on_missing)
     classes = _classes(settings.classes, next(iter(matched.values())), console)

@@ -191,3 +191,10 @@ def test_pictures_and_volumes_do_not_mix(tmp_path):
     nifti(tmp_path / "ours", "a.nii.gz", SQUARE[..., None])
     with pytest.raises(InputError, match="a picture and a volume"):
         evaluated(tmp_path)
+
+
+def test_results_do_not_go_into_what_is_read(folders):
+    for name in ("truth", "ours"):
+        with pytest.raises(InputError, match="is a folder that is read"):
+            evaluated(folders, out=folders / "out" / ".." / name)
+    assert sorted(path.name for path in folders.iterdir()) == ["ours", "theirs", "truth"]
