@@ -50,6 +50,11 @@ class BadFile(InputError):  # noqa: N818
         super().__init__(f"{self.reason}. Give a good copy of the file, or leave it out (of a manifest: its row).")
 
 
+def reason_of(error: InputError) -> str:
+    """What is wrong, without the cure where the error tells them apart."""
+    return error.reason if isinstance(error, BadFile) else str(error)
+
+
 def bad_file(path: Path, reason: str) -> BadFile:
     """The one sentence for a file that cannot be used."""
     return BadFile(path, reason)

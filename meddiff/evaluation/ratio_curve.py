@@ -42,9 +42,7 @@ def ratio_curve(
     overall = [name for name, metric in METRICS.items() if not metric.per_class]
     found = points.assign(ratio_reached=points["n_synthetic"] / points["n_real"]).drop(columns="n_seeds")
     found = found.merge(rows_where(scores, scores["metric"].isin(overall)), on="arm")
-    found = found.merge(
-        pd.DataFrame(gaps, columns=shown).drop_duplicates(subset=["arm", "metric"]), on=["arm", "metric"], how="left"
-    )
+    found = found.merge(gaps, on=["arm", "metric"], how="left")
     order = found["metric"].map(overall.index)
     found = found.assign(order=order).sort_values(["order", "ratio"]).reset_index(drop=True)
     return pd.DataFrame(found, columns=list(COLUMNS))

@@ -15,6 +15,7 @@ import torch
 
 from meddiff.data.cache import default_folder
 from meddiff.data.manifest import ManifestRow
+from meddiff.data.pictures import reason_of
 from meddiff.data.problems import Problems
 from meddiff.data.volume import Volume
 from meddiff.data.volume_cubes import cube_of, middle_planes
@@ -78,7 +79,7 @@ def _cubes(
             _check_thick(volume, case.row)
             yield case, cube_of(volume, space.resolution, fit=space.fit, name=case.row.image_file)
         except InputError as error:
-            yield case, getattr(error, "reason", str(error))
+            yield case, reason_of(error)
 
 
 def _check_thick(volume: Volume, row: ManifestRow) -> None:

@@ -18,7 +18,7 @@ from meddiff.data.image_io import load_mask, read_picture
 from meddiff.data.image_io.dicom_files import is_dicom
 from meddiff.data.image_io.images import PERCENTILES
 from meddiff.data.intensity import check_finite
-from meddiff.data.pictures import DAMAGE
+from meddiff.data.pictures import DAMAGE, reason_of
 from meddiff.data.row import SERIES, ManifestRow
 from meddiff.data.sequences import load_sequences
 from meddiff.data.volume_preparation import mask_on_grid
@@ -72,7 +72,7 @@ def _of_picture(row: ManifestRow) -> Facts:
     try:
         classes = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
     except InputError as error:
-        return replace(facts, mask_problem=_told(error))
+        return replace(facts, mask_problem=reason_of(error))
     place = _place(gray, classes) if classes.shape == picture.size else None
     return replace(facts, mask=mask_facts(classes), offset=place)
 
@@ -90,7 +90,7 @@ def _of_volume(row: ManifestRow) -> Facts:
     try:
         classes = mask_on_grid(load_volume(row.mask_file), grid, name=row.mask_file, image=row.image_file)
     except InputError as error:
-        return replace(facts, mask_problem=_told(error))
+        return replace(facts, mask_problem=reason_of(error))
     largest = int((classes > 0).sum(axis=(0, 1)).argmax())
     return replace(facts, mask=mask_facts(classes), offset=_place(voxels[..., largest], classes[..., largest]))
 
@@ -124,7 +124,3 @@ def _mode(row: ManifestRow) -> str:
             return picture.mode
     except DAMAGE:
         return ""
-
-
-def _told(error: InputError) -> str:
-    return getattr(error, "reason", str(error))

@@ -12,6 +12,7 @@ from meddiff.data.audit.finding import SEVERITIES, Finding, images_of, masks_of
 from meddiff.data.audit.leaks import leaks, split_of
 from meddiff.data.audit.masks import odd_masks
 from meddiff.data.audit.pixels import odd_images
+from meddiff.data.pictures import reason_of
 from meddiff.data.row import ManifestRow
 from meddiff.errors import InputError
 
@@ -30,7 +31,7 @@ def audit(rows: Sequence[ManifestRow], *, progress: Progress | None = None) -> l
         try:
             facts.append(facts_of(row))
         except InputError as error:
-            found.append(Finding("unreadable", images_of([row]), getattr(error, "reason", str(error)), "serious"))
+            found.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
     own = [fact.row for fact in facts]
     found += odd_images(own, [fact.pixels for fact in facts])
     if facts:
