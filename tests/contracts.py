@@ -234,3 +234,50 @@ def check_source(source, root) -> None:
     for nothing in (empty, root / "missing", manifest):
         with pytest.raises(InputError, match=nothing.name):
             source.rows(nothing)
+
+
+def complaints(plain: dict) -> list[str]:
+    """What a report.json has that its schema does not allow."""
+    from jsonschema import Draft202012Validator
+
+    return [error.message for error in Draft202012Validator(report_schema()).iter_errors(plain)]
+
+
+def report_schema() -> dict:
+    """What report.json keeps to."""
+    import json
+    from importlib.resources import files
+
+    return json.loads((files("meddiff.reports") / "report.schema.json").read_text(encoding="utf-8"))
+
+
+def check_section(section, empty=None) -> None:
+    """A section of a report renders to HTML, Markdown and JSON, and no anchor stands twice.
+
+    ``empty`` is the same section without data, which says why there is nothing; None for one that always has some.
+    """
+    import json
+    import re
+
+    from markupsafe import escape
+
+    from meddiff.reports.literature import Methods
+    from meddiff.reports.report import Report
+    from meddiff.reports.write import as_html, as_json, as_markdown
+
+    assert section.parts, "the example has data"
+    for shown in (section, *([] if empty is None else [empty])):
+        report = Report("test", "Title", "Headline.", False, (shown,), Methods(), ("None.",), {})
+        page, text, plain = as_html(report), as_markdown(report), json.loads(as_json(report))
+        ids = re.findall(r'\bid="([^"]+)"', page)
+        assert len(ids) == len(set(ids)), "an anchor stands twice"
+        assert shown.anchor in ids
+        assert f"<h2>{shown.title}</h2>" in page
+        assert f"\n## {shown.title}\n" in text
+        assert set(shown.values) <= set(plain), "programs read what the page shows"
+    if empty is not None:
+        assert not empty.parts
+        assert empty.missing
+        assert f'<p class="none">{escape(empty.missing)}</p>' in page
+        assert empty.missing in text
+        assert (empty.anchor, set(empty.values)) == (section.anchor, set(section.values)), "the same keys, always"

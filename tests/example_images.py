@@ -6,12 +6,14 @@ import numpy as np
 from example_report import HOSTILE, lesion
 from scipy.ndimage import gaussian_filter
 
+from meddiff.assembly.titles import EXTRACTORS
 from meddiff.data.image_listing import blank_row
 from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, copies
 from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
 from meddiff.evaluation.image_sets import ImageSet, Space
-from meddiff.reporting.content import NearestPair
-from meddiff.reporting.images import ImageReport, headline
+from meddiff.reports.images import headline
+from meddiff.reports.pictures import NearestPair
+from meddiff.reports.results import ImageResults
 
 FOLDER, SIDE = Path("pictures"), 32
 SPACE = Space("mobilenet", "ab" * 32, SIDE, "crop", "224 x 224, bilinear, antialiased")
@@ -31,7 +33,7 @@ def image_set(kind: str, seeds: range, blur: float = 0.0) -> ImageSet:
     return ImageSet(rows, pixels, features, tuple(f"{kind} {seed}" for seed in seeds), SPACE)
 
 
-def example_image_report() -> ImageReport:
+def example_image_report() -> ImageResults:
     """Blurred images, the first eight of them training images."""
     real, train = image_set("real", range(36)), image_set("train", range(100, 136))
     drawn = image_set("drawn", range(200, 222), blur=1.2)
@@ -47,7 +49,7 @@ def example_image_report() -> ImageReport:
                for pair in found.pairs[name]]
         for name, queries in ((SYNTHETIC, synthetic), (HELD_OUT, found.held_out))
     }  # fmt: skip
-    return ImageReport(
+    return ImageResults(
         title="Synthetic images of drawn against real", headline=headline(quality, found.table, found.statistics),
         phantom=True, quality=quality, unbiased=unbiased, unbiased_note=why, copies=found.table,
         statistics=found.statistics, false_positive_rate=0.05,
@@ -55,6 +57,7 @@ def example_image_report() -> ImageReport:
         nearest=shown[SYNTHETIC], held_out_nearest=shown[HELD_OUT], group_noun="image",
         notes=("2 synthetic images could not be read and were left out.",),
         provenance={"options": {"real": f"/data/{HOSTILE}"}, "versions": {"meddiff": "0"}}, confidence_level=0.95,
+        extractor=EXTRACTORS[SPACE.extractor],
     )  # fmt: skip
 
 

@@ -1,13 +1,22 @@
 """A made-up augmentation study for the tests of the report: plausible numbers, drawn pictures, a hostile class name."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
+from meddiff import assembly
+from meddiff.assembly.titles import arm_title, chosen
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.report import AugmentationReport, Gallery, NearestPair
+from meddiff.reports.pictures import NearestPair
+from meddiff.reports.results import ArmName, Gallery, StudyResults
 
 HOSTILE = '<script>document.title = "owned"</script>'
 ARMS = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
+ARM_NAMES = {
+    name: ArmName(arm_title(name), assembly.arm(name).synthetic, assembly.arm(name).ratio)
+    for name in (*ARMS, "ratio_1", "ratio_5")
+}
 CLASSES = {"nevus": 412, "melanoma": 96, "basal cell carcinoma": 41, HOSTILE: 18}
 
 
@@ -115,7 +124,7 @@ def _pairs(count: int, start: int, prefix: str) -> list[NearestPair]:
     ]  # fmt: skip
 
 
-def example_report(phantom: bool = True) -> AugmentationReport:
+def example_report(phantom: bool = True) -> StudyResults:
     """The whole study; with `phantom` False the same numbers pass for a real data set."""
     recipe = Recipe(dataset="isic", preset="quick")
     galleries = [
@@ -138,7 +147,7 @@ def example_report(phantom: bool = True) -> AugmentationReport:
                            "peak_memory_mib": [312.0, 11230.0, 6210.0, 2110.0, 3990.0]})  # fmt: skip
     copies = pd.DataFrame({"set": ["synthetic", "held-out real"], "n": [1200, 162],
                            "share_below_threshold": [0.0142, 0.01], "median_distance": [5.12, 4.87]})  # fmt: skip
-    return AugmentationReport(
+    return StudyResults(
         title="Does it help to add synthetic images? isic, quick preset",
         headline="Synthetic images did not measurably help: balanced accuracy changed by +0.023 [\u22120.011, +0.054] "
         "against the best arm without them (real, classical augmentation).",
@@ -153,6 +162,8 @@ def example_report(phantom: bool = True) -> AugmentationReport:
         subgroups=_subgroups(),
         curve=_curve(),
         arms=_arms(),
+        arm_names=ARM_NAMES,
+        alternatives=chosen(recipe),
         distances=_distances(),
         galleries=galleries,
         nearest=_pairs(4, 900, "seed"),
@@ -165,3 +176,12 @@ def example_report(phantom: bool = True) -> AugmentationReport:
         recipe=to_dict(recipe),
         recipe_differences=differences(recipe, Recipe()),
     )
+
+
+def empty_report() -> StudyResults:
+    """A study in which nothing was measured."""
+    nothing = {field.name: pd.DataFrame() for field in dataclasses.fields(StudyResults)
+               if field.type == "pd.DataFrame"}  # fmt: skip
+    return StudyResults(title="Empty", headline="Nothing was measured.", phantom=False, split_note="",
+                              galleries=[], nearest=[], held_out_nearest=[], environment={}, recipe={},
+                              recipe_differences={}, group_noun="patient", provenance={}, **nothing)  # fmt: skip

@@ -10,7 +10,7 @@ from example_report import lesion
 from meddiff.ensemble.fusion import mean
 from meddiff.ensemble.uncertainty_maps import case_uncertainty, standard_deviation
 from meddiff.evaluation import case_scores, failed_case_scores, reliability_of
-from meddiff.reporting.gallery import GalleryCase
+from meddiff.reports.pictures import GalleryCase
 
 HOSTILE = '<script>document.title = "owned"</script>'
 NAMES = ("background", "lesion", HOSTILE)
@@ -75,7 +75,7 @@ def example_gallery() -> list[GalleryCase]:
 
 
 def example_content() -> dict[str, Any]:
-    """The arguments of meddiff.segmentation_report.write_segmentation_report."""
+    """The arguments of meddiff.reports.masks.mask_results."""
     return {
         "title": "Drawn lesions, test split", "cases": example_cases(), "calibration": example_calibration(),
         "gallery": example_gallery(), "baselines": ("U-Net", "SegResNet"), "phantom": True, "resamples": 300,

@@ -12,12 +12,10 @@ LAYERS = {
     "networks": 2, "samplers": 2, "tasks": 2, "sources": 2, "evaluation": 2, "run_folder": 2, "pictures": 2,
     "tiling": 2, "decision": 2,
     "assembly": 3, "inference": 3, "segmentation": 3, "training": 3,
-    "report": 3, "reporting": 3, "segmentation_report": 3,
+    "reports": 3,
     "pipelines": 4,
 }  # fmt: skip
 BESIDE = {
-    "report": {"reporting"},
-    "segmentation_report": {"reporting"},
     "assembly": {"training", "inference"},
     "segment_recipe": {"recipe"},
     "segmentation": {"assembly", "training", "inference"},

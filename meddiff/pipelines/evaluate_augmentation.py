@@ -16,7 +16,7 @@ from meddiff.pipelines.stages import report
 from meddiff.pipelines.stages.manifest import class_names_of
 from meddiff.pipelines.stages.study import read_predictions, tables_of, write_tables
 from meddiff.recipe import Recipe
-from meddiff.reporting import words
+from meddiff.reports import words
 from meddiff.run_folder import RunFolder
 
 AGAINST, AGAINST_TESTS = "against.csv", "against_tests.csv"

@@ -13,7 +13,7 @@ from meddiff.data.mask_folders import Matching, bare_name, class_indices, masks_
 from meddiff.data.pictures import is_picture
 from meddiff.data.volumes import load_volume
 from meddiff.pictures import as_rgb
-from meddiff.reporting.gallery import GalleryCase
+from meddiff.reports.pictures import GalleryCase
 
 COUNT = 6
 GROUND = 70  # gray under outlines without an image

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import meddiff
+from meddiff.assembly.titles import EXTRACTORS
 from meddiff.data.writing import output_folder, write_text
 from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
 from meddiff.evaluation.image_measures import MEASURES
@@ -21,15 +22,17 @@ from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
 from meddiff.evaluation.image_sets import ImageSet
 from meddiff.pictures import as_rgb
 from meddiff.pipelines.evaluate_image_sets import EvaluateImages, embedder, read_sets
-from meddiff.reporting import tables, words
-from meddiff.reporting.content import NearestPair
-from meddiff.reporting.images import ImageReport, headline, write_image_report
+from meddiff.reports import tables, words
+from meddiff.reports.images import headline, image_report
+from meddiff.reports.pictures import NearestPair
+from meddiff.reports.results import ImageResults
+from meddiff.reports.write import write_report
 from meddiff.seeds import child_seed
 
 SHOWN, SHOWN_PAIRS = 15, 8
 
 
-def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport:
+def run(settings: EvaluateImages, console: Console | None = None) -> ImageResults:
     """Measure, write and print.
 
     Raises:
@@ -56,7 +59,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport
     tables = {out / "measures.csv": quality} | ({out / "copies.csv": found.table} if found is not None else {})
     for file, table in tables.items():
         write_text(file, table.to_csv(index=False))
-    written = [*tables, *write_image_report(out, report)]
+    written = [*tables, *write_report(image_report(report), out)]
     _show(report, console)
     console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)
     return report
@@ -85,7 +88,7 @@ def _report(
     why: str,
     found: Copies | None,
     notes: tuple[str, ...],
-) -> ImageReport:
+) -> ImageResults:
     real, synthetic = sets["real"], sets["synthetic"]
     generator = np.random.default_rng(child_seed(settings.seed, "evaluate images", "gallery"))
     nowhere = pd.DataFrame()
@@ -95,7 +98,7 @@ def _report(
         queries = {SYNTHETIC: synthetic, HELD_OUT: found.held_out}
         pairs = {name: _shown(part, queries[name], sets["train"]) for name, part in found.pairs.items()}
     table, statistics = (nowhere, nowhere) if found is None else (found.table, found.statistics)
-    return ImageReport(
+    return ImageResults(
         title=f"Synthetic images of {Path(settings.synthetic).name} against {Path(settings.real).name}",
         headline=headline(quality, table, statistics), phantom=any(row.source == "phantom" for row in real.rows),
         quality=quality, unbiased=unbiased, unbiased_note=why, copies=table,
@@ -103,6 +106,7 @@ def _report(
         real=_drawn(real, generator), synthetic=_drawn(synthetic, generator), nearest=pairs[SYNTHETIC],
         held_out_nearest=pairs.get(HELD_OUT, []), group_noun=_noun(real, settings.groups), notes=notes,
         provenance=_provenance(settings, sets), confidence_level=0.95,
+        extractor=EXTRACTORS.get(quality["extractor"].iloc[0], ("", ())),
     )  # fmt: skip
 
 
@@ -151,7 +155,7 @@ def _told(name: str, symmetry: str) -> str:
     return name if symmetry == "as is" else f"{name} (when {symmetry})"
 
 
-def _show(report: ImageReport, console: Console) -> None:
+def _show(report: ImageResults, console: Console) -> None:
     """The measures, copies and the headline for the terminal."""
     first = report.quality.iloc[0]
     table = Table(title=f"{first['extractor']} features, {first['dimension']} numbers, {first['resolution']} px; "

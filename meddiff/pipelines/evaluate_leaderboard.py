@@ -14,7 +14,7 @@ from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
 from meddiff.evaluation.leaderboard import leaderboard
 from meddiff.pipelines.finished_run import finished_run
-from meddiff.reporting import words
+from meddiff.reports import words
 
 SHOWN = ("balanced_accuracy", "macro_auroc")
 

@@ -25,8 +25,10 @@ from meddiff.evaluation.masks import METRICS
 from meddiff.evaluation.rows import rows_where
 from meddiff.pipelines.evaluate_gallery import worst_cases
 from meddiff.pipelines.evaluate_soft import Soft, raters_of, show_soft
-from meddiff.reporting import words
-from meddiff.segmentation_report import SegmentationReport, segmentation_report, write_pages
+from meddiff.reports import words
+from meddiff.reports.masks import mask_report
+from meddiff.reports.results import MaskResults, mask_results
+from meddiff.reports.write import write_report
 
 SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesion_f1")
 
@@ -52,7 +54,7 @@ class EvaluateMasks:
     resamples: int = 2000
 
 
-def run(settings: EvaluateMasks, console: Console | None = None) -> SegmentationReport:
+def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
     """Score, write and print.
 
     Raises:
@@ -71,14 +73,14 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> Segmentation
     notes = [note for soft in softs for note in _matching_notes(soft.model, matched[soft.model]) + soft.notes]
     main = next(iter(folders))
     gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
-    report = segmentation_report(
+    report = mask_results(
         title=f"Masks of {', '.join(folders)}", cases=cases, baselines=list(folders)[1:], gallery=gallery,
         calibration=pd.concat([soft.calibration() for soft in softs], ignore_index=True),
         detections=pd.DataFrame([row for soft in softs for row in soft.detections]),
         group_noun="patient" if settings.patient else "case", resamples=settings.resamples,
         provenance=_provenance(settings, classes, notes),
     )  # fmt: skip
-    written = [*_write_tables(out, cases, report), *write_pages(out, report)]
+    written = [*_write_tables(out, cases, report), *write_report(mask_report(report), out)]
     _show(report, console)
     show_soft(report, console)
     for line in (report.headline, *notes):
@@ -93,7 +95,7 @@ def _provenance(settings: EvaluateMasks, classes: dict[int, str], notes: list[st
     return {"options": asdict(settings), "classes": named, "matching": notes, "versions": versions}
 
 
-def _write_tables(out: Path, cases: pd.DataFrame, report: SegmentationReport) -> list[Path]:
+def _write_tables(out: Path, cases: pd.DataFrame, report: MaskResults) -> list[Path]:
     tables = {"cases": cases, "summary": report.summary, "froc": report.free_response, "probabilities": report.soft}
     files = {out / f"{name}.csv": table for name, table in tables.items() if len(table)}
     for file, table in files.items():
@@ -224,7 +226,7 @@ def _matching_notes(model: str, pairs: Matching) -> list[str]:
     return notes
 
 
-def _show(report: SegmentationReport, console: Console) -> None:
+def _show(report: MaskResults, console: Console) -> None:
     """A table per class with the models side by side."""
     summary = report.summary
     for class_name in dict.fromkeys(summary["class_name"]):

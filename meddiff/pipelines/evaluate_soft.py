@@ -22,8 +22,8 @@ from meddiff.evaluation.mask_calibration import Reliability, case_calibration, r
 from meddiff.evaluation.mask_summary import LOW_DICE
 from meddiff.evaluation.rows import distinct
 from meddiff.metrics.uncertainty import generalized_energy_distance
-from meddiff.reporting import words
-from meddiff.segmentation_report import SegmentationReport
+from meddiff.reports import words
+from meddiff.reports.results import MaskResults
 
 TITLES = {"nll": "NLL, nats", "brier": "Brier", "ged": "energy distance to the raters"}
 
@@ -115,7 +115,7 @@ def raters_of(truth: Path, told: str) -> list[Matching]:
     return found
 
 
-def show_soft(report: SegmentationReport, console: Console) -> None:
+def show_soft(report: MaskResults, console: Console) -> None:
     """A table of what probabilities, uncertainties and members say, where there are any; a column per model."""
     lines: dict[str, dict[str, str]] = {}
     for row in report.calibration_errors.to_dict("records"):

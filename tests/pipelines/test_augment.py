@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import complaints
 from PIL import Image
 from safetensors.torch import load_file
-from test_report_files import complaints
 
 from meddiff.data.manifest import read_manifest
 from meddiff.pipelines.augment import main

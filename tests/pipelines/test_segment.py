@@ -12,8 +12,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import complaints
 from PIL import Image
-from test_report_files import complaints
 
 from meddiff.data.image_io import save_image
 from meddiff.data.manifest import COLUMNS

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from meddiff.assembly.titles import (
+    BASELINE_SOURCES,
+    FUSION_SOURCES,
+    MASK_SOURCES,
+    NETWORK_SOURCES,
+    SAMPLERS,
+    SCHEDULES,
+)
 from meddiff.pipelines.stages.masks_calibrate import model_names
-from meddiff.reporting.bibliography import CitedSentence
-from meddiff.reporting.methods import SAMPLERS, SCHEDULES, named
+from meddiff.reports.literature import CitedSentence
 from meddiff.run_folder import RunFolder
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.training import checkpoint
-
-NETWORK_SOURCES = {
-    "twin_unet": ("ronneberger2015", "wu2023"),
-    "medsegdiff_v1": ("wu2022",),
-    "medsegdiff_v2": ("wu2023",),
-    "unet": ("ronneberger2015", "cardoso2022"),
-}
-MASK_SOURCES = {"one_hot": (), "bits": ("chen2023",)}
-FUSION_SOURCES = {"staple": ("warfield2004",)}
-BASELINE_SOURCES = {
-    "unet": ("ronneberger2015", "cardoso2022"),
-    "dynunet": ("isensee2021", "cardoso2022"),
-    "segresnet": ("myronenko2018", "cardoso2022"),
-}
 
 
 def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
@@ -38,8 +31,8 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
     """How the models were made, for the methods paragraph."""
     draws, diffusion = recipe.inference, recipe.diffusion
     coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
-    sampler, source = named(SAMPLERS, draws.sampler)
-    schedule, schedule_source = named(SCHEDULES, diffusion.schedule)
+    sampler, source = SAMPLERS[draws.sampler]
+    schedule, schedule_source = SCHEDULES[diffusion.schedule]
     averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
     sentences: list[CitedSentence] = [
         (
@@ -47,12 +40,12 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
             f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
             f"prediction {diffusion.prediction}), trained for {steps[assembly.DIFFUSION]} steps of "
             f"{recipe.training.batch_size} images.",
-            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], *schedule_source, *NETWORK_SOURCES[recipe.network.name]),
+            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], schedule_source, *NETWORK_SOURCES[recipe.network.name]),
         ),
         (
             f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
             f"{sampler}{averaged}.",
-            (*source, *FUSION_SOURCES.get(draws.fusion, ())),
+            (source, *FUSION_SOURCES.get(draws.fusion, ())),
         ),
     ]
     if axis := recipe.data.slice_axis:

@@ -24,12 +24,15 @@ from meddiff.pipelines.stages.masks_methods import methods, trained_steps
 from meddiff.pipelines.stages.report_data import data_hash, energy, licenses
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
+from meddiff.reports.masks import mask_report
+from meddiff.reports.pictures import GalleryCase
+from meddiff.reports.results import mask_results
+from meddiff.reports.write import write_report
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run
-from meddiff.segmentation_report import GalleryCase, segmentation_report, write_pages
 
 SHOWN = 6  # of each group of the gallery
 TILE = 192  # longest side in pixels
@@ -58,7 +61,7 @@ def report(
     recipe = model.recipe
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
     calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
-    found = segmentation_report(
+    results = mask_results(
         cases=cases,
         calibration=calibration,
         detections=read_table(folder.detections, ("model", "case", "patient", "class_name", "threshold")),
@@ -73,11 +76,11 @@ def report(
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
     )
-    written = write_pages(folder.path, found)
-    write_table(found.summary, folder.scores)
-    write_table(found.differences, folder.differences)
-    console.print(scores_table(found.summary))
-    console.print(f"{found.headline}\n", style="bold")
+    written = write_report(mask_report(results), folder.path)
+    write_table(results.summary, folder.scores)
+    write_table(results.differences, folder.differences)
+    console.print(scores_table(results.summary))
+    console.print(f"{results.headline}\n", style="bold")
     console.print(f"The report: {written[0]}", soft_wrap=True)
     return [folder.scores, folder.differences, *written]
 

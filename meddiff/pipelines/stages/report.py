@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff import assembly, evaluation
+from meddiff.assembly.titles import arm_title, chosen
 from meddiff.data.batch import Labeled
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
@@ -31,8 +33,9 @@ from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.study import tables_of, write_tables
 from meddiff.pipelines.stages.training_run import LOG_COLUMNS
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.report import AugmentationReport, write_report
-from meddiff.reporting.words import arm_title
+from meddiff.reports.results import ArmName, StudyResults
+from meddiff.reports.study import study_report
+from meddiff.reports.write import write_report
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import features as extract_features
@@ -62,7 +65,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     tables = write_tables(study, folder)
     write_table(measured, folder.distances)
     headline = headline_of(study, sets)
-    written = write_report(assemble(recipe, folder, sets, headline, study, measured), folder.path)
+    written = write_report(study_report(assemble(recipe, folder, sets, headline, study, measured)), folder.path)
     console.print(scores_table(study.scores))
     console.print(f"{headline}\n", style="bold")
     console.print(f"The report: {written[0]}", soft_wrap=True)
@@ -113,14 +116,14 @@ def assemble(
     headline: str,
     study: StudyTables,
     measured: pd.DataFrame,
-) -> AugmentationReport:
+) -> StudyResults:
     """Everything the page shows."""
     filtered = read_table(folder.filter, filtering.COLUMNS)
     nearest, held_out, copies = memorization(sets, recipe)
     source = assembly.source(recipe.dataset)
     phantom = any(row.source == "phantom" for row in sets["train"].rows)
     shown = f"phantom {source.phantom or ''}".replace("_", " ") if phantom else source.title
-    return AugmentationReport(
+    return StudyResults(
         title=f"Do synthetic images help? {shown}, {size_of(sets['train'])}",
         headline=headline,
         phantom=phantom,
@@ -134,6 +137,8 @@ def assemble(
         subgroups=study.subgroups,
         curve=study.curve,
         arms=study.arms,
+        arm_names=arm_names(study.arms["arm"]),
+        alternatives=chosen(recipe),
         distances=measured,
         galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
         nearest=nearest,
@@ -147,6 +152,12 @@ def assemble(
         recipe_differences=differences(recipe, Recipe()),
         provenance=provenance(recipe, folder, sets),
     )
+
+
+def arm_names(names: Iterable[str]) -> dict[str, ArmName]:
+    """Say what each arm of the study is."""
+    arms = {str(name): assembly.arm(str(name)) for name in names}
+    return {name: ArmName(arm_title(name), arm.synthetic, arm.ratio) for name, arm in arms.items()}
 
 
 def scores_table(scores: pd.DataFrame) -> Table:

@@ -11,7 +11,8 @@ from meddiff.metrics.memorization import copy_threshold, nearest_image
 from meddiff.pictures import as_rgb
 from meddiff.pipelines.stages import filter as filtering
 from meddiff.recipe import Recipe
-from meddiff.report import Gallery, NearestPair
+from meddiff.reports.pictures import NearestPair
+from meddiff.reports.results import Gallery
 
 SHOWN_PER_CLASS = 12
 SHOWN_PAIRS = 6

@@ -1,0 +1,280 @@
+"""What the three reports are made of: tables that were computed before, pictures and a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from meddiff.errors import InputError
+from meddiff.evaluation.detections import froc_table
+from meddiff.evaluation.mask_calibration import calibration_errors, case_dice, uncertainty_summary
+from meddiff.evaluation.mask_summary import paired_mask_differences, summary
+from meddiff.evaluation.rows import distinct, rows_where
+from meddiff.evaluation.soft_scores import soft_summary
+from meddiff.reports import tables, words
+from meddiff.reports.literature import CitedSentence, literature, unknown_keys
+from meddiff.reports.pictures import GalleryCase, NearestPair, check_gallery
+from meddiff.reports.tables import Formats, Records
+
+Named = tuple[str, str]
+"""The title of an alternative, as a sentence says it, and its key in literature.bib or ""."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some images of one class, drawn at random (the page says so): uint8 [H, W] or [H, W, 3]."""
+
+    class_name: str
+    real: list[np.ndarray]
+    synthetic: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class ArmName:
+    """What the page says of an arm."""
+
+    title: str
+    synthetic: bool = False
+    """Whether it trains on synthetic images."""
+    ratio: float | None = None
+    """Synthetic images per real one, of an arm on the curve over that ratio."""
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All that the report of an augmentation study shows; an empty table means: not measured in this run.
+
+    In `scores` and `differences`, `class_name` is empty or missing in the rows over all classes.
+    """
+
+    title: str
+    headline: str
+    phantom: bool
+    data: pd.DataFrame
+    split_note: str
+    skipped: pd.DataFrame
+    scores: pd.DataFrame
+    differences: pd.DataFrame
+    distances: pd.DataFrame
+    galleries: list[Gallery]
+    nearest: list[NearestPair]
+    held_out_nearest: list[NearestPair]
+    copies: pd.DataFrame
+    filter_counts: pd.DataFrame
+    log: pd.DataFrame
+    stages: pd.DataFrame
+    environment: dict[str, Any]
+    recipe: dict[str, Any]
+    recipe_differences: dict[str, Any]
+    tests: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    arms: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """These four are described in meddiff.evaluation.study_tables."""
+    arm_names: Mapping[str, ArmName] = field(default_factory=dict)
+    """What each arm is, by its name; one that is not there is shown by its name."""
+    alternatives: Mapping[str, Named] = field(default_factory=dict)
+    """Title and citation of the schedule, prediction, sampler and classifier that the recipe names."""
+    group_noun: str = "patient"
+    """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""
+
+    def arm(self, name: str) -> ArmName:
+        """Look up what an arm is."""
+        return self.arm_names.get(name) or ArmName(words.in_words(name))
+
+    @property
+    def formats(self) -> Formats:
+        """How the tables write the names of arms."""
+        return {"arm": lambda name: self.arm(name).title}
+
+    def named(self, frame: pd.DataFrame) -> Records:
+        """List the rows of the arms that are no points of the ratio curve."""
+        return [row for row in tables.records(frame) if self.arm(row["arm"]).ratio is None]
+
+    @property
+    def reference(self) -> str:
+        """Name of the arm that the others are compared with; "" where none is."""
+        rows = self.named(self.differences)
+        return str(rows[0]["reference"]) if rows else ""
+
+
+@dataclass(frozen=True)
+class MaskResults:
+    """All that the report of a segmentation shows; an empty table means: not measured."""
+
+    title: str
+    headline: str
+    phantom: bool
+    baselines: tuple[str, ...]
+    """Names among the models that are no diffusion model; `reference` is the best of them."""
+    reference: str
+    """The baseline that the others are compared with; "" where there is none."""
+    group_noun: str
+    cases: pd.DataFrame
+    """The long table of meddiff.evaluation.masks."""
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    uncertainty: pd.DataFrame
+    case_dice: pd.DataFrame
+    """One row per model and case: dice, uncertainty; of the models that state uncertainties."""
+    calibration: pd.DataFrame
+    """Bins, as meddiff.evaluation.mask_calibration.Reliability.to_frame makes them."""
+    calibration_errors: pd.DataFrame
+    free_response: pd.DataFrame
+    """Lesions found and invented at each threshold, as meddiff.evaluation.detections.froc_table makes them."""
+    soft: pd.DataFrame
+    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.soft_scores.soft_summary."""
+    gallery: tuple[GalleryCase, ...]
+    methods: tuple[CitedSentence, ...]
+    """On models and training; what was measured, and how, is said by the report itself."""
+    provenance: dict[str, Any]
+    confidence_level: float
+    resamples: int
+
+
+@dataclass(frozen=True)
+class ImageResults:
+    """All that the report of an evaluation of images shows; an empty table or list means: not measured."""
+
+    title: str
+    headline: str
+    phantom: bool
+    quality: pd.DataFrame
+    """As `meddiff.evaluation.image_quality.image_quality` makes it."""
+    unbiased: float
+    """Frechet distance extrapolated to infinitely many images; NaN where there are too few."""
+    unbiased_note: str
+    """Why there is none."""
+    copies: pd.DataFrame
+    """As `meddiff.evaluation.image_copies.Copies.table`; empty where the training images were not given."""
+    statistics: pd.DataFrame
+    false_positive_rate: float
+    real: list[np.ndarray]
+    """Some images drawn at random, uint8 [H, W, 3]."""
+    synthetic: list[np.ndarray]
+    nearest: list[NearestPair]
+    """Synthetic images with their nearest training image, or real image where there are no training images."""
+    held_out_nearest: list[NearestPair]
+    group_noun: str
+    notes: tuple[str, ...]
+    """What happened to the data: files left out, sets cut."""
+    provenance: dict[str, Any]
+    confidence_level: float
+    extractor: tuple[str, tuple[str, ...]] = ("", ())
+    """What made the features, in words, and the keys of what it rests on; "" for the bare name."""
+
+
+def mask_results(
+    *,
+    cases: pd.DataFrame,
+    title: str,
+    calibration: pd.DataFrame | None = None,
+    detections: pd.DataFrame | None = None,
+    gallery: Sequence[GalleryCase] = (),
+    provenance: Mapping[str, Any] | None = None,
+    baselines: Sequence[str] = (),
+    methods: Sequence[CitedSentence] = (),
+    phantom: bool = False,
+    group_noun: str = "patient",
+    resamples: int = 2000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> MaskResults:
+    """Compute what the page shows from the long table of cases.
+
+    Args:
+        cases: model, case, patient, the columns of `meddiff.evaluation.case_scores`, and `uncertainty` where a model
+            states it. Models are shown baselines first, then in the order of their first row.
+        title: shown above the headline.
+        calibration: rows of `Reliability.to_frame` of each model that has probabilities.
+        detections: rows of `meddiff.evaluation.detections.free_response` with model, case and patient.
+        gallery: cases to show, under the headings that they name.
+        provenance: recipe, data, versions, seeds; nested as it likes.
+        baselines: which of the models are what the others are compared with.
+        methods: sentences on models and training with the keys of the references that they rest on.
+        phantom: whether the images were drawn by code.
+        group_noun: what ``patient`` names: patient, lesion, image.
+        resamples, confidence_level, seed: of the bootstrap.
+
+    Raises:
+        InputError: a table that is incomplete, a baseline that is not there, models scored on other cases.
+    """
+    models = distinct(cases, "model") if "model" in cases else []
+    unknown = sorted(set(baselines) - set(models))
+    if unknown:
+        raise InputError(f"no cases of the baseline(s) {', '.join(unknown)}; there are {', '.join(map(str, models))}")
+    keys = unknown_keys(methods)
+    if keys:
+        raise InputError(f"no references {', '.join(keys)}; there are {', '.join(literature())}")
+    check_gallery(gallery)
+    order = [*(name for name in models if name in baselines), *(name for name in models if name not in baselines)]
+    cases = pd.concat([rows_where(cases, cases["model"] == name) for name in order]) if order else cases
+    settings: Any = {"resamples": resamples, "confidence_level": confidence_level, "seed": seed}
+    means = summary(cases, **settings)
+    reference = _best(means, baselines)
+    others = [name for name in order if name != reference]
+    compared = reference and others
+    differences = paired_mask_differences(cases, others, reference, **settings) if compared else pd.DataFrame()
+    bins = calibration if calibration is not None else pd.DataFrame()
+    return MaskResults(
+        title=title, phantom=phantom,
+        headline=mask_headline(means, differences, baselines, group_noun, confidence_level),
+        baselines=tuple(baselines), reference=reference, group_noun=group_noun, cases=cases, summary=means,
+        differences=differences, uncertainty=uncertainty_summary(cases, **settings), case_dice=case_dice(cases),
+        calibration=bins, calibration_errors=calibration_errors(bins) if len(bins) else pd.DataFrame(),
+        free_response=froc_table(detections if detections is not None else pd.DataFrame(), **settings),
+        soft=soft_summary(cases, **settings), gallery=tuple(gallery), methods=tuple(methods),
+        provenance=dict(provenance or {}), confidence_level=confidence_level, resamples=resamples,
+    )  # fmt: skip
+
+
+def mask_headline(
+    summary: pd.DataFrame, differences: pd.DataFrame, baselines: Sequence[str], group_noun: str, level: float
+) -> str:
+    """Say the result in one sentence: the first model that is no baseline, against the best baseline."""
+    overall = overall_name(summary)
+    dice = rows_where(summary, (summary["class_name"] == overall) & (summary["metric"] == "dice"))
+    models = {str(row["model"]): row for row in tables.records(dice)}
+    main = next((name for name in models if name not in baselines), "")
+    row = models[main or next(iter(models))]
+    of = "" if group_noun == "case" else f" of {words.counted(row['n_patients'], group_noun)}"
+    on = f"on {words.counted(row['n_cases'], 'test case')}{of}"
+    if not len(differences) or not main:
+        span = words.interval(row["low"], row["high"])
+        alone = "" if baselines else "; no baseline was scored beside it"
+        return f"Mean Dice of {row['model']} is {words.number(row['mean'])} {span} {on}{alone}."
+    chosen = (differences["model"] == main) & (differences["class_name"] == overall) & (differences["metric"] == "dice")
+    change = tables.records(rows_where(differences, chosen))[0]
+    against = change["against"]
+    if change["low"] > 0:
+        verdict = f"{main} is better than the best baseline, {against}"
+    elif change["high"] < 0:
+        verdict = f"{main} falls short of the best baseline, {against}"
+    else:
+        verdict = f"No difference between {main} and the best baseline, {against}, was shown"
+    return (
+        f"{verdict}: mean Dice {words.number(change['estimate'])} against {words.number(change['against_estimate'])}, "
+        f"a difference of {words.number(change['difference'], 3, True)} with {level:.0%} interval "
+        f"{words.number(change['low'], 3, True)} to {words.number(change['high'], 3, True)}, {on}."
+    )
+
+
+def overall_name(table: pd.DataFrame) -> str:
+    """Name the class of the rows over all classes: "" where there are several, else the only class."""
+    names = distinct(table, "class_name")
+    return "" if "" in names else names[0]
+
+
+def _best(summary: pd.DataFrame, baselines: Sequence[str]) -> str:
+    """Choose the baseline of highest mean Dice: a choice that can only work against what is compared with it."""
+    if not baselines:
+        return ""
+    chosen = (summary["class_name"] == overall_name(summary)) & (summary["metric"] == "dice")
+    means = {row["model"]: row["mean"] for row in tables.records(rows_where(summary, chosen))}
+    return max(baselines, key=lambda name: means[name])
