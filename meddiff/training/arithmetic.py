@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ KINDS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Conv1d, 
 class Convolution:
     """A convolution over an image of some size: all that chooses its kernel."""
 
-    build: type[nn.Module]
+    build: type[_ConvNd]
     channels: tuple[int, int]
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -69,7 +69,7 @@ class Convolution:
 def bf16_error(convolution: Convolution) -> float:
     """Measure the largest relative error in bf16 of output, input and weight gradient; inf if one is not finite."""
     generator = torch.Generator().manual_seed(0)
-    module = convolution.build(
+    module = cast(Any, convolution.build)(
         *convolution.channels, convolution.kernel, stride=convolution.stride, padding=convolution.padding,
         dilation=convolution.dilation, groups=convolution.groups, bias=False,
     )  # fmt: skip
@@ -83,7 +83,7 @@ def bf16_error(convolution: Convolution) -> float:
     return max(error if error == error else float("inf") for error in errors)
 
 
-def _results(module: nn.Module, image: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _results(module: _ConvNd, image: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Output, gradient by the image and gradient by the weights of a smooth function of the output."""
     image = image.clone().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -101,11 +101,11 @@ def _fill_freed_memory(value: float) -> None:
 def convolutions_in(network: nn.Module, call: Callable[..., Any], *given: Any) -> set[Convolution]:
     """The convolutions that ``network`` does in ``call(*given)``, by a trial in float32 that leaves no trace."""
     seen: set[Convolution] = set()
-    hooks = [
-        module.register_forward_pre_hook(lambda module, inputs: seen.add(Convolution.of(module, inputs[0].shape[2:])))
-        for module in network.modules()
-        if isinstance(module, _ConvNd)
-    ]
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.add(Convolution.of(cast(_ConvNd, module), inputs[0].shape[2:]))
+
+    hooks = [module.register_forward_pre_hook(note) for module in network.modules() if isinstance(module, _ConvNd)]
     try:
         with _in_evaluation(network), torch.no_grad(), torch.autocast("cpu", enabled=False):
             call(*given)

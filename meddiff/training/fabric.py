@@ -8,8 +8,8 @@ goes in and out alone, and on a CPU first makes sure that bf16 computes this net
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -105,11 +105,18 @@ class InPrecision(nn.Module):
     def _bf16_is_right(self, function: Callable[..., Any], given: tuple) -> bool:
         if self.precision.device_type != "cpu":
             return True
-        key = getattr(function, "__name__", ""), _shapes(given)
+        shapes: list[torch.Size] = []
+
+        def note(part: Tensor) -> Tensor:
+            shapes.append(part.shape)
+            return part[:1]
+
+        one = _each(given, note)
+        key = getattr(function, "__name__", ""), *shapes
         if key not in self._right:
             plain = getattr(self.network, "_orig_mod", self.network)  # what torch.compile was given
             call = plain if function is self.network else function
-            reason = wrong_bf16(convolutions_in(plain, call, *given))
+            reason = wrong_bf16(convolutions_in(plain, call, *one))
             if reason and self.precision.asked == "bf16":
                 raise InputError(
                     f"training.precision is bf16, but {reason}: use --training.precision 32, or auto, which takes "
@@ -126,15 +133,17 @@ def _say_once(sentence: str) -> None:
     _logger.warning(sentence)
 
 
-def _shapes(given: Any) -> tuple:
-    """The shapes of all tensors among the arguments of a call."""
+def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The arguments of a call with every tensor changed, those in tuples, dictionaries and data classes too."""
     if isinstance(given, Tensor):
-        return tuple(given.shape)
+        return change(given)
     if isinstance(given, tuple):
-        return tuple(_shapes(part) for part in given)
-    if isinstance(given, dict):
-        return tuple((name, _shapes(part)) for name, part in given.items())
-    return _shapes(tuple(getattr(given, part.name) for part in fields(given))) if is_dataclass(given) else ()
+        return tuple(_each(part, change) for part in given)
+    if isinstance(given, Mapping):
+        return {name: _each(part, change) for name, part in given.items()}
+    if is_dataclass(given) and not isinstance(given, type):
+        return replace(given, **{part.name: _each(getattr(given, part.name), change) for part in fields(given)})
+    return given
 
 
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
