@@ -19,9 +19,16 @@ from meddiff.data.transforms import flip_rotate90
 from meddiff.metrics.overlap import overlap
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
 from meddiff.metrics.uncertainty import generalized_energy_distance
-from meddiff.recipe import DataRecipe, TrainingRecipe
+from meddiff.recipe import TrainingRecipe
+from meddiff.recipe.segment import (
+    BaselineRecipe,
+    InferenceRecipe,
+    MaskNetworkRecipe,
+    MaskRecipe,
+    SegmentRecipe,
+    StackRecipe,
+)
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import BaselineRecipe, InferenceRecipe, MaskNetworkRecipe, MaskRecipe, SegmentRecipe
 from meddiff.segmentation.models import new_model
 from meddiff.segmentation.segmenters import DiffusionSegmenter, Segmenter
 from meddiff.sources import phantom
@@ -71,7 +78,7 @@ class Fitted:
 def small_recipe(size: int, *, steps: int, channels: Sequence[int], recycle: float, scale: float) -> SegmentRecipe:
     """A TwinUNet and a U-Net small enough to be trained on a CPU in minutes."""
     return SegmentRecipe(
-        data=DataRecipe(image_size=size),
+        data=StackRecipe(image_size=size),
         network=MaskNetworkRecipe(channels=tuple(channels), patch_size=1 if size < 64 else 2),
         mask=MaskRecipe(recycle=recycle, scale=scale),
         training=TrainingRecipe(

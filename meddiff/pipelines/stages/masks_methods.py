@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from meddiff.pipelines.stages.masks_calibrate import model_names
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.reporting.bibliography import CitedSentence
 from meddiff.reporting.methods import SAMPLERS, SCHEDULES, named
 from meddiff.run_folder import RunFolder
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.training import checkpoint

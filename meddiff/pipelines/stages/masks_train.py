@@ -25,9 +25,9 @@ from meddiff.pipelines.stages.masks_manifest import train_images, validation_cas
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.training_run import NOT_WEIGHTS, TrainingRun
 from meddiff.recipe import TrainingRecipe, to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import Model, ModelFolder, models_of, new_model
 from meddiff.training import checkpoint
