@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.networks.initialization import seeded
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.segmenters import DiffusionSegmenter
 from meddiff.training.fabric import InPrecision, PrecisionName, network_precision

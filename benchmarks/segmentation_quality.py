@@ -8,29 +8,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
-from torch.optim import Optimizer
 
 from meddiff.data.batch import Batch, draw_indices, to_model_range
 from meddiff.data.transforms import flip_rotate90
 from meddiff.metrics.overlap import overlap
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
 from meddiff.metrics.uncertainty import generalized_energy_distance
-from meddiff.recipe import DataRecipe, TrainingRecipe
+from meddiff.recipe import TrainingRecipe
+from meddiff.recipe.segment import (
+    BaselineRecipe,
+    InferenceRecipe,
+    MaskNetworkRecipe,
+    MaskRecipe,
+    SegmentRecipe,
+    StackRecipe,
+)
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import BaselineRecipe, InferenceRecipe, MaskNetworkRecipe, MaskRecipe, SegmentRecipe
 from meddiff.segmentation.models import new_model
 from meddiff.segmentation.segmenters import DiffusionSegmenter, Segmenter
 from meddiff.sources import phantom
 from meddiff.sources.phantom.raters import draw_rated
-from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric
-from meddiff.training.loop import build_optimizer, train
+from meddiff.training.loop import train
+from meddiff.training.state import build_state
 
 CLASSES = ["background", "lesion"]
 
@@ -73,7 +78,7 @@ class Fitted:
 def small_recipe(size: int, *, steps: int, channels: Sequence[int], recycle: float, scale: float) -> SegmentRecipe:
     """A TwinUNet and a U-Net small enough to be trained on a CPU in minutes."""
     return SegmentRecipe(
-        data=DataRecipe(image_size=size),
+        data=StackRecipe(image_size=size),
         network=MaskNetworkRecipe(channels=tuple(channels), patch_size=1 if size < 64 else 2),
         mask=MaskRecipe(recycle=recycle, scale=scale),
         training=TrainingRecipe(
@@ -88,13 +93,14 @@ def fit(recipe: SegmentRecipe, name: str, lesions: Lesions) -> Fitted:
     """Train the recipe's denoiser of masks, or the baseline ``name``, to the end."""
     begun = time.process_time()
     model, fabric, settings = new_model(recipe, name, 3, CLASSES), build_fabric(), recipe.training
-    ema = Ema(model.network, settings.ema_decay)
-    optimizer = cast(Optimizer, fabric.setup_optimizers(build_optimizer(model.network, learning_rate=2e-3)))
+    state = build_state(
+        model.network, model.objective, fabric, learning_rate=2e-3, weight_decay=0.0, ema_decay=settings.ema_decay
+    )
     for _ in train(
-        model.objective(fabric),
+        state.objective,
         lesions.batches(settings.batch_size, recipe.seed),
-        optimizer=optimizer,
-        ema=ema,
+        optimizer=state.optimizer,
+        ema=state.ema,
         fabric=fabric,
         seed=recipe.seed,
         steps=settings.steps,
@@ -106,7 +112,7 @@ def fit(recipe: SegmentRecipe, name: str, lesions: Lesions) -> Fitted:
     ):
         pass
     weights = sum(part.numel() for part in model.network.parameters())
-    return Fitted(model.segmenter(ema.network, fabric), time.process_time() - begun, weights)
+    return Fitted(model.segmenter(state.ema.network, fabric), time.process_time() - begun, weights)
 
 
 def phantoms(seed: int, count: int, *, size: int) -> Lesions:

@@ -10,7 +10,7 @@ from meddiff.data.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.recipe import NetworkRecipe, Recipe
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 
 SMALL = replace(
     Recipe(), network=NetworkRecipe(channels=(32, 32), residual_blocks=1, attention_levels=1), dataset="phantom"

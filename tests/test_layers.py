@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "meddiff"
 LAYERS = {
     "errors": 0, "seeds": 0,
-    "diffusion": 1, "data": 1, "metrics": 1, "ensemble": 1, "recipe": 1, "segment_recipe": 1,
+    "diffusion": 1, "data": 1, "metrics": 1, "ensemble": 1, "recipe": 1,
     "networks": 2, "samplers": 2, "tasks": 2, "sources": 2, "evaluation": 2, "run_folder": 2, "pictures": 2,
     "tiling": 2, "decision": 2,
     "assembly": 3, "inference": 3, "segmentation": 3, "training": 3,
@@ -17,7 +17,6 @@ LAYERS = {
 }  # fmt: skip
 BESIDE = {
     "assembly": {"training", "inference"},
-    "segment_recipe": {"recipe"},
     "segmentation": {"assembly", "training", "inference"},
 }
 """Who may import whom on the same layer."""

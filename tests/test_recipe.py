@@ -8,28 +8,37 @@ from pathlib import Path
 import pytest
 import yaml
 
-from meddiff import recipe as recipes
-from meddiff import segment_recipe
 from meddiff.errors import InputError
-from meddiff.recipe import Recipe, check, differences, flat, from_dict, to_dict
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe import (
+    NetworkRecipe,
+    Recipe,
+    SegmentRecipe,
+    check,
+    differences,
+    flat,
+    from_dict,
+    generate,
+    parts,
+    segment,
+    to_dict,
+)
+from meddiff.recipe.values import hints, limits
 
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("module", [recipes, segment_recipe])
+@pytest.mark.parametrize("module", [parts, generate, segment])
 def test_every_setting_has_a_sentence(module):
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):
-            statements = node.body[1:]
-            for setting, sentence in zip(statements[::2], statements[1::2], strict=False):
+            for setting, sentence in zip(node.body[1:], [*node.body[2:], None], strict=False):
                 if isinstance(setting, ast.AnnAssign) and not ast.unparse(setting.annotation).endswith("Recipe"):
                     assert isinstance(sentence, ast.Expr), f"{node.name}.{ast.unparse(setting.target)} has no sentence"
                     assert ast.literal_eval(sentence.value).endswith(".")
 
 
 def test_a_recipe_survives_yaml():
-    recipe = Recipe(dataset="phantom", network=recipes.NetworkRecipe(channels=(32, 64)))
+    recipe = Recipe(dataset="phantom", network=NetworkRecipe(channels=(32, 64)))
     assert yaml.safe_load(yaml.safe_dump(to_dict(recipe)))["network"]["channels"] == [32, 64]
 
 
@@ -61,25 +70,69 @@ def test_a_setting_outside_its_range_is_refused(section, change, said):
         check(replace(recipe, **{section: replace(getattr(recipe, section), **change)}))
 
 
-def test_ranges_are_of_real_settings_and_hold_the_defaults():
-    named = " ".join(recipes._RANGES.values()).split()
-    assert len(named) == len(set(named))
-    assert set(named) <= set(flat(Recipe()))
-    numbers = {name for name, value in flat(Recipe()).items() if type(value) in (int, float)}
-    assert numbers <= set(named), "a number without a range"
-    check(Recipe())
-    beside = " ".join(segment_recipe._RANGES.values()).split()
-    assert len(beside) == len(set(beside))
-    assert not set(beside) & set(named)
-    numbers = {name for name, value in flat(SegmentRecipe()).items() if type(value) in (int, float)}
-    assert numbers <= {*named, *beside}, "a number without a range"
-    segment_recipe.check(SegmentRecipe())
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+def test_every_number_has_a_range_that_holds_its_default(kind):
+    numbers = {name for name, value in flat(kind()).items() if type(value) in (int, float)}
+    assert len(numbers) > 20
+    assert not {name for name in numbers if limits(kind)[name] == (None, ())}, "a number without a range"
+    check(kind())
+
+
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+def test_both_ends_of_every_range_are_allowed_and_what_is_beyond_is_refused(kind):
+    ranges = {name: allowed for name, (allowed, _) in limits(kind).items() if allowed is not None}
+    for name, allowed in ranges.items():
+        if name not in ("data.train_fraction", "data.val_fraction", "data.neighbors"):  # of which others are a part
+            check(changed(kind(), name, allowed.low))
+            check(changed(kind(), name, allowed.high))
+        for beyond in (allowed.low - 1, allowed.high + 1):
+            with pytest.raises(InputError) as refused:
+                check(changed(kind(), name, beyond))
+            assert str(refused.value) == f"{name} is {beyond}; allowed is {allowed.low} to {allowed.high}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "said"),
+    [
+        (Recipe, "data.fit", "squash", "data.fit is 'squash'; allowed is 'crop', 'pad', 'stretch'"),
+        (SegmentRecipe, "inference.fusion", "median", "inference.fusion is 'median'; allowed is 'mean'"),
+        (Recipe, "training.steps", "many", "training.steps is many; allowed is 1"),
+    ],
+)
+def test_a_value_that_is_no_choice_is_refused(kind, name, value, said):
+    with pytest.raises(InputError, match=said):
+        check(changed(kind(), name, value))
+
+
+def changed(recipe, name, value):
+    part, _, setting = name.rpartition(".")
+    if not part:
+        return replace(recipe, **{setting: value})
+    return replace(recipe, **{part: replace(getattr(recipe, part), **{setting: value})})
 
 
 def test_a_segmentation_setting_outside_its_range_is_refused():
     default = SegmentRecipe()
     with pytest.raises(InputError, match=r"inference\.members is 0; allowed is 1 to"):
-        segment_recipe.check(replace(default, inference=replace(default.inference, members=0)))
+        check(replace(default, inference=replace(default.inference, members=0)))
+
+
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+def test_a_recipe_of_a_former_version_is_read_without_what_never_did_anything(kind, caplog):
+    former = to_dict(kind())
+    for name in kind.IDLE:
+        part, _, setting = name.partition(".")
+        former[part][setting] = 0.1
+    assert from_dict(kind, former) == kind()
+    for name in kind.IDLE:
+        assert name not in hints(kind)
+        assert name in caplog.text
+    assert "never did anything" in caplog.text
+
+
+def test_what_only_the_other_kind_of_run_has_is_still_unknown():
+    with pytest.raises(InputError, match="unknown settings guidance"):
+        from_dict(SegmentRecipe, {"diffusion": {"guidance": 2.0}})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -16,7 +16,7 @@ from meddiff.errors import InputError
 from meddiff.inference import Sampling
 from meddiff.networks.classifier import Classifier, build_classifier
 from meddiff.recipe import Recipe, of_volumes
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.tasks.task import Task
 
 

@@ -52,11 +52,6 @@ def check_names(recipe: Recipe) -> None:
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
     augmentation(recipe)
-    if recipe.data.neighbors:
-        raise InputError(
-            f"data.neighbors is {recipe.data.neighbors}: stacks of slices are for segmentation, a generator draws "
-            "single slices; leave it out"
-        )
     if recipe.dimensions == 3 and recipe.evaluation.features != "classifier":
         raise InputError(
             f"evaluation.features {recipe.evaluation.features} looks at pictures: for volumes (dimensions 3) use "

@@ -17,7 +17,7 @@ from meddiff.data.slices import AXES
 from meddiff.data.volume_cache import VolumeArray, cache_volumes, in_order_of
 from meddiff.data.volume_preparation import VolumeTransform
 from meddiff.recipe import Recipe, of_volumes
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 
 
 def images(

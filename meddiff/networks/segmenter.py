@@ -92,7 +92,7 @@ def _unet(in_channels: int, num_classes: int, channels: tuple[int, ...], spatial
 def _dynunet(in_channels: int, num_classes: int, channels: tuple[int, ...], spatial_dims: int) -> nn.Module:
     _need_levels("dynunet", channels, 3)
     halvings = (2,) * (len(channels) - 1)
-    return DynUNet(
+    network = DynUNet(
         spatial_dims=spatial_dims,
         in_channels=in_channels,
         out_channels=num_classes,
@@ -101,6 +101,11 @@ def _dynunet(in_channels: int, num_classes: int, channels: tuple[int, ...], spat
         upsample_kernel_size=halvings,
         filters=channels,
     )
+    # MONAI registers its blocks a second time, nested: each weight would have two names, and no checkpoint takes that
+    nested = network.skip_layers
+    del network.skip_layers
+    object.__setattr__(network, "skip_layers", nested)
+    return network
 
 
 def _segresnet(in_channels: int, num_classes: int, channels: tuple[int, ...], spatial_dims: int) -> nn.Module:

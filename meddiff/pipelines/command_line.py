@@ -1,36 +1,39 @@
-"""From ``argv`` to a Recipe: presets, recipe files, flags; and one way to end with a sentence instead of a traceback.
+"""From ``argv`` to settings, for every command; and one way to end with a sentence instead of a traceback.
 
-A recipe is put together from, each overriding the one before: the defaults of ``meddiff.recipe``, the recipe of
-the data set (``pipelines/<command>/<dataset>.yaml``), the preset (``pipelines/presets/<preset>.yaml``), the file
-given with ``--config``, and the flags. torch is not imported before the recipe stands, so ``--help`` is quick.
+A flag is ``--name value`` or ``--name=value``, with dashes or underscores; one that is true or false needs no word
+behind it, and ``--output`` is another name of ``--out``. A recipe is put together from, each overriding the one before:
+the defaults of ``meddiff.recipe``, the recipe of the data set (``pipelines/<command>/<dataset>.yaml``), the preset
+(``pipelines/presets/<preset>.yaml``), the files given with ``--config``, and the flags. torch is not imported before
+the settings stand, so ``--help`` is quick.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import itertools
+import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
-from meddiff import recipe as recipes
-from meddiff import segment_recipe
 from meddiff.errors import InputError
-from meddiff.recipe import Recipe, flat
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe import Recipe, SegmentRecipe, check
+from meddiff.recipe.values import hints, without_idle
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 Settings = TypeVar("Settings")
-_MOST_VALUES = 10_000
+SHOWS = ("help", "print_config")
+"""Flags that show something instead of setting it."""
+Words = list[tuple[str, str]]
+"""``[("training.steps", "7"), ...]``: what was typed, flag by flag."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class Family(Generic[Kind]):
     """Commands that share a kind of recipe."""
 
     kind: type[Kind]
-    check: Callable[[Kind], None]
     presets: str
     """Folder of the presets below the recipes."""
     datasets: str
@@ -46,8 +48,8 @@ class Family(Generic[Kind]):
     preset_names: tuple[str, ...]
 
 
-AUGMENT = Family(Recipe, recipes.check, "presets", "augment", ("quick", "standard", "full"))
-SEGMENT = Family(SegmentRecipe, segment_recipe.check, "segment/presets", "segment", ("quick", "standard"))
+AUGMENT = Family(Recipe, "presets", "augment", ("quick", "standard", "full"))
+SEGMENT = Family(SegmentRecipe, "segment/presets", "segment", ("quick", "standard"))
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
@@ -68,31 +70,20 @@ def parse_recipe(command: str, description: str, argv: Sequence[str], family: Fa
             preset or recipe file that does not exist.
         SystemExit: after ``--help`` and ``--print_config``.
     """
-    words = [_underscored(word) for word in argv]
-    known = _known_names(family)
-    _refuse_unknown_flags(words, known)
-    given = _given_before_all(words, family)
+    typed = _words(argv, family.kind)
+    words = [word for name, file in typed if name == "config" for word in _read_config(Path(file), family.kind)]
+    words += [word for word in typed if word[0] != "config"]
+    default, given = family.kind(), dict(words)
     preset = _resolve_preset(given, family)
-    parser = ArgumentParser(
-        prog=f"python -m meddiff.pipelines.{command}",
-        usage="%(prog)s [--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] [--<setting> VALUE ...]",
-        description=description,
-        formatter_class=HelpFormatter,
-        default_config_files=[str(file) for file in _recipe_files(family, given["dataset"], preset)],
-        exit_on_error=False,
-    )
-    parser.add_class_arguments(family.kind)
+    parser = _parser(
+        family.kind, command, "[--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] "
+        "[--<setting> VALUE ...]", description
+    )  # fmt: skip
     parser.add_argument("--config", action="config", help="A YAML recipe; --print_config prints one to edit.")
-    try:
-        settings = parser.instantiate(parser.parse_args(words))
-    except ArgumentError as error:
-        raise InputError(
-            f"{_plainly(error)}; python -m meddiff.pipelines.{command} --help lists every setting"
-        ) from error
-    values: dict[str, Any] = {entry.name: getattr(settings, entry.name) for entry in fields(family.kind)}
-    values["preset"] = preset
-    recipe = family.kind(**values)
-    family.check(recipe)
+    for file in _recipe_files(family, given.get("dataset", default.dataset), preset):
+        parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    recipe = replace(_parsed(parser, family.kind, words), preset=preset)
+    check(recipe)
     return recipe
 
 
@@ -100,29 +91,12 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
     """The settings of a command that has a dataclass of its own instead of a recipe.
 
     Raises:
-        InputError: an unknown setting, a missing one, or a value of the wrong type.
+        InputError: an unknown setting, a missing one, or a value of the wrong type or range.
         SystemExit: after ``--help``.
     """
-    parser = ArgumentParser(
-        prog=f"python -m meddiff.pipelines.{command}",
-        usage=f"%(prog)s {usage}",
-        description=description,
-        formatter_class=HelpFormatter,
-        exit_on_error=False,
-    )
-    parser.add_class_arguments(kind)
-    try:
-        return kind(**parser.parse_args([_underscored(word) for word in argv]).as_dict())
-    except ArgumentError as error:
-        raise InputError(f"{_plainly(error)}; {command} --help lists every setting") from error
-
-
-def _plainly(error: ArgumentError) -> str:
-    """``Parser key "a.b": Expected a <class 'int'>. Got value: x`` -> ``a.b: expected int. Got value: x``."""
-    text = " ".join(str(error).split())
-    text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
-    text = re.sub(r"Expected an? <class '(\w+)'>\.", r"expected \1.", text)
-    return re.sub(r"Expected an? typing\.Literal\[(.*?)\]\.", r"expected one of \1.", text)
+    settings = _parsed(_parser(kind, command, usage, description), kind, _words(argv, kind))
+    check(settings)
+    return settings
 
 
 def stage_command(command: str, description: str | None, *, until: str) -> Callable[..., int]:
@@ -158,52 +132,86 @@ def answer(work: Callable[[], None]) -> int:
     return 0
 
 
-def _underscored(word: str) -> str:
-    """``--data-root=my-folder`` -> ``--data_root=my-folder``."""
-    name, equals, value = word.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
+def _parser(kind: type, command: str, usage: str, description: str) -> ArgumentParser:
+    """What explains the settings and knows their types."""
+    parser = ArgumentParser(
+        prog=f"python -m meddiff.pipelines.{command}",
+        usage=f"%(prog)s {usage}",
+        description=description,
+        formatter_class=HelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_class_arguments(kind)
+    return parser
 
 
-def _known_names(family: Family) -> set[str]:
-    settings = flat(family.kind())
-    return {*settings, *(name.partition(".")[0] for name in settings), "config", "print_config", "help"}
+def _parsed(parser: ArgumentParser, kind: type[Settings], words: Words) -> Settings:
+    plain = [f"--{name}" if name in SHOWS and not value else f"--{name}={value}" for name, value in words]
+    try:
+        settings = parser.instantiate(parser.parse_args(plain))
+    except ArgumentError as error:
+        raise InputError(f"{_plainly(error)}; {parser.prog} --help lists every setting") from error
+    return kind(**{name: getattr(settings, name) for name in {name.partition(".")[0] for name in hints(kind)}})
 
 
-def _unknown(name: str, known: set[str], where: str) -> InputError:
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+def _plainly(error: ArgumentError) -> str:
+    """``Parser key "a.b": Expected a <class 'int'>. Got value: x`` -> ``a.b: expected int. Got value: x``."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
+    text = re.sub(r"Expected an? <class '(\w+)'>\.", r"expected \1.", text)
+    return re.sub(r"Expected an? typing\.Literal\[(.*?)\]\.", r"expected one of \1.", text)
+
+
+def _words(argv: Sequence[str], kind: type) -> Words:
+    """What was typed, flag by flag, under the settings' own names.
+
+    Raises:
+        InputError: a flag that there is not, or one without its value.
+    """
+    known, words, left = _known_names(kind), [], list(argv)
+    while left:
+        word = left.pop(0)
+        typed, equals, value = word.partition("=")
+        if word in ("-h", "--help"):
+            return [("help", "")]
+        if not typed.startswith("--"):
+            raise InputError(f"{word!r} belongs to no setting: write --setting value")
+        name = typed.removeprefix("--").replace("-", "_")
+        if name not in known:
+            raise _unknown(name, kind, "the command line")
+        if not equals and name not in SHOWS:
+            value = _value_of(typed, hints(kind).get(name) is bool, left)
+        words.append((name, value))
+    return words
+
+
+def _value_of(flag: str, switch: bool, left: list[str]) -> str:
+    """The word behind a flag, taken from those that are left; a switch alone is true."""
+    if switch and not (left and left[0].lower() in ("true", "false", "yes", "no")):
+        return "true"
+    if not left or left[0].startswith("--"):
+        raise InputError(f"{flag} needs a value behind it")
+    return left.pop(0)
+
+
+def _known_names(kind: type) -> set[str]:
+    return {*hints(kind), *_parts(kind), "config", "print_config"}
+
+
+def _parts(kind: type) -> set[str]:
+    return {name.partition(".")[0] for name in hints(kind) if "." in name}
+
+
+def _unknown(name: str, kind: type, where: str) -> InputError:
+    if name in (idle := getattr(kind, "IDLE", {})):
+        return InputError(f"unknown setting {name!r} in {where}; {idle[name]}")
+    nearest = difflib.get_close_matches(name, _known_names(kind), n=1, cutoff=0.5)
     hint = f"the nearest is {nearest[0]!r}" if nearest else "--help lists every setting"
     return InputError(f"unknown setting {name!r} in {where}; {hint}")
 
 
-def _refuse_unknown_flags(words: Sequence[str], known: set[str]) -> None:
-    for word in words:
-        name = word.partition("=")[0].removeprefix("--")
-        if word.startswith("--") and name not in known:
-            raise _unknown(name, known, "the command line")
-
-
-def _given_before_all(words: Sequence[str], family: Family) -> dict[str, str]:
-    """The settings that decide which recipe files are read, looked up before the files can be."""
-    given = {name: getattr(family.kind(), name) for name in ("dataset", "preset", "data_root", "manifest")}
-    config = _option(words, "config")
-    if config is not None:
-        given |= {
-            name: value for name, value in _read_config(Path(config), _known_names(family)).items() if name in given
-        }
-    return given | {name: value for name in given if (value := _option(words, name)) is not None}
-
-
-def _option(words: Sequence[str], name: str) -> str | None:
-    for position, word in enumerate(words):
-        if word.startswith(f"--{name}="):
-            return word.partition("=")[2]
-        if word == f"--{name}" and position + 1 < len(words):
-            return words[position + 1]
-    return None
-
-
-def _read_config(path: Path, known: set[str]) -> dict:
-    """A recipe file as nested dicts, every key of which is a real setting."""
+def _read_config(path: Path, kind: type) -> Words:
+    """A recipe file as if it had been typed, every key of which is a real setting."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -212,35 +220,34 @@ def _read_config(path: Path, known: set[str]) -> dict:
         raise InputError(f"the recipe {path} is not YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
-    _check_size(content, path)
-    parts = {name.partition(".")[0] for name in known if "." in name}
-    for name, value in content.items():
+    words, parts = [], _parts(kind)
+    for name, value in without_idle(kind, content).items():
         if name in parts and not isinstance(value, dict):
             raise InputError(f"the recipe {path}: {name} must hold 'setting: value' lines, not {str(value)[:80]!r}")
-        for key in [name, *(f"{name}.{part}" for part in value)] if isinstance(value, dict) else [name]:
-            if key not in known:
-                raise _unknown(key, known, str(path))
-    return content
+        part = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+        words += [(key, _as_typed(key, one, path)) for key, one in part.items()]
+    for key, _ in words:
+        if key not in hints(kind):
+            raise _unknown(key, kind, str(path))
+    return words
 
 
-def _check_size(content: dict, path: Path) -> None:
-    """Refuse a few aliases that stand for millions of values, or for themselves: all are spelled out later."""
-    waiting: list[Any] = [content]
-    for count in itertools.count():
-        if not waiting:
-            return
-        if count > _MOST_VALUES:
-            raise InputError(f"the recipe {path} holds more than {_MOST_VALUES} values; no recipe is that long")
-        value = waiting.pop()
-        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, (list, set, tuple)) else ()
+def _as_typed(name: str, value: Any, path: Path) -> str:
+    """A value as one writes it behind a flag; aliases of YAML, a few of which stand for millions, are refused."""
+    many = value if isinstance(value, list) else []
+    if isinstance(value, dict | set) or any(isinstance(one, list | dict | set) for one in many):
+        raise InputError(f"the recipe {path}: {name} holds lists within lists, which may stand for more than 10000 "
+                         "values; a setting is one value, or one list of values")  # fmt: skip
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _resolve_preset(given: dict[str, str], family: Family) -> str:
-    if given["preset"] in family.preset_names:
-        return given["preset"]
-    if given["preset"] != "auto":
-        raise InputError(f"--preset {given['preset']!r} is none of {', '.join(family.preset_names)}, auto")
-    if not (given["data_root"] or given["manifest"]):
+def _resolve_preset(given: Mapping[str, str], family: Family) -> str:
+    preset = given.get("preset", "auto")
+    if preset in family.preset_names:
+        return preset
+    if preset != "auto":
+        raise InputError(f"--preset {preset!r} is none of {', '.join(family.preset_names)}, auto")
+    if not (given.get("data_root") or given.get("manifest")):
         return "quick"
     import torch
 

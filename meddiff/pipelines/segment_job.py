@@ -9,8 +9,8 @@ from rich.console import Console
 from meddiff.pipelines.job import name_of, run_job
 from meddiff.pipelines.stages import masks_calibrate, masks_evaluate, masks_manifest, masks_report, masks_train
 from meddiff.pipelines.stages.progress import new_console
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 
 STAGES = (

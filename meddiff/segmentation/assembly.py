@@ -27,7 +27,7 @@ from meddiff.inference import Sampling
 from meddiff.networks import segmenter
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import of_volumes
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.segmentation.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
 from meddiff.tasks.segment import SegmentTask, classes_of
 from meddiff.training.mask_objective import MaskLoss

@@ -17,9 +17,9 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.recipe import to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.segmenters import Segmenter
 from meddiff.training import checkpoint

@@ -22,10 +22,9 @@ from meddiff.data.manifest import ManifestRow
 from meddiff.data.volumes import load_volume
 from meddiff.decision import Answer, Decision, decide
 from meddiff.errors import InputError
-from meddiff.recipe import from_dict, of_volumes
+from meddiff.recipe import SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run_folder import RunFolder
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe, check
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import trained
 from meddiff.segmentation.segmenters import Segmenter

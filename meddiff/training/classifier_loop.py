@@ -21,7 +21,7 @@ from meddiff.networks.feature_network import FeatureNetwork
 from meddiff.networks.initialization import seeded
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged
-from meddiff.training.fabric import PrecisionName, network_precision
+from meddiff.training.fabric import InPrecision, NetworkPrecision, PrecisionName
 
 STEPS_BETWEEN_GUARDS = 50
 
@@ -61,8 +61,7 @@ def train_classifier(
         TrainingDiverged: the loss is not finite.
     """
     device = torch.device(device)
-    arithmetic = network_precision(device.type, precision)
-    network.to(device).train()
+    inside = InPrecision(network.to(device).train(), NetworkPrecision(device.type, precision))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
     numbers = range(steps)
     loss = torch.zeros((), device=device)
@@ -73,8 +72,8 @@ def train_classifier(
             own = child_seed(seed, "classifier", "augment", step)
             batch = augment(batch, torch.Generator(device).manual_seed(own))
         optimizer.param_groups[0]["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        with seeded(child_seed(seed, "classifier", "dropout", step), (device,)), arithmetic.forward_context():
-            logits = network(batch.image)
+        with seeded(child_seed(seed, "classifier", "dropout", step), (device,)):
+            logits = inside(batch.image)
         loss = functional.cross_entropy(logits.float(), batch.label)  # type: ignore[arg-type]
         loss.backward()
         optimizer.step()
@@ -114,10 +113,9 @@ def _evaluated(
     """``function`` of all images in evaluation mode, batch by batch, float32 on the CPU."""
     network.eval()
     device = next(chain(network.parameters(), network.buffers())).device
-    arithmetic = network_precision(device.type, precision)
+    inside = InPrecision(network, NetworkPrecision(device.type, precision))
     outputs = []
     for start in range(0, len(images), batch_size):
         batch = images.batch(np.arange(start, min(start + batch_size, len(images)))).to(device)
-        with arithmetic.forward_context():
-            outputs.append(function(batch.image).float().cpu())
+        outputs.append(inside.call(function, batch.image).float().cpu())
     return torch.cat(outputs)

@@ -28,8 +28,18 @@ class Ema:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after optimizer step ``step`` = 1, 2, ..., in one fused call."""
+        """Take in the weights after optimizer step ``step`` = 1, 2, ..., in one fused call.
+
+        Raises:
+            ValueError: the weights are on another device than the average.
+        """
         averages, weights = tuple(self.network.parameters()), tuple(network.parameters())
+        for average, weight in zip(averages, weights, strict=True):
+            if average.device != weight.device:
+                raise ValueError(
+                    f"the average of the weights is on {average.device}, the weights are on {weight.device}: move the "
+                    "network to its device before an average is made of it (build_state does)"
+                )
         get_ema_multi_avg_fn(self.decay_at(step))(averages, weights, None)
         for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             average.copy_(buffer)

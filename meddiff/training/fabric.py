@@ -1,14 +1,17 @@
 """Device, precision and processes, by Lightning Fabric.
 
 Fabric's own mixed precision rounds a module's inputs to bf16 before calling it: t = 999 would become 1000, and a
-frozen dataclass among the inputs is an error. `NetworkPrecision` only switches autocast on inside the network and
-leaves what goes in and out alone.
+frozen dataclass among the inputs is an error. `InPrecision` only switches autocast on inside the network, leaves what
+goes in and out alone, and on a CPU first makes sure that bf16 computes this network rightly.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -17,41 +20,33 @@ from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
+from meddiff.training.arithmetic import convolutions_in, cpu_capabilities, wrong_bf16
 
+_logger = logging.getLogger(__name__)
 PrecisionName = Literal["auto", "32", "bf16"]
 BF16_CAPABILITIES = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
 
 
 class NetworkPrecision(Precision):
-    """float32 weights; the network's products in bf16 where asked for."""
+    """What was asked for of a run's networks; `InPrecision` does it, Fabric itself converts nothing."""
 
-    def __init__(self, device_type: str, *, bf16: bool) -> None:
+    def __init__(self, device_type: str, asked: PrecisionName = "auto") -> None:
         self.device_type = device_type
-        self.bf16 = bf16
-        self.precision = "bf16-mixed" if bf16 else "32-true"
-
-    def forward_context(self) -> AbstractContextManager:
-        """What the network's forward runs in."""
-        return torch.autocast(self.device_type, torch.bfloat16) if self.bf16 else nullcontext()
+        self.asked = asked
+        self.bf16 = has_bf16(device_type) if asked == "auto" else asked == "bf16"
+        self.precision = "bf16-mixed" if self.bf16 else "32-true"
 
 
 def has_bf16(device_type: str) -> bool:
     """Whether the hardware multiplies bf16. Where it only emulates it, bf16 is slower than float32.
 
     On a CPU the instruction set is asked: `torch.ops.mkldnn._is_mkldnn_bf16_supported` says yes to plain AVX-512
-    too. A PyTorch too old to tell counts as no.
+    too. A PyTorch too old to tell counts as no. Whether the products are right is another question (`InPrecision`).
     """
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device_type == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-        return any(capabilities.get(name, False) for name in BF16_CAPABILITIES)
-    return False
-
-
-def network_precision(device_type: str, precision: PrecisionName = "auto") -> NetworkPrecision:
-    """The arithmetic that ``precision`` means on this device; auto is bf16 where the hardware has it."""
-    return NetworkPrecision(device_type, bf16=has_bf16(device_type) if precision == "auto" else precision == "bf16")
+    return device_type == "cpu" and not set(BF16_CAPABILITIES).isdisjoint(cpu_capabilities())
 
 
 def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", accelerator: str = "auto") -> Fabric:
@@ -66,28 +61,89 @@ def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", acceler
         accelerator=accelerator,
         devices=devices,
         strategy="ddp_spawn" if devices > 1 else "auto",
-        plugins=[network_precision(accelerator, precision)],
+        plugins=[NetworkPrecision(accelerator, precision)],
     )
 
 
 class InPrecision(nn.Module):
-    """A network that runs in the precision of a Fabric, and that no other process waits for."""
+    """A network whose products are computed in the precision that was asked for.
 
-    def __init__(self, network: nn.Module, precision: Precision) -> None:
+    On a CPU bf16 is tried on the convolutions of the first call of every shape (see `training.arithmetic`). Where they
+    are wrong, auto means float32 for calls of that shape, which one sentence says; a run that is resumed decides alike.
+    """
+
+    def __init__(self, network: nn.Module, precision: NetworkPrecision) -> None:
         super().__init__()
         self.network = network
         self.precision = precision
+        self._right: dict[tuple, bool] = {}
+        """What was found of bf16 for each shape of call."""
 
-    def forward(self, *given: Tensor | Condition) -> Tensor:
-        """The network's output."""
-        with self.precision.forward_context():
-            return self.network(*given)
+    def forward(self, *given: Tensor | Condition) -> Any:
+        """The network's output.
+
+        Raises:
+            InputError: bf16 was asked for, and on this CPU it is wrong for this network.
+        """
+        return self.call(self.network, *given)
 
     def encode(self, condition: Condition) -> Condition:
         """The condition with what the network makes of it alone, if it can."""
         encode = getattr(self.network, "encode", None)
-        with self.precision.forward_context():
-            return condition if encode is None else encode(condition)
+        return condition if encode is None else self.call(encode, condition)
+
+    def call(self, function: Callable[..., Any], *given: Tensor | Condition) -> Any:
+        """``function(*given)``, a function of the network, in the right precision.
+
+        Raises:
+            InputError: bf16 was asked for, and on this CPU it is wrong for this network.
+        """
+        bf16 = self.precision.bf16 and self._bf16_is_right(function, given)
+        with torch.autocast(self.precision.device_type, torch.bfloat16, enabled=bf16):
+            return function(*given)
+
+    def _bf16_is_right(self, function: Callable[..., Any], given: tuple) -> bool:
+        if self.precision.device_type != "cpu":
+            return True
+        shapes: list[torch.Size] = []
+
+        def note(part: Tensor) -> Tensor:
+            shapes.append(part.shape)
+            return part[:1]
+
+        one = _each(given, note)
+        key = getattr(function, "__name__", ""), *shapes
+        if key not in self._right:
+            plain = getattr(self.network, "_orig_mod", self.network)  # what torch.compile was given
+            call = plain if function is self.network else function
+            reason = wrong_bf16(convolutions_in(plain, call, *one))
+            if reason and self.precision.asked == "bf16":
+                raise InputError(
+                    f"training.precision is bf16, but {reason}: use --training.precision 32, or auto, which takes "
+                    "float32 here"
+                )
+            if reason:
+                _say_once(f"computing in float32: {reason}")
+            self._right[key] = not reason
+        return self._right[key]
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    _logger.warning(sentence)
+
+
+def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The arguments of a call with every tensor changed, those in tuples, dictionaries and data classes too."""
+    if isinstance(given, Tensor):
+        return change(given)
+    if isinstance(given, tuple):
+        return tuple(_each(part, change) for part in given)
+    if isinstance(given, Mapping):
+        return {name: _each(part, change) for name, part in given.items()}
+    if is_dataclass(given) and not isinstance(given, type):
+        return replace(given, **{part.name: _each(getattr(given, part.name), change) for part in fields(given)})
+    return given
 
 
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
@@ -105,9 +161,10 @@ def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> De
 
 def prepare_network(network: nn.Module, fabric: Fabric) -> nn.Module:
     """A network of any kind, moved and wrapped as `prepare` does."""
+    inside = InPrecision(network, fabric.strategy.precision)  # type: ignore[arg-type]
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        return InPrecision(network.to(fabric.device), fabric.strategy.precision)
-    wrapped = fabric.setup_module(network)
+        return inside.to(fabric.device)
+    wrapped = fabric.setup_module(inside)
     if hasattr(network, "encode"):
         wrapped.mark_forward_method("encode")
     return wrapped

@@ -107,7 +107,8 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
         made_of = name == "manifest_sha256" or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
         return resuming and made_of and name not in MAY_CHANGE
 
-    names = [name for name in theirs | ours if matters(name)]
+    gone = {name for name in theirs if name.startswith("recipe.") and name not in ours}  # they never did anything
+    names = [name for name in theirs | ours if matters(name) and name not in gone]
     return [
         f"{name.replace('_', ' ')}: {_shown(theirs, name)} in the checkpoint, {_shown(ours, name)} here"
         for name in names

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch import Tensor
+from torch.optim import Optimizer
 
 from meddiff.data.batch import Batch
 from meddiff.seeds import child_seed
@@ -44,11 +44,6 @@ class TrainStep:
     gradient_norm: Tensor
     """Norm of the whole gradient before clipping, 0-dimensional."""
     learning_rate: float
-
-
-def build_optimizer(network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:
-    """AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
-    return AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def train(

@@ -1,5 +1,8 @@
+import copy
+
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
@@ -37,6 +40,21 @@ def test_every_parameter_learns(name):
     network = tiny(name)
     network(torch.randn(2, 2, 17, 12)).square().mean().backward()
     assert not [each for each, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_a_checkpoint_takes_the_weights_and_a_copy_has_its_own(name):
+    """As training needs it: the average is a copy of the network, and both are written and read."""
+    network = tiny(name).eval()
+    average, image = copy.deepcopy(network), torch.randn(1, 2, 17, 12, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = network(image)
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+        assert torch.equal(average(image), before)
+        assert not torch.allclose(network(image), before)
+        network.load_state_dict(load(save(average.state_dict())))
+        assert torch.equal(network(image), before)
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

@@ -8,7 +8,7 @@ import torch
 from meddiff.assembly import CLASS_LOGITS, MASK_NETWORKS
 from meddiff.data.batch import Batch
 from meddiff.errors import InputError
-from meddiff.segment_recipe import SegmentRecipe
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import new_model
 from meddiff.training.fabric import build_fabric

@@ -156,6 +156,14 @@ def test_going_on_needs_the_same_data_and_settings_but_for_the_cures(run, tmp_pa
             checkpoint.check(stored, toy.facts(**changed), resuming=True)
 
 
+def test_a_setting_that_is_no_more_does_not_stop_training_from_going_on(run, tmp_path):
+    former = toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine", "condition_dropout": 0.1}})
+    stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=former))
+    checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine"}}), resuming=True)
+    with pytest.raises(InputError, match="recipe.diffusion.schedule: cosine in the checkpoint, linear here"):
+        checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "linear"}}), resuming=True)
+
+
 def test_weights_of_another_network_are_refused(run, tmp_path):
     stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts()))
     with pytest.raises(InputError, match=r"does not fit the network: .*; .* and \d+ more"):

@@ -13,8 +13,9 @@ from meddiff.networks.twin_unet import TwinUNet
 from meddiff.tasks.segment import SegmentTask
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
-from meddiff.training.loop import build_optimizer, train
+from meddiff.training.loop import train
 from meddiff.training.mask_objective import MaskDenoising, MaskLoss, Supervised
+from meddiff.training.state import build_optimizer
 
 SIDE = 16
 
@@ -78,7 +79,7 @@ def test_three_classes_have_a_finite_loss_and_a_gradient_everywhere(encoding):
     _, objective = denoising(num_classes=3, encoding=encoding)
     batch = blobs(0, classes=3)
     with torch.no_grad():  # the last layer starts at zero, and nothing would reach what lies before it
-        for parameter in objective.network.module.denoiser.head.last.parameters():
+        for parameter in objective.network.module.network.denoiser.head.last.parameters():
             parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
     draws = objective.draw(batch, 1, torch.Generator().manual_seed(0))
     loss = objective.loss(batch, draws)

@@ -160,7 +160,7 @@ def test_bf16_is_inside_the_network_only():
     fabric = build_fabric(precision="bf16", accelerator="cpu")
     wrapped = prepare(toy.denoiser(), fabric)
     seen = {}
-    body = wrapped.network.module.body
+    body = wrapped.network.module.network.body
     body.register_forward_pre_hook(lambda _, args, kwargs: seen.update(t=kwargs["timesteps"]), with_kwargs=True)
     body.conv_in.register_forward_hook(lambda module, args, output: seen.update(convolution=output.dtype))
     t = torch.tensor([99.5, 77.25])

@@ -12,8 +12,9 @@ from meddiff.seeds import child_seed
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
-from meddiff.training.loop import build_optimizer, train
+from meddiff.training.loop import train
 from meddiff.training.objective import Denoising
+from meddiff.training.state import build_optimizer
 
 SIDE, CLASSES = 8, 3
 NETWORK = {"channels": (16, 32), "residual_blocks": 1, "attention_levels": 1, "head_channels": 16}

@@ -22,9 +22,9 @@ from meddiff.pipelines.stages.masks_manifest import validation_cases
 from meddiff.pipelines.stages.progress import bar
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run

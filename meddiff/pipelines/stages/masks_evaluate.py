@@ -11,8 +11,8 @@ from meddiff.pipelines.stages.manifest import need, rows_of
 from meddiff.pipelines.stages.masks_calibrate import answers_depend_on, model_names
 from meddiff.pipelines.stages.masks_judge import MARK, afresh, judge
 from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation.trained import of_run
 
 

@@ -16,9 +16,9 @@ from meddiff.errors import InputError
 from meddiff.pipelines.stages.manifest import check_dimensions, find_rows, need, rows_of, with_room_to_judge
 from meddiff.pipelines.stages.readable import without_bad_files
 from meddiff.pipelines.stages.stage import Stage
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 
 

@@ -13,9 +13,9 @@ from meddiff.assembly.titles import (
     SCHEDULES,
 )
 from meddiff.pipelines.stages.masks_calibrate import model_names
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.reports.literature import CitedSentence
 from meddiff.run_folder import RunFolder
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.training import checkpoint

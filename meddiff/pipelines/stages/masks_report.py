@@ -24,12 +24,12 @@ from meddiff.pipelines.stages.masks_methods import methods, trained_steps
 from meddiff.pipelines.stages.report_data import data_hash, energy, licenses
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.recipe import differences, to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.reports.masks import mask_report
 from meddiff.reports.pictures import GalleryCase
 from meddiff.reports.results import mask_results
 from meddiff.reports.write import write_report
 from meddiff.run_folder import RunFolder, digest
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel, of_run

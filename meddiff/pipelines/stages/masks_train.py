@@ -11,13 +11,11 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
 from rich.console import Console
-from torch.optim import Optimizer
 
 from meddiff.data.batch import LabeledImages
 from meddiff.data.tables import read_table, write_table
@@ -27,15 +25,14 @@ from meddiff.pipelines.stages.masks_manifest import train_images, validation_cas
 from meddiff.pipelines.stages.stage import Stage
 from meddiff.pipelines.stages.training_run import NOT_WEIGHTS, TrainingRun
 from meddiff.recipe import TrainingRecipe, to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import Model, ModelFolder, models_of, new_model
 from meddiff.training import checkpoint
-from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric
-from meddiff.training.loop import build_optimizer
+from meddiff.training.state import State, build_state
 
 VALIDATION_COLUMNS = ("step", "dice")
 
@@ -55,20 +52,20 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
     model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
     files, settings = models_of(folder, name), settings_of(recipe, name)
-    optimizer = build_optimizer(model.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
-    optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
-    ema = Ema(model.network, settings.ema_decay)
-    validation = Validation(recipe, folder, files, model, ema, optimizer, fabric)
+    state = build_state(
+        model.network, model.objective, fabric,
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
+    )  # fmt: skip
+    validation = Validation(recipe, folder, files, model, state, fabric)
     run = TrainingRun(
-        settings, files.checkpoints, files.log, fabric, model.network, optimizer, ema, model.facts, validation.look
+        settings, files.checkpoints, files.log, fabric, model.network, state, model.facts, validation.look
     )
-    objective = model.objective(fabric)
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
     batches = assembly.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images"))
     if not validation.ended(first):
-        steps = run.steps(objective, batches, first, seed=recipe.seed, augment=assembly.augmentation(recipe))
+        steps = run.steps(batches, first, seed=recipe.seed, augment=assembly.augmentation(recipe))
         run.follow(steps, first, console, f"training {name}")
     return [files.best, files.validation]
 
@@ -81,8 +78,7 @@ class Validation:
     folder: RunFolder
     files: ModelFolder
     model: Model
-    ema: Ema
-    optimizer: Optimizer
+    state: State
     fabric: Fabric
 
     def look(self, step: int) -> bool:
@@ -93,8 +89,8 @@ class Validation:
         if dice > max(done["dice"].to_numpy(float), default=-1.0):
             shutil.rmtree(self.files.best, ignore_errors=True)
             checkpoint.save(
-                self.files.best, step, network=self.model.network, ema=self.ema, optimizer=self.optimizer,
-                facts=self.model.facts, final=True,
+                self.files.best, step, network=self.model.network, ema=self.state.ema,
+                optimizer=self.state.optimizer, facts=self.model.facts, final=True,
             )  # fmt: skip
         write_table(table, self.files.validation)
         return self.ended(step)
@@ -113,7 +109,7 @@ class Validation:
 
     def dice(self) -> float:
         """Mean Dice of the foreground classes over the validation cases, on the network's own grid."""
-        segmenter = self.model.segmenter(self.ema.network, self.fabric)
+        segmenter = self.model.segmenter(self.state.ema.network, self.fabric)
         images = assembly.images(rows_of(self.recipe, self.folder, "val"), self.recipe)
         settings = self.recipe.validation
         found = []

@@ -25,8 +25,8 @@ from meddiff.decision import Answer, member_classes
 from meddiff.errors import InputError
 from meddiff.pipelines.predict import Predict
 from meddiff.recipe import of_volumes, to_dict
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
-from meddiff.segment_recipe import SegmentRecipe
 from meddiff.segmentation import assembly
 from meddiff.segmentation.models import models_of
 from meddiff.segmentation.trained import TrainedModel

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from meddiff.pipelines.energy import EnergyMeter
 from meddiff.recipe import Recipe
+from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder
-from meddiff.segment_recipe import SegmentRecipe
 
 AnyRecipe = Recipe | SegmentRecipe
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
 from rich.console import Console
-from torch.optim import Optimizer
 
 from meddiff import assembly
 from meddiff.data.batch import Batch, Labeled, draw_indices
@@ -33,8 +31,8 @@ from meddiff.run_folder import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.loop import build_optimizer
 from meddiff.training.objective import Denoising
+from meddiff.training.state import build_state
 
 SAMPLES_PER_CLASS = 4
 
@@ -82,24 +80,28 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console |
     images = model.training_images(recipe, folder)
     plain = model.new_denoiser(recipe, images)
     facts = model.facts(recipe, folder, plain, images)
-    denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
     settings = recipe.training
-    optimizer = build_optimizer(plain.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
-    optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
-    ema = Ema(plain.network, settings.ema_decay)
+
+    def objective(fabric: Fabric) -> Denoising:
+        denoiser = prepare(plain, fabric, compiled=settings.compile)
+        return Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
+
+    state = build_state(
+        plain.network, objective, fabric,
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
+    )  # fmt: skip
 
     def look(step: int) -> bool:
         if fabric.is_global_zero:
-            draw_samples(prepare_plain(ema, plain, fabric), recipe, folder, images, fabric.device, step)
+            draw_samples(prepare_plain(state.ema, plain, fabric), recipe, folder, images, fabric.device, step)
         return False
 
-    run = TrainingRun(settings, folder.checkpoints, folder.log, fabric, plain.network, optimizer, ema, facts, look)
+    run = TrainingRun(settings, folder.checkpoints, folder.log, fabric, plain.network, state, facts, look)
     first = run.resume()
     if first:
         console.print(f"going on from step {first}")
-    objective = Denoising(denoiser, assembly.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
     batches, turns = batches_of(images, recipe, fabric), assembly.augmentation(recipe)
-    run.follow(run.steps(objective, batches, first, seed=recipe.seed, augment=turns), first, console)
+    run.follow(run.steps(batches, first, seed=recipe.seed, augment=turns), first, console)
 
 
 def batches_of(images: Labeled, recipe: Recipe, fabric: Fabric):

@@ -18,17 +18,15 @@ import pandas as pd
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch import nn
-from torch.optim import Optimizer
 
 from meddiff.data.tables import read_table, write_table
 from meddiff.errors import InputError
 from meddiff.pipelines.stages.progress import progress
 from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
-from meddiff.training.ema import Ema
 from meddiff.training.facts import Facts
 from meddiff.training.loop import Augment, Batches, TrainStep, train
-from meddiff.training.objective import Objective
+from meddiff.training.state import State
 
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
 NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
@@ -45,8 +43,7 @@ class TrainingRun:
     fabric: Fabric
     network: nn.Module
     """The plain one, that checkpoints are made of."""
-    optimizer: Optimizer
-    ema: Ema
+    state: State
     facts: Facts
     look: Callable[[int], bool]
     """Called with the step every ``sample_every`` steps and after the last; true ends the training there."""
@@ -65,7 +62,7 @@ class TrainingRun:
         if path is not None:
             stored = checkpoint.read(path)
             checkpoint.check(stored, self.facts, resuming=True)
-            first = checkpoint.resume(stored, network=self.network, ema=self.ema, optimizer=self.optimizer)
+            first = checkpoint.resume(stored, network=self.network, ema=self.state.ema, optimizer=self.state.optimizer)
             if first > self.settings.steps:
                 raise InputError(
                     f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
@@ -77,16 +74,14 @@ class TrainingRun:
         self.since = time.monotonic(), first
         return first
 
-    def steps(
-        self, objective: Objective, batches: Batches, first: int, *, seed: int, augment: Augment | None
-    ) -> Iterator[TrainStep]:
+    def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
         """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
         settings = self.settings
         return train(
-            objective,
+            self.state.objective,
             batches,
-            optimizer=self.optimizer,
-            ema=self.ema,
+            optimizer=self.state.optimizer,
+            ema=self.state.ema,
             fabric=self.fabric,
             seed=seed,
             first_step=first,
@@ -165,8 +160,8 @@ class TrainingRun:
                 self.checkpoints,
                 step,
                 network=self.network,
-                ema=self.ema,
-                optimizer=self.optimizer,
+                ema=self.state.ema,
+                optimizer=self.state.optimizer,
                 facts=self.facts,
                 final=final,
             )

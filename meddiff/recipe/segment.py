@@ -1,23 +1,46 @@
 """Every setting of a segmentation run, with its default, its unit and one sentence.
 
-The parts that a run of any kind has (data, network, diffusion, training, evaluation) are those of ``meddiff.recipe``,
-with defaults of their own here. ``pipelines/segment/*.yaml`` hold what differs by machine and by data set.
+The parts that a run of any kind has are those of ``meddiff.recipe.parts``, with defaults of their own here;
+``pipelines/segment/*.yaml`` hold what differs by machine and by data set.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from meddiff import recipe as shared
-from meddiff.recipe import DataRecipe, DiffusionRecipe, EvaluationRecipe, TrainingRecipe, VolumeRecipe
+from meddiff.errors import InputError
+from meddiff.recipe import parts
+from meddiff.recipe.parts import (
+    Amount,
+    Count,
+    DataRecipe,
+    IntervalRecipe,
+    NoiseRecipe,
+    Range,
+    RunRecipe,
+    Share,
+    TrainingRecipe,
+    VolumeRecipe,
+    Weight,
+)
+
+Members = Annotated[int, Range(1, 10**6)]
+
+
+@dataclass(frozen=True)
+class StackRecipe(DataRecipe):
+    """How files become arrays, and how many slices the network sees at once."""
+
+    neighbors: Annotated[int, Range(0, 16)] = 0
+    """Slices to either side that the network sees too, as channels (2.5D)."""
 
 
 @dataclass(frozen=True)
 class PatchRecipe(VolumeRecipe):
     """How volumes become training patches, where whole volumes are segmented."""
 
-    foreground_share: float = 0.5
+    foreground_share: Share = 0.5
     """Share of the training patches that are centered on a labeled voxel, or of the slices that go through one."""
 
 
@@ -29,15 +52,15 @@ class MaskNetworkRecipe:
     """twin_unet, medsegdiff_v1, medsegdiff_v2, or unet (MONAI's, with the image beside the mask)."""
     channels: tuple[int, ...] = (64, 128, 256, 320, 512)
     """Feature channels per resolution level of the part that reads the image, from fine to coarse."""
-    residual_blocks: int = 1
+    residual_blocks: Count = 1
     """Residual blocks per level."""
-    patch_size: int = 2
+    patch_size: Count = 2
     """Pixels per side folded into channels before the first level."""
-    thin_from: int = 1
+    thin_from: Annotated[int, Range(0, 8)] = 1
     """The level from which twin_unet denoises; what is finer is folded into channels."""
-    attention_levels: int = 0
+    attention_levels: Amount = 0
     """Number of coarsest levels that have self-attention (unet alone)."""
-    head_channels: int = 32
+    head_channels: Count = 32
     """Channels per attention head (unet alone)."""
 
 
@@ -47,17 +70,17 @@ class MaskRecipe:
 
     encoding: Literal["one_hot", "bits"] = "one_hot"
     """Classes as channels, or as binary digits (Chen et al. 2023, analog bits)."""
-    scale: float = 0.2
+    scale: Annotated[float, Range(1e-3, 1e3)] = 0.2
     """How loud the mask is against the noise; small values make the network look at the image."""
-    dice: float = 1.0
+    dice: Weight = 1.0
     """Weight of the Dice loss of the estimated classes."""
-    cross_entropy: float = 1.0
+    cross_entropy: Weight = 1.0
     """Weight of their cross-entropy."""
-    noise: float = 1.0
+    noise: Weight = 1.0
     """Weight of the squared error of the network's output; not used where it predicts class logits."""
-    coarse: float = 1.0
+    coarse: Weight = 1.0
     """Weight of the loss of the condition model's own mask, where the network has one."""
-    recycle: float = 0.5
+    recycle: Share = 0.5
     """Share of training samples whose noisy mask is made from the network's own estimate (Fu et al. 2023)."""
 
 
@@ -69,7 +92,7 @@ class BaselineRecipe:
     """Any of unet, dynunet, segresnet (MONAI)."""
     channels: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Feature channels per level."""
-    steps: int = 0
+    steps: Amount = 0
     """Optimizer steps; 0 trains as many as the diffusion model."""
 
 
@@ -77,17 +100,17 @@ class BaselineRecipe:
 class InferenceRecipe:
     """From an image to a mask and its uncertainty."""
 
-    members: int = 8
+    members: Members = 8
     """Masks drawn per image."""
     sampler: str = "ddpm"
     """Which sampler of meddiff.samplers."""
-    steps: int = 5
+    steps: Members = 5
     """Sampler steps per member."""
     estimate: Literal["path", "last"] = "path"
     """A member's probabilities: the mean along its path (better calibrated), or those at its end (more diverse)."""
     spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
     """Where the steps lie."""
-    start: float = 1.0
+    start: Annotated[float, Range(0.001, 1)] = 1.0
     """Where sampling starts, as a fraction of T: 1 is pure noise, less starts from the noised coarse mask."""
     fusion: Literal["mean", "majority", "staple"] = "mean"
     """How members become one answer."""
@@ -95,9 +118,9 @@ class InferenceRecipe:
     """Fit a temperature on the validation split and apply it to the fused probabilities (Guo et al. 2017)."""
     uncertainty: Literal["expected_dice", "pairwise", "to_fused"] = "expected_dice"
     """How unsure a whole case is: one minus the Dice expected of the fused answer, or the members' disagreement."""
-    overlap: float = 0.5
+    overlap: Annotated[float, Range(0, 0.95)] = 0.5
     """Share of a window that its neighbor covers too, where an image or volume is larger than the window."""
-    batch_size: int = 64
+    batch_size: Members = 64
     """Members per network call."""
     largest_component: bool = False
     """Keep only the largest connected part of each class."""
@@ -109,42 +132,38 @@ class InferenceRecipe:
 class ValidationRecipe:
     """How the best weights are chosen while training goes on, every training.sample_every steps."""
 
-    cases: int = 100
+    cases: Amount = 100
     """Validation cases that are segmented each time; 0 means all."""
-    members: int = 3
+    members: Members = 3
     """Members per case."""
-    patience: int = 0
+    patience: Amount = 0
     """Looks without a better Dice after which training ends; 0 never ends it early."""
 
 
 @dataclass(frozen=True)
-class SegmentRecipe:
+class SegmentRecipe(RunRecipe):
     """All settings of one segmentation run."""
 
-    dataset: str = "isic"
-    """Which data set of meddiff.sources."""
-    data_root: str = ""
-    """Folder with the data set as its publisher distributes it; searched with its subfolders."""
-    manifest: str = ""
-    """A data_manifest.csv of your own, used instead of data_root."""
+    IDLE: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("diffusion.min_snr_gamma", "diffusion.condition_dropout", "evaluation.features", "evaluation.weights"),
+        "it belongs to the generation of images, and a segmentation has no use for it; leave it out",
+    )
+    """Settings that former recipes hold and that never did anything, with what to say to whom gives one."""
+
     preset: str = "auto"
     """quick or standard; auto is standard where there is a GPU and real data, else quick."""
     out: str = ""
     """Run folder; empty means runs/segment-<dataset>-<preset>."""
-    seed: int = 0
-    """The one seed from which all others are derived."""
     dimensions: Literal[2, 3] = 2
     """2 segments pictures and slices, 3 whole volumes."""
     classes: tuple[str, ...] = ()
     """Names of the classes of the masks from 0 on; empty reads them from the masks."""
     segment_codes: tuple[str, ...] = ()
     """What the classes from 1 on are in DICOM, as "SCT:108369006:Neoplasm"; empty goes by their names."""
-    data: DataRecipe = field(default_factory=lambda: DataRecipe(image_size=256, fit="stretch"))
+    data: StackRecipe = field(default_factory=lambda: StackRecipe(image_size=256, fit="stretch"))
     volume: PatchRecipe = field(default_factory=PatchRecipe)
     network: MaskNetworkRecipe = field(default_factory=MaskNetworkRecipe)
-    diffusion: DiffusionRecipe = field(
-        default_factory=lambda: DiffusionRecipe(prediction="class_logits", min_snr_gamma=None, condition_dropout=0.0)
-    )
+    diffusion: NoiseRecipe = field(default_factory=lambda: NoiseRecipe(prediction="class_logits"))
     mask: MaskRecipe = field(default_factory=MaskRecipe)
     training: TrainingRecipe = field(
         default_factory=lambda: TrainingRecipe(
@@ -155,27 +174,17 @@ class SegmentRecipe:
     baseline: BaselineRecipe = field(default_factory=BaselineRecipe)
     inference: InferenceRecipe = field(default_factory=lambda: InferenceRecipe(members=25))
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
-    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+    evaluation: IntervalRecipe = field(default_factory=IntervalRecipe)
 
+    def refuse_contradictions(self) -> None:
+        """Refuse settings that contradict each other.
 
-# fmt: off
-_RANGES: dict[tuple[float, float], str] = {
-    (1, 10**6): "inference.members inference.steps inference.batch_size validation.members",
-    (0, 10**9): "validation.cases validation.patience baseline.steps",
-    (0, 1e6): "mask.dice mask.cross_entropy mask.noise mask.coarse",
-    (1e-3, 1e3): "mask.scale",
-    (0, 1): "mask.recycle volume.foreground_share",
-    (0.001, 1): "inference.start",
-    (0, 0.95): "inference.overlap",
-    (0, 8): "network.thin_from",
-}
-# fmt: on
-
-
-def check(recipe: SegmentRecipe) -> None:
-    """Refuse a setting outside its range.
-
-    Raises:
-        InputError: the setting, what was got and the range that is allowed.
-    """
-    shared.check(recipe, _RANGES)
+        Raises:
+            InputError: the settings, and what to do.
+        """
+        if self.data.neighbors and not self.data.slice_axis:
+            raise InputError(
+                f"data.neighbors is {self.data.neighbors}, and only slices of volumes have neighbors: say across which "
+                "axis they are cut with --data.slice_axis axial, coronal or sagittal"
+            )
+        parts.refuse_contradictions(self)

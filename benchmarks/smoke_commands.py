@@ -1,0 +1,181 @@
+"""What `gpu_smoke.py` runs: every command that trains, draws or segments, at its smallest, and the data for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from PIL import Image
+
+AUGMENT = """
+network: {channels: [32, 32], residual_blocks: 1, attention_levels: 1, patch_size: 2}
+training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 1, log_every: 1, sample_every: 2}
+synthesis: {steps: 2, per_class: 24, batch_size: 16, oversample: 1.2}
+filter: {confidence: 0.0, copy_quantile: 0.01}
+classifier: {width: 0.125, steps: 2, batch_size: 8, seeds: 1, arms: [real, real_classical, real_synthetic, synthetic]}
+evaluation: {resamples: 100}
+"""
+SEGMENT = """
+network: {channels: [8, 16], patch_size: 1}
+training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 1, log_every: 1, sample_every: 2}
+baseline: {names: [unet], channels: [8, 16, 32]}
+inference: {members: 3, steps: 2}
+validation: {cases: 2, members: 2}
+evaluation: {resamples: 100}
+"""
+RECIPES = {"augment": AUGMENT, "segment": SEGMENT}
+KINDS = {
+    "pictures": "--dataset isic --data.phantom_images 100 --data.image_size 16",
+    "slices": "--dataset nifti_folder --data_root data --dimensions 2 --data.slice_axis axial --data.image_size 16",
+    "volumes": "--dataset nifti_folder --data_root data --dimensions 3 --volume.patch_size [8,8,8]",
+}
+"""The settings that say what images a run sees: drawn lesions, slices of drawn volumes, or these whole."""
+SEGMENTED = {
+    "pictures": "--data.fit stretch",
+    "slices": "--classes [background,ball] --data.neighbors 1",
+    "volumes": "--classes [background,ball]",
+}
+"""What a run of masks is told beside them; slices are seen with their neighbors (2.5D)."""
+NETWORKS = {"medsegdiff_v1": "[8,16]", "medsegdiff_v2": "[8,16]", "unet": "[32,32]"}
+"""Networks of masks and their channels; the fourth, twin_unet, is that of `segment evaluate` below."""
+SHAPE = (12, 10, 9)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line, and how to see that it has done its work."""
+
+    name: str
+    words: str
+    """What is typed after ``python -m meddiff.pipelines.``; paths are below the folder that all commands run in."""
+    leaves: str
+    """A file that there must be afterwards."""
+    after: str = ""
+    """The command whose outputs it reads."""
+    network: bool = True
+    """Whether a network works in it that must lie on the accelerator where there is one."""
+
+    @property
+    def verb(self) -> str:
+        """``augment``, ``segment predict``: the module, and what it is to do where it does several things."""
+        module, *rest = self.words.split()
+        return " ".join([module, *rest[:1]]) if rest and not rest[0].startswith("-") else module
+
+
+def all_commands() -> dict[str, Command]:
+    """Name -> command, the longest first, so that none is waited for at the end."""
+    made = [*_segmentation(), *_generation(), *_predictions(), *_scores()]
+    return {command.name: command for command in made}
+
+
+def _generation() -> Iterator[Command]:
+    for kind in KINDS:
+        words = _training("augment", f"augment_{kind}", "augment", KINDS[kind])
+        yield Command(f"augment_{kind}", words, f"augment_{kind}/report.json")
+    leaves = {"train": "samples", "synthesize": "synthetic_manifest.csv", "classify": "predictions.csv"}
+    before = ""
+    for verb, file in leaves.items():  # one run, that each goes on with
+        yield Command(verb, _training(verb, "by_stages", "augment", KINDS["pictures"]), f"by_stages/{file}", before)
+        before = verb
+
+
+def _segmentation() -> Iterator[Command]:
+    baselines = "--baseline.names [unet,dynunet,segresnet]"
+    for kind in KINDS:
+        words = f"{KINDS[kind]} {SEGMENTED[kind]} {baselines}"
+        name = f"segment_{kind}"
+        yield Command(name, _training("segment evaluate", name, "segment", words), f"{name}/report.json")
+    for network, channels in NETWORKS.items():
+        for kind in KINDS:
+            words = f"{KINDS[kind]} {SEGMENTED[kind]} --network.name {network} --network.channels {channels}"
+            name = f"{network}_{kind}"
+            yield Command(name, _training("segment train", name, "segment", words), f"{name}/temperatures.json")
+
+
+def _predictions() -> Iterator[Command]:
+    keep = "--save_probabilities true --save_maps true --save_members true"
+    for kind, more in {"pictures": "", "slices": "--fusion staple", "volumes": ""}.items():
+        seen = "data/pictures" if kind == "pictures" else "data/images"
+        words = f"segment predict --checkpoint segment_{kind} --input {seen} --output predict_{kind} {keep} {more}"
+        yield Command(f"predict_{kind}", words, f"predict_{kind}/predictions.csv", f"segment_{kind}")
+    words = "segment test --checkpoint segment_pictures --manifest data/pictures.csv --out test_pictures"
+    yield Command("test_pictures", words, "test_pictures/report.json", "segment_pictures")
+
+
+def _scores() -> Iterator[Command]:
+    extractor = "--features mobilenet --weights data/tiny.npz --splits 3 --size 16"
+    for kind, real in {"pictures": "augment_pictures/manifest.csv", "volumes": "data/images"}.items():
+        synthetic = f"augment_{kind}/synthetic_manifest.csv"
+        words = f"evaluate images --real {real} --synthetic {synthetic} {extractor} --out images_{kind} --cache cache"
+        yield Command(f"images_{kind}", words, f"images_{kind}/report.json", f"augment_{kind}")
+    for kind, truth in {"pictures": "data/picture_masks", "volumes": "data/masks"}.items():
+        words = f"evaluate masks --truth {truth} --prediction predict_{kind} --resamples 100 --out masks_{kind}"
+        yield Command(f"masks_{kind}", words, f"masks_{kind}/cases.csv", f"predict_{kind}", network=False)
+    words = "evaluate augmentation --run augment_pictures"  # the features of its distances are computed on the CPU
+    yield Command("evaluate_augmentation", words, "augment_pictures/tests.csv", "images_pictures", network=False)
+
+
+def _training(verb: str, out: str, family: str, settings: str) -> str:
+    shared = f"--config {family}.yaml --preset quick --out {out} --data.cache=cache"
+    return f"{verb} {shared} {settings}"
+
+
+def prepare(folder: Path) -> None:
+    """Draw volumes with masks and labels, pictures, and the weights of a small extractor; write the recipes."""
+    for name, text in RECIPES.items():
+        (folder / f"{name}.yaml").write_text(text)
+    data = folder / "data"
+    for name in ("images", "masks", "pictures", "picture_masks"):
+        (data / name).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    lines = ["case,label,patient"]
+    for number in range(24):
+        _draw_volume(data, number, generator)
+        lines.append(f"case{number:02d},{'large' if number % 2 else 'small'},p{number}")
+    (data / "labels.csv").write_text("\n".join(lines))
+    _draw_pictures(data, generator)
+    _draw_extractor(data / "tiny.npz", generator)
+
+
+def _draw_volume(data: Path, number: int, generator: np.random.Generator) -> None:
+    """A bright ball in noise, with itself as mask."""
+    distance = np.linalg.norm(np.indices(SHAPE).T - (np.array(SHAPE) - 1) / 2, axis=-1).T
+    mask = distance < 2.5 + number % 2 + 0.02 * number
+    image = generator.normal(100, 10, SHAPE) + 80 * mask
+    for folder, array in (("images", image.astype(np.float32)), ("masks", mask.astype(np.uint8))):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), data / folder / f"case{number:02d}.nii.gz")
+
+
+def _draw_pictures(data: Path, generator: np.random.Generator) -> None:
+    """Dark discs in noise, with themselves as masks, and a manifest of them."""
+    columns = (ROOT / "data_manifest.csv").read_text().partition("\n")[0].split(",")
+    lines = [",".join(columns)]
+    for number in range(6):
+        distance = np.hypot(*(np.indices((40, 30 + number)) - 18).astype(float))
+        mask = distance < 6 + number
+        image = generator.normal(160, 20, (*mask.shape, 3)) - 80 * mask[..., None]
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(data / "pictures" / f"{number}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(data / "picture_masks" / f"{number}.png")
+        row = {"row_id": f"p{number}", "dataset": "own", "image_path": f"pictures/{number}.png",
+               "mask_path": f"picture_masks/{number}.png", "source": "real"}  # fmt: skip
+        lines.append(",".join(row.get(name, "") for name in columns))
+    (data / "pictures.csv").write_text("\n".join(lines))
+
+
+def _draw_extractor(file: Path, generator: np.random.Generator) -> None:
+    """Two layers of random filters in the format that the extractor ``mobilenet`` reads."""
+    operations: list[dict] = []
+    arrays = {}
+    for number, (out, channels, kernel, stride) in enumerate([(16, 3, 7, 8), (48, 16, 3, 2)]):
+        weight = generator.normal(size=(out, channels, kernel, kernel)) / (kernel * channels**0.5)
+        arrays[f"conv{number:02}.weight"] = weight.astype(np.float32)
+        arrays[f"conv{number:02}.bias"] = np.zeros(out, np.float32)
+        operations.append({"op": "CONV_2D", "inputs": [number], "output": number + 1, "clip": [0, 6],
+                           "key": f"conv{number:02}", "stride": stride, "groups": 1})  # fmt: skip
+    operations.append({"op": "AVERAGE_POOL_2D", "inputs": [2], "output": 3, "clip": [-9, 9]})
+    np.savez(file, graph_json=json.dumps({"ops": operations}), **arrays)

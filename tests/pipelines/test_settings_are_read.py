@@ -1,0 +1,127 @@
+"""A setting that nothing reads is a setting that does nothing: every one is read where a run does its work."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+
+import pytest
+
+from meddiff import assembly, segmentation
+from meddiff.pipelines import augment, job, segment, segment_job, train
+from meddiff.recipe import Recipe, SegmentRecipe, flat
+from tests.pipelines.drawn_volumes import draw
+
+LOOKED_AT_ALONE = ("meddiff.recipe.values", "dataclasses", "copy", "pickle")
+"""Modules that write settings down, compare them and hold them to their ranges, and do nothing by them."""
+READ_ELSEWHERE = {
+    Recipe: {
+        "evaluation.weights": "of the network that evaluation.features names, here the run's own: test_features.py",
+    },
+    SegmentRecipe: {
+        "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
+        "training.devices": "by nothing yet: masks are trained on one device",
+    },
+}
+"""Settings that no run below reads, and where they are."""
+
+AUGMENT = """
+data: {image_size: 16, phantom_images: 100}
+network: {channels: [32, 32], residual_blocks: 1, attention_levels: 1, patch_size: 2}
+training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 2, log_every: 2, sample_every: 2}
+synthesis: {steps: 2, per_class: 10, batch_size: 16}
+filter: {confidence: 0.0, copy_quantile: 0.0}
+classifier: {width: 0.125, steps: 2, batch_size: 16, seeds: 1, arms: [real, real_classical, real_synthetic]}
+evaluation: {resamples: 100}
+"""
+SEGMENT = """
+data: {image_size: 16, phantom_images: 100}
+network: {channels: [8, 16], patch_size: 1}
+training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 2, log_every: 2, sample_every: 2}
+baseline: {names: [unet], channels: [4, 8]}
+inference: {members: 2, steps: 1}
+validation: {cases: 2, members: 1}
+evaluation: {resamples: 100}
+"""
+VOLUMES = ["--dataset", "nifti_folder", "--training.batch_size", "2", "--volume.intensity", "window"]
+SLICES = [*VOLUMES, "--dimensions", "2", "--data.slice_axis", "axial", "--data.image_size", "8"]
+WHOLE = [*VOLUMES, "--dimensions", "3", "--volume.patch_size", "[8,8,8]"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    return draw(tmp_path_factory.mktemp("volumes") / "study", 8, labels=False)
+
+
+@contextmanager
+def recorded(kind: type) -> Iterator[set[str]]:
+    """Full names of the settings of a recipe that are read to do something by them."""
+    parts = {type(kind()): ""} | {
+        type(value): f"{entry.name}." for entry in fields(kind) if is_dataclass(value := getattr(kind(), entry.name))
+    }
+    leaves, seen, idle = set(flat(kind())), set(), codes_that_decide_nothing()
+
+    def read(part, name: str):
+        full = parts.get(type(part), "no part.") + name
+        if full in leaves and full not in seen and does_something(sys._getframe(1), idle):
+            seen.add(full)
+        return object.__getattribute__(part, name)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for part in parts:
+            patched.setattr(part, "__getattribute__", read)
+        yield seen
+
+
+def does_something(frame: FrameType | None, idle: set[CodeType]) -> bool:
+    """Whether no function on the way to this one just writes down, compares, digests or checks."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in LOOKED_AT_ALONE or frame.f_code in idle:
+            return False
+        frame = frame.f_back
+    return True
+
+
+def codes_that_decide_nothing() -> set[CodeType]:
+    """The digests of the stages, and the checks of names and contradictions."""
+    digests = [stage.inputs for stage in (*job.STAGES, *segment_job.STAGES)]
+    checks = [assembly.check_names, segmentation.assembly.check_names, Recipe.refuse_contradictions,
+              SegmentRecipe.refuse_contradictions]  # fmt: skip
+    return {getattr(one, "func", one).__code__ for one in [*digests, *checks]}
+
+
+def settings_read(kind: type, place: Path, recipe: str, runs: dict[str, tuple[Callable, list[str]]]) -> set[str]:
+    (place / "recipe.yaml").write_text(recipe)
+    with recorded(kind) as seen:
+        for name, (main, words) in runs.items():
+            shared = ["--config", str(place / "recipe.yaml"), "--out", str(place / name), f"--data.cache={place}/cache"]
+            assert main([*words, *shared]) == 0, name
+    return seen
+
+
+def check_read(kind: type, seen: set[str]) -> None:
+    unread, elsewhere = set(flat(kind())) - seen, set(READ_ELSEWHERE[kind])
+    assert not unread - elsewhere, f"nothing reads {sorted(unread - elsewhere)}: make them do something, or delete them"
+    assert not elsewhere - unread, f"{sorted(elsewhere - unread)} are read here: take them off the list"
+
+
+def test_a_run_that_generates_reads_all_its_settings(study, tmp_path):
+    runs = {
+        "pictures": (augment.main, ["--dataset", "isic"]),
+        "slices": (train.main, [*SLICES, "--data_root", str(study), "--label", "none"]),
+        "volumes": (train.main, [*WHOLE, "--data_root", str(study), "--label", "none"]),
+    }
+    check_read(Recipe, settings_read(Recipe, tmp_path, AUGMENT, runs))
+
+
+def test_a_run_that_segments_reads_all_its_settings(study, tmp_path):
+    classes = ["--classes", "[background,ball]", "--data_root", str(study)]
+    other_network = ["--network.name", "unet", "--network.channels", "[32,32]"]
+    runs = {
+        "pictures": (segment.main, ["evaluate", "--dataset", "phantom"]),
+        "slices": (segment.main, ["train", *SLICES, *classes, *other_network]),
+        "volumes": (segment.main, ["train", *WHOLE, *classes]),
+    }
+    check_read(SegmentRecipe, settings_read(SegmentRecipe, tmp_path, SEGMENT, runs))
