@@ -19,8 +19,8 @@ from PIL import Image, ImageOps
 from rich.console import Console
 
 from meddiff.data.manifest import ManifestRow, write_manifest
-from meddiff.pipelines.evaluate_image_sets import EvaluateImages
 from meddiff.pipelines.evaluate_images import run
+from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources.isic import ISIC
 
 WEIGHTS = "weights/mobilenet_v2_quant/mobilenet_v2_dequantised.npz"

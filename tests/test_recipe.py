@@ -14,6 +14,7 @@ from meddiff.recipe import (
     Recipe,
     SegmentRecipe,
     check,
+    commands,
     differences,
     flat,
     from_dict,
@@ -27,7 +28,7 @@ from meddiff.recipe.values import hints, limits
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("module", [parts, generate, segment])
+@pytest.mark.parametrize("module", [parts, generate, segment, commands])
 def test_every_setting_has_a_sentence(module):
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):

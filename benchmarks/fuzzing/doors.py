@@ -62,7 +62,8 @@ def inspection(path: Path) -> None:
 
     from meddiff.data.inputs import find_inputs
     from meddiff.data.unpack import unpacked
-    from meddiff.pipelines.inspect import Inspect, run
+    from meddiff.pipelines.inspect import run
+    from meddiff.recipe.commands import Inspect
 
     with Path("/dev/null").open("w") as nowhere:
         run(Inspect(str(path)), Console(file=nowhere, width=120))

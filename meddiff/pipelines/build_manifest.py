@@ -16,7 +16,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -24,20 +23,9 @@ from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import answer, parse_settings, stage_command
+from meddiff.recipe.commands import Listing
 
 _USAGE = "--source NAME --root FOLDER [--out CSV]"
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The images of a folder as a manifest to edit."""
-
-    source: str
-    """Which data set of meddiff.sources."""
-    root: str
-    """Folder with the images; searched with its subfolders."""
-    out: str = "manifest.csv"
-    """CSV to write; one that is there is left as it is."""
 
 
 def list_images(settings: Listing, console: Console | None = None) -> Path:
@@ -78,7 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     if not any(word.partition("=")[0] in ("--source", "--root") for word in words):
         return _run_stage(words)
-    return answer(lambda: list_images(parse_settings(Listing, "build_manifest", _USAGE, __doc__ or "", words)) and None)
+
+    def work() -> None:
+        list_images(parse_settings(Listing, "build_manifest", _USAGE, __doc__ or "", words))
+
+    return answer(work)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
@@ -32,6 +32,8 @@ Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 Settings = TypeVar("Settings")
 SHOWS = ("help", "print_config")
 """Flags that show something instead of setting it."""
+ALIASES = {"out": "output", "output": "out"}
+"""Names that mean the same, where a command has one of them."""
 Words = list[tuple[str, str]]
 """``[("training.steps", "7"), ...]``: what was typed, flag by flag."""
 
@@ -94,7 +96,12 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
         InputError: an unknown setting, a missing one, or a value of the wrong type or range.
         SystemExit: after ``--help``.
     """
-    settings = _parsed(_parser(kind, command, usage, description), kind, _words(argv, kind))
+    parser, words = _parser(kind, command, usage, description), _words(argv, kind)
+    required = [entry.name for entry in fields(kind) if entry.default is MISSING]  # type: ignore[arg-type]
+    missing = [name for name in required if name not in dict(words)]
+    if missing and "help" not in dict(words):
+        raise InputError(f"settings that are required: {', '.join(missing)}; {parser.prog} --help lists every setting")
+    settings = _parsed(parser, kind, words)
     check(settings)
     return settings
 
@@ -118,18 +125,38 @@ def main(command: str, description: str, run: Callable[[Recipe], None], argv: Se
     return answer(lambda: run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv, AUGMENT)))
 
 
-def answer(work: Callable[[], None]) -> int:
-    """Do the work of a command, and turn what a user can cure into one sentence and exit code 2."""
+def verbs_command(
+    command: str, description: str | None, verbs: Mapping[str, Callable[[list[str]], object]], *, example: str
+) -> Callable[..., int]:
+    """The ``main(argv) -> exit code`` of a command whose first word says what is done with the others."""
+
+    def work(words: list[str]) -> None:
+        if words[0] not in verbs:
+            raise InputError(f"{command} {words[0]!r}: the verbs are {', '.join(verbs)}, as in {example}")
+        verbs[words[0]](words[1:])
+
+    def command_main(argv: Sequence[str] | None = None) -> int:
+        """Run the command; returns the exit code."""
+        words = list(sys.argv[1:] if argv is None else argv)
+        if not words or words[0] in ("-h", "--help"):
+            print(description)
+            return 0
+        return answer(lambda: work(words))
+
+    return command_main
+
+
+def answer(work: Callable[[], int | None]) -> int:
+    """The exit code of a command's work; what a user can cure is one sentence, and exit code 2."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        work()
+        return work() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser(kind: type, command: str, usage: str, description: str) -> ArgumentParser:
@@ -168,21 +195,32 @@ def _words(argv: Sequence[str], kind: type) -> Words:
     Raises:
         InputError: a flag that there is not, or one without its value.
     """
-    known, words, left = _known_names(kind), [], list(argv)
+    known, words, alone, left = _known_names(kind), [], [], list(argv)
     while left:
         word = left.pop(0)
         typed, equals, value = word.partition("=")
         if word in ("-h", "--help"):
             return [("help", "")]
         if not typed.startswith("--"):
-            raise InputError(f"{word!r} belongs to no setting: write --setting value")
+            alone.append(word)
+            continue
         name = typed.removeprefix("--").replace("-", "_")
+        name = name if name in known else ALIASES.get(name, name)
         if name not in known:
             raise _unknown(name, kind, "the command line")
         if not equals and name not in SHOWS:
             value = _value_of(typed, hints(kind).get(name) is bool, left)
         words.append((name, value))
-    return words
+    return [*_positional(alone, kind), *words]
+
+
+def _positional(alone: list[str], kind: type) -> Words:
+    """The words that stand behind no flag, as the setting that takes them."""
+    name = getattr(kind, "POSITIONAL", None)
+    many = name is not None and get_origin(hints(kind)[name]) is tuple
+    if alone and (name is None or (len(alone) > 1 and not many)):
+        raise InputError(f"{alone[-1]!r} belongs to no setting: write --setting value")
+    return [(name, json.dumps(alone) if many else alone[0])] if name and alone else []
 
 
 def _value_of(flag: str, switch: bool, left: list[str]) -> str:

@@ -10,11 +10,10 @@ beside it at the first download (or compared with the publisher's, where there i
 
 from __future__ import annotations
 
-import argparse
 import difflib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,25 +25,12 @@ from meddiff.data.unpack import Progress as Report
 from meddiff.data.unpack import unpack
 from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import answer
+from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.pipelines.stages.progress import new_console
+from meddiff.recipe.commands import Download
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch
 from meddiff.sources.source import Archive, Source
-
-
-@dataclass(frozen=True)
-class Download:
-    """What to fetch, and where to."""
-
-    dataset: str = "isic"
-    """Which data set of meddiff.sources."""
-    archive: str = ""
-    """Which of its archives; empty lists them."""
-    data_root: str = "data"
-    """Folder to unpack into; the archives of one name get a folder of that name in it."""
-    delete_archives: bool = False
-    """Delete each zip file once it is unpacked."""
 
 
 def run(settings: Download, sources: Mapping[str, Source], console: Console | None = None) -> Path | None:
@@ -138,27 +124,13 @@ def _listed(source: Source, by_name: Mapping[str, Sequence[Archive]]) -> Table:
     return table
 
 
-def _parse(argv: Sequence[str] | None) -> Download:
-    default = Download()
-    parser = argparse.ArgumentParser(
-        prog="python -m meddiff.pipelines.download",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--dataset", default=default.dataset, help="which data set of meddiff.sources (%(default)s)")
-    parser.add_argument("--archive", default=default.archive, help="which of its archives; without it they are listed")
-    parser.add_argument("--data-root", "--data_root", default=default.data_root,
-                        help="folder to unpack into; each archive gets a folder in it (%(default)s)")  # fmt: skip
-    parser.add_argument("--delete-archives", action="store_true", help="delete each zip file once it is unpacked")
-    return Download(**vars(parser.parse_args(argv)))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    settings = _parse(argv)
 
     def work() -> None:
+        words = sys.argv[1:] if argv is None else argv
+        usage = "[--dataset NAME] [--archive NAME] [--data_root FOLDER] [--delete_archives]"
+        settings = parse_settings(Download, "download", usage, __doc__ or "", words)
         from meddiff.assembly import SOURCES  # takes seconds to import: not for --help
 
         run(settings, SOURCES)

@@ -16,6 +16,7 @@ from meddiff.pipelines.stages import report
 from meddiff.pipelines.stages.manifest import class_names_of
 from meddiff.pipelines.stages.study import read_predictions, tables_of, write_tables
 from meddiff.recipe import Recipe
+from meddiff.recipe.commands import EvaluateAugmentation
 from meddiff.reports import words
 from meddiff.run_folder import RunFolder
 
@@ -23,20 +24,20 @@ AGAINST, AGAINST_TESTS = "against.csv", "against_tests.csv"
 SHOWN = ("balanced_accuracy", "macro_auroc", "macro_auprc", "expected_calibration_error")
 
 
-def run(folder: str, against: str = "", tables_only: bool = False, console: Console | None = None) -> None:
+def run(settings: EvaluateAugmentation, console: Console | None = None) -> None:
     """Recompute, write and print; see the help of the command.
 
     Raises:
         InputError: a folder that is no finished run, runs on other test images or with other classes.
     """
     console = console or Console()
-    recipe, opened = opened_run(folder)
-    other = opened_run(against) if against else None
+    recipe, opened = opened_run(settings.run)
+    other = opened_run(settings.against) if settings.against else None
     if other and other[1].path.resolve() == opened.path.resolve():
-        raise InputError(f"--against {against} is the run itself: name another run on the same test images")
+        raise InputError(f"--against {settings.against} is the run itself: name another run on the same test images")
     with opened.opened():
         compared = _compared(recipe, opened, *other, console) if other else []  # first: it may refuse
-        if tables_only:
+        if settings.tables_only:
             written = write_tables(tables_of(recipe, opened, class_names_of(recipe, opened)), opened)
         else:
             written = report.STAGE.run(recipe, opened, console)

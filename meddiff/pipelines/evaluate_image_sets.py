@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from meddiff.evaluation.image_measures import Embed
 from meddiff.evaluation.image_sets import ImageSet, Space, image_set, sha256_of
 from meddiff.evaluation.volume_sets import volume_set
 from meddiff.pipelines.stages.progress import bar
+from meddiff.recipe.commands import EvaluateImages
 
 OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
 VOLUME_SIDE = 64
@@ -26,50 +26,15 @@ EMBEDDED = 64
 """Images at a time in the network of LPIPS."""
 
 
-@dataclass(frozen=True)
-class EvaluateImages:
-    """The options of the command, as typed."""
+def _places(settings: EvaluateImages) -> dict[str, str]:
+    """The options that name images, where they were given."""
+    return {name: place for name in OPTIONS if (place := getattr(settings, name))}
 
-    real: str
-    synthetic: str
-    train: str = ""
-    features: str = "mobilenet"
-    weights: str = ""
-    lpips: str = ""
-    groups: str = ""
-    labels: str = ""
-    size: int = 0
-    fit: str = ""
-    splits: int = 10
-    copy_rate: float = 0.05
-    batch_size: int = 32
-    on_bad_file: str = "stop"
-    out: str = "evaluation"
-    cache: str = ""
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            InputError: what was got, and what is allowed.
-        """
-        if self.size and self.size < 16:
-            raise InputError(f"got --size {self.size}: give at least 16 pixels, or leave it out")
-        if self.splits < 2:
-            raise InputError(f"got --splits {self.splits}: at least 2 are needed for a spread")
-        if not 0 < self.copy_rate < 1:
-            raise InputError(f"got --copy-rate {self.copy_rate}: give a share between 0 and 1, such as 0.05")
-
-    @property
-    def places(self) -> dict[str, str]:
-        """The options that name images, where they were given."""
-        return {name: place for name in OPTIONS if (place := getattr(self, name))}
-
-    def naming(self, name: str) -> dict[str, str]:
-        """How the names of one option's images are read; a synthetic image is of no patient."""
-        groups = "" if name == "synthetic" else self.groups
-        return {"groups": groups, "labels": self.labels, "option": OPTIONS[name]}
+def _naming(settings: EvaluateImages, name: str) -> dict[str, str]:
+    """How the names of one option's images are read; a synthetic image is of no patient."""
+    groups = "" if name == "synthetic" else settings.groups
+    return {"groups": groups, "labels": settings.labels, "option": OPTIONS[name]}
 
 
 def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
@@ -79,7 +44,7 @@ def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
         InputError: nothing there, files that cannot be read, weights that are missing or of another network, or
             pictures here and volumes there.
     """
-    kinds = {OPTIONS[name]: holds_volumes(place, option=OPTIONS[name]) for name, place in settings.places.items()}
+    kinds = {OPTIONS[name]: holds_volumes(place, option=OPTIONS[name]) for name, place in _places(settings).items()}
     if len(set(kinds.values())) > 1:
         told = ", ".join(f"{option} {'volumes' if volumes else 'pictures'}" for option, volumes in kinds.items())
         raise InputError(f"pictures cannot be compared with volumes: {told}. Give one kind to all")
@@ -98,7 +63,7 @@ def embedder(settings: EvaluateImages) -> Embed | None:
 
 
 def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
-    rows = {name: list_images(place, **settings.naming(name)) for name, place in settings.places.items()}
+    rows = {name: list_images(place, **_naming(settings, name)) for name, place in _places(settings).items()}
     network, file = assembly.named_extractor(settings.features, settings.weights)
     side = settings.size or common_side([row for part in rows.values() for row in part])
     space = Space(settings.features, sha256_of(file), side, settings.fit or "crop", network.preprocessing)
@@ -113,7 +78,7 @@ def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
 
 
 def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
-    cases = {name: list_volumes(place, **settings.naming(name)) for name, place in settings.places.items()}
+    cases = {name: list_volumes(place, **_naming(settings, name)) for name, place in _places(settings).items()}
     network, file = assembly.volume_extractor(settings.features, settings.weights)
     side = settings.size or VOLUME_SIDE
     space = Space(settings.features, sha256_of(file), side, settings.fit or "pad", network.preprocessing, FILTER, True)

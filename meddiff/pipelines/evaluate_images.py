@@ -21,7 +21,8 @@ from meddiff.evaluation.image_measures import MEASURES
 from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
 from meddiff.evaluation.image_sets import ImageSet
 from meddiff.pictures import as_rgb
-from meddiff.pipelines.evaluate_image_sets import EvaluateImages, embedder, read_sets
+from meddiff.pipelines.evaluate_image_sets import embedder, read_sets
+from meddiff.recipe.commands import EvaluateImages
 from meddiff.reports import tables, words
 from meddiff.reports.images import headline, image_report
 from meddiff.reports.pictures import NearestPair

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,27 +13,28 @@ from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
 from meddiff.evaluation.leaderboard import leaderboard
 from meddiff.pipelines.finished_run import finished_run
+from meddiff.recipe.commands import Leaderboard
 from meddiff.reports import words
 
 SHOWN = ("balanced_accuracy", "macro_auroc")
 
 
-def run(runs: Sequence[str], out: str, console: Console | None = None) -> pd.DataFrame:
+def run(settings: Leaderboard, console: Console | None = None) -> pd.DataFrame:
     """Read, compare, write and print.
 
     Raises:
         InputError: a run twice, one that is not finished, or runs with other test images than the first.
     """
     console = console or Console()
-    paths = [Path(path).expanduser().resolve() for path in runs]
-    for path, typed in zip(paths, runs, strict=True):
+    paths = [Path(path).expanduser().resolve() for path in settings.runs]
+    for path, typed in zip(paths, settings.runs, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"{typed} is named twice: name each run folder once")
-    table = leaderboard([finished_run(path) for path in runs])
-    with told_plainly(Path(out), option="--out"):
-        write_table(table, Path(out))
+    table = leaderboard([finished_run(path) for path in settings.runs])
+    with told_plainly(Path(settings.out), option="--out"):
+        write_table(table, Path(settings.out))
     _show(table, console)
-    console.print(f"{words.counted(len(table), 'row')} in {out}", soft_wrap=True)
+    console.print(f"{words.counted(len(table), 'row')} in {settings.out}", soft_wrap=True)
     return table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +25,13 @@ from meddiff.evaluation.masks import METRICS
 from meddiff.evaluation.rows import rows_where
 from meddiff.pipelines.evaluate_gallery import worst_cases
 from meddiff.pipelines.evaluate_soft import Soft, raters_of, show_soft
+from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reports import words
 from meddiff.reports.masks import mask_report
 from meddiff.reports.results import MaskResults, mask_results
 from meddiff.reports.write import write_report
 
 SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesion_f1")
-
-
-@dataclass(frozen=True)
-class EvaluateMasks:
-    """The options of the command, as typed."""
-
-    truth: str
-    prediction: str
-    against: str = ""
-    classes: str = ""
-    spacing_mm: str = ""
-    tolerance_mm: float = 2.0
-    tolerance_px: float = 2.0
-    on_missing: str = "fail"
-    patient: str = ""
-    ignore_geometry: bool = False
-    images: str = ""
-    raters: str = ""
-    out: str = "evaluation"
-    names: str = ""
-    resamples: int = 2000
 
 
 def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
@@ -77,7 +57,7 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
         title=f"Masks of {', '.join(folders)}", cases=cases, baselines=list(folders)[1:], gallery=gallery,
         calibration=pd.concat([soft.calibration() for soft in softs], ignore_index=True),
         detections=pd.DataFrame([row for soft in softs for row in soft.detections]),
-        group_noun="patient" if settings.patient else "case", resamples=settings.resamples,
+        group_noun="patient" if settings.patient else "case", resamples=settings.resamples, seed=settings.seed,
         provenance=_provenance(settings, classes, notes),
     )  # fmt: skip
     written = [*_write_tables(out, cases, report), *write_report(mask_report(report), out)]

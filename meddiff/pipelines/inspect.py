@@ -15,10 +15,9 @@ Nothing is changed. Names, birth dates and numbers of patients are not shown.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,8 @@ from rich.progress import track
 from rich.text import Text
 
 from meddiff.errors import InputError
-from meddiff.pipelines import inspect_audit
-from meddiff.pipelines.command_line import answer
+from meddiff.pipelines.command_line import answer, parse_settings
+from meddiff.recipe.commands import Inspect
 
 if TYPE_CHECKING:
     from meddiff.data.inspection import Entry
@@ -37,16 +36,6 @@ if TYPE_CHECKING:
 
 TILE = 192  # pixels
 SHOWN_PROBLEMS = 6
-
-
-@dataclass(frozen=True)
-class Inspect:
-    """What to look at."""
-
-    path: str
-    """A file, a folder with all below it, or a zip archive."""
-    montage: str = ""
-    """A PNG to write with the three middle planes of each volume; empty for none."""
 
 
 def run(settings: Inspect, console: Console | None = None) -> int:
@@ -129,38 +118,17 @@ def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0 if all is well, 1 if something is unreadable or serious, 2 a mistake."""
-    parser = argparse.ArgumentParser(
-        prog="python -m meddiff.pipelines.inspect",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("path", help="a file, a folder with all below it, or a zip archive of one")
-    parser.add_argument("--montage", default="", metavar="PNG", help="write three planes of each volume into this file")
-    parser.add_argument(
-        "--audit", action="store_true", help="path is a manifest (.csv) or a folder of images and masks"
-    )
-    parser.add_argument("--dataset", default="", metavar="NAME", help="of --audit: read the folder as this data set")
-    parser.add_argument(
-        "--data-root", "--data_root", default="", metavar="FOLDER",
-        help="of --audit: where the paths of a manifest start, if not beside it",
-    )  # fmt: skip
-    parser.add_argument("--out", default="", metavar="CSV", help="of --audit: write all findings into this file")
-    given = parser.parse_args(argv)
-    if given.audit and given.montage:
-        parser.error("--montage draws volumes: leave it out of an audit")
-    if not given.audit and (given.dataset or given.data_root or given.out):
-        parser.error("--dataset, --data-root and --out belong to --audit")
-    found: list[int] = []
 
-    def work() -> None:
-        if given.audit:
-            found.append(inspect_audit.run(inspect_audit.Audit(given.path, given.dataset, given.data_root, given.out)))
-        else:
-            found.append(run(Inspect(given.path, given.montage)))
+    def work() -> int:
+        words = sys.argv[1:] if argv is None else argv
+        settings = parse_settings(Inspect, "inspect", "PATH [--montage PNG] [--audit]", __doc__ or "", words)
+        if not settings.audit:
+            return int(run(settings) > 0)
+        from meddiff.pipelines import inspect_audit  # scipy takes a second to import: not for --help
 
-    code = answer(work)
-    return code or int(bool(found[0]))
+        return int(inspect_audit.run(settings) > 0)
+
+    return answer(work)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -15,27 +14,14 @@ from rich.text import Text
 
 from meddiff.data.audit.finding import Finding
 from meddiff.data.row import ManifestRow
+from meddiff.recipe.commands import Inspect
 
 SHOWN_FILES = 4
 SHOWN_PER_KIND = 12
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "dim"}
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What to audit."""
-
-    path: str
-    """A manifest (.csv), or a folder or zip archive of images and masks."""
-    dataset: str = ""
-    """Reads the folder as this data set; empty pairs plain files by their names."""
-    data_root: str = ""
-    """The folder that a manifest's paths are relative to; empty is its own."""
-    out: str = ""
-    """A CSV to write, one line per finding and file; empty for none."""
-
-
-def run(settings: Audit, console: Console | None = None) -> int:
+def run(settings: Inspect, console: Console | None = None) -> int:
     """Print the findings; returns how many are serious.
 
     Raises:

@@ -10,27 +10,12 @@ whatever their split; cases.csv, report.html and the masks are those of `segment
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import parse_settings
-
-
-@dataclass(frozen=True)
-class OtherImages:
-    """Which run, on which images."""
-
-    checkpoint: str
-    """Run folder of `segment evaluate` or `segment train`."""
-    out: str
-    """Folder for the results."""
-    dataset: str = ""
-    """Data set of meddiff.sources; empty takes the run's."""
-    data_root: str = ""
-    """Folder with the data set as its publisher distributes it."""
-    manifest: str = ""
-    """A data_manifest.csv of your own, used instead of data_root."""
+from meddiff.recipe.commands import OtherImages
 
 
 def parse(words: Sequence[str]) -> OtherImages:

@@ -1,10 +1,10 @@
 """Segment pictures, volumes and DICOM series with the weights of a run.
 
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input photo.jpg --output masks
-    python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps true
+    python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps
 
 A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid, a DICOM series with
---dicom_seg true also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
+--dicom_seg also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
 one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
 of pictures or slices goes through a volume slice by slice. One case is in memory at a time; a killed run goes on where
 it was.
@@ -13,51 +13,15 @@ it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import parse_settings
+from meddiff.recipe.commands import Predict
 
 if TYPE_CHECKING:
-    from meddiff.data.inputs import Input  # nothing with torch: jsonargparse imports what stands here
-
-
-@dataclass(frozen=True)
-class Predict:
-    """What to segment, with what, and what to keep."""
-
-    checkpoint: str
-    """Run folder of `segment train`."""
-    input: str
-    """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them."""
-    output: str
-    """Folder for masks and predictions.csv."""
-    model: str = "diffusion"
-    """Which network of the run: diffusion, or one of its baselines."""
-    members: int | None = None
-    """Masks drawn per image; null as in training."""
-    steps: int | None = None
-    """Sampler steps per member; null as in training."""
-    fusion: str | None = None
-    """mean, majority or staple; null as in training."""
-    axis: int | None = None
-    """Array axis that volumes are cut along for a network of pictures; null takes the one with the widest spacing."""
-    series: str | None = None
-    """UID, number or description of the DICOM series that is meant; null takes all."""
-    save_probabilities: bool = False
-    """Also write the probability of every class."""
-    save_maps: bool = False
-    """Also write the standard deviation of the members and the entropy of the answer."""
-    save_members: bool = False
-    """Also write the mask of every member."""
-    dicom_seg: bool = False
-    """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
-    segment_codes: tuple[str, ...] | None = None
-    """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
-    on_bad_file: str = "skip"
-    """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
+    from meddiff.data.inputs import Input
 
 
 def parse(words: Sequence[str]) -> Predict:

@@ -13,46 +13,42 @@ series, or a folder of them. A finished stage is skipped; a killed run goes on w
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-
-from meddiff.errors import InputError
-from meddiff.pipelines.command_line import SEGMENT, answer, parse_recipe
-
-UNTIL = {"train": "calibrate", "evaluate": "report"}
-VERBS = [*UNTIL, "test", "predict"]
+from meddiff.pipelines.command_line import SEGMENT, parse_recipe, verbs_command
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0
-    return answer(_work(words[0], words[1:]))
+def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
+    """Train the networks, and calibrate them."""
+    recipe = parse_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT)
+    from meddiff.pipelines import segment_job  # torch and MONAI take seconds to import: not for --help
+
+    segment_job.run(recipe, until)
 
 
-def _work(verb: str, words: list[str]) -> Callable[[], None]:
-    def work() -> None:
-        if verb not in VERBS:
-            raise InputError(f"segment {verb!r}: the verbs are {', '.join(VERBS)}, as in segment train --dataset isic")
-        if verb == "test":
-            from meddiff.pipelines import other_images
+def evaluate(words: list[str]) -> None:
+    """The whole job, up to the report."""
+    train(words, "evaluate", until="report")
 
-            other_images.run(other_images.parse(words))
-            return
-        if verb == "predict":
-            from meddiff.pipelines import predict
 
-            predict.run(predict.parse(words))
-            return
-        recipe = parse_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT)
-        from meddiff.pipelines import segment_job  # torch and MONAI take seconds to import: not for --help
+def test(words: list[str]) -> None:
+    """Judge a run's networks on other images."""
+    from meddiff.pipelines import other_images
 
-        segment_job.run(recipe, UNTIL[verb])
+    other_images.run(other_images.parse(words))
 
-    return work
 
+def predict(words: list[str]) -> None:
+    """Segment the images of a user."""
+    from meddiff.pipelines import predict
+
+    predict.run(predict.parse(words))
+
+
+main = verbs_command(
+    "segment",
+    __doc__,
+    {"train": train, "evaluate": evaluate, "test": test, "predict": predict},
+    example="segment train --dataset isic",
+)
 
 if __name__ == "__main__":
     raise SystemExit(main())

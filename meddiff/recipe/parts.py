@@ -24,6 +24,7 @@ Count = Annotated[int, Range(1, 10**9)]
 Amount = Annotated[int, Range(0, 10**9)]
 Share = Annotated[float, Range(0, 1)]
 Weight = Annotated[float, Range(0, 1e6)]
+Resamples = Annotated[int, Range(100, 10**6)]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class TrainingRecipe:
 class IntervalRecipe:
     """Intervals of the report."""
 
-    resamples: Annotated[int, Range(100, 10**6)] = 2000
+    resamples: Resamples = 2000
     """Bootstrap resamples over patients."""
     confidence_level: Annotated[float, Range(0.5, 0.999)] = 0.95
     """Coverage of the printed intervals."""

@@ -8,9 +8,17 @@ import yaml
 
 from meddiff.data.segment_codes import segments_of
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import AUGMENT, main, parse_recipe, recipes_folder
+from meddiff.pipelines.command_line import AUGMENT, SEGMENT, main, parse_recipe, parse_settings, recipes_folder
+from meddiff.recipe import commands, flat
 
 COMMANDS = ("build_manifest", "train", "synthesize", "classify", "augment")
+VERBS = {
+    "segment": ("", "train", "evaluate", "test", "predict"),
+    "evaluate": ("", "images", "masks", "augmentation", "leaderboard", "published"),
+    "inspect": ("",),
+    "download": ("",),
+}
+HEAVY = {"torch", "monai", "matplotlib", "sklearn", "scipy", "pandas"}
 
 
 def parse(*argv: str):
@@ -19,31 +27,30 @@ def parse(*argv: str):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_without_importing_torch(command):
-    code = (
-        f"import sys, meddiff.pipelines.{command} as c\n"
-        "try: c.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print('HEAVY', {'torch', 'monai', 'matplotlib', 'sklearn'} & set(sys.modules))"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown = help_of(command)
     assert f"python -m meddiff.pipelines.{command} --dataset" in shown
     assert "--training.steps" in shown
     assert "Optimizer steps." in shown
     assert "HEAVY set()" in shown
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "test", "predict"])
-def test_help_of_segmentation_does_not_import_torch_either(verb):
+@pytest.mark.parametrize(("command", "verb"), [(command, verb) for command in VERBS for verb in VERBS[command]])
+def test_help_of_every_verb_does_not_import_torch_either(command, verb):
     """jsonargparse imports what stands under TYPE_CHECKING in a module whose settings it lists."""
-    code = (
-        f"import sys, meddiff.pipelines.segment as c\n"
-        f"try: c.main(['{verb}', '--help'])\n"
-        "except SystemExit: pass\n"
-        "print('HEAVY', {'torch', 'monai', 'matplotlib', 'sklearn'} & set(sys.modules))"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert f"python -m meddiff.pipelines.segment {verb}" in shown
+    shown = help_of(command, verb)
+    assert f"python -m meddiff.pipelines.{command} {verb}".strip() in shown
     assert "HEAVY set()" in shown
+
+
+def help_of(command: str, verb: str = "") -> str:
+    """What --help prints, and which heavy packages were imported for it."""
+    code = (
+        f"import sys, meddiff.pipelines.{command} as c\n"
+        f"try: c.main({[*([verb] if verb else []), '--help']})\n"
+        "except SystemExit: pass\n"
+        f"print('HEAVY', {HEAVY} & set(sys.modules))"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_flags_override_the_preset_which_overrides_the_defaults():
@@ -57,6 +64,90 @@ def test_flags_override_the_preset_which_overrides_the_defaults():
 def test_dashes_and_underscores_are_one():
     assert parse("--data-root", "/tmp/a-b").data_root == "/tmp/a-b"
     assert parse("--data_root=/tmp/a-b").data_root == "/tmp/a-b"
+
+
+def settings(kind, *argv: str):
+    return parse_settings(kind, "command", "", "", argv)
+
+
+PREDICT = ("--checkpoint", "run", "--input", "in")
+
+
+@pytest.mark.parametrize("flag", ["--dicom_seg", "--dicom-seg"])
+def test_a_switch_needs_no_word_and_takes_one(flag):
+    assert settings(commands.Predict, *PREDICT, "--output", "o", flag).dicom_seg is True
+    assert settings(commands.Predict, *PREDICT, flag, "--output", "o").dicom_seg is True
+    for word, value in {"true": True, "false": False, "True": True, "no": False}.items():
+        assert settings(commands.Predict, *PREDICT, "--output", "o", flag, word).dicom_seg is value
+        assert settings(commands.Predict, *PREDICT, "--output", "o", f"{flag}={word}").dicom_seg is value
+    assert parse("--training.compile", "--seed", "3").training.compile is True
+
+
+@pytest.mark.parametrize("flag", ["--out", "--output"])
+def test_out_and_output_are_one(flag):
+    assert settings(commands.Predict, *PREDICT, flag, "there").output == "there"
+    assert settings(commands.EvaluateMasks, "--truth", "a", "--prediction", "b", f"{flag}=there").out == "there"
+    assert parse(flag, "there").out == "there"
+
+
+def test_words_without_a_flag_are_what_a_command_is_about():
+    assert settings(commands.Leaderboard, "a", "--out", "t.csv", "b c").runs == ("a", "b c")
+    assert settings(commands.Inspect, "--audit", "study").path == "study"
+    for kind, words in ((commands.Inspect, ["a", "b"]), (commands.Predict, ["a"])):
+        with pytest.raises(InputError, match="belongs to no setting"):
+            settings(kind, *words)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--prediction", "b"], "^settings that are required: truth;"),
+        ([], "^settings that are required: truth, prediction;"),
+        (["--truth", "--prediction"], "^--truth needs a value behind it"),
+        (["--truth", "a", "--predictions", "b"], "unknown setting 'predictions'.*nearest is 'prediction'"),
+        (["--truth", "a", "--prediction", "b", "--resamples", "3"], "resamples is 3; allowed is 100 to"),
+        (["--truth", "a", "--prediction", "b", "--on-missing", "guess"], "expected one of 'fail', 'skip'"),
+    ],
+)
+def test_the_same_mistakes_are_told_the_same_way_by_commands_without_a_recipe(argv, said):
+    with pytest.raises(InputError, match=f"(?s){said}"):
+        settings(commands.EvaluateMasks, *argv)
+
+
+def test_values_that_look_like_flags_or_yaml_stay_what_they_are():
+    assert settings(commands.Predict, *PREDICT, "--output", "-4", "--series", "1.2.840").series == "1.2.840"
+    assert parse("--out", "2024-01-01").out == "2024-01-01"
+    assert parse("--out=null").out == "null"
+
+
+def test_flags_win_over_the_file_wherever_they_stand(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("training: {steps: 7, learning_rate: 2e-4}\nlabel: none\nout: 7\ndata: {slice_axis: null}")
+    recipe = parse("--training.steps", "9", "--config", str(file))
+    assert (recipe.training.steps, recipe.training.learning_rate, recipe.label, recipe.out) == (9, 2e-4, "none", "7")
+
+
+@pytest.mark.parametrize("family", [AUGMENT, SEGMENT])
+def test_a_recipe_of_a_former_version_is_read_and_a_flag_of_it_refused(family, tmp_path, caplog):
+    for name in family.kind.IDLE:
+        part, _, setting = name.partition(".")
+        (tmp_path / "former.yaml").write_text(f"{part}: {{{setting}: 0}}\nseed: 4")
+        assert parse_recipe("c", "", ["--config", str(tmp_path / "former.yaml")], family).seed == 4
+        assert f"{name}, which never did anything" in caplog.text
+        with pytest.raises(InputError, match=rf"unknown setting '{name}' in the command line; .*leave it out"):
+            parse_recipe("c", "", [f"--{name}", "0"], family)
+
+
+@pytest.mark.parametrize("file", sorted(recipes_folder().rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_recipe_file_is_a_recipe(file):
+    """Also those that stand behind a preset or a data set: as defaults, their values are not looked at."""
+    family = SEGMENT if "segment" in file.parts else AUGMENT
+    recipe = parse_recipe("c", "", ["--config", str(file), "--preset", "quick"], family)
+    part, content = flat(recipe), yaml.safe_load(file.read_text())
+    for name, value in content.items():
+        for key, one in value.items() if isinstance(value, dict) else [("", value)]:
+            read = part[f"{name}.{key}".rstrip(".")]
+            assert (list(read) if isinstance(read, tuple) else read) == one
 
 
 def test_without_data_the_preset_is_quick():

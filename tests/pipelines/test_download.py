@@ -12,7 +12,8 @@ from rich.console import Console
 from web import Site, serve
 
 from meddiff.errors import InputError
-from meddiff.pipelines.download import Download, main, run
+from meddiff.pipelines.download import main, run
+from meddiff.recipe.commands import Download
 from meddiff.sources.isic import ISIC
 from meddiff.sources.isic_archives import ARCHIVES
 from meddiff.sources.source import Archive

@@ -15,7 +15,8 @@ from meddiff.errors import InputError
 from meddiff.evaluation.image_sets import ImageSet, Space, check_comparable
 from meddiff.networks.lpips import CHANNELS, _trunk
 from meddiff.pipelines.evaluate import main
-from meddiff.pipelines.evaluate_images import EvaluateImages, run
+from meddiff.pipelines.evaluate_images import run
+from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources import phantom
 
 pytestmark = pytest.mark.slow  # phantoms are drawn, and ten evaluations made of them

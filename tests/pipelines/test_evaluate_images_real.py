@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from meddiff.pipelines.evaluate_image_sets import EvaluateImages
 from meddiff.pipelines.evaluate_images import run
+from meddiff.recipe.commands import EvaluateImages
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]  # features of 120 photographs by MobileNet, three evaluations

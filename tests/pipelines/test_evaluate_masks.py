@@ -12,7 +12,8 @@ from rich.console import Console
 
 from meddiff.errors import InputError
 from meddiff.pipelines.evaluate import main
-from meddiff.pipelines.evaluate_masks import EvaluateMasks, run
+from meddiff.pipelines.evaluate_masks import run
+from meddiff.recipe.commands import EvaluateMasks
 
 SQUARE = np.zeros((20, 24), np.uint8)
 SQUARE[5:15, 6:16] = 1
@@ -136,8 +137,9 @@ def test_the_command_says_what_is_wrong(folders, capsys):
     assert main([*there, "--prediction", str(folders / "ours"), "--resamples", "100"]) == 0
     plain = json.loads((folders / "out" / "report.json").read_text(encoding="utf-8"))
     assert plain["provenance"]["options"]["on_missing"] == "fail"
-    with pytest.raises(SystemExit):
-        main([*there, "--prediction", "x", "--on-missing", "guess"])
+    capsys.readouterr()
+    assert main([*there, "--prediction", "x", "--on-missing", "guess"]) == 2
+    assert "on_missing: expected one of 'fail', 'skip'. Got value: guess" in capsys.readouterr().err
 
 
 def test_a_published_pair(capsys):

@@ -10,7 +10,8 @@ from PIL import Image
 from rich.console import Console
 
 from meddiff.errors import InputError
-from meddiff.pipelines.evaluate_masks import EvaluateMasks, run
+from meddiff.pipelines.evaluate_masks import run
+from meddiff.recipe.commands import EvaluateMasks
 
 CASES = 6
 SQUARE = np.zeros((20, 24), np.uint8)

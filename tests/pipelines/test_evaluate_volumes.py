@@ -16,8 +16,8 @@ from meddiff.errors import InputError
 from meddiff.evaluation.image_sets import Space
 from meddiff.evaluation.volume_sets import volume_set
 from meddiff.networks.encoder3d import Encoder3D
-from meddiff.pipelines.evaluate_image_sets import EvaluateImages
 from meddiff.pipelines.evaluate_images import run
+from meddiff.recipe.commands import EvaluateImages
 from tests.data.volume_files import affine_of
 from tests.dicom_series import write_slice
 

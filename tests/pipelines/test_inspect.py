@@ -12,7 +12,8 @@ from rich.console import Console
 from meddiff.data.planes import three_planes
 from meddiff.data.volume import Volume
 from meddiff.data.volumes import load_volume
-from meddiff.pipelines.inspect import Inspect, main, run
+from meddiff.pipelines.inspect import main, run
+from meddiff.recipe.commands import Inspect
 
 
 def told(settings: Inspect) -> tuple[int, str]:

@@ -160,7 +160,7 @@ def test_a_setting_that_is_no_more_does_not_stop_training_from_going_on(run, tmp
     former = toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine", "condition_dropout": 0.1}})
     stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=former))
     checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine"}}), resuming=True)
-    with pytest.raises(InputError, match="recipe.diffusion.schedule: cosine in the checkpoint, linear here"):
+    with pytest.raises(InputError, match=r"recipe\.diffusion\.schedule: cosine in the checkpoint, linear here"):
         checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "linear"}}), resuming=True)
 
 

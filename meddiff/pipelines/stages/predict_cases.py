@@ -23,8 +23,8 @@ from meddiff.data.volume import Volume
 from meddiff.data.writing import write_text
 from meddiff.decision import Answer, member_classes
 from meddiff.errors import InputError
-from meddiff.pipelines.predict import Predict
 from meddiff.recipe import of_volumes, to_dict
+from meddiff.recipe.commands import Predict
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run_folder import RunFolder, digest
 from meddiff.segmentation import assembly

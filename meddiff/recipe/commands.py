@@ -1,0 +1,253 @@
+"""What the commands beside training and studies are told, each with its default, its range and one sentence.
+
+Nothing here imports torch: these settings are explained and refused before anything heavy is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from meddiff.errors import InputError
+from meddiff.recipe.parts import Amount, Count, Range, Resamples
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a folder as a manifest to edit."""
+
+    source: str
+    """Which data set of meddiff.sources."""
+    root: str
+    """Folder with the images; searched with its subfolders."""
+    out: str = "manifest.csv"
+    """CSV to write; one that is there is left as it is."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to fetch, and where to."""
+
+    dataset: str = "isic"
+    """Which data set of meddiff.sources."""
+    archive: str = ""
+    """Which of its archives; empty lists them."""
+    data_root: str = "data"
+    """Folder to unpack into; the archives of one name get a folder of that name in it."""
+    delete_archives: bool = False
+    """Delete each zip file once it is unpacked."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """What to look at: volumes as they are, or with audit what spoils a study."""
+
+    POSITIONAL: ClassVar[str] = "path"
+    """The setting that needs no flag before it."""
+
+    path: str
+    """A file, a folder with all below it, or a zip archive; of audit also a manifest (.csv)."""
+    montage: str = ""
+    """A PNG to write with the three middle planes of each volume; empty for none."""
+    audit: bool = False
+    """Look for what spoils a study, in a manifest (.csv) or a folder of images and masks."""
+    dataset: str = ""
+    """Of audit: reads the folder as this data set; empty pairs plain files by their names."""
+    data_root: str = ""
+    """Of audit: the folder that a manifest's paths are relative to; empty is its own."""
+    out: str = ""
+    """Of audit: a CSV to write, one line per finding and file; empty for none."""
+
+    def refuse_contradictions(self) -> None:
+        """Refuse settings of the one way of looking in the other.
+
+        Raises:
+            InputError: which, and what to do.
+        """
+        if self.audit and self.montage:
+            raise InputError("--montage draws volumes: leave it out of an audit")
+        if not self.audit and (self.dataset or self.data_root or self.out):
+            raise InputError("--dataset, --data-root and --out belong to --audit")
+
+
+@dataclass(frozen=True)
+class OtherImages:
+    """Which run, on which images."""
+
+    checkpoint: str
+    """Run folder of `segment evaluate` or `segment train`."""
+    out: str
+    """Folder for the results."""
+    dataset: str = ""
+    """Data set of meddiff.sources; empty takes the run's."""
+    data_root: str = ""
+    """Folder with the data set as its publisher distributes it."""
+    manifest: str = ""
+    """A data_manifest.csv of your own, used instead of data_root."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """What to segment, with what, and what to keep."""
+
+    checkpoint: str
+    """Run folder of `segment train`."""
+    input: str
+    """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them."""
+    output: str
+    """Folder for masks and predictions.csv."""
+    model: str = "diffusion"
+    """Which network of the run: diffusion, or one of its baselines."""
+    members: int | None = None
+    """Masks drawn per image; null as in training."""
+    steps: int | None = None
+    """Sampler steps per member; null as in training."""
+    fusion: str | None = None
+    """mean, majority or staple; null as in training."""
+    axis: int | None = None
+    """Array axis that volumes are cut along for a network of pictures; null takes the one with the widest spacing."""
+    series: str | None = None
+    """UID, number or description of the DICOM series that is meant; null takes all."""
+    save_probabilities: bool = False
+    """Also write the probability of every class."""
+    save_maps: bool = False
+    """Also write the standard deviation of the members and the entropy of the answer."""
+    save_members: bool = False
+    """Also write the mask of every member."""
+    dicom_seg: bool = False
+    """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
+    segment_codes: tuple[str, ...] | None = None
+    """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
+    on_bad_file: str = "skip"
+    """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Where an evaluation writes, and its seed."""
+
+    out: str = "evaluation"
+    """Folder for the results."""
+    seed: Amount = 0
+    """The one seed of all that is drawn: resamples, splits, pairs, the gallery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateImages(Evaluation):
+    """Synthetic images against real ones; each place is a folder, or a manifest as CSV[:SPLIT]."""
+
+    real: str
+    """Real images, best not those trained on."""
+    synthetic: str
+    """Images that a model has drawn."""
+    train: str = ""
+    """Images that it was trained on: copies are counted."""
+    features: str = "mobilenet"
+    """mobilenet, inception, dinov2 or radimagenet, which see slices of volumes in three planes; of volumes also
+    medicalnet, or encoder3d: a TorchScript file."""
+    weights: str = ""
+    """File of the extractor's weights; inception, dinov2 and medicalnet are downloaded without."""
+    lpips: str = ""
+    """Folder of alexnet-owt-7be5be79.pth and alex.pth, or download: adds LPIPS of pairs."""
+    groups: str = ""
+    """Regular expression: what of a real image's name is its patient; else as the manifest says."""
+    labels: str = ""
+    """Regular expression: what of a name is its label, to judge labels too; else as the manifest says."""
+    size: int = 0
+    """Side that all images are brought to; else the shortest of all, at most 256; 64 voxels for volumes."""
+    fit: Literal["", "crop", "pad", "stretch"] = ""
+    """How oblong images become square; empty crops pictures and pads volumes."""
+    splits: int = 10
+    """Splits of the real images in halves."""
+    copy_rate: float = 0.05
+    """Share of held-out real images that the threshold takes for copies."""
+    batch_size: Count = 32
+    """Images at a time in the extractor."""
+    on_bad_file: Literal["stop", "skip"] = "stop"
+    """What to do with an image that cannot be read: stop, or leave it out and say so."""
+    cache: str = ""
+    """Folder of pixels and features; empty means the user's cache folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InputError: what was got, and what is allowed.
+        """
+        if self.size and self.size < 16:
+            raise InputError(f"got --size {self.size}: give at least 16 pixels, or leave it out")
+        if self.splits < 2:
+            raise InputError(f"got --splits {self.splits}: at least 2 are needed for a spread")
+        if not 0 < self.copy_rate < 1:
+            raise InputError(f"got --copy-rate {self.copy_rate}: give a share between 0 and 1, such as 0.05")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateMasks(Evaluation):
+    """Folders of masks, matched by name."""
+
+    truth: str
+    """The masks that are taken as right."""
+    prediction: str
+    """The masks to score."""
+    against: str = ""
+    """Those of another model, as its baseline."""
+    classes: str = ""
+    """What the values mean, as 1=lesion,2=core; empty takes every value of the truths as a class."""
+    spacing_mm: str = ""
+    """Distance of pixels along the array's axes, as A,B[,C], for files that do not tell it."""
+    tolerance_mm: float = 2.0
+    """Tolerance of the normalized surface distance."""
+    tolerance_px: float = 2.0
+    """The same where no spacing is known."""
+    on_missing: Literal["fail", "skip"] = "fail"
+    """A truth without a prediction scores the worst (fail), or is left out."""
+    patient: str = ""
+    """Regular expression: what of a case's name is its patient; empty takes each case as one."""
+    ignore_geometry: bool = False
+    """Do not compare where volumes lie."""
+    images: str = ""
+    """Folder of pictures or volumes for the gallery."""
+    raters: str = ""
+    """Folders with masks of other raters, with commas between: adds the energy distance of the members to them."""
+    names: str = ""
+    """What to call the models, as A[,B]; empty takes the names of their folders."""
+    resamples: Resamples = 2000
+    """Bootstrap resamples."""
+
+
+@dataclass(frozen=True)
+class EvaluateAugmentation:
+    """The study of a run anew, or beside that of another."""
+
+    run: str
+    """A run folder of augment."""
+    against: str = ""
+    """Another run on the same test images."""
+    tables_only: bool = False
+    """Leave the report as it is: for a run whose images lie elsewhere."""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Several runs in one table."""
+
+    POSITIONAL: ClassVar[str] = "runs"
+    """The setting that needs no flag before it."""
+
+    runs: tuple[str, ...]
+    """Run folders of augment."""
+    out: str = "leaderboard.csv"
+    """CSV to write."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A Dice and an IoU of a paper."""
+
+    dice: float
+    """Mean Dice as a share."""
+    iou: float
+    """Mean IoU as a share."""
+    decimals: Annotated[int | None, Range(0, 15)] = None
+    """Decimals to which both were rounded; null takes them as typed."""
