@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.evaluation.detections import froc_table
-from meddiff.evaluation.mask_calibration import calibration_errors, case_dice, uncertainty_summary
-from meddiff.evaluation.mask_summary import paired_mask_differences, summary
+from meddiff.evaluation.masks.calibration import calibration_errors, case_dice, uncertainty_summary
+from meddiff.evaluation.masks.detections import froc_table
+from meddiff.evaluation.masks.soft_scores import soft_summary
+from meddiff.evaluation.masks.summary import paired_mask_differences, summary
 from meddiff.evaluation.rows import distinct, rows_where
-from meddiff.evaluation.soft_scores import soft_summary
 from meddiff.reporting import words
 from meddiff.reporting.bibliography import CitedSentence, literature
 from meddiff.reporting.cards import segmentation_card
@@ -79,7 +79,7 @@ def segmentation_report(
             states it. Models are shown baselines first, then in the order of their first row.
         title: shown above the headline.
         calibration: rows of `Reliability.to_frame` of each model that has probabilities.
-        detections: rows of `meddiff.evaluation.detections.free_response` with model, case and patient.
+        detections: rows of `meddiff.evaluation.masks.detections.free_response` with model, case and patient.
         gallery: cases to show, under the headings that they name.
         provenance: recipe, data, versions, seeds; nested as it likes.
         baselines: which of the models are what the others are compared with.

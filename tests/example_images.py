@@ -6,10 +6,10 @@ import numpy as np
 from example_report import HOSTILE, lesion
 from scipy.ndimage import gaussian_filter
 
-from meddiff.data.image_listing import blank_row
-from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, copies
-from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
-from meddiff.evaluation.image_sets import ImageSet, Space
+from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, copies
+from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
+from meddiff.evaluation.images.sets import ImageSet, Space
+from meddiff.formats.find import blank_row
 from meddiff.reporting.content import NearestPair
 from meddiff.reporting.images import ImageReport, headline
 

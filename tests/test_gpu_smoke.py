@@ -10,7 +10,7 @@ from gpu_smoke import FAILED, PASSED, SKIPPED, Machine, run_all, verdict
 from smoke_commands import KINDS, Command, all_commands
 
 from meddiff import pipelines
-from meddiff.assembly.tables import MASK_NETWORKS
+from meddiff.build.tables import MASK_NETWORKS
 from meddiff.networks.segmenter import SEGMENTERS
 from meddiff.pipelines import evaluate, segment
 

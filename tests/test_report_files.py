@@ -12,9 +12,9 @@ from example_segmentation import example_content
 from jsonschema import Draft202012Validator
 
 import meddiff.reporting
-from meddiff import assembly
+from meddiff import build
+from meddiff.jobs.segment import masks_methods
 from meddiff.networks.classifier import CLASSIFIERS
-from meddiff.pipelines.stages import masks_methods
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
 from meddiff.report import write_report
 from meddiff.reporting import images_methods, methods
@@ -119,9 +119,9 @@ def test_a_reference_is_printed_as_a_reader_wants_it():
 
 def test_every_name_of_the_recipe_has_its_reference():
     for table, names in (
-        (methods.SAMPLERS, assembly.SAMPLERS),
-        (methods.SCHEDULES, assembly.SCHEDULES),
-        (methods.PREDICTIONS, assembly.PREDICTIONS),
+        (methods.SAMPLERS, build.SAMPLERS),
+        (methods.SCHEDULES, build.SCHEDULES),
+        (methods.PREDICTIONS, build.PREDICTIONS),
         (methods.CLASSIFIERS, CLASSIFIERS),
     ):
         assert set(table) == set(names)

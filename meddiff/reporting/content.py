@@ -60,7 +60,7 @@ class AugmentationReport:
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     arms: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """These four are described in meddiff.evaluation.study_tables."""
+    """These four are described in meddiff.evaluation.classifiers.tables."""
     group_noun: str = "patient"
     """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meddiff.data.writing import write_text
+from meddiff.files.writing import write_text
 from meddiff.reporting import markdown
 from meddiff.reporting.bibliography import Methods
 from meddiff.reporting.model_card import ModelCard, as_markdown

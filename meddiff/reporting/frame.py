@@ -18,7 +18,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from meddiff.pictures import png_data_uri
+from meddiff.images.views import png_data_uri
 
 HERE = Path(__file__).parent
 THUMBNAIL = 128  # CSS pixels: four times a 32-pixel image, twice a 64-pixel one

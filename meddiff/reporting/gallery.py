@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from meddiff.errors import InputError
-from meddiff.pictures import as_rgb
+from meddiff.images.views import as_rgb
 
 SIDE = 224  # pixels that a tile has at least, unless the image itself is larger; at most twice that
 OUTLINES = ((64, 224, 208), (255, 170, 60), (240, 98, 146), (174, 213, 80), (140, 158, 255), (255, 241, 118))

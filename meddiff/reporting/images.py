@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluation.image_copies import SYNTHETIC, copied
-from meddiff.evaluation.image_measures import GENERAL, MEASURES
+from meddiff.evaluation.images.copies import SYNTHETIC, copied
+from meddiff.evaluation.images.measures import GENERAL, MEASURES
 from meddiff.reporting import tables, words
 from meddiff.reporting.files import ReportText, write_files
 from meddiff.reporting.frame import fill_in

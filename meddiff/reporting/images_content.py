@@ -19,13 +19,13 @@ class ImageReport:
     headline: str
     phantom: bool
     quality: pd.DataFrame
-    """As `meddiff.evaluation.image_quality.image_quality` makes it."""
+    """As `meddiff.evaluation.images.quality.image_quality` makes it."""
     unbiased: float
     """Frechet distance extrapolated to infinitely many images; NaN where there are too few."""
     unbiased_note: str
     """Why there is none."""
     copies: pd.DataFrame
-    """As `meddiff.evaluation.image_copies.Copies.table`; empty where the training images were not given."""
+    """As `meddiff.evaluation.images.copies.Copies.table`; empty where the training images were not given."""
     statistics: pd.DataFrame
     false_positive_rate: float
     real: list[np.ndarray]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.evaluation.image_measures import MEASURES
+from meddiff.evaluation.images.measures import MEASURES
 from meddiff.reporting import tables, words
 from meddiff.reporting.bibliography import cited
 from meddiff.reporting.content import NearestPair

@@ -24,19 +24,19 @@ class SegmentationReport:
     """The baseline that the others are compared with; "" where there is none."""
     group_noun: str
     cases: pd.DataFrame
-    """The long table of meddiff.evaluation.masks."""
+    """The long table of meddiff.evaluation.masks.cases."""
     summary: pd.DataFrame
     differences: pd.DataFrame
     uncertainty: pd.DataFrame
     case_dice: pd.DataFrame
     """One row per model and case: dice, uncertainty; of the models that state uncertainties."""
     calibration: pd.DataFrame
-    """Bins, as meddiff.evaluation.mask_calibration.Reliability.to_frame makes them."""
+    """Bins, as meddiff.evaluation.masks.calibration.Reliability.to_frame makes them."""
     calibration_errors: pd.DataFrame
     free_response: pd.DataFrame
-    """Lesions found and invented at each threshold, as meddiff.evaluation.detections.froc_table makes them."""
+    """Lesions found and invented at each threshold, as meddiff.evaluation.masks.detections.froc_table makes them."""
     soft: pd.DataFrame
-    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.soft_scores.soft_summary."""
+    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.masks.soft_scores.soft_summary."""
     gallery: tuple[GalleryCase, ...]
     methods: tuple[CitedSentence, ...]
     """On models and training; what was measured, and how, is said by the report itself."""

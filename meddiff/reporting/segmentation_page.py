@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.mask_summary import LOW_DICE
-from meddiff.evaluation.masks import METRICS
+from meddiff.evaluation.masks.cases import METRICS
+from meddiff.evaluation.masks.summary import LOW_DICE
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where
-from meddiff.metrics.uncertainty import risk_coverage
-from meddiff.pictures import png_data_uri
+from meddiff.images.views import png_data_uri
+from meddiff.metrics.masks.uncertainty import risk_coverage
 from meddiff.reporting import tables, words
 from meddiff.reporting.bibliography import cited
 from meddiff.reporting.forest import Forest, Interval, forest

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.mask_summary import LOW_DICE, finite_distances
-from meddiff.evaluation.masks import METRICS
+from meddiff.evaluation.masks.cases import METRICS
+from meddiff.evaluation.masks.summary import LOW_DICE, finite_distances
 from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.reporting import tables, words
 from meddiff.reporting.segmentation_content import SegmentationReport

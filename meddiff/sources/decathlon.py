@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.image_io.nifti_header import read_nifti_header
-from meddiff.data.manifest import ManifestRow
-from meddiff.data.problems import Problems
-from meddiff.data.volume import Volume
-from meddiff.data.volumes import load_volume
 from meddiff.errors import InputError
-from meddiff.sources.listing import Folder, list_folders
+from meddiff.formats.listing import Folder, list_folders
+from meddiff.formats.nifti_header import read_nifti_header
+from meddiff.formats.open import load_volume
+from meddiff.formats.volume import Volume
+from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.problems import Problems
 from meddiff.sources.source import Source, real_row
 
 _MODALITIES = {"mri": "MR", "ct": "CT", "mr": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "t1w": "MR", "t2w": "MR",

@@ -8,11 +8,11 @@ once. A patient's slices stay together.
 import re
 from pathlib import Path
 
-from meddiff.data.image_io import load_mask
-from meddiff.data.manifest import ManifestRow
-from meddiff.data.problems import Problems
 from meddiff.errors import InputError
-from meddiff.sources.listing import Folder, list_folders
+from meddiff.formats import load_mask
+from meddiff.formats.listing import Folder, list_folders
+from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.problems import Problems
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from meddiff.data.problems import Problems
 from meddiff.errors import InputError
+from meddiff.problems import Problems
 
 # what publishers write for "not known"
 _UNKNOWN = ("", "unknown", "na", "n/a", "nan", "none")

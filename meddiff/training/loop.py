@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-from meddiff.data.batch import Batch
+from meddiff.batches.images import Batch
 from meddiff.seeds import child_seed
 from meddiff.training.checkpoint import latest
 from meddiff.training.divergence import denoiser_diverged

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from meddiff.data.batch import Batch
+from meddiff.batches.images import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.loss import diffusion_loss
 from meddiff.tasks.task import Task

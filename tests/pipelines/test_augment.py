@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from test_report_files import complaints
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines.augment import main
 
 TINY = """

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from test_report_files import complaints
 
-from meddiff.data.image_io import save_image
-from meddiff.data.manifest import COLUMNS
+from meddiff.formats import save_image
+from meddiff.manifest.manifest_row import COLUMNS
 from meddiff.pipelines import segment
 
 RECIPE = """

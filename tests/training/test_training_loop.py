@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.images import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint

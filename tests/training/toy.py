@@ -2,7 +2,7 @@
 
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.images import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import V
 from meddiff.diffusion.schedule import cosine, linear

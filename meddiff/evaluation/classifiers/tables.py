@@ -1,0 +1,73 @@
+"""All tables of an augmentation study from its long table of predictions; each has one sentence in DESCRIPTIONS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from meddiff.evaluation.classifiers.ratio_curve import ratio_curve
+from meddiff.evaluation.classifiers.scores import best_reference, differences_of, plain_balanced_accuracy, scores_of
+from meddiff.evaluation.classifiers.study import Study, resampled_scores
+from meddiff.evaluation.classifiers.subgroups import subgroup_scores
+from meddiff.evaluation.classifiers.tests import paired_tests
+
+DESCRIPTIONS = {
+    "scores": "Every metric of every arm, mean over the seeds, with its interval over patients and seeds.",
+    "differences": "Each arm minus the best arm without synthetic images, on the same patients and seeds.",
+    "tests": "DeLong's test of AUROC and McNemar's of accuracy against the same arm, by patient, adjusted after Holm.",
+    "subgroups": "Scores by sex, age, body site, data set and estimated skin tone, and the difference in each group.",
+    "curve": "Scores over the number of synthetic images per real one, at the same number of optimizer steps.",
+    "arms": "What each arm was trained on.",
+}
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """The tables that DESCRIPTIONS describes; `subgroups`, `curve` and `tests` may be empty."""
+
+    scores: pd.DataFrame
+    differences: pd.DataFrame
+    tests: pd.DataFrame
+    subgroups: pd.DataFrame
+    curve: pd.DataFrame
+    arms: pd.DataFrame
+
+
+def study_tables(
+    study: Study,
+    *,
+    reference_arms: Sequence[str],
+    attributes: pd.DataFrame,
+    arms: pd.DataFrame,
+    resamples: int = 2000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> StudyTables:
+    """The tables of a study.
+
+    Args:
+        study: from `read_study`, with validation predictions where there are any.
+        reference_arms: the arms without synthetic images; all others are compared with the best of them.
+        attributes: what is known of each test image, from `attributes_of`.
+        arms: arm, ratio, n_real and n_synthetic of each arm.
+        resamples: of the patients.
+        confidence_level: of the intervals.
+        seed: of the resamples.
+
+    Raises:
+        InputError: a reference arm that is not there, a test image that nothing is known of.
+    """
+    reference = best_reference(plain_balanced_accuracy(study), reference_arms)
+    values = resampled_scores(study, resamples=resamples, seed=seed)
+    scores = scores_of(study, values, confidence_level=confidence_level, seed=seed)
+    return StudyTables(
+        scores=scores,
+        differences=differences_of(study, values, reference=reference, confidence_level=confidence_level, seed=seed),
+        tests=paired_tests(study, reference=reference),
+        subgroups=subgroup_scores(study, attributes, reference=reference, resamples=resamples,
+                                  confidence_level=confidence_level, seed=seed),
+        curve=ratio_curve(study, values, scores, arms, confidence_level=confidence_level, seed=seed),
+        arms=arms,
+    )  # fmt: skip

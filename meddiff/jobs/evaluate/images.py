@@ -1,0 +1,175 @@
+"""The work of ``evaluate images``: features once, distances beside real halves, copies, tables and a report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import meddiff
+from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
+from meddiff.evaluation.images.measures import MEASURES
+from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
+from meddiff.evaluation.images.sets import ImageSet
+from meddiff.files.writing import output_folder, write_text
+from meddiff.images.views import as_rgb
+from meddiff.jobs.evaluate.evaluate_image_sets import embedder, read_sets
+from meddiff.recipe.commands import EvaluateImages
+from meddiff.reporting import tables, words
+from meddiff.reporting.content import NearestPair
+from meddiff.reporting.images import ImageReport, headline, write_image_report
+from meddiff.seeds import child_seed
+
+SHOWN, SHOWN_PAIRS = 15, 8
+
+
+def run(settings: EvaluateImages, console: Console | None = None) -> ImageReport:
+    """Measure, write and print.
+
+    Raises:
+        InputError: folders without images, files that cannot be read, weights that are missing or of another network,
+            too few images or patients.
+    """
+    console = console or Console()
+    out = output_folder(settings.out, [settings.real, settings.synthetic, settings.train])
+    embed = embedder(settings)
+    sets = read_sets(settings, console)
+    real, synthetic = sets["real"], sets["synthetic"]
+    notes = _notes(sets)
+    console.print(f"comparing {len(real)} real and {len(synthetic)} synthetic images, {settings.splits} splits")
+    quality = image_quality(real, synthetic, splits=settings.splits, embed=embed, seed=settings.seed)
+    unbiased, why = unbiased_frechet(real, synthetic, seed=settings.seed)
+    found = None
+    if "train" in sets:
+        found = copies(real, synthetic, sets["train"], false_positive_rate=settings.copy_rate, shown=SHOWN_PAIRS,
+                       seed=settings.seed)  # fmt: skip
+        if len(found.held_out) < len(real):
+            notes += (f"{len(real) - len(found.held_out)} of the real images, or others of their patients, are "
+                      "training images: they are not held out.",)  # fmt: skip
+    report = _report(settings, sets, quality, unbiased, why, found, notes)
+    tables = {out / "measures.csv": quality} | ({out / "copies.csv": found.table} if found is not None else {})
+    for file, table in tables.items():
+        write_text(file, table.to_csv(index=False))
+    written = [*tables, *write_image_report(out, report)]
+    _show(report, console)
+    console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)
+    return report
+
+
+def _notes(sets: dict[str, ImageSet]) -> tuple[str, ...]:
+    """What a reader of the figures must know of the data."""
+    found = []
+    for name, images in sets.items():
+        if images.skipped:
+            found.append(f"{len(images.skipped)} {name} images could not be read and were left out.")
+        repeated = len(images) - len(set(images.contents))
+        if repeated:
+            found.append(f"{repeated} of the {len(images)} {name} images are the same file as another one of the set.")
+    shared = set(sets["real"].contents) & set(sets["synthetic"].contents)
+    if shared:
+        found.append(f"{len(shared)} files are in both --real and --synthetic.")
+    return tuple(found)
+
+
+def _report(
+    settings: EvaluateImages,
+    sets: dict[str, ImageSet],
+    quality: pd.DataFrame,
+    unbiased: float,
+    why: str,
+    found: Copies | None,
+    notes: tuple[str, ...],
+) -> ImageReport:
+    real, synthetic = sets["real"], sets["synthetic"]
+    generator = np.random.default_rng(child_seed(settings.seed, "evaluate images", "gallery"))
+    nowhere = pd.DataFrame()
+    if found is None:
+        pairs = {SYNTHETIC: _shown(nearest_pairs(synthetic, real, SHOWN_PAIRS), synthetic, real)}
+    else:
+        queries = {SYNTHETIC: synthetic, HELD_OUT: found.held_out}
+        pairs = {name: _shown(part, queries[name], sets["train"]) for name, part in found.pairs.items()}
+    table, statistics = (nowhere, nowhere) if found is None else (found.table, found.statistics)
+    return ImageReport(
+        title=f"Synthetic images of {Path(settings.synthetic).name} against {Path(settings.real).name}",
+        headline=headline(quality, table, statistics), phantom=any(row.source == "phantom" for row in real.rows),
+        quality=quality, unbiased=unbiased, unbiased_note=why, copies=table,
+        statistics=statistics, false_positive_rate=settings.copy_rate,
+        real=_drawn(real, generator), synthetic=_drawn(synthetic, generator), nearest=pairs[SYNTHETIC],
+        held_out_nearest=pairs.get(HELD_OUT, []), group_noun=_noun(real, settings.groups), notes=notes,
+        provenance=_provenance(settings, sets), confidence_level=0.95,
+    )  # fmt: skip
+
+
+def _noun(real: ImageSet, groups: str) -> str:
+    if groups or all(row.patient_id for row in real.rows):
+        return "patient"
+    return "lesion" if all(row.patient_id or row.lesion_id for row in real.rows) else "image"
+
+
+def _provenance(settings: EvaluateImages, sets: dict[str, ImageSet]) -> dict:
+    real = sets["real"]
+    data = {
+        name: f"{words.counted(len(images), 'image')}, {words.counted(len(set(images.groups)), 'group')}, "
+              f"contents {_digest(images.contents)}"
+        for name, images in sets.items()
+    }  # fmt: skip
+    versions = {"meddiff": meddiff.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    return {"options": asdict(settings), "data": data, "features": asdict(real.space), "versions": versions}
+
+
+def _digest(contents: Sequence[str]) -> str:
+    import hashlib
+
+    return hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest()[:16]
+
+
+def _drawn(images: ImageSet, generator: np.random.Generator) -> list[np.ndarray]:
+    return [_picture(images, int(at)) for at in generator.permutation(len(images))[:SHOWN]]
+
+
+def _picture(images: ImageSet, at: int) -> np.ndarray:
+    found = np.asarray(images.pixels[at])
+    pixels = np.hstack(list(found)) if images.space.volumes else np.moveaxis(found, 0, -1)
+    return as_rgb(pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8))
+
+
+def _shown(pairs: Sequence[Pair], queries: ImageSet, references: ImageSet) -> list[NearestPair]:
+    return [
+        NearestPair(_picture(queries, pair.query), _picture(references, pair.reference), pair.distance,
+                    queries.rows[pair.query].row_id, _told(references.rows[pair.reference].row_id, pair.symmetry))
+        for pair in pairs
+    ]  # fmt: skip
+
+
+def _told(name: str, symmetry: str) -> str:
+    return name if symmetry == "as is" else f"{name} (when {symmetry})"
+
+
+def _show(report: ImageReport, console: Console) -> None:
+    """The measures, copies and the headline for the terminal."""
+    first = report.quality.iloc[0]
+    table = Table(title=f"{first['extractor']} features, {first['dimension']} numbers, {first['resolution']} px; "
+                        f"n = {first['n_real']} real, {first['n_synthetic']} synthetic")  # fmt: skip
+    columns = ("", "synthetic [95%]", f"at n = {first['n_matched']}", "real halves [range]", "fault")
+    for name in columns:
+        table.add_column(name)
+    shown: Callable = words.significant
+    for row in tables.records(report.quality):
+        table.add_row(
+            MEASURES[row["metric"]].title, f"{shown(row['value'])} [{shown(row['low'])}, {shown(row['high'])}]",
+            shown(row["matched"]),
+            f"{shown(row['baseline'])} [{shown(row['baseline_low'])}, {shown(row['baseline_high'])}]",
+            row["fault"] or "none",
+        )  # fmt: skip
+    console.print(table)
+    for warning in dict.fromkeys([*(row["warning"] for row in tables.records(report.quality)), *report.notes]):
+        if warning:
+            console.print(f"note: {warning}", soft_wrap=True)
+    console.print(report.headline, style="bold", soft_wrap=True)
