@@ -17,7 +17,7 @@ from rich.table import Table
 
 from meddiff.evaluation import ImageFeatures, distances
 from meddiff.formats import load_image
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images.diversity import vendi_score
 from meddiff.metrics.images.manifold import manifold_scores
 from meddiff.networks.features.mobilenet import MobileNetFeatures

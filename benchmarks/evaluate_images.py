@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from rich.console import Console
 
 from meddiff.jobs.evaluate.images import run
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources.isic import ISIC

@@ -21,10 +21,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from meddiff.batches.images import LabeledImages, draw_indices
+from meddiff.batches.images import LabeledImages
+from meddiff.batches.order import draw_indices
 from meddiff.cache.pictures import decode
-from meddiff.images.picture_preparation import Transform, prepare
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.images.prepare import Transform, prepare
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 
 def draw_jpegs(folder: Path, count: int) -> list[ManifestRow]:

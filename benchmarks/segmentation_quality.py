@@ -14,9 +14,11 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from meddiff.batches.images import Batch, draw_indices, to_model_range
+from meddiff.batches.batch import Batch
+from meddiff.batches.order import draw_indices
 from meddiff.batches.turns import flip_rotate90
 from meddiff.build.models import new_model
+from meddiff.images.intensity import to_model_range
 from meddiff.inference.segmenters import DiffusionSegmenter, Segmenter
 from meddiff.metrics.masks.overlap import overlap
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance

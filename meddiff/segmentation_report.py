@@ -15,8 +15,7 @@ import pandas as pd
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.calibration import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.masks.detections import froc_table
-from meddiff.evaluation.masks.soft_scores import soft_summary
-from meddiff.evaluation.masks.summary import paired_mask_differences, summary
+from meddiff.evaluation.masks.summary import paired_mask_differences, soft_summary, summary
 from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.reporting import words
 from meddiff.reporting.bibliography import CitedSentence, literature

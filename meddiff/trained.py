@@ -24,7 +24,7 @@ from meddiff.formats.open import load_volume
 from meddiff.images.case import Case, case_of_volume, picture_file_case
 from meddiff.inference.decision import Answer, Decision, decide
 from meddiff.inference.segmenters import Segmenter
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed

@@ -15,7 +15,7 @@ import numpy as np
 from meddiff import load
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.formats.inputs import find_inputs
+from meddiff.formats.find import find_inputs
 
 
 def main(run: str, photographs: str, masks: str) -> None:

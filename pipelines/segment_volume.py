@@ -14,7 +14,7 @@ import numpy as np
 from meddiff import load
 from meddiff.build.segmentation import picture_transform
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.case import slice_cases
 

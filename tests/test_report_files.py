@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 import meddiff.reporting
 from meddiff import build
-from meddiff.jobs.segment import masks_methods
+from meddiff.jobs.segment import report
 from meddiff.networks.classifier import CLASSIFIERS
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
 from meddiff.report import write_report
@@ -126,8 +126,8 @@ def test_every_name_of_the_recipe_has_its_reference():
     ):
         assert set(table) == set(names)
         assert all(key in literature() for _, key in table.values())
-    sources = [*masks_methods.NETWORK_SOURCES.values(), *masks_methods.BASELINE_SOURCES.values(),
-               *masks_methods.MASK_SOURCES.values(), *masks_methods.FUSION_SOURCES.values(),
+    sources = [*report.NETWORK_SOURCES.values(), *report.BASELINE_SOURCES.values(),
+               *report.MASK_SOURCES.values(), *report.FUSION_SOURCES.values(),
                *(keys for _, keys in images_methods.EXTRACTORS.values())]  # fmt: skip
     assert all(key in literature() for keys in sources for key in keys)
 

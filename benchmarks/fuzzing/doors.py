@@ -19,8 +19,7 @@ _NO_MEMORY = ("bad_alloc", "failed to allocate", "unable to allocate", "cannot a
 
 
 def volume(path: Path) -> None:
-    from meddiff.formats.nifti import SUFFIXES
-    from meddiff.formats.nifti_header import read_nifti_header
+    from meddiff.formats.nifti import SUFFIXES, read_nifti_header
     from meddiff.formats.open import load_volume
 
     if path.name.endswith(SUFFIXES):
@@ -61,7 +60,7 @@ def inspection(path: Path) -> None:
     from rich.console import Console
 
     from meddiff.files.unpack import unpacked
-    from meddiff.formats.inputs import find_inputs
+    from meddiff.formats.find import find_inputs
     from meddiff.pipelines.inspect import run
     from meddiff.recipe.commands import Inspect
 

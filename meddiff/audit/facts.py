@@ -15,16 +15,16 @@ from meddiff.audit import copies, shift
 from meddiff.audit.masks import MaskFacts, mask_facts
 from meddiff.audit.pixels import PixelFacts, pixel_facts
 from meddiff.errors import InputError
+from meddiff.files.bad import reason_of
 from meddiff.formats import load_mask, read_picture
 from meddiff.formats.dicom.series import is_dicom
 from meddiff.formats.open import load_volume, reader_of
-from meddiff.formats.pictures import DAMAGE, reason_of
+from meddiff.formats.pictures import DAMAGE
 from meddiff.formats.slices import PERCENTILES
 from meddiff.images.intensity import check_finite
-from meddiff.images.prepare import mask_on_grid
-from meddiff.images.sequences import load_sequences
+from meddiff.images.prepare import load_sequences, mask_on_grid
 from meddiff.images.working_grid import working_grid
-from meddiff.manifest.manifest_row import SERIES, ManifestRow
+from meddiff.manifest.row import SERIES, ManifestRow
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from meddiff.audit.finding import Finding, images_of
 from meddiff.manifest.consistency import shared_things
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",

@@ -15,7 +15,7 @@ from meddiff.audit.leaks import FOLDERS
 from meddiff.errors import InputError
 from meddiff.formats.open import files_below
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 _MASK_NAME = re.compile(r"(.+)[_-](segmentation|seg|mask|labels?|gt|ground_?truth|lesion)([_-]\d+)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(

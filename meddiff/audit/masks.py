@@ -20,7 +20,7 @@ from functools import reduce
 import numpy as np
 
 from meddiff.audit.finding import Finding, masks_of
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 FRAME = 0.6
 SLIVER = 0.02

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meddiff.audit.finding import Finding, images_of
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 FLAT = 1 / 255
 CHROMA = 2 / 255

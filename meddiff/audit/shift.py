@@ -28,7 +28,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from meddiff.audit.finding import Finding, masks_of
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 GRID = 96
 """Side of the squares that are compared."""

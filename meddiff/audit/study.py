@@ -13,8 +13,8 @@ from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.masks import odd_masks
 from meddiff.audit.pixels import odd_images
 from meddiff.errors import InputError
-from meddiff.formats.pictures import reason_of
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.files.bad import reason_of
+from meddiff.manifest.row import ManifestRow
 
 Progress = Callable[[Iterable[ManifestRow], int], Iterable[ManifestRow]]
 

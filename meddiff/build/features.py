@@ -8,8 +8,7 @@ from meddiff.build.tables import EXTRACTORS, VOLUME_EXTRACTORS, pick
 from meddiff.cache.pictures import default_folder
 from meddiff.errors import InputError
 from meddiff.networks.features.lpips import LpipsEmbedding
-from meddiff.networks.features.network import FeatureNetwork, VolumeNetwork
-from meddiff.networks.features.plane_features import PlaneFeatures
+from meddiff.networks.features.network import FeatureNetwork, PlaneFeatures, VolumeNetwork
 from meddiff.recipe import Recipe
 from meddiff.sources.weights import LPIPS_FILES, WEIGHTS, published_weights
 

@@ -8,8 +8,8 @@ from functools import partial
 from torch import Generator
 
 from meddiff.batches import turns
+from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import random_flips
-from meddiff.batches.images import Batch
 from meddiff.build.tables import NETWORKS, PREDICTIONS, SAMPLERS, SCHEDULES, TASKS, pick
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from meddiff.batches.images import Labeled, LabeledImages
-from meddiff.batches.labeled_slices import LabeledSlices, slice_rows, whole
-from meddiff.batches.labeled_volumes import LabeledVolumes
-from meddiff.batches.slices import AXES
+from meddiff.batches.cuts import AXES
+from meddiff.batches.images import Labeled, LabeledImages, LabeledSlices, LabeledVolumes, slice_rows, whole
 from meddiff.build.check import source
 from meddiff.build.tables import DRAWN
 from meddiff.cache.pictures import ImageArray, decode
 from meddiff.cache.pictures import unusable as unusable_images
 from meddiff.cache.volumes import VolumeArray, cache_volumes, in_order_of
 from meddiff.images.prepare import VolumeTransform
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, of_volumes
 from meddiff.recipe.segment import SegmentRecipe
 

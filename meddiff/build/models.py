@@ -25,8 +25,7 @@ from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.facts import Facts, schedule_digest
-from meddiff.training.objective import Objective
-from meddiff.training.objectives import MaskDenoising, Supervised
+from meddiff.training.objectives import MaskDenoising, Objective, Supervised
 
 
 @dataclass(frozen=True)

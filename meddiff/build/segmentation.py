@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from meddiff import build
-from meddiff.batches.cuts import draw_patches
-from meddiff.batches.images import Batch, LabeledImages, draw_indices, to_model_range
-from meddiff.batches.slices import AXES, slice_batch
+from meddiff.batches.batch import Batch
+from meddiff.batches.cuts import AXES, draw_patches, slice_batch
+from meddiff.batches.images import LabeledImages
+from meddiff.batches.order import draw_indices
 from meddiff.build import augmentation, pick, volume_transform
 from meddiff.cache.pictures import decode
 from meddiff.cache.volumes import VolumeArray, cache_volumes
@@ -21,10 +22,11 @@ from meddiff.diffusion.prediction import ClassLogits
 from meddiff.ensemble.fusion import FUSIONS
 from meddiff.errors import InputError
 from meddiff.images.case import Case, picture_case, volume_case
-from meddiff.images.picture_preparation import Transform
+from meddiff.images.intensity import to_model_range
+from meddiff.images.prepare import Transform
 from meddiff.inference.sampling import Sampling
 from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.networks import segmenter
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import of_volumes

@@ -39,10 +39,10 @@ from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
 from meddiff.sources.brats import BRATS
+from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.folders.dicom_folder import DICOM_FOLDER
 from meddiff.sources.folders.image_folder import IMAGE_FOLDER
 from meddiff.sources.folders.nifti_folder import NIFTI_FOLDER
-from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.isic import ISIC
 from meddiff.sources.lgg import LGG
 from meddiff.sources.phantom import PHANTOM

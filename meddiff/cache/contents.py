@@ -14,7 +14,7 @@ from pathlib import Path
 from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
 from meddiff.formats import is_deep
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 
 @dataclass(frozen=True)

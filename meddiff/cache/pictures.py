@@ -22,12 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.cache.contents import Fingerprint, fingerprints
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import BadFile
 from meddiff.files.writing import told_plainly
-from meddiff.formats.pictures import BadFile
-from meddiff.images.picture_preparation import Transform, mask_misfit, prepare
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.images.prepare import Transform, mask_misfit, prepare
+from meddiff.manifest.row import ManifestRow
 
 FORMAT = 1  # raise it when what prepare() returns changes
 Progress = Callable[[Iterable, int], Iterable]

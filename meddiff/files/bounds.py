@@ -1,5 +1,13 @@
-"""Whether an array fits into memory, asked before it is taken: a small file may honestly unpack to a thousand times."""
+"""Whether an array fits into memory, asked before it is taken: a small file may honestly unpack to a thousand times.
 
+A file that is never asked for more than it has.
+
+Python takes the memory that ``read(size)`` names before it looks how much there is, and libraries name what a header
+says: four bytes of a small file would cost four gigabytes.
+"""
+
+import io
+import os
 from pathlib import Path
 
 import psutil
@@ -34,3 +42,20 @@ def _free_bytes() -> int:
     process = psutil.Process()
     limit, _ = process.rlimit(psutil.RLIMIT_AS)  # of this process, where somebody has set one (ulimit -v)
     return free if limit < 0 else min(free, max(0, limit - process.memory_info().vms))
+
+
+_SMALL_READ_BYTES = 1 << 16
+
+
+class BoundedFile(io.BufferedReader):
+    """An open file whose ``read`` stops asking at its end."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes; all that are left where it is None or negative."""
+        if size is not None and size > _SMALL_READ_BYTES:
+            size = min(size, max(0, self._size - self.tell()))
+        return super().read(size)

@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import check_file
 from meddiff.files.writing import told_plainly
-from meddiff.formats.pictures import check_file
-from meddiff.problems import Problems
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, the bytes done, and the bytes in all where that is known."""

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from meddiff.errors import InputError
-from meddiff.formats.pictures import DAMAGE, bad_file
+from meddiff.files.bad import bad_file
+from meddiff.formats.pictures import DAMAGE
 
 # Seen from nibabel, pydicom, its decoders and SimpleITK on mutated files, beside what Pillow raises.
 _MORE = (AttributeError, NotImplementedError, RecursionError, RuntimeError, LookupError, ArithmeticError, EOFError)

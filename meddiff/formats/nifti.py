@@ -4,18 +4,32 @@ A NIfTI header has two ways to say where its voxels lie, sform and qform, each w
 filled in. sform wins where both are; that they differ is told. Two that disagree about left and right, numbers that
 are no geometry, or a shear that no scanner makes are refused: whoever wrote the file must say what is right. With
 both codes 0 the standard knows voxel sizes but no orientation, and so do we (nibabel makes one up).
+
+The extensions between a NIfTI header and its voxels, walked before nibabel reads them: it believes their lengths.
+
+What a NIfTI header tells without its voxels: a data set of large volumes is listed in seconds, not in minutes.
+
+Volumes to NIfTI, with the geometry in both places where programs look for it.
+
+sform holds any affine. qform holds a rotation, a size per axis and a mirroring, so it is filled in only where it says
+the same as sform: a program that prefers qform must not be sent to another place (ITK-SNAP, FSL and Slicer differ).
 """
 
+import gzip
+import math
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
+from meddiff.files.writing import write_atomically
 from meddiff.formats.damage import damage_told
-from meddiff.formats.nifti_extensions import check_extensions
-from meddiff.formats.pictures import bad_file, check_file
 from meddiff.formats.volume import Volume
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz", ".mgz", ".mgh")
@@ -202,3 +216,142 @@ def _spacing(affine: np.ndarray | None, header) -> tuple[float | None, float | N
     zooms = [float(abs(zoom)) or None for zoom in sizes]
     i, j, k = [zoom if zoom is not None and np.isfinite(zoom) else None for zoom in [*zooms, None][:3]]
     return i, j, k
+
+
+LARGEST_BYTES = 1 << 26
+"""Of header and extensions; they hold histories and tables, tens of megabytes at most."""
+_LAYOUTS = {348: (108, "f"), 540: (168, "q")}
+"""Length of the header -> where it says at which byte the voxels begin, NIfTI-1 and NIfTI-2."""
+
+
+def check_extensions(path: Path) -> None:
+    """Refuse extensions that reach beyond their place (nibabel takes the memory that their lengths name).
+
+    Raises:
+        InputError: an extension that is longer than what lies between the header and the voxels.
+    """
+    start = _start_of(path, 544)
+    size, order = next(
+        ((size, order) for order in "<>" for size in _LAYOUTS if start[:4] == struct.pack(f"{order}i", size)), (0, "")
+    )
+    if not size or len(start) < size + 4 or not start[size]:
+        return  # no NIfTI, or nothing follows the header
+    offset, kind = _LAYOUTS[size]
+    voxels = struct.unpack_from(f"{order}{kind}", start, offset)[0]
+    pair = ".nii" not in path.name.lower()  # whose voxels lie in another file: extensions go on to the end
+    content = _start_of(path, LARGEST_BYTES if pair or not 0 <= voxels <= LARGEST_BYTES else int(voxels))
+    end = voxels if not pair and math.isfinite(voxels) else len(content)
+    place = size + 4
+    while place + 16 <= end:
+        length = struct.unpack_from(f"{order}i", content, place)[0] if place + 4 <= len(content) else 0
+        if length < 8 or place + length > len(content):
+            raise bad_file(path, f"an extension of its header claims {length} bytes, {len(content) - place} are there")
+        place += length
+
+
+def _start_of(path: Path, size: int) -> bytes:
+    """The first bytes of a header, unpacked."""
+    path = path.with_name(path.name.replace(".img", ".hdr"))
+    if path.suffix.lower() != ".gz":
+        with path.open("rb") as file:
+            return file.read(size)
+    from isal import igzip
+
+    with igzip.IGzipFile(str(path), "rb") as file:
+        return file.read(size)
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """Size and place of a volume."""
+
+    shape: tuple[int, int, int]
+    count: int
+    """How many volumes lie on the grid."""
+    spacing_mm: tuple[float | None, float | None, float | None]
+    """Distance of neighbors along each array axis; None is unknown."""
+
+
+def read_nifti_header(path: Path) -> NiftiHeader:
+    """The header of a NIfTI, Analyze or MGH file, read as `nifti.read_nifti` reads it.
+
+    Raises:
+        InputError: missing or damaged files, more axes than a volume has, contradictory geometry.
+    """
+    import nibabel
+
+    check_file(path)
+    with damage_told(path):
+        check_extensions(path)
+        opened: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        if not hasattr(opened.header, "get_zooms"):
+            raise bad_file(path, f"this is no volume but a {type(opened).__name__}")
+        affine, _ = _geometry(path, opened)
+        spacing = _spacing(affine, opened.header)
+        sizes = [int(size) for size in opened.shape]
+    several = [size for size in sizes[3:] if size > 1]
+    if len(sizes) < 2 or len(several) > 1:
+        raise bad_file(path, f"a volume has 2, 3 or 4 axes, this one has the shape {tuple(sizes)}")
+    i, j, k = [*sizes, 1][:3]
+    return NiftiHeader((i, j, k), several[0] if several else 1, spacing)
+
+
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_HEADER = 348  # bytes
+_SCANNER = 1
+_QFORM_MM = 1e-3  # quaternions are float32
+
+
+def save_volume(
+    array: np.ndarray,
+    path: str | Path,
+    *,
+    affine: np.ndarray | None,
+    spacing_mm: tuple[float, float, float] | None = None,
+) -> None:
+    """Write a volume under a temporary name, then rename. Values are stored as they are, without a scale.
+
+    Args:
+        array: [I, J, K] or [I, J, K, N], whole numbers of up to 32 bits, float32 or float64; bool is stored as 0 and 1.
+        path: ends in .nii or .nii.gz.
+        affine: 4 x 4, voxel index -> RAS millimeters, as Volume.affine; None marks the orientation as unknown.
+        spacing_mm: only where affine is None: distance of neighbors along each axis; None is unknown.
+
+    Raises:
+        InputError: another suffix, an affine that is no geometry, a disk that is full or may not be written to.
+        ValueError: an array that NIfTI cannot hold without loss.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise InputError(f"{path}: volumes are written as .nii or .nii.gz. Choose one of these names.")
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    if array.dtype.name not in _DTYPES or array.ndim not in (3, 4):
+        raise ValueError(
+            f"NIfTI holds [I, J, K] or [I, J, K, N] of {', '.join(_DTYPES)}, not {array.dtype} {array.shape}"
+        )
+    content = _bytes(array, path, affine, spacing_mm)
+    data = gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
+    write_atomically(path, lambda file: file.write(data), durable=False)
+
+
+def _bytes(array: np.ndarray, path: Path, affine: np.ndarray | None, spacing_mm) -> bytes:
+    import nibabel
+
+    if affine is not None and not (np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0):
+        raise InputError(f"{path}: the affine is no geometry:\n{affine}\nGive one whose axes have a length.")
+    image = nibabel.Nifti1Image(array, affine)  # type: ignore[attr-defined]
+    image.header.set_xyzt_units("mm")
+    if affine is None:
+        # behind nibabel's back, which turns a new voxel size into an orientation of its own
+        content = bytearray(image.to_bytes())
+        header = nibabel.Nifti1Header(bytes(content[:_HEADER]))  # type: ignore[attr-defined]
+        header["sform_code"] = header["qform_code"] = 0
+        header["pixdim"][1:4] = spacing_mm or (1, 1, 1)  # NIfTI's word for an unknown size is 1 without a unit
+        header.set_xyzt_units("mm" if spacing_mm else "unknown")
+        content[:_HEADER] = header.binaryblock
+        return bytes(content)
+    image.set_sform(affine, code=_SCANNER)
+    image.set_qform(affine, code=_SCANNER)
+    if np.abs(image.get_qform() - affine).max() > _QFORM_MM:
+        image.set_qform(affine, code=0)
+    return image.to_bytes()

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.errors import InputError
+from meddiff.files.bad import bad_file, check_file, exists
 from meddiff.files.unpack import is_archive, unpacked
-from meddiff.formats import metaimages, nifti
+from meddiff.formats import metaimage, nifti
 from meddiff.formats.dicom.series import Series, choose, find_series, is_dicom, read_header
 from meddiff.formats.dicom.volume import read_series
-from meddiff.formats.pictures import bad_file, check_file, exists
 from meddiff.formats.volume import Volume
-from meddiff.manifest.manifest_row import SERIES, on_disk
+from meddiff.manifest.row import SERIES, on_disk
 
 READERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys(nifti.SUFFIXES, nifti.read_nifti),
-    **dict.fromkeys(metaimages.SUFFIXES, metaimages.read_metaimage),
+    **dict.fromkeys(metaimage.SUFFIXES, metaimage.read_metaimage),
 }
 
 

@@ -18,16 +18,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from meddiff.errors import InputError
+from meddiff.files.bad import bad_file, check_file
 from meddiff.files.writing import write_atomically
-from meddiff.formats.pictures import (
-    DAMAGE,
-    as_class_indices,
-    bad_file,
-    check_file,
-    is_deep_picture,
-    read_mask_picture,
-    read_pixels,
-)
+from meddiff.formats.pictures import DAMAGE, as_class_indices, is_deep_picture, read_mask_picture, read_pixels
 
 PERCENTILES = (0.1, 99.9)
 _NIFTI = (".nii", ".nii.gz")

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.batches.images import to_model_range
 from meddiff.errors import InputError
 from meddiff.formats import Picture, load_mask, read_picture, value_range_of
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
-from meddiff.images.picture_preparation import Transform, of_picture
-from meddiff.images.prepare import VolumeTransform, class_indices, prepare_volume
-from meddiff.images.sequences import load_sequences
+from meddiff.images.intensity import to_model_range
+from meddiff.images.prepare import Transform, VolumeTransform, class_indices, load_sequences, of_picture, prepare_volume
 from meddiff.images.square import place, unplace
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import class_indices
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import ManifestRow
 
 FEWEST = 12  # volumes: each third can then be in all three splits
 

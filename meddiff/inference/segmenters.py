@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from meddiff.batches.slices import slice_stack
+from meddiff.batches.cuts import slice_stack
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import COARSE, Denoiser
 from meddiff.diffusion.noise import PerSampleNoise

@@ -14,8 +14,8 @@ import pandas as pd
 from meddiff.batches.images import Labeled
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import default_folder
-from meddiff.jobs.readable import skipped_files
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.jobs.manifest import skipped_files
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe
 from meddiff.run import RunFolder, digest
 

@@ -12,10 +12,9 @@ from rich.table import Table
 
 from meddiff.build import segmentation
 from meddiff.errors import InputError
-from meddiff.jobs.manifest import check_dimensions, find_rows, need, rows_of, with_room_to_judge
-from meddiff.jobs.readable import without_bad_files
+from meddiff.jobs.manifest import check_dimensions, find_rows, need, rows_of, with_room_to_judge, without_bad_files
 from meddiff.jobs.stage import Stage
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe.segment import SegmentRecipe

@@ -10,7 +10,7 @@ from meddiff.build import segmentation
 from meddiff.jobs import masks_manifest, masks_train
 from meddiff.jobs.job import name_of, run_job
 from meddiff.jobs.progress import new_console
-from meddiff.jobs.segment import calibrate, masks_evaluate, report
+from meddiff.jobs.segment import calibrate, evaluate, report
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import RunFolder
 
@@ -19,7 +19,7 @@ STAGES = (
     masks_train.DIFFUSION_STAGE,
     masks_train.BASELINE_STAGE,
     calibrate.STAGE,
-    masks_evaluate.STAGE,
+    evaluate.STAGE,
     report.STAGE,
 )
 

@@ -11,27 +11,25 @@ from PIL import Image
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.images import Batch, Labeled, draw_indices
-from meddiff.batches.labeled_slices import LabeledSlices
-from meddiff.batches.labeled_volumes import LabeledVolumes
+from meddiff.batches.batch import Batch
+from meddiff.batches.images import Labeled, LabeledSlices, LabeledVolumes
+from meddiff.batches.order import draw_indices
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 from meddiff.files.writing import write_atomically
-from meddiff.images.planes import tile
-from meddiff.images.views import grid_image
+from meddiff.images.views import grid_image, tile
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.manifest import need, rows_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingRun
-from meddiff.problems import Problems
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.objective import Denoising
+from meddiff.training.objectives import Denoising
 from meddiff.training.state import build_state
 
 SAMPLES_PER_CLASS = 4

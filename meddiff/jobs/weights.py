@@ -13,7 +13,7 @@ from rich.console import Console
 from meddiff import build
 from meddiff.batches import turns
 from meddiff.batches.images import Labeled
-from meddiff.batches.volume_transforms import classical_volume_augmentation
+from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.jobs.manifest import class_names_of, rows_of

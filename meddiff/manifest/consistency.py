@@ -6,8 +6,8 @@ accuracy from 76 to 68.5 once the images of one lesion are no longer spread over
 
 from collections.abc import Sequence
 
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.errors import Problems
+from meddiff.manifest.row import ManifestRow
 
 
 def check_rows(rows: Sequence[ManifestRow], where: object, *, lines: Sequence[int] | None = None) -> None:

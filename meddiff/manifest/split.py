@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 from meddiff.manifest.consistency import check_rows, shared_things
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 
 SPLITS = ("train", "val", "test")

@@ -13,13 +13,11 @@ from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import exists
 from meddiff.files.writing import write_text
-from meddiff.formats.pictures import exists
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.manifest_row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk
-from meddiff.manifest.row import parse_row
-from meddiff.problems import Problems
+from meddiff.manifest.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk, parse_row
 
 Manifest = list[ManifestRow]
 _MOST_COLUMNS = 200  # each unknown one is compared with all known names

@@ -31,7 +31,7 @@ from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
 if TYPE_CHECKING:
-    from meddiff.formats.inspection import Entry
+    from meddiff.formats.find import Entry
     from meddiff.formats.volume import Volume
 
 TILE = 192  # pixels
@@ -54,8 +54,8 @@ def run(settings: Inspect, console: Console | None = None) -> int:
 
 def _told(place: Path, path: Path, montage: str, console: Console) -> int:
     """Look at ``place`` and print what is there, under the name ``path``."""
-    from meddiff.formats.inspection import look
-    from meddiff.images.planes import three_planes
+    from meddiff.formats.find import look
+    from meddiff.images.views import three_planes
 
     entries, count, others = look(place)
     tiles, captions, unreadable = [], [], 0

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from meddiff.audit.finding import Finding
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.commands import Inspect
 
 SHOWN_FILES = 4
@@ -60,8 +60,8 @@ def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[Ma
     """
     from meddiff.audit.listing import folder_rows
     from meddiff.errors import InputError
-    from meddiff.formats.pictures import exists
-    from meddiff.manifest.manifest_row import on_disk
+    from meddiff.files.bad import exists
+    from meddiff.manifest.row import on_disk
     from meddiff.manifest.table import read_manifest
 
     if dataset and path.is_dir():

@@ -21,7 +21,7 @@ from meddiff.pipelines.command_line import parse_settings
 from meddiff.recipe.commands import Predict
 
 if TYPE_CHECKING:
-    from meddiff.formats.inputs import Input
+    from meddiff.formats.find import Input
 
 
 def parse(words: Sequence[str]) -> Predict:
@@ -68,8 +68,8 @@ def run(settings: Predict) -> Path:
 
 def _check(settings: Predict) -> None:
     """Mistakes that can be told before torch is imported, which takes seconds."""
-    from meddiff.formats.pictures import exists
-    from meddiff.manifest.manifest_row import on_disk
+    from meddiff.files.bad import exists
+    from meddiff.manifest.row import on_disk
 
     if settings.on_bad_file not in ("skip", "stop"):
         raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
@@ -79,7 +79,7 @@ def _check(settings: Predict) -> None:
 
 def _found(settings: Predict, place: Path) -> list[Input]:
     """What is to be segmented at ``place``, where the input lies or was unpacked."""
-    from meddiff.formats.inputs import find_inputs
+    from meddiff.formats.find import find_inputs
 
     found = find_inputs(place, series=settings.series)
     if settings.dicom_seg and not any(one.series for one in found):

@@ -36,7 +36,7 @@ class SegmentationReport:
     free_response: pd.DataFrame
     """Lesions found and invented at each threshold, as meddiff.evaluation.masks.detections.froc_table makes them."""
     soft: pd.DataFrame
-    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.masks.soft_scores.soft_summary."""
+    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.masks.summary.soft_summary."""
     gallery: tuple[GalleryCase, ...]
     methods: tuple[CitedSentence, ...]
     """On models and training; what was measured, and how, is said by the report itself."""

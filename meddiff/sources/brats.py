@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from meddiff.errors import InputError
-from meddiff.formats.listing import Folder, list_folders
-from meddiff.formats.nifti_header import read_nifti_header
+from meddiff.errors import InputError, Problems
+from meddiff.formats.find import Folder, list_folders
+from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.image_folder import PARTS
 from meddiff.sources.source import Source, real_row
 

@@ -8,11 +8,10 @@ once. A patient's slices stay together.
 import re
 from pathlib import Path
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 from meddiff.formats import load_mask
-from meddiff.formats.listing import Folder, list_folders
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.formats.find import Folder, list_folders
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table
 

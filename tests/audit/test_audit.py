@@ -13,7 +13,7 @@ from meddiff.audit import Finding, audit, copies, shift
 from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.listing import folder_rows
 from meddiff.audit.masks import mask_facts
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.pipelines.inspect import main
 from meddiff.sources import phantom
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meddiff.audit import audit
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 from tests.dicom_series import write_series
 
 SHAPE = (20, 24, 16)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.images import LabeledImages, draw_indices, to_model_range
+from meddiff.batches.images import LabeledImages
+from meddiff.batches.order import draw_indices
 from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
-from meddiff.images.pixels import to_pixels
+from meddiff.images.intensity import to_model_range, to_pixels
 from tests.manifest.rows import draw_pictures
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.labeled_slices import LabeledSlices, slice_rows, whole
-from meddiff.batches.slices import AXES
+from meddiff.batches.cuts import AXES
+from meddiff.batches.images import LabeledSlices, slice_rows, whole
 from meddiff.cache.pictures import decode
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.images.prepare import VolumeTransform
 from tests.formats.volume_files import affine_of
 from tests.manifest.rows import example_row

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.labeled_volumes import LabeledVolumes, standing_free
+from meddiff.batches.images import LabeledVolumes, standing_free
 from meddiff.cache.volumes import cache_volumes, in_order_of
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
-from meddiff.images.planes import tile
+from meddiff.formats.nifti import save_volume
 from meddiff.images.prepare import VolumeTransform
 from meddiff.images.sizes import labeled_by_size, mask_mm3
+from meddiff.images.views import tile
 from tests.formats.volume_files import affine_of, ball, write_cases
 from tests.manifest.rows import example_row
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Generator
 
+from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import cut_image, cut_mask, draw_patches, random_flips
-from meddiff.batches.images import Batch
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
@@ -199,7 +199,7 @@ def test_flips_are_none_by_default_and_do_image_and_mask_alike():
 
 def test_left_and_right_stay_apart(tmp_path):
     """A voxel on the patient's left of an LPS file lies at the low end of D."""
-    from meddiff.formats.nifti_writing import save_volume
+    from meddiff.formats.nifti import save_volume
 
     values = np.zeros((9, 7, 5), dtype=np.float32)
     values[7, 1, 3] = 1  # LPS: high index is left; low is front

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.images import to_model_range
-from meddiff.batches.slices import AXES, slice_batch, slice_stack
+from meddiff.batches.cuts import AXES, slice_batch, slice_stack
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
+from meddiff.images.intensity import to_model_range
 from meddiff.images.prepare import VolumeTransform
 from tests.formats.volume_files import affine_of, write_cases
 from tests.manifest.rows import example_row

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from meddiff.batches.images import Batch
+from meddiff.batches.batch import Batch
 from meddiff.batches.turns import (
     MEDIUM,
     MILD,

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from meddiff.batches.images import Batch
-from meddiff.batches.volume_transforms import Change, classical_volume_augmentation, draw_change, relight, rotate
+from meddiff.batches.batch import Batch
+from meddiff.batches.turns import Change, classical_volume_augmentation, draw_change, relight, rotate
 
 
 def generator(seed=0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from meddiff import build
-from meddiff.batches.images import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.recipe import NetworkRecipe, Recipe

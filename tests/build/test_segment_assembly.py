@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from meddiff.batches.images import Batch
+from meddiff.batches.batch import Batch
 from meddiff.build import CLASS_LOGITS, MASK_NETWORKS, segmentation
 from meddiff.build.models import new_model
 from meddiff.errors import InputError

@@ -18,7 +18,7 @@ from meddiff.cache import pictures as cache
 from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.images.picture_preparation import Transform, prepare
+from meddiff.images.prepare import Transform, prepare
 from tests.manifest.rows import draw_pictures, example_row
 
 

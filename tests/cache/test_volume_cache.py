@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meddiff.cache import volume_cases
+from meddiff.cache import volumes
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import VolumeTransform, prepare_volume
 from tests.dicom_series import write_series
@@ -42,13 +42,13 @@ def home(tmp_path):
 def built(monkeypatch):
     """The row ids that were prepared, in any order."""
     found = []
-    prepare = volume_cases._prepare
+    prepare = volumes._prepare
 
     def counted(row, *arguments, **known):
         found.append(row.row_id)
         return prepare(row, *arguments, **known)
 
-    monkeypatch.setattr(volume_cases, "_prepare", counted)
+    monkeypatch.setattr(volumes, "_prepare", counted)
     return found
 
 
@@ -244,13 +244,13 @@ def test_a_cache_that_cannot_be_written_is_told(rows, tmp_path, monkeypatch):
 def build(rows, home, barrier, results):
     """In another process: build, and tell which cases it was that this one prepared."""
     prepared = []
-    prepare = volume_cases._prepare
+    prepare = volumes._prepare
 
     def counted(row, *arguments, **known):
         prepared.append(row.row_id)
         return prepare(row, *arguments, **known)
 
-    volume_cases._prepare = counted
+    volumes._prepare = counted
     barrier.wait()
     array = cache_volumes(rows, PLAIN, with_masks=True, folder=home)
     results.put((prepared, [case.image.tobytes() for case in array]))
@@ -276,7 +276,7 @@ def build_slowly(rows, home):
     def slow(_handle):
         time.sleep(60)
 
-    volume_cases.os.fsync = slow
+    volumes.os.fsync = slow
     cache_volumes(rows[:1], PLAIN, folder=home)
 
 
@@ -348,19 +348,19 @@ def test_remembered_foreground_is_foreground_of_every_class(rows, home):
 
 
 def test_many_voxels_are_a_random_choice_that_stays(tmp_path, home, monkeypatch):
-    monkeypatch.setattr(volume_cases, "REMEMBERED", 50)
+    monkeypatch.setattr(volumes, "REMEMBERED", 50)
     mask = np.zeros((20, 20, 20), dtype=np.uint8)
     mask[5:15, 5:15, 5:15] = 1
-    found = volume_cases._some_voxels(mask, 1)
+    found = volumes._some_voxels(mask, 1)
     assert len(set(found)) == 50
     assert (mask.ravel()[found] == 1).all()
-    assert np.array_equal(found, volume_cases._some_voxels(mask, 1))
+    assert np.array_equal(found, volumes._some_voxels(mask, 1))
     assert found.max() - found.min() > 3000  # from all over
 
 
 @pytest.mark.real_data
 def test_real_hippocampi(real_data, home):
-    from meddiff.sources.hippocampus import HIPPOCAMPUS_VOLUMES
+    from meddiff.sources.decathlon import HIPPOCAMPUS_VOLUMES
 
     rows = HIPPOCAMPUS_VOLUMES.rows(real_data / "Task04_Hippocampus")[:20]
     array = cache_volumes(rows, PLAIN, with_masks=True, classes=3, folder=home)

@@ -20,9 +20,9 @@ from pydicom import uid
 
 from meddiff.errors import InputError
 from meddiff.files import bounds
-from meddiff.files.bounded_file import BoundedFile
+from meddiff.files.bounds import BoundedFile
 from meddiff.formats import load_image
-from meddiff.formats.nifti_header import read_nifti_header
+from meddiff.formats.nifti import read_nifti_header
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
 from meddiff.manifest.table import read_manifest

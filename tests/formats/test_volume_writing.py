@@ -7,7 +7,7 @@ import SimpleITK
 from dicom_series import write_series
 
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 
 TURN = np.array([[0.98, -0.199, 0], [0.199, 0.98, 0], [0, 0, 1.0]])

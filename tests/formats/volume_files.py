@@ -7,7 +7,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.volume import Volume
 from tests.manifest.rows import example_row
 

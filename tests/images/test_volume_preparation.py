@@ -8,10 +8,10 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms import LoadImage, NormalizeIntensity, Orientation, SpatialResample  # type: ignore[attr-defined]
 
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
-from meddiff.images.bias_field import correct_bias_field
+from meddiff.images.intensity import correct_bias_field
 from meddiff.images.prepare import VolumeTransform, class_indices, prepare_volume
 from meddiff.images.working_grid import WorkingGrid, working_grid
 from tests.formats.volume_files import ORIENTATIONS, affine_of, ball, turned, volume_of

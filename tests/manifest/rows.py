@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 
 def example_row(row_id: str = "a", *, root: Path = Path(), **known: Any) -> ManifestRow:

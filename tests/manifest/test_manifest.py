@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meddiff.errors import InputError
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.manifest.table import read_manifest, write_manifest
 from tests.manifest.rows import example_row
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.manifest.table import read_manifest, write_manifest
 from tests.manifest.rows import example_row
 

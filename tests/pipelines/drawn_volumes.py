@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from tests.formats.volume_files import affine_of, ball
 
 SHAPE, SPACING = (12, 9, 10), (1.0, 2.0, 1.5)  # of the files, whose axes run to the left, head and front

@@ -11,10 +11,9 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from meddiff.errors import InputError
-from meddiff.evaluation.images.sets import Space
-from meddiff.evaluation.images.volume_sets import volume_set
-from meddiff.formats.nifti_writing import save_volume
-from meddiff.formats.volume_listing import list_volumes
+from meddiff.evaluation.images.sets import Space, volume_set
+from meddiff.formats.find import list_volumes
+from meddiff.formats.nifti import save_volume
 from meddiff.jobs.evaluate.images import run
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.recipe.commands import EvaluateImages

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
-from meddiff.images.planes import three_planes
+from meddiff.images.views import three_planes
 from meddiff.pipelines.inspect import main, run
 from meddiff.recipe.commands import Inspect
 

@@ -16,7 +16,7 @@ from PIL import Image
 from test_report_files import complaints
 
 from meddiff.formats import save_image
-from meddiff.manifest.manifest_row import COLUMNS
+from meddiff.manifest.row import COLUMNS
 from meddiff.pipelines import segment
 
 RECIPE = """

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from meddiff import load
-from meddiff.batches.slices import AXES
+from meddiff.batches.cuts import AXES
 from meddiff.build.segmentation import volume_transform
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.case import case_of_volume
 from meddiff.images.prepare import VolumeTransform

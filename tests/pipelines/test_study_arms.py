@@ -12,8 +12,7 @@ from rich.console import Console
 from meddiff import build
 from meddiff.errors import InputError
 from meddiff.files.tables import write_table
-from meddiff.jobs.generate.arms import arms_table, images_of_arms, training_rows
-from meddiff.jobs.generate.classical import strength_of
+from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of, training_rows
 from meddiff.jobs.generate.synthesize import to_draw, wanted
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import ClassifierRecipe, Recipe

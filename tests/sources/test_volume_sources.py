@@ -8,7 +8,7 @@ import volume_layouts
 
 from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
-from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
+from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.lgg import LGG
 
 

@@ -5,7 +5,7 @@ import torch
 from meddiff.batches.images import LabeledImages
 from meddiff.cache.pictures import ImageArray
 from meddiff.errors import InputError
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.networks.classifier import build_classifier
 from meddiff.networks.initialization import seeded
 from meddiff.training.classifier_loop import features, predict, train_classifier

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from meddiff.batches.images import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import X_0, ClassLogits, V
 from meddiff.diffusion.schedule import cosine

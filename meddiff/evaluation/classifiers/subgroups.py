@@ -18,7 +18,7 @@ from meddiff.evaluation.classifiers.intervals import counted, interval, score_in
 from meddiff.evaluation.classifiers.metrics import ACCURACY, BALANCED_ACCURACY, CALIBRATION_ERROR, MACRO_AUROC, METRICS
 from meddiff.evaluation.classifiers.study import Study, over_seeds, resampled_scores
 from meddiff.evaluation.rows import texts
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images import skin_tone
 
 SCORED = (BALANCED_ACCURACY, ACCURACY, MACRO_AUROC, CALIBRATION_ERROR)

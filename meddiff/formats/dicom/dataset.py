@@ -8,9 +8,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meddiff.files.bounded_file import BoundedFile
-from meddiff.files.bounds import check_memory
-from meddiff.formats.pictures import bad_file
+from meddiff.files.bad import bad_file
+from meddiff.files.bounds import BoundedFile, check_memory
 
 if TYPE_CHECKING:
     from pydicom import Dataset

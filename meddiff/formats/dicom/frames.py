@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meddiff.files.bad import bad_file
 from meddiff.formats.damage import damage_told
 from meddiff.formats.dicom.stacking import Frame
-from meddiff.formats.pictures import bad_file
 
 if TYPE_CHECKING:
     from pydicom import Dataset

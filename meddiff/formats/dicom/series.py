@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
+from meddiff.files.bad import bad_file, check_file
 from meddiff.formats.damage import damage_told
 from meddiff.formats.dicom.dataset import read_dataset
-from meddiff.formats.pictures import bad_file, check_file
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -3,11 +3,11 @@
 import numpy as np
 
 from meddiff.errors import InputError
+from meddiff.files.bad import bad_file
 from meddiff.formats.dicom.frames import frames_of
 from meddiff.formats.dicom.pixels import read_stored
 from meddiff.formats.dicom.series import Series
 from meddiff.formats.dicom.stacking import Frame, Stack, arrange
-from meddiff.formats.pictures import bad_file
 from meddiff.formats.volume import Volume
 
 _IDENTIFIERS = {

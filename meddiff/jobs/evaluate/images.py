@@ -1,4 +1,7 @@
-"""The work of ``evaluate images``: features once, distances beside real halves, copies, tables and a report."""
+"""The work of ``evaluate images``: features once, distances beside real halves, copies, tables and a report.
+
+What ``evaluate images`` is told, read: the images or volumes of each option, with their features.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,17 @@ from rich.console import Console
 from rich.table import Table
 
 import meddiff
+from meddiff import build
+from meddiff.errors import InputError
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
-from meddiff.evaluation.images.measures import MEASURES
+from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
-from meddiff.evaluation.images.sets import ImageSet
+from meddiff.evaluation.images.sets import ImageSet, Space, image_set, sha256_of, volume_set
 from meddiff.files.writing import output_folder, write_text
+from meddiff.formats.find import common_side, holds_volumes, list_images, list_volumes
+from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
-from meddiff.jobs.evaluate.evaluate_image_sets import embedder, read_sets
+from meddiff.jobs.progress import bar
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.reporting import tables, words
 from meddiff.reporting.content import NearestPair
@@ -173,3 +180,87 @@ def _show(report: ImageReport, console: Console) -> None:
         if warning:
             console.print(f"note: {warning}", soft_wrap=True)
     console.print(report.headline, style="bold", soft_wrap=True)
+
+
+OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
+VOLUME_SIDE = 64
+"""Volumes are compared as cubes of this many voxels per side unless told."""
+EMBEDDED = 64
+"""Images at a time in the network of LPIPS."""
+
+
+def _places(settings: EvaluateImages) -> dict[str, str]:
+    """The options that name images, where they were given."""
+    return {name: place for name in OPTIONS if (place := getattr(settings, name))}
+
+
+def _naming(settings: EvaluateImages, name: str) -> dict[str, str]:
+    """How the names of one option's images are read; a synthetic image is of no patient."""
+    groups = "" if name == "synthetic" else settings.groups
+    return {"groups": groups, "labels": settings.labels, "option": OPTIONS[name]}
+
+
+def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    """The images of each option with their features.
+
+    Raises:
+        InputError: nothing there, files that cannot be read, weights that are missing or of another network, or
+            pictures here and volumes there.
+    """
+    kinds = {OPTIONS[name]: holds_volumes(place, option=OPTIONS[name]) for name, place in _places(settings).items()}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{option} {'volumes' if volumes else 'pictures'}" for option, volumes in kinds.items())
+        raise InputError(f"pictures cannot be compared with volumes: {told}. Give one kind to all")
+    return _volumes(settings, console) if any(kinds.values()) else _pictures(settings, console)
+
+
+def embedder(settings: EvaluateImages) -> Embed | None:
+    """What makes the vectors of LPIPS; None where it was not asked for."""
+    if not settings.lpips:
+        return None
+    network = build.perceptual(settings.lpips)
+    return lambda images: torch.cat(
+        [network.features(torch.from_numpy(images[start : start + EMBEDDED]))
+         for start in range(0, len(images), EMBEDDED)]
+    ).numpy()  # fmt: skip
+
+
+def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    rows = {name: list_images(place, **_naming(settings, name)) for name, place in _places(settings).items()}
+    network, file = build.named_extractor(settings.features, settings.weights)
+    side = settings.size or common_side([row for part in rows.values() for row in part])
+    space = Space(settings.features, sha256_of(file), side, settings.fit or "crop", network.preprocessing)
+    device = _device()
+    network.to(device)
+    return {
+        name: image_set(part, network, space, device=device, batch_size=settings.batch_size, folder=_cache(settings),
+                        on_bad_file=settings.on_bad_file, progress=_reading(console, name, "images"),
+                        computing=bar(console, f"features of {name}", unit="batches"))
+        for name, part in rows.items()
+    }  # fmt: skip
+
+
+def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
+    cases = {name: list_volumes(place, **_naming(settings, name)) for name, place in _places(settings).items()}
+    network, file = build.volume_extractor(settings.features, settings.weights)
+    side = settings.size or VOLUME_SIDE
+    space = Space(settings.features, sha256_of(file), side, settings.fit or "pad", network.preprocessing, FILTER, True)
+    device = _device()
+    network.to(device)
+    return {
+        name: volume_set(part, network, space, device=device, folder=_cache(settings),
+                         on_bad_file=settings.on_bad_file, progress=_reading(console, name, "volumes"))
+        for name, part in cases.items()
+    }  # fmt: skip
+
+
+def _reading(console: Console, name: str, unit: str) -> Callable:
+    return bar(console, f"reading {name}", unit=unit)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _cache(settings: EvaluateImages) -> Path | None:
+    return Path(settings.cache).expanduser() if settings.cache else None

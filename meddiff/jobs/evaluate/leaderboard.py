@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff.errors import InputError
-from meddiff.evaluation.classifiers.leaderboard import leaderboard
+from meddiff.evaluation.classifiers.runs import leaderboard
 from meddiff.files.tables import write_table
 from meddiff.files.writing import told_plainly
-from meddiff.jobs.evaluate.finished_run import finished_run
+from meddiff.jobs.evaluate.study import finished_run
 from meddiff.recipe.commands import Leaderboard
 from meddiff.reporting import words
 

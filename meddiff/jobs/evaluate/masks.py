@@ -1,11 +1,18 @@
-"""The work of ``evaluate masks``: read and score pair by pair, write the tables and the report, print a summary."""
+"""The work of ``evaluate masks``: read and score pair by pair, write the tables and the report, print a summary.
+
+What ``evaluate masks`` finds beside masks: probabilities, members of an ensemble, uncertainties, other raters.
+
+The worst cases of an evaluation as pictures: outlines on the image where one is given, on gray where none is.
+"""
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +25,33 @@ from rich.table import Table
 import meddiff
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
+from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import METRICS
-from meddiff.evaluation.masks.pairs import MaskFile, Matching, check_pair, class_indices, match_folders, read_mask
+from meddiff.evaluation.masks.detections import free_response
+from meddiff.evaluation.masks.pairs import (
+    MaskFile,
+    Matching,
+    SoftMasks,
+    bare_name,
+    check_pair,
+    class_indices,
+    masks_below,
+    match_folders,
+    read_mask,
+    read_probabilities,
+    soft_masks,
+)
 from meddiff.evaluation.masks.summary import LOW_DICE
-from meddiff.evaluation.rows import rows_where
+from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.files.writing import output_folder, write_text
-from meddiff.jobs.evaluate.evaluate_gallery import worst_cases
-from meddiff.jobs.evaluate.evaluate_soft import Soft, raters_of, show_soft
+from meddiff.formats import load_image
+from meddiff.formats.open import load_volume
+from meddiff.formats.pictures import is_picture
+from meddiff.images.views import as_rgb
+from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reporting import words
+from meddiff.reporting.gallery import GalleryCase
 from meddiff.segmentation_report import SegmentationReport, segmentation_report, write_pages
 
 SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesion_f1")
@@ -223,3 +248,166 @@ def _show(report: SegmentationReport, console: Console) -> None:
         table.add_row(f"Dice < {LOW_DICE:g}", *(words.percent(row["share_below"]) for row in dice))
         table.add_row("no prediction", *(f"{row['n_failures']} of {row['n_cases']}" for row in dice))
         console.print(table)
+
+
+TITLES = {"nll": "NLL, nats", "brier": "Brier", "ged": "energy distance to the raters"}
+
+
+@dataclass
+class Soft:
+    """Scores of what lies beside one model's masks, while its cases pass by."""
+
+    model: str
+    classes: dict[int, str]
+    beside: SoftMasks
+    raters: Sequence[Matching]
+    geometry: bool
+    notes: list[str] = field(default_factory=list)
+    reliability: list[Reliability] = field(default_factory=list)
+    detections: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, model: str, folder: Path, pairs: Matching, classes: dict[int, str], raters: Sequence[Matching],
+        *, geometry: bool,
+    ) -> Soft:  # fmt: skip
+        """What there is for every case that has a mask, and a note on what there is for some alone."""
+        found, notes, bare = soft_masks(folder), [], [bare_name(case) for case in pairs.pairs]
+        kept: dict[str, Any] = {}
+        for what in ("probabilities", "members", "uncertainty"):
+            values = getattr(found, what)
+            there = sum(case in values for case in bare)
+            complete = there == len(bare) and not (what == "uncertainty" and pairs.missing)
+            kept[what] = values if complete else {}
+            if there and not complete:
+                cases = len(bare) + len(pairs.missing)
+                notes.append(f"{model}: {what} of {there} of {cases} cases were found: not used")
+        return cls(model, classes, SoftMasks(**kept), raters, geometry, notes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Background first."""
+        return ("background", *self.classes.values())
+
+    def columns(self, case: str, patient: str, truth: MaskFile, masks: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        """Further columns of a case's rows, one dict per foreground class.
+
+        Args:
+            case, patient: as in the table.
+            truth: as it is stored.
+            masks: class indices of truth and prediction.
+        """
+        bare, shared = bare_name(case), {}
+        if bare in self.beside.uncertainty:
+            shared["uncertainty"] = self.beside.uncertainty[bare]
+        if bare in self.beside.probabilities:
+            probabilities = read_probabilities(self.beside.probabilities[bare], self.class_names, truth)
+            shared |= case_calibration(masks[0], probabilities)
+            self.reliability.append(reliability_of(masks[0], probabilities))
+            counted = free_response(masks[0], probabilities, class_names=self.class_names)
+            about = {"model": self.model, "case": case, "patient": patient}
+            self.detections += [about | row for row in counted]
+        rows = [dict(shared) for _ in self.classes]
+        others = [rater.pairs[case][1] for rater in self.raters if case in rater.pairs]
+        if others:
+            truths = np.stack([masks[0], *(self._indices(path, truth) for path in others)])
+            members = self.beside.members.get(bare, [])
+            samples = np.stack([self._indices(path, truth) for path in members] or [masks[1]])
+            for index, row in enumerate(rows, start=1):
+                row["ged"] = generalized_energy_distance(truths == index, samples == index)
+        return rows
+
+    def calibration(self) -> pd.DataFrame:
+        """The bins of all cases, as `Reliability.to_frame` gives them."""
+        pooled = reduce(add, self.reliability) if self.reliability else None
+        return pd.DataFrame() if pooled is None else pooled.to_frame(self.model, self.class_names)
+
+    def _indices(self, path: Path, truth: MaskFile) -> np.ndarray:
+        mask = read_mask(path)
+        check_pair(truth, mask, geometry=self.geometry)
+        return class_indices(mask, self.classes)
+
+
+def raters_of(truth: Path, told: str) -> list[Matching]:
+    """The other raters' masks, matched with the truth's.
+
+    Raises:
+        InputError: folders that do not match.
+    """
+    found = [match_folders(truth, Path(folder.strip()).expanduser()) for folder in told.split(",") if folder.strip()]
+    if told and not found:
+        raise InputError(f"got --raters {told!r}: name folders of other raters' masks, with commas between")
+    return found
+
+
+def show_soft(report: SegmentationReport, console: Console) -> None:
+    """A table of what probabilities, uncertainties and members say, where there are any; a column per model."""
+    lines: dict[str, dict[str, str]] = {}
+    for row in report.calibration_errors.to_dict("records"):
+        lines.setdefault("ECE", {})[row["model"]] = words.number(row["ece"])
+        lines.setdefault("class-wise ECE", {})[row["model"]] = words.number(row["classwise_ece"])
+    for row in report.soft.to_dict("records"):
+        name = f"{TITLES[row['metric']]} {row['class_name']}".strip()
+        told = f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
+        lines.setdefault(name, {})[row["model"]] = told
+    for row in report.uncertainty.to_dict("records"):
+        told = f"{words.number(row['auroc'])} {words.interval(row['low'], row['high'])}"
+        lines.setdefault(f"AUROC of Dice < {LOW_DICE:g}", {})[row["model"]] = told
+    if not lines:
+        return
+    told = {model for line in lines.values() for model in line}
+    models = [model for model in distinct(report.summary, "model") if model in told]  # in the order of the table before
+    table = Table("", *models, title="probabilities and uncertainty")
+    for name, line in lines.items():
+        table.add_row(name, *(line.get(model, "") for model in models))
+    console.print(table)
+
+
+COUNT = 6
+GROUND = 70  # gray under outlines without an image
+PERCENTILES = (0.5, 99.5)
+
+
+def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], images: str) -> list[GalleryCase]:
+    """The lowest Dice (mean over the classes) among the cases that have a prediction."""
+    means: Any = cases.groupby("case")["dice"].mean()
+    dice = means.sort_values(kind="stable")
+    found = masks_below(Path(images).expanduser()) if images else {}
+    found = {bare_name(name): path for name, path in found.items()} | found
+    shown = []
+    for case in [name for name in dice.index if name in pairs.pairs][:COUNT]:
+        truth, prediction = (class_indices(read_mask(path), classes) for path in pairs.pairs[str(case)])
+        image = _image(found.get(str(case)) or found.get(bare_name(str(case))), truth.shape)
+        place = ""
+        if truth.ndim == 3:
+            axis, index = _largest_slice(truth, prediction)
+            place = f", slice {index} of axis {axis}"
+            truth, prediction = (np.take(mask, index, axis=axis) for mask in (truth, prediction))
+            image = image if image is None else np.take(image, index, axis=axis)
+        ground = np.full(truth.shape, GROUND, np.uint8) if image is None else as_rgb(image)
+        caption = f"Dice {dice[case]:.3f}{place}"
+        shown.append(GalleryCase(str(case), caption, ground, truth, prediction, group="Lowest Dice"))
+    return shown
+
+
+def _image(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """uint8 of the mask's shape (and color), or None where there is none or it is of another grid."""
+    if path is None:
+        return None
+    values = load_image(path) if is_picture(path) else np.squeeze(load_volume(path).array)
+    if values.shape[: len(shape)] != shape or values.ndim > len(shape) + 1:
+        return None
+    if values.dtype == np.uint8:
+        return values
+    low, high = np.percentile(values[np.isfinite(values)], PERCENTILES)
+    scaled = (np.nan_to_num(values.astype(np.float64)) - low) / max(float(high - low), 1e-9)
+    return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+
+
+def _largest_slice(truth: np.ndarray, prediction: np.ndarray) -> tuple[int, int]:
+    """Across the axis of fewest slices, the one in which truth and prediction differ most, or else show most."""
+    axis = int(np.argmin(truth.shape))
+    others = tuple(other for other in range(3) if other != axis)
+    apart = np.count_nonzero(truth != prediction, axis=others)
+    whole = np.count_nonzero((truth > 0) | (prediction > 0), axis=others)
+    return axis, int(np.argmax(apart if apart.any() else whole))

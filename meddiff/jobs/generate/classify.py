@@ -21,12 +21,11 @@ from meddiff.evaluation.classifiers.subgroups import attributes_of
 from meddiff.evaluation.rows import rows_where
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs import weights
-from meddiff.jobs.generate.arms import arms_table, images_of_arms
-from meddiff.jobs.generate.classical import strength_of
+from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
 from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import progress
 from meddiff.jobs.stage import Stage
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images.skin_tone import typology_angle_degrees
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import RunFolder, digest

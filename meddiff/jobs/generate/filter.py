@@ -25,7 +25,7 @@ from meddiff.jobs import weights
 from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import Stage
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.networks.classifier import Classifier

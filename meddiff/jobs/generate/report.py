@@ -1,4 +1,9 @@
-"""Stage 6: scores with intervals, distances, memorization; all of it in report.html and report.json."""
+"""Stage 6: scores with intervals, distances, memorization; all of it in report.html and report.json.
+
+Pictures of a study's report: random images of each class, and pairs of images with the training image nearest.
+
+The tables of a run's study, from what its classifiers said: read, computed, written beside the predictions.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +18,19 @@ from rich.table import Table
 from meddiff import build, evaluation
 from meddiff.batches.images import Labeled
 from meddiff.errors import InputError
-from meddiff.evaluation.classifiers.tables import StudyTables
+from meddiff.evaluation.classifiers.study import Study, read_study
+from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
 from meddiff.files.tables import read_table, write_table
+from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.generate import filter as filtering
-from meddiff.jobs.generate.report_pictures import galleries, memorization
-from meddiff.jobs.generate.study import tables_of, write_tables
+from meddiff.jobs.generate.classify import predicted_columns
 from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
+from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.report import AugmentationReport, write_report
+from meddiff.report import AugmentationReport, Gallery, NearestPair, write_report
 from meddiff.reporting.words import arm_title
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
@@ -154,3 +161,102 @@ def scores_table(scores: pd.DataFrame) -> Table:
 
 
 STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run, _check)
+
+
+SHOWN_PER_CLASS = 12
+SHOWN_PAIRS = 6
+
+
+def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
+    """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
+    references = filtering.compared(sets["train"])
+    distance, index = {}, {}
+    for name in [name for name in ("synthetic", "val") if name in sets]:
+        distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
+    threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
+    pairs = {
+        name: [
+            NearestPair(
+                synthetic=picture(sets[name], position),
+                real=picture(sets["train"], index[name][position]),
+                distance=float(distance[name][position]),
+                synthetic_id=sets[name].rows[position].row_id,
+                real_id=sets["train"].rows[index[name][position]].row_id,
+            )
+            for position in np.argsort(distance[name], kind="stable")[:SHOWN_PAIRS]
+        ]
+        for name in distance
+    }
+    copies = pd.DataFrame(
+        {
+            "set": title,
+            "n": len(distance[name]),
+            "median_distance": float(np.median(distance[name])),
+            "smallest_distance": float(distance[name].min()),
+            "share_below_threshold": float((distance[name] < threshold).mean()),
+            "threshold": threshold,
+        }
+        for name, title in (("synthetic", "synthetic images kept"), ("val", "held-out real images"))
+        if name in sets
+    )
+    return pairs.get("synthetic", []), pairs["val"], copies
+
+
+def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
+    """Random images of each class, real (training) and synthetic (kept)."""
+    generator = np.random.default_rng(seed)
+    shown = []
+    for label, name in enumerate(sets["train"].class_names):
+        chosen = {
+            kind: generator.permutation(np.flatnonzero(sets[kind].labels == label))[:SHOWN_PER_CLASS]
+            for kind in ("train", "synthetic")
+            if kind in sets
+        }
+        pictures = {kind: [picture(sets[kind], position) for position in chosen[kind]] for kind in chosen}
+        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures.get("synthetic", [])))
+    return shown
+
+
+def picture(images: Labeled, position: int) -> np.ndarray:
+    """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
+    return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
+
+
+def read_predictions(path: Path, names: list[str]) -> pd.DataFrame:
+    """The long table of predictions of a run."""
+    return read_table(path, predicted_columns(names))
+
+
+def study_of(folder: RunFolder, names: list[str]) -> Study:
+    """What the classifiers of a run said, of test and validation images."""
+    predictions, validation = (
+        read_predictions(path, names) for path in (folder.predictions, folder.validation_predictions)
+    )
+    return read_study(predictions, names, validation)
+
+
+def tables_of(recipe: Recipe, folder: RunFolder, names: list[str]) -> StudyTables:
+    """All tables of the study; every arm is compared with the best of those without synthetic images."""
+    return study_tables(
+        study_of(folder, names),
+        reference_arms=[name for name in recipe.classifier.arms if not build.arm(name).synthetic],
+        attributes=read_table(folder.attributes, ["row_id"]),
+        arms=read_table(folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
+        resamples=recipe.evaluation.resamples,
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+
+
+def write_tables(tables: StudyTables, folder: RunFolder) -> list[Path]:
+    """scores.csv, differences.csv, tests.csv, subgroups.csv and curve.csv; returns their paths."""
+    files = {
+        folder.scores: tables.scores,
+        folder.differences: tables.differences,
+        folder.tests: tables.tests,
+        folder.subgroups: tables.subgroups,
+        folder.curve: tables.curve,
+    }
+    for path, table in files.items():
+        write_table(table, path)
+    return list(files)

@@ -14,19 +14,18 @@ from rich.console import Console
 
 import meddiff
 from meddiff import build
-from meddiff.batches.images import Labeled
-from meddiff.batches.labeled_volumes import standing_free
+from meddiff.batches.images import Labeled, standing_free
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.formats.nifti_writing import save_volume
-from meddiff.images.pixels import to_pixels
+from meddiff.formats.nifti import save_volume
+from meddiff.images.intensity import to_pixels
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import near_copies
 from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import Stage
-from meddiff.manifest.manifest_row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import RunFolder, digest

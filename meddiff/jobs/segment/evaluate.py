@@ -1,4 +1,6 @@
-"""Trained models on images whose masks are known: every case on its own grid, one row per model, case and class.
+"""Segmentation, stage 5: every model on every test case, on the image's own grid; one row per case and class.
+
+Trained models on images whose masks are known: every case on its own grid, one row per model, case and class.
 
 A finished case leaves its mask and its scores (JSON) in masks/<model>/, so that a killed run goes on with the next.
 """
@@ -23,13 +25,17 @@ from meddiff.evaluation.masks.detections import free_response
 from meddiff.files.tables import write_table
 from meddiff.files.writing import write_text
 from meddiff.formats import save_image
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.nifti import save_volume
 from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
+from meddiff.jobs.manifest import need, rows_of
 from meddiff.jobs.progress import bar
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.run import RunFolder
-from meddiff.trained import TrainedModel
+from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
+from meddiff.jobs.stage import Stage
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe.segment import SegmentRecipe
+from meddiff.run import RunFolder, digest
+from meddiff.trained import TrainedModel, of_run
 
 MARK = "inputs.txt"
 
@@ -98,3 +104,23 @@ def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
     save_mask(answer.classes, case, masks)
     write_text(file, json.dumps(told))
     return told
+
+
+def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
+    return digest(answers_depend_on(recipe, folder), folder.temperatures)
+
+
+def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
+    need(recipe, folder, "test", "on which the masks are judged")
+
+
+def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    models = {name: of_run(recipe, folder, name) for name in model_names(recipe)}
+    for name, model in models.items():
+        inputs = digest(answers_depend_on(recipe, folder, [name]), model.temperature)
+        afresh(folder.masks / name, inputs)
+        write_text(folder.masks / name / MARK, inputs)
+    return judge(models, rows_of(recipe, folder, "test"), folder, console)
+
+
+STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _run, _check)

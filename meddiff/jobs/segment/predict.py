@@ -20,8 +20,8 @@ from meddiff.files.writing import write_text
 from meddiff.formats import save_image
 from meddiff.formats.dicom.codes import Segment, segments_of
 from meddiff.formats.dicom.segmentation import save_dicom_seg
-from meddiff.formats.inputs import Input
-from meddiff.formats.nifti_writing import save_volume
+from meddiff.formats.find import Input
+from meddiff.formats.nifti import save_volume
 from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.inference.decision import Answer, member_classes

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from meddiff.formats.listing import Folder
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.errors import Problems
+from meddiff.formats.find import Folder
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.tables import known, number, read_table
 
 NAME = "labels.csv"

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from meddiff.formats.listing import Folder
+from meddiff.errors import Problems
+from meddiff.formats.find import Folder
 from meddiff.formats.pictures import is_picture
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import real_row
 from meddiff.sources.tables import read_table
 

@@ -12,13 +12,12 @@ none, and ``--data.on_bad_file skip`` goes on without it.
 from collections.abc import Sequence
 from pathlib import Path
 
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 from meddiff.formats.dicom.series import Series, find_series
 from meddiff.formats.dicom.volume import stack_series
-from meddiff.formats.listing import Folder, list_folders
+from meddiff.formats.find import Folder, list_folders
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.manifest_row import SERIES, ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import SERIES, ManifestRow
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import told_by_tables
 from meddiff.sources.source import Source, real_row

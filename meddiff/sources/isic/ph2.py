@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from zipfile import BadZipFile
 
-from meddiff.errors import InputError
-from meddiff.formats.listing import Folder
+from meddiff.errors import InputError, Problems
+from meddiff.formats.find import Folder
 from meddiff.formats.pictures import is_picture
-from meddiff.manifest.manifest_row import ManifestRow
-from meddiff.problems import Problems
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import real_row
 
 LICENSE = "PH2: free for research and education, no redistribution"

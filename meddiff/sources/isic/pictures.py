@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.isic.archives import CC0, CC_BY_NC
 from meddiff.sources.isic.files import Origin, Picture
 from meddiff.sources.isic.labels import COARSE

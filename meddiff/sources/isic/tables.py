@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from meddiff.formats.listing import Folder
-from meddiff.problems import Problems
+from meddiff.errors import Problems
+from meddiff.formats.find import Folder
 from meddiff.sources.isic import labels
 from meddiff.sources.isic.files import Origin, isic_id, origin_of
 from meddiff.sources.tables import Table, known, number, read_header, read_table

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.people import GENERATOR, LOOKS, rows
 from meddiff.sources.source import Source

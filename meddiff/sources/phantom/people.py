@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.manifest.manifest_row import ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 
 GENERATOR = "meddiff.sources.phantom/1"

@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from meddiff.evaluation import paired_differences, score
-from meddiff.evaluation.classifiers.ratio_curve import COLUMNS
 from meddiff.evaluation.classifiers.study import read_study
-from meddiff.evaluation.classifiers.tables import DESCRIPTIONS, StudyTables, study_tables
+from meddiff.evaluation.classifiers.tables import COLUMNS, DESCRIPTIONS, StudyTables, study_tables
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
 SETTINGS = {"resamples": 60, "confidence_level": 0.9, "seed": 1}

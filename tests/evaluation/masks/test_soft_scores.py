@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meddiff.evaluation.masks.soft_scores import soft_summary
+from meddiff.evaluation.masks.summary import soft_summary
 
 
 def table():

@@ -11,8 +11,7 @@ from meddiff import build
 from meddiff.errors import InputError
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.medicalnet import MedicalNetFeatures
-from meddiff.networks.features.network import FeatureNetwork
-from meddiff.networks.features.plane_features import SLICES, PlaneFeatures
+from meddiff.networks.features.network import SLICES, FeatureNetwork, PlaneFeatures
 
 
 class Means(FeatureNetwork):
