@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from learning import recipe_of
 
-from meddiff import assembly
-from meddiff.data.transforms import MEDIUM, Strength, classical_augmentation, flip_rotate90
-from meddiff.metrics.discrimination import balanced_accuracy
-from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
-from meddiff.run_folder import RunFolder
+from meddiff import build
+from meddiff.batches.turns import MEDIUM, Strength, classical_augmentation, flip_rotate90
+from meddiff.jobs import weights
+from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.metrics.classifiers.discrimination import balanced_accuracy
+from meddiff.run import RunFolder
 from meddiff.training.classifier_loop import predict, train_classifier
 
 STRENGTHS = {
@@ -49,16 +49,18 @@ def main() -> None:
     folder = RunFolder(given.run)
     recipe = recipe_of(folder)
     names = class_names_of(recipe, folder)
-    sets = {split: assembly.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
+    sets = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
     print(f"{len(sets['train'])} training, {len(sets['val'])} validation, {len(sets['test'])} test images")
     for steps in given.steps:
         for name, augment in AUGMENTATIONS.items():
             found = []
             for seed in range(given.seeds):
                 changed = replace(recipe, classifier=replace(recipe.classifier, steps=steps))
-                arm = assembly.Arm(real=True, balanced=given.balanced)
-                settings = model.classifier_settings(changed, arm, seed) | {"augment": augment}
-                network = train_classifier(sets["train"], model.new_classifier(recipe, sets["train"], seed), **settings)
+                arm = build.Arm(real=True, balanced=given.balanced)
+                settings = weights.classifier_settings(changed, arm, seed) | {"augment": augment}
+                network = train_classifier(
+                    sets["train"], weights.new_classifier(recipe, sets["train"], seed), **settings
+                )
                 found.append([balanced_accuracy(sets[split].labels, predict(network, sets[split], batch_size=256))
                               for split in ("val", "test")])  # fmt: skip
             (val, test), spread = np.mean(found, 0), np.std(found, 0)[0]

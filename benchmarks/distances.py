@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from meddiff.data.image_io import load_image
-from meddiff.data.manifest import ManifestRow
 from meddiff.evaluation import ImageFeatures, distances
-from meddiff.metrics.diversity import vendi_score
-from meddiff.metrics.manifold import manifold_scores
-from meddiff.networks.mobilenet import MobileNetFeatures
+from meddiff.formats import load_image
+from meddiff.manifest.row import ManifestRow
+from meddiff.metrics.images.diversity import vendi_score
+from meddiff.metrics.images.manifold import manifold_scores
+from meddiff.networks.features.mobilenet import MobileNetFeatures
 from meddiff.sources.isic import ISIC
 
 WEIGHTS = "weights/mobilenet_v2_quant/mobilenet_v2_dequantised.npz"

@@ -18,8 +18,9 @@ import torch
 from PIL import Image, ImageOps
 from rich.console import Console
 
-from meddiff.data.manifest import ManifestRow, write_manifest
-from meddiff.pipelines.evaluate_images import run
+from meddiff.jobs.evaluate.images import run
+from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.table import write_manifest
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources.isic import ISIC
 

@@ -48,7 +48,7 @@ def warm_up() -> None:
     import openjpeg  # noqa: F401
     import SimpleITK  # noqa: F401
 
-    import meddiff.data.inputs
+    import meddiff.formats.find
     import meddiff.pipelines.command_line
     import meddiff.pipelines.inspect  # noqa: F401
 

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 import yaml
 
-from meddiff import assembly
-from meddiff.data.batch import Labeled
-from meddiff.data.manifest import read_manifest
-from meddiff.inference import generate
-from meddiff.metrics.fidelity import frechet_distance
-from meddiff.metrics.memorization import nearest_image
-from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.filter import compared
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff import build
+from meddiff.batches.images import Labeled
+from meddiff.inference.sampling import generate
+from meddiff.jobs import weights
+from meddiff.jobs.generate.filter import compared
+from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.manifest.table import read_manifest
+from meddiff.metrics.images.fidelity import frechet_distance
+from meddiff.metrics.images.memorization import nearest_image
 from meddiff.recipe import Recipe, from_dict
-from meddiff.run_folder import RunFolder
+from meddiff.run import RunFolder
 from meddiff.training.fabric import build_fabric, prepare
 
 NAMES = ("mean", "deviation", "5%", "50%", "95%", "air", "edges", "coarse edges", "neighbors", "left-right")
@@ -64,10 +64,10 @@ def described(images: Labeled) -> np.ndarray:
 @torch.inference_mode()
 def untrained(recipe: Recipe, images: Labeled, labels: list[int], seeds: list[int]) -> np.ndarray:
     """What the network draws before it has learned anything: statistics [N, 10]."""
-    fresh = prepare(model.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
+    fresh = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}
-    sampling = assembly.sampling(recipe)
-    batches = generate(fresh, assembly.task(), sampling, labels=labels, seeds=seeds, **settings)
+    sampling = build.sampling(recipe)
+    batches = generate(fresh, build.task(), sampling, labels=labels, seeds=seeds, **settings)
     return np.stack([statistics(volume.numpy()) for batch in batches for volume in batch])
 
 
@@ -82,11 +82,11 @@ def main() -> None:
     recipe = from_dict(Recipe, yaml.safe_load(folder.recipe.read_text()))
     recipe = replace(recipe, data_root=given.data_root or recipe.data_root)
     names = class_names_of(recipe, folder)
-    train = model.training_images(recipe, folder)
+    train = weights.training_images(recipe, folder)
     held_out = [row for split in ("val", "test") for row in rows_of(recipe, folder, split)]
     synthetic_rows = read_manifest(folder.synthetic_manifest)
     sets = {"held-out real": held_out, "synthetic": synthetic_rows}
-    images = {name: assembly.images(rows, recipe, names) for name, rows in sets.items()}
+    images = {name: build.images(rows, recipe, names) for name, rows in sets.items()}
     reference = described(train)
     some = synthetic_rows[:: max(1, len(synthetic_rows) // given.untrained)]
     found = {name: described(part) for name, part in images.items()}

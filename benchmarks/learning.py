@@ -21,15 +21,15 @@ import numpy as np
 import torch
 import yaml
 
-from meddiff import assembly
-from meddiff.data.batch import Labeled
-from meddiff.inference import generate
-from meddiff.metrics.fidelity import frechet_distance, kernel_distance
-from meddiff.pipelines.stages import model
-from meddiff.pipelines.stages.filter import judge_of
-from meddiff.pipelines.stages.manifest import class_names_of, rows_of
+from meddiff import build
+from meddiff.batches.images import Labeled
+from meddiff.inference.sampling import generate
+from meddiff.jobs import weights
+from meddiff.jobs.generate.filter import judge_of
+from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.metrics.images.fidelity import frechet_distance, kernel_distance
 from meddiff.recipe import Recipe, from_dict
-from meddiff.run_folder import RunFolder
+from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training.classifier_loop import features
 from meddiff.training.fabric import build_fabric, prepare
@@ -57,19 +57,19 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     """Draw ``per_class`` images of every class with averaged and with untrained weights, and judge them."""
     names = class_names_of(recipe, folder)
     held_out = [*rows_of(recipe, folder, "val"), *rows_of(recipe, folder, "test")]
-    real = assembly.images(held_out, recipe, names)
+    real = build.images(held_out, recipe, names)
     judge = judge_of(recipe, folder, real).eval()
 
-    images = model.training_images(recipe, folder)
-    trained, device = model.load(recipe, folder, images)
-    untrained = prepare(model.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
+    images = weights.training_images(recipe, folder)
+    trained, device = weights.load(recipe, folder, images)
+    untrained = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
     labels = np.repeat(np.arange(len(names)), per_class)
     drawn = {}
     for which, denoiser in (("trained", trained), ("untrained", untrained)):
         batches = generate(
             denoiser,
-            assembly.task(),
-            assembly.sampling(recipe),
+            build.task(),
+            build.sampling(recipe),
             labels=labels.tolist(),
             seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],
             shape=images.shape,

@@ -21,10 +21,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from meddiff.data.batch import LabeledImages, draw_indices
-from meddiff.data.cache import decode
-from meddiff.data.manifest import COLUMNS, ManifestRow
-from meddiff.data.prepare import Transform, prepare
+from meddiff.batches.images import LabeledImages
+from meddiff.batches.order import draw_indices
+from meddiff.cache.pictures import decode
+from meddiff.images.prepare import Transform, prepare
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 
 def draw_jpegs(folder: Path, count: int) -> list[ManifestRow]:

@@ -28,10 +28,10 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from meddiff.metrics.discrimination import mean_of_present, resampled_auroc, resampled_sensitivity
-from meddiff.metrics.overlap import overlap
+from meddiff.metrics.classifiers.discrimination import mean_of_present, resampled_auroc, resampled_sensitivity
+from meddiff.metrics.masks.overlap import overlap
+from meddiff.metrics.masks.surface import surface_distances_mm
 from meddiff.metrics.resampling import bootstrap_weights
-from meddiff.metrics.surface import surface_distances_mm
 
 Work = Callable[[], np.ndarray | float]
 

@@ -18,14 +18,14 @@ from monai.metrics import MultiScaleSSIMMetric
 from scipy.linalg import sqrtm
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from meddiff.metrics.copying import memorization_informed_frechet
-from meddiff.metrics.diversity import mean_square_distance, structural_similarity
-from meddiff.metrics.fidelity import frechet_distance, kernel_distance
-from meddiff.metrics.manifold import manifold_scores
-from meddiff.metrics.memorization import nearest
-from meddiff.metrics.moments import frechet_distance_of_moments, moments
+from meddiff.metrics.images.copying import memorization_informed_frechet
+from meddiff.metrics.images.diversity import mean_square_distance, structural_similarity
+from meddiff.metrics.images.fidelity import frechet_distance, kernel_distance
+from meddiff.metrics.images.manifold import manifold_scores
+from meddiff.metrics.images.memorization import nearest
+from meddiff.metrics.images.moments import frechet_distance_of_moments, moments
+from meddiff.networks.features.lpips import LpipsEmbedding, _trunk
 from meddiff.networks.initialization import seeded
-from meddiff.networks.lpips import LpipsEmbedding, _trunk
 
 Work = Callable[[], np.ndarray | float]
 Group = tuple[str, dict[str, Work]]

@@ -14,11 +14,15 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from meddiff.data.batch import Batch, draw_indices, to_model_range
-from meddiff.data.transforms import flip_rotate90
-from meddiff.metrics.overlap import overlap
+from meddiff.batches.batch import Batch
+from meddiff.batches.order import draw_indices
+from meddiff.batches.turns import flip_rotate90
+from meddiff.build.models import new_model
+from meddiff.images.intensity import to_model_range
+from meddiff.inference.segmenters import DiffusionSegmenter, Segmenter
+from meddiff.metrics.masks.overlap import overlap
+from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
-from meddiff.metrics.uncertainty import generalized_energy_distance
 from meddiff.recipe import TrainingRecipe
 from meddiff.recipe.segment import (
     BaselineRecipe,
@@ -29,8 +33,6 @@ from meddiff.recipe.segment import (
     StackRecipe,
 )
 from meddiff.seeds import child_seed
-from meddiff.segmentation.models import new_model
-from meddiff.segmentation.segmenters import DiffusionSegmenter, Segmenter
 from meddiff.sources import phantom
 from meddiff.sources.phantom.raters import draw_rated
 from meddiff.training.fabric import build_fabric

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.evaluation.mask_summary import paired_mask_differences, summary
+from meddiff.evaluation.masks.summary import paired_mask_differences, summary
 
 
 def cases_of(runs: dict[str, Path], model: str) -> pd.DataFrame:

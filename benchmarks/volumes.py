@@ -33,13 +33,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from meddiff.data.image_io.nifti_writing import save_volume
-from meddiff.data.manifest import COLUMNS, ManifestRow
-from meddiff.data.patches import draw_patches
-from meddiff.data.slices import slice_batch
-from meddiff.data.volume_cache import VolumeArray, cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform, prepare_volume
-from meddiff.data.volumes import load_volume
+from meddiff.batches.cuts import draw_patches, slice_batch
+from meddiff.cache.volumes import VolumeArray, cache_volumes
+from meddiff.formats.nifti import save_volume
+from meddiff.formats.open import load_volume
+from meddiff.images.prepare import VolumeTransform, prepare_volume
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 SHAPE = (256, 256, 160)
 LPS = np.diag([-1.0, -1.0, 1.2, 1.0])

@@ -12,16 +12,17 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Recipe": "meddiff.recipe",
-    "RunFolder": "meddiff.run_folder",
-    "ManifestRow": "meddiff.data.manifest",
-    "read_manifest": "meddiff.data.manifest",
-    "write_manifest": "meddiff.data.manifest",
+    "RunFolder": "meddiff.run",
+    "ManifestRow": "meddiff.manifest.row",
+    "read_manifest": "meddiff.manifest.table",
+    "write_manifest": "meddiff.manifest.table",
     "NoiseSchedule": "meddiff.diffusion.schedule",
     "Condition": "meddiff.diffusion.condition",
     "Denoiser": "meddiff.diffusion.denoiser",
     "bind": "meddiff.diffusion.denoiser",
     "guide": "meddiff.diffusion.guidance",
-    "generate": "meddiff.inference",
+    "generate": "meddiff.inference.sampling",
+    "load": "meddiff.trained",
     "InputError": "meddiff.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from meddiff import ManifestRow, RunFolder, read_manifest
-from meddiff.data.image_io import load_image
-from meddiff.data.image_io.secondary_capture import save_secondary_capture
-from meddiff.data.pictures import is_picture
-from meddiff.data.volumes import load_volume
 from meddiff.errors import InputError
+from meddiff.formats import load_image
+from meddiff.formats.dicom.capture import save_secondary_capture
+from meddiff.formats.open import load_volume
+from meddiff.formats.pictures import is_picture
 
 
 def slices(row: ManifestRow) -> list[np.ndarray]:

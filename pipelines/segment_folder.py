@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.image_io import save_image
-from meddiff.data.inputs import find_inputs
+from meddiff import load
 from meddiff.errors import InputError
-from meddiff.segmentation import load
+from meddiff.formats import save_image
+from meddiff.formats.find import find_inputs
 
 
 def main(run: str, photographs: str, masks: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.cases import slice_cases
-from meddiff.data.image_io.nifti_writing import save_volume
-from meddiff.data.volumes import load_volume
+from meddiff import load
+from meddiff.build.segmentation import picture_transform
 from meddiff.errors import InputError
-from meddiff.segmentation import load
-from meddiff.segmentation.assembly import picture_transform
+from meddiff.formats.nifti import save_volume
+from meddiff.formats.open import load_volume
+from meddiff.images.case import slice_cases
 
 
 def main(run: str, path: str, mask: str, axis: str = "2") -> None:

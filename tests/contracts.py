@@ -204,8 +204,9 @@ def check_source(source, root) -> None:
     """A source turns a folder into rows that a manifest accepts, and says plainly where there is nothing to read."""
     import pytest
 
-    from meddiff.data.manifest import check_rows, read_manifest, write_manifest
     from meddiff.errors import InputError
+    from meddiff.manifest.consistency import check_rows
+    from meddiff.manifest.table import read_manifest, write_manifest
 
     for text in (source.name, source.title, source.how_to_get):
         assert text.strip()

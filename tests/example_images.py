@@ -6,11 +6,11 @@ import numpy as np
 from example_report import HOSTILE, lesion
 from scipy.ndimage import gaussian_filter
 
-from meddiff.assembly.titles import EXTRACTORS
-from meddiff.data.image_listing import blank_row
-from meddiff.evaluation.image_copies import HELD_OUT, SYNTHETIC, copies
-from meddiff.evaluation.image_quality import image_quality, unbiased_frechet
-from meddiff.evaluation.image_sets import ImageSet, Space
+from meddiff.build.titles import EXTRACTORS
+from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, copies
+from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
+from meddiff.evaluation.images.sets import ImageSet, Space
+from meddiff.formats.find import blank_row
 from meddiff.reports.images import headline
 from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults

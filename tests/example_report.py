@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from meddiff import assembly
-from meddiff.assembly.titles import arm_title, chosen
+from meddiff import build
+from meddiff.build.titles import arm_title, chosen
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ArmName, Gallery, StudyResults
@@ -14,7 +14,7 @@ from meddiff.reports.results import ArmName, Gallery, StudyResults
 HOSTILE = '<script>document.title = "owned"</script>'
 ARMS = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
 ARM_NAMES = {
-    name: ArmName(arm_title(name), assembly.arm(name).synthetic, assembly.arm(name).ratio)
+    name: ArmName(arm_title(name), build.arm(name).synthetic, build.arm(name).ratio)
     for name in (*ARMS, "ratio_1", "ratio_5")
 }
 CLASSES = {"nevus": 412, "melanoma": 96, "basal cell carcinoma": 41, HOSTILE: 18}

@@ -10,7 +10,7 @@ import pytest
 from learning import measure
 from rich.console import Console
 
-from meddiff.pipelines import job
+from meddiff.jobs import job
 from meddiff.recipe import (
     ClassifierRecipe,
     DataRecipe,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.run_folder import RunFolder, digest
+from meddiff.run import RunFolder, digest
 
 
 def test_a_stage_is_done_until_its_inputs_change_or_an_output_goes(tmp_path):
@@ -31,7 +31,7 @@ def test_the_record_keeps_what_the_stages_before_cost(tmp_path):
 
 def test_two_processes_do_not_share_a_run(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from meddiff.run_folder import RunFolder\n"
+        "import sys; from pathlib import Path; from meddiff.run import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).opened():\n    print('in')"
     )
     with RunFolder(tmp_path / "run").opened():

@@ -19,9 +19,8 @@ _NO_MEMORY = ("bad_alloc", "failed to allocate", "unable to allocate", "cannot a
 
 
 def volume(path: Path) -> None:
-    from meddiff.data.image_io.nifti import SUFFIXES
-    from meddiff.data.image_io.nifti_header import read_nifti_header
-    from meddiff.data.volumes import load_volume
+    from meddiff.formats.nifti import SUFFIXES, read_nifti_header
+    from meddiff.formats.open import load_volume
 
     if path.name.endswith(SUFFIXES):
         try:
@@ -32,8 +31,8 @@ def volume(path: Path) -> None:
 
 
 def picture(path: Path) -> None:
-    from meddiff.data.image_io import is_deep, load_mask, read_picture
-    from meddiff.data.pictures import header_size
+    from meddiff.formats import is_deep, load_mask, read_picture
+    from meddiff.formats.pictures import header_size
 
     is_deep(path)
     header_size(path)
@@ -45,7 +44,7 @@ def picture(path: Path) -> None:
 
 
 def manifest(path: Path) -> None:
-    from meddiff.data.manifest import read_manifest
+    from meddiff.manifest.table import read_manifest
 
     read_manifest(path)
 
@@ -60,8 +59,8 @@ def inspection(path: Path) -> None:
     """What `inspect` prints of a folder or archive, and what `segment predict` would find there."""
     from rich.console import Console
 
-    from meddiff.data.inputs import find_inputs
-    from meddiff.data.unpack import unpacked
+    from meddiff.files.unpack import unpacked
+    from meddiff.formats.find import find_inputs
     from meddiff.pipelines.inspect import run
     from meddiff.recipe.commands import Inspect
 

@@ -7,20 +7,32 @@ network sees what it was trained on; the finer rules give fractions, which sched
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from meddiff.errors import InputError
 
-if TYPE_CHECKING:
-    from meddiff.diffusion.schedule import NoiseSchedule
-
 Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
 
 
-def spaced(schedule: NoiseSchedule, steps: int, spacing: Spacing) -> list[float]:
+class Schedule(Protocol):
+    """What a spacing asks of a `meddiff.diffusion.schedule.NoiseSchedule`."""
+
+    @property
+    def T(self) -> int: ...  # noqa: D102, N802
+
+    @property
+    def alpha(self) -> Tensor: ...  # noqa: D102
+
+    @property
+    def sigma(self) -> Tensor: ...  # noqa: D102
+
+    def time_at(self, half_log_snr: Tensor, /) -> Tensor: ...  # noqa: D102
+
+
+def spaced(schedule: Schedule, steps: int, spacing: Spacing) -> list[float]:
     """``steps + 1`` falling times that end at 0.
 
     trailing    equal strides down from T, rounded: the only right one of the first three when there are few steps
@@ -54,7 +66,7 @@ def spaced(schedule: NoiseSchedule, steps: int, spacing: Spacing) -> list[float]
     return [*times, 0]
 
 
-def _ratios(schedule: NoiseSchedule, spacing: str) -> tuple[float, float]:
+def _ratios(schedule: Schedule, spacing: str) -> tuple[float, float]:
     """sigma/alpha at T and at 1."""
     if schedule.alpha[-1] == 0:
         raise InputError(f"{spacing} spacing needs a finite log-SNR at T, here alpha[T] is 0; use trailing")

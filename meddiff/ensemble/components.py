@@ -1,9 +1,9 @@
 """What may be done to a class map afterwards, because anatomy says so: one piece, no specks, no holes.
 
 Each class is treated by itself; what is removed becomes background. A component hangs together across edges, corners
-and (3D) faces alike, as a lesion in `meddiff.metrics.lesions`. A hole is a piece of background that does not reach the
-image's border across edges (2D) or faces (3D): it takes the class that touches it most, so a hole between two
-structures goes to the one with more of its rim.
+and (3D) faces alike, as a lesion in `meddiff.metrics.masks.lesions`. A hole is a piece of background that does not
+reach the image's border across edges (2D) or faces (3D): it takes the class that touches it most, so a hole between
+two structures goes to the one with more of its rim.
 
 These change the class map alone: probabilities and uncertainty maps stay those of the model.
 """

@@ -17,7 +17,7 @@ pixels as it is in a mean entropy:
 - ``to_fused``: one minus the mean Dice of the members with the fused class map; 0 for a single member.
 
 Dice is averaged over the foreground classes; a class that is in neither of two masks counts 1, as in
-`meddiff.metrics.overlap`.
+`meddiff.metrics.masks.overlap`.
 """
 
 from __future__ import annotations

@@ -34,14 +34,14 @@ def list_images(settings: Listing, console: Console | None = None) -> Path:
     Raises:
         InputError: an unknown source, nothing found, or a file that is there already.
     """
-    from meddiff import assembly
-    from meddiff.data.manifest import lexical, write_manifest
+    from meddiff import build
+    from meddiff.manifest.table import lexical, write_manifest
 
     console = console or Console()
     out, root = Path(settings.out).expanduser(), Path(settings.root).expanduser()
     if out.exists():
         raise InputError(f"{out} is there already and may have been edited: name another file with --out, or remove it")
-    rows = assembly.source(settings.source).rows(root)
+    rows = build.source(settings.source).rows(root)
     above = lexical(out).parent
     inside = lexical(root).is_relative_to(above)
     write_manifest(rows, out, root=above if inside else None)

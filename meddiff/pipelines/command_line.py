@@ -110,7 +110,7 @@ def stage_command(command: str, description: str | None, *, until: str) -> Calla
     """The ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``."""
 
     def run(recipe: Recipe) -> None:
-        from meddiff.pipelines import job  # torch and MONAI take seconds to import: not for --help
+        from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
         job.run(recipe, until)
 

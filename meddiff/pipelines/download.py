@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from meddiff.data.unpack import Progress as Report
-from meddiff.data.unpack import unpack
-from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
+from meddiff.files.unpack import Progress as Report
+from meddiff.files.unpack import unpack
+from meddiff.files.writing import told_plainly
+from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings
-from meddiff.pipelines.stages.progress import new_console
 from meddiff.recipe.commands import Download
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = sys.argv[1:] if argv is None else argv
         usage = "[--dataset NAME] [--archive NAME] [--data_root FOLDER] [--delete_archives]"
         settings = parse_settings(Download, "download", usage, __doc__ or "", words)
-        from meddiff.assembly import SOURCES  # takes seconds to import: not for --help
+        from meddiff.build import SOURCES  # takes seconds to import: not for --help
 
         run(settings, SOURCES)
 

@@ -34,7 +34,7 @@ Settings = TypeVar("Settings")
 def images(words: list[str]) -> None:
     """Synthetic images against real ones."""
     settings = _parsed(EvaluateImages, "images", "--real PLACE --synthetic PLACE", words)
-    from meddiff.pipelines.evaluate_images import run  # torch takes seconds: not for --help
+    from meddiff.jobs.evaluate.images import run  # torch takes seconds: not for --help
 
     run(settings)
 
@@ -42,7 +42,7 @@ def images(words: list[str]) -> None:
 def masks(words: list[str]) -> None:
     """Two or three folders of masks."""
     settings = _parsed(EvaluateMasks, "masks", "--truth FOLDER --prediction FOLDER", words)
-    from meddiff.pipelines.evaluate_masks import run  # pandas and scipy take a second: not for --help
+    from meddiff.jobs.evaluate.masks import run  # pandas and scipy take a second: not for --help
 
     run(settings)
 
@@ -50,7 +50,7 @@ def masks(words: list[str]) -> None:
 def augmentation(words: list[str]) -> None:
     """The study of a run."""
     settings = _parsed(EvaluateAugmentation, "augmentation", "--run FOLDER", words)
-    from meddiff.pipelines.evaluate_augmentation import run
+    from meddiff.jobs.evaluate.study import run
 
     run(settings)
 
@@ -58,7 +58,7 @@ def augmentation(words: list[str]) -> None:
 def leaderboard(words: list[str]) -> None:
     """Several runs in one table."""
     settings = _parsed(Leaderboard, "leaderboard", "RUN ...", words)
-    from meddiff.pipelines.evaluate_leaderboard import run
+    from meddiff.jobs.evaluate.leaderboard import run
 
     run(settings)
 
@@ -66,7 +66,7 @@ def leaderboard(words: list[str]) -> None:
 def published(words: list[str]) -> None:
     """A Dice and an IoU from a paper."""
     settings = _parsed(Published, "published", "--dice SHARE --iou SHARE", words)
-    from meddiff.evaluation.masks import jensen_check
+    from meddiff.evaluation.masks.cases import jensen_check
 
     problem = jensen_check(settings.dice, settings.iou, decimals=settings.decimals)
     print(problem or f"Dice {settings.dice:g} and IoU {settings.iou:g} can be of the same masks.")

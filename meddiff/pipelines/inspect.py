@@ -31,8 +31,8 @@ from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
 if TYPE_CHECKING:
-    from meddiff.data.inspection import Entry
-    from meddiff.data.volume import Volume
+    from meddiff.formats.find import Entry
+    from meddiff.formats.volume import Volume
 
 TILE = 192  # pixels
 SHOWN_PROBLEMS = 6
@@ -44,7 +44,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     Raises:
         InputError: nothing is there, or the montage cannot be written.
     """
-    from meddiff.data.unpack import unpacked
+    from meddiff.files.unpack import unpacked
 
     console = console or Console()
     path = Path(settings.path).expanduser()
@@ -54,8 +54,8 @@ def run(settings: Inspect, console: Console | None = None) -> int:
 
 def _told(place: Path, path: Path, montage: str, console: Console) -> int:
     """Look at ``place`` and print what is there, under the name ``path``."""
-    from meddiff.data.inspection import look
-    from meddiff.data.planes import three_planes
+    from meddiff.formats.find import look
+    from meddiff.images.views import three_planes
 
     entries, count, others = look(place)
     tiles, captions, unreadable = [], [], 0
@@ -108,8 +108,8 @@ def _suffixes(files: Sequence[Path]) -> Counter[str]:
 
 
 def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
-    from meddiff.data.image_io import save_image
-    from meddiff.pictures import as_rgb, grid_image
+    from meddiff.formats import save_image
+    from meddiff.images.views import as_rgb, grid_image
 
     if not tiles:
         raise InputError("there is no readable volume to draw. Leave --montage out, or name another path.")

@@ -1,4 +1,4 @@
-"""The audit of a study before it is trained on: ``inspect --audit``. The checks are those of `meddiff.data.audit`."""
+"""The audit of a study before it is trained on: ``inspect --audit``. The checks are those of `meddiff.audit`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from meddiff.data.audit.finding import Finding
-from meddiff.data.row import ManifestRow
+from meddiff.audit.finding import Finding
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.commands import Inspect
 
 SHOWN_FILES = 4
@@ -27,9 +27,9 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     Raises:
         InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
     """
-    from meddiff.data.audit import audit
-    from meddiff.data.unpack import unpacked
-    from meddiff.pipelines.stages.progress import bar
+    from meddiff.audit import audit
+    from meddiff.files.unpack import unpacked
+    from meddiff.jobs.progress import bar
 
     console = console or Console()
     path = Path(settings.path).expanduser()
@@ -58,16 +58,16 @@ def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[Ma
     Raises:
         InputError: as `run`.
     """
-    from meddiff.data.audit.listing import folder_rows
-    from meddiff.data.manifest import read_manifest
-    from meddiff.data.pictures import exists
-    from meddiff.data.row import on_disk
+    from meddiff.audit.listing import folder_rows
     from meddiff.errors import InputError
+    from meddiff.files.bad import exists
+    from meddiff.manifest.row import on_disk
+    from meddiff.manifest.table import read_manifest
 
     if dataset and path.is_dir():
-        from meddiff import assembly
+        from meddiff import build
 
-        return assembly.source(dataset).rows(path), []
+        return build.source(dataset).rows(path), []
     if dataset:
         raise InputError(f"{path} is no folder: --dataset says how to read one. Leave it out for a manifest.")
     if path.is_dir():
@@ -104,7 +104,7 @@ def _print_findings(console: Console, found: Sequence[Finding], out: str) -> Non
 
 
 def _write(found: Sequence[Finding], path: Path) -> None:
-    from meddiff.data.writing import write_text
+    from meddiff.files.writing import write_text
 
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -21,7 +21,7 @@ from meddiff.pipelines.command_line import parse_settings
 from meddiff.recipe.commands import Predict
 
 if TYPE_CHECKING:
-    from meddiff.data.inputs import Input
+    from meddiff.formats.find import Input
 
 
 def parse(words: Sequence[str]) -> Predict:
@@ -39,11 +39,11 @@ def run(settings: Predict) -> Path:
     _check(settings)
     from rich.console import Console
 
-    from meddiff.data.unpack import unpacked
-    from meddiff.pipelines.stages.predict_cases import Job
-    from meddiff.pipelines.stages.progress import bar
-    from meddiff.run_folder import RunFolder
-    from meddiff.segmentation import load
+    from meddiff.files.unpack import unpacked
+    from meddiff.jobs.progress import bar
+    from meddiff.jobs.segment.predict import Job
+    from meddiff.run import RunFolder
+    from meddiff.trained import load
 
     console = Console(markup=False, emoji=False)
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
@@ -68,8 +68,8 @@ def run(settings: Predict) -> Path:
 
 def _check(settings: Predict) -> None:
     """Mistakes that can be told before torch is imported, which takes seconds."""
-    from meddiff.data.pictures import exists
-    from meddiff.data.row import on_disk
+    from meddiff.files.bad import exists
+    from meddiff.manifest.row import on_disk
 
     if settings.on_bad_file not in ("skip", "stop"):
         raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
@@ -79,7 +79,7 @@ def _check(settings: Predict) -> None:
 
 def _found(settings: Predict, place: Path) -> list[Input]:
     """What is to be segmented at ``place``, where the input lies or was unpacked."""
-    from meddiff.data.inputs import find_inputs
+    from meddiff.formats.find import find_inputs
 
     found = find_inputs(place, series=settings.series)
     if settings.dicom_seg and not any(one.series for one in found):

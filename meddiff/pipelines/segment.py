@@ -13,13 +13,14 @@ series, or a folder of them. A finished stage is skipped; a killed run goes on w
 
 from __future__ import annotations
 
-from meddiff.pipelines.command_line import SEGMENT, parse_recipe, verbs_command
+from meddiff.pipelines.command_line import SEGMENT, parse_recipe, parse_settings, verbs_command
+from meddiff.recipe.commands import OtherImages
 
 
 def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
     """Train the networks, and calibrate them."""
     recipe = parse_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT)
-    from meddiff.pipelines import segment_job  # torch and MONAI take seconds to import: not for --help
+    from meddiff.jobs import segment_job  # torch and MONAI take seconds to import: not for --help
 
     segment_job.run(recipe, until)
 
@@ -31,9 +32,10 @@ def evaluate(words: list[str]) -> None:
 
 def test(words: list[str]) -> None:
     """Judge a run's networks on other images."""
-    from meddiff.pipelines import other_images
+    from meddiff.jobs.segment import test as other_images
 
-    other_images.run(other_images.parse(words))
+    usage = "--checkpoint RUN --data_root FOLDER --out FOLDER"
+    other_images.run(parse_settings(OtherImages, "segment test", usage, other_images.__doc__ or "", words))
 
 
 def predict(words: list[str]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.image_copies import SYNTHETIC, copied
-from meddiff.evaluation.image_measures import GENERAL, MEASURES
+from meddiff.evaluation.images.copies import SYNTHETIC, copied
+from meddiff.evaluation.images.measures import GENERAL, MEASURES
 from meddiff.reports import figures, tables, words
 from meddiff.reports.figures import Figure, Interval, Key
 from meddiff.reports.images_methods import limitations, sentences

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.mask_summary import LOW_DICE, finite_distances
-from meddiff.evaluation.masks import METRICS
+from meddiff.evaluation.masks.cases import METRICS
+from meddiff.evaluation.masks.summary import LOW_DICE, finite_distances
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where
-from meddiff.metrics.uncertainty import risk_coverage
+from meddiff.metrics.masks.uncertainty import risk_coverage
 from meddiff.reports import figures, tables, words
 from meddiff.reports.cards import (
     NO_DEVICE,

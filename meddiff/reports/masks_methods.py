@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meddiff.evaluation.mask_summary import LOW_DICE
+from meddiff.evaluation.masks.summary import LOW_DICE
 from meddiff.evaluation.rows import distinct, numbers, rows_where, texts
 from meddiff.reports.literature import CitedSentence
 from meddiff.reports.results import MaskResults

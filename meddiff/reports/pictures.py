@@ -19,7 +19,7 @@ from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
 from meddiff.errors import InputError
-from meddiff.pictures import as_rgb
+from meddiff.images.views import as_rgb
 
 THUMBNAIL = 128  # CSS pixels: four times a 32-pixel image, twice a 64-pixel one
 TILE = 224  # CSS pixels of a case's picture at most

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.evaluation.detections import froc_table
-from meddiff.evaluation.mask_calibration import calibration_errors, case_dice, uncertainty_summary
-from meddiff.evaluation.mask_summary import paired_mask_differences, summary
+from meddiff.evaluation.masks.calibration import calibration_errors, case_dice, uncertainty_summary
+from meddiff.evaluation.masks.detections import froc_table
+from meddiff.evaluation.masks.summary import paired_mask_differences, soft_summary, summary
 from meddiff.evaluation.rows import distinct, rows_where
-from meddiff.evaluation.soft_scores import soft_summary
 from meddiff.reports import tables, words
 from meddiff.reports.literature import CitedSentence, literature, unknown_keys
 from meddiff.reports.pictures import GalleryCase, NearestPair, check_gallery
@@ -74,7 +73,7 @@ class StudyResults:
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     arms: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """These four are described in meddiff.evaluation.study_tables."""
+    """These four are described in meddiff.evaluation.classifiers.tables."""
     arm_names: Mapping[str, ArmName] = field(default_factory=dict)
     """What each arm is, by its name; one that is not there is shown by its name."""
     alternatives: Mapping[str, Named] = field(default_factory=dict)
@@ -117,19 +116,19 @@ class MaskResults:
     """The baseline that the others are compared with; "" where there is none."""
     group_noun: str
     cases: pd.DataFrame
-    """The long table of meddiff.evaluation.masks."""
+    """The long table of meddiff.evaluation.masks.cases."""
     summary: pd.DataFrame
     differences: pd.DataFrame
     uncertainty: pd.DataFrame
     case_dice: pd.DataFrame
     """One row per model and case: dice, uncertainty; of the models that state uncertainties."""
     calibration: pd.DataFrame
-    """Bins, as meddiff.evaluation.mask_calibration.Reliability.to_frame makes them."""
+    """Bins, as meddiff.evaluation.masks.calibration.Reliability.to_frame makes them."""
     calibration_errors: pd.DataFrame
     free_response: pd.DataFrame
-    """Lesions found and invented at each threshold, as meddiff.evaluation.detections.froc_table makes them."""
+    """Lesions found and invented at each threshold, as meddiff.evaluation.masks.detections.froc_table makes them."""
     soft: pd.DataFrame
-    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.soft_scores.soft_summary."""
+    """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.masks.summary.soft_summary."""
     gallery: tuple[GalleryCase, ...]
     methods: tuple[CitedSentence, ...]
     """On models and training; what was measured, and how, is said by the report itself."""
@@ -146,13 +145,13 @@ class ImageResults:
     headline: str
     phantom: bool
     quality: pd.DataFrame
-    """As `meddiff.evaluation.image_quality.image_quality` makes it."""
+    """As `meddiff.evaluation.images.quality.image_quality` makes it."""
     unbiased: float
     """Frechet distance extrapolated to infinitely many images; NaN where there are too few."""
     unbiased_note: str
     """Why there is none."""
     copies: pd.DataFrame
-    """As `meddiff.evaluation.image_copies.Copies.table`; empty where the training images were not given."""
+    """As `meddiff.evaluation.images.copies.Copies.table`; empty where the training images were not given."""
     statistics: pd.DataFrame
     false_positive_rate: float
     real: list[np.ndarray]
@@ -193,7 +192,7 @@ def mask_results(
             states it. Models are shown baselines first, then in the order of their first row.
         title: shown above the headline.
         calibration: rows of `Reliability.to_frame` of each model that has probabilities.
-        detections: rows of `meddiff.evaluation.detections.free_response` with model, case and patient.
+        detections: rows of `meddiff.evaluation.masks.detections.free_response` with model, case and patient.
         gallery: cases to show, under the headings that they name.
         provenance: recipe, data, versions, seeds; nested as it likes.
         baselines: which of the models are what the others are compared with.

@@ -20,7 +20,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from meddiff.data.writing import write_text
+from meddiff.files.writing import write_text
 from meddiff.reports import words
 from meddiff.reports.figures import draw, draw_axis
 from meddiff.reports.literature import Methods

@@ -2,15 +2,15 @@
 
 The Kaggle sets are read as distributed: ``Training/<class>`` and ``Testing/<class>``, or ``yes`` and ``no``. Their
 Training/Testing division is NOT used: the sets are merged from others, and exact copies of 189 pictures stand on both
-sides of it. Images are split anew, by the groups of a groups.csv (see ``meddiff.sources.class_folders``).
+sides of it. Images are split anew, by the groups of a groups.csv (see ``meddiff.sources.folders.class_folders``).
 """
 
 from pathlib import Path, PurePosixPath
 
-from meddiff.data.manifest import ManifestRow
 from meddiff.errors import InputError
-from meddiff.sources.class_folders import Place, class_rows
-from meddiff.sources.listing import list_folders
+from meddiff.formats.find import list_folders
+from meddiff.manifest.row import ManifestRow
+from meddiff.sources.folders.class_folders import Place, class_rows
 from meddiff.sources.source import Source
 
 # folder name in lower case, with _ for blanks and dashes -> label; copies of the set differ in the first four

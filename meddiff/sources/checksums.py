@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from meddiff.data.unpack import Progress
-from meddiff.data.writing import write_atomically
 from meddiff.errors import InputError
+from meddiff.files.unpack import Progress
+from meddiff.files.writing import write_atomically
 from meddiff.sources.source import Archive
 
 

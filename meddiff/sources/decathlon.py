@@ -4,6 +4,8 @@
 volume of one sequence is cut across its coarsest axis (the last where all are alike). A slice's class is the label
 that covers most of it, ``background`` where there is none, so label volumes are opened, once. A whole volume may hold
 several sequences as its fourth axis, and has no class: its labels are in its mask. All rows of a case are one patient.
+
+Of the hippocampus (Task04), volumes are 35 x 51 x 36 mm, labels anterior and posterior.
 """
 
 import json
@@ -14,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.image_io.nifti_header import read_nifti_header
-from meddiff.data.manifest import ManifestRow
-from meddiff.data.problems import Problems
-from meddiff.data.volume import Volume
-from meddiff.data.volumes import load_volume
-from meddiff.errors import InputError
-from meddiff.sources.listing import Folder, list_folders
+from meddiff.errors import InputError, Problems
+from meddiff.formats.find import Folder, list_folders
+from meddiff.formats.nifti import read_nifti_header
+from meddiff.formats.open import load_volume
+from meddiff.formats.volume import Volume
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import Source, real_row
 
 _MODALITIES = {"mri": "MR", "ct": "CT", "mr": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "t1w": "MR", "t2w": "MR",
@@ -174,3 +175,31 @@ def _read_task(path: Path) -> Task:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a dataset.json of the Decathlon ({error}). Download it again.") from None
     return Task(labels, kinds.pop() if len(kinds) == 1 else None, str(terms) if terms else None)
+
+
+_LAYOUT = (
+    "Recognized below --data-root at any depth: imagesTr/<case>.nii.gz with labelsTr/<case>.nii.gz, and dataset.json "
+    "beside the two folders."
+)
+
+HIPPOCAMPUS = decathlon(
+    "hippocampus",
+    dataset="hippocampus",
+    title="Hippocampus MRI volumes (Medical Segmentation Decathlon)",
+    how_to_get="Volumes of the Medical Segmentation Decathlon (medicaldecathlon.com), Task04_Hippocampus or another "
+    f"task with one sequence, as slices. {_LAYOUT}",
+    modality="MR",
+)
+"""One row per slice."""
+
+HIPPOCAMPUS_VOLUMES = decathlon(
+    "hippocampus_volumes",
+    dataset="hippocampus",
+    title="Hippocampus MRI volumes (Medical Segmentation Decathlon)",
+    how_to_get="Volumes of the Medical Segmentation Decathlon (medicaldecathlon.com), Task04_Hippocampus or another "
+    f"task, as whole volumes. {_LAYOUT}",
+    modality="MR",
+    whole=True,
+    phantom="hippocampus",
+)
+"""One row per volume."""

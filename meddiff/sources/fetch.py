@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from meddiff.data.unpack import Progress
-from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
+from meddiff.files.unpack import Progress
+from meddiff.files.writing import told_plainly
 from meddiff.sources.checksums import accept, read_json, write_json
 from meddiff.sources.source import Archive
 

@@ -8,11 +8,10 @@ once. A patient's slices stay together.
 import re
 from pathlib import Path
 
-from meddiff.data.image_io import load_mask
-from meddiff.data.manifest import ManifestRow
-from meddiff.data.problems import Problems
-from meddiff.errors import InputError
-from meddiff.sources.listing import Folder, list_folders
+from meddiff.errors import InputError, Problems
+from meddiff.formats import load_mask
+from meddiff.formats.find import Folder, list_folders
+from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meddiff.data.manifest import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from meddiff.data.problems import Problems
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
 
 # what publishers write for "not known"
 _UNKNOWN = ("", "unknown", "na", "n/a", "nan", "none")

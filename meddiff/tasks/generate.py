@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 
 

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 

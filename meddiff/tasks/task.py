@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 
 

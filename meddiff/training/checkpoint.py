@@ -24,8 +24,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from meddiff.data.writing import told_plainly
 from meddiff.errors import InputError
+from meddiff.files.writing import told_plainly
 from meddiff.networks.weights import misfits
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.ema import Ema

@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from meddiff.data.batch import Batch, Labeled, draw_indices
+from meddiff.batches.batch import Batch
+from meddiff.batches.images import Labeled
+from meddiff.batches.order import draw_indices
 from meddiff.networks.classifier import Classifier
-from meddiff.networks.feature_network import FeatureNetwork
+from meddiff.networks.features.network import FeatureNetwork
 from meddiff.networks.initialization import seeded
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged

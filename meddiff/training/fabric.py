@@ -99,6 +99,7 @@ class InPrecision(nn.Module):
             InputError: bf16 was asked for, and on this CPU it is wrong for this network.
         """
         bf16 = self.precision.bf16 and self._bf16_is_right(function, given)
+        given = given if bf16 else _each(given, _in_float32)  # what `encode` has made may be bf16
         with torch.autocast(self.precision.device_type, torch.bfloat16, enabled=bf16):
             return function(*given)
 
@@ -109,7 +110,7 @@ class InPrecision(nn.Module):
 
         def note(part: Tensor) -> Tensor:
             shapes.append(part.shape)
-            return part[:1]
+            return _in_float32(part[:1])
 
         one = _each(given, note)
         key = getattr(function, "__name__", ""), *shapes
@@ -131,6 +132,11 @@ class InPrecision(nn.Module):
 @cache
 def _say_once(sentence: str) -> None:
     _logger.warning(sentence)
+
+
+def _in_float32(part: Tensor) -> Tensor:
+    """The same numbers where no product rounds to bf16, which a layer of float32 weights refuses as its input."""
+    return part.float() if part.dtype == torch.bfloat16 else part
 
 
 def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -19,12 +19,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.seeds import child_seed
 from meddiff.training.checkpoint import latest
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.ema import Ema
-from meddiff.training.objective import Objective
+from meddiff.training.objectives import Objective
 
 Batches = Callable[[int, int], Batch]
 """(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""

@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from meddiff.training.ema import Ema
-from meddiff.training.objective import Objective
+from meddiff.training.objectives import Objective
 
 
 @dataclass(frozen=True)

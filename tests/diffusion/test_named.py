@@ -3,7 +3,7 @@
 import pytest
 from contracts import check_prediction, check_schedule
 
-from meddiff.assembly import PREDICTIONS, SCHEDULES
+from meddiff.build import PREDICTIONS, SCHEDULES
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from meddiff.ensemble.temperature import FLOOR, HIGHEST, apply_temperature, fit_temperature, sample_pixels
 from meddiff.errors import InputError
-from meddiff.metrics.calibration import expected_calibration_error, negative_log_likelihood
+from meddiff.metrics.classifiers.calibration import expected_calibration_error, negative_log_likelihood
 
 
 def pixels(temperature, *, classes=3, count=60_000, seed=0):

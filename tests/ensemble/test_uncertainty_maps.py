@@ -14,8 +14,8 @@ from meddiff.ensemble.uncertainty_maps import (
     standard_deviation,
 )
 from meddiff.errors import InputError
-from meddiff.metrics.overlap import overlap
-from meddiff.metrics.uncertainty import failure_auroc
+from meddiff.metrics.masks.overlap import overlap
+from meddiff.metrics.masks.uncertainty import failure_auroc
 
 
 def certain(*class_maps, classes=2):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from meddiff.metrics import calibration, discrimination, fidelity
+from meddiff.metrics.classifiers import calibration, discrimination
+from meddiff.metrics.images import fidelity
 from tests.contracts import check_metric
 
 GENERATOR = np.random.default_rng(0)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.image_io.nifti_writing import save_volume
-from tests.data.volume_files import affine_of, ball
+from meddiff.formats.nifti import save_volume
+from tests.formats.volume_files import affine_of, ball
 
 SHAPE, SPACING = (12, 9, 10), (1.0, 2.0, 1.5)  # of the files, whose axes run to the left, head and front
 BOX = (12, 10, 9)  # the same in RAS order

@@ -17,7 +17,7 @@ from contracts import complaints
 from PIL import Image
 from safetensors.torch import load_file
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines.augment import main
 
 TINY = """

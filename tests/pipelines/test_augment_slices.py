@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import synthesize, train
 from tests.dicom_series import write_series
 from tests.pipelines.drawn_volumes import SHAPE, arguments, draw

@@ -14,12 +14,12 @@ import SimpleITK
 import torch
 from PIL import Image
 
-from meddiff import assembly
-from meddiff.data.manifest import read_manifest
+from meddiff import build
+from meddiff.jobs.generate.synthesize import save
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import augment, synthesize, train
-from meddiff.pipelines.stages.synthesize import save
 from meddiff.recipe import Recipe, VolumeRecipe
-from tests.data.rows import example_row
+from tests.manifest.rows import example_row
 from tests.pipelines.drawn_volumes import BOX, VOXEL, arguments, draw
 
 
@@ -100,7 +100,7 @@ def test_a_synthetic_volume_is_read_as_it_was_drawn(tmp_path, channels):
     row = example_row("a", root=tmp_path, image_path="a.nii.gz", source="synthetic", split="train", label="x")
     recipe = Recipe(dimensions=3, volume=VolumeRecipe(patch_size=(6, 5, 4), spacing_mm=(9.0, 9.0, 9.0)))
     recipe = replace(recipe, data=replace(recipe.data, cache=str(tmp_path / "cache")))
-    read = assembly.images([row], recipe, ["x"])
+    read = build.images([row], recipe, ["x"])
     assert read.shape == (channels, 6, 5, 4)
     assert read.spacing_mm == (1.0, 2.0, 3.0)
     torch.testing.assert_close(read.batch([0]).image[0], drawn, atol=1 / 65535, rtol=0)

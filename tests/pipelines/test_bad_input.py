@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import augment, build_manifest, classify, train
-from meddiff.run_folder import RunFolder
+from meddiff.run import RunFolder
 from tests.pipelines.small import arguments, copied, draw
 
 CLASSES = {"a": 24, "b": 24, "c": 24}

@@ -6,8 +6,8 @@ import sys
 import pytest
 import yaml
 
-from meddiff.data.segment_codes import segments_of
 from meddiff.errors import InputError
+from meddiff.formats.dicom.codes import segments_of
 from meddiff.pipelines.command_line import AUGMENT, SEGMENT, main, parse_recipe, parse_settings, recipes_folder
 from meddiff.recipe import commands, flat
 

@@ -9,11 +9,11 @@ import pydicom
 import pytest
 
 from meddiff import write_manifest
-from meddiff.data.image_io import save_image
-from meddiff.data.volume_cache import cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform
+from meddiff.cache.volumes import cache_volumes
+from meddiff.formats import save_image
+from meddiff.images.prepare import VolumeTransform
 from meddiff.pipelines import build_manifest, segment
-from meddiff.sources.dicom_folder import dicom_folder_rows
+from meddiff.sources.folders.dicom_folder import dicom_folder_rows
 from tests.dicom_series import PLANTED, write_series
 
 RECIPE = """
@@ -98,7 +98,7 @@ def test_predict_writes_a_segmentation_where_there_is_a_series(run, study, tmp_p
 def test_the_segmentation_is_the_mask_of_the_nifti_beside_it(run, study, tmp_path):
     import nibabel
 
-    from tests.data.test_dicom_seg import points_in_file, points_of, same_points
+    from tests.formats.test_dicom_seg import points_in_file, points_of, same_points
 
     assert predict(run, study / "a", tmp_path) == 0
     image = nibabel.load(tmp_path / "series_7_mask.nii.gz")

@@ -15,7 +15,7 @@ from meddiff.errors import InputError
 from meddiff.pipelines.download import main, run
 from meddiff.recipe.commands import Download
 from meddiff.sources.isic import ISIC
-from meddiff.sources.isic_archives import ARCHIVES
+from meddiff.sources.isic.archives import ARCHIVES
 from meddiff.sources.source import Archive
 
 TABLE = b"lesion_id,image_id,dx\nHAM_1,ISIC_0024306,nv\nHAM_2,ISIC_0029306,mel\n"

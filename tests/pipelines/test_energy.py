@@ -2,7 +2,7 @@
 
 import pytest
 
-from meddiff.pipelines.energy import EnergyMeter, gpu_energy_mj
+from meddiff.jobs.energy import EnergyMeter, gpu_energy_mj
 
 
 def counter(folder, name, energy_uj, limit_uj=1_000_000_000):

@@ -12,10 +12,10 @@ from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
 from meddiff.errors import InputError
-from meddiff.evaluation.image_sets import ImageSet, Space, check_comparable
-from meddiff.networks.lpips import CHANNELS, _trunk
+from meddiff.evaluation.images.sets import ImageSet, Space, check_comparable
+from meddiff.jobs.evaluate.images import run
+from meddiff.networks.features.lpips import CHANNELS, _trunk
 from meddiff.pipelines.evaluate import main
-from meddiff.pipelines.evaluate_images import run
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources import phantom
 
@@ -212,7 +212,7 @@ def test_the_reports_say_the_same(folders, honest):
 
 
 def test_features_are_made_once_and_again_for_other_content(folders, honest, monkeypatch):
-    from meddiff.evaluation import image_sets
+    from meddiff.evaluation.images import sets as image_sets
 
     calls = []
     computed = image_sets._computed

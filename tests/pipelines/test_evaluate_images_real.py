@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from meddiff.pipelines.evaluate_images import run
+from meddiff.jobs.evaluate.images import run
 from meddiff.recipe.commands import EvaluateImages
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -11,8 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from meddiff.errors import InputError
+from meddiff.jobs.evaluate.masks import run
 from meddiff.pipelines.evaluate import main
-from meddiff.pipelines.evaluate_masks import run
 from meddiff.recipe.commands import EvaluateMasks
 
 SQUARE = np.zeros((20, 24), np.uint8)

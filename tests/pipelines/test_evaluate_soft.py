@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from meddiff.errors import InputError
-from meddiff.pipelines.evaluate_masks import run
+from meddiff.jobs.evaluate.masks import run
 from meddiff.recipe.commands import EvaluateMasks
 
 CASES = 6

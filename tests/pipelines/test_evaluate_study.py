@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from meddiff.data.manifest import write_manifest
-from meddiff.data.tables import write_table
-from meddiff.evaluation.subgroups import attributes_of
+from meddiff.evaluation.classifiers.subgroups import attributes_of
+from meddiff.files.tables import write_table
+from meddiff.manifest.table import write_manifest
 from meddiff.pipelines.evaluate import main
 from meddiff.recipe import ClassifierRecipe, EvaluationRecipe, Recipe, to_dict
-from meddiff.run_folder import RunFolder
-from tests.data.rows import example_row
-from tests.evaluation.predictions import CLASSES, study
+from meddiff.run import RunFolder
+from tests.evaluation.classifiers.predictions import CLASSES, study
+from tests.manifest.rows import example_row
 
 SKILL = {"real": 0.8, "real_classical": 1.0, "real_synthetic": 2.0, "ratio_1": 1.6, "ratio_2": 2.4}
 ARMS = ("real", "real_classical", "real_synthetic")

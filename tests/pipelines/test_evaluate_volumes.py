@@ -10,16 +10,15 @@ from rich.console import Console
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from meddiff.data.image_io.nifti_writing import save_volume
-from meddiff.data.volume_listing import list_volumes
 from meddiff.errors import InputError
-from meddiff.evaluation.image_sets import Space
-from meddiff.evaluation.volume_sets import volume_set
-from meddiff.networks.encoder3d import Encoder3D
-from meddiff.pipelines.evaluate_images import run
+from meddiff.evaluation.images.sets import Space, volume_set
+from meddiff.formats.find import list_volumes
+from meddiff.formats.nifti import save_volume
+from meddiff.jobs.evaluate.images import run
+from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.recipe.commands import EvaluateImages
-from tests.data.volume_files import affine_of
 from tests.dicom_series import write_slice
+from tests.formats.volume_files import affine_of
 
 pytestmark = pytest.mark.slow  # 150 volumes are drawn, and four evaluations made of them
 SIDE, COUNT = 20, 32

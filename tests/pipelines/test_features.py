@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from meddiff import assembly
-from meddiff.data.batch import LabeledImages
-from meddiff.data.cache import decode
+from meddiff import build
+from meddiff.batches.images import LabeledImages
+from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
 from meddiff.recipe import EvaluationRecipe, Recipe
 from meddiff.sources import phantom
@@ -15,13 +15,11 @@ from meddiff.training.classifier_loop import features
 
 def test_an_extractor_without_its_file_is_refused_at_once():
     with pytest.raises(InputError, match=r"mobilenet needs its file: --evaluation\.weights"):
-        assembly.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet")))
+        build.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet")))
     with pytest.raises(InputError, match=r"nowhere\.npz"):
-        assembly.check_names(
-            replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet", weights="nowhere.npz"))
-        )
+        build.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet", weights="nowhere.npz")))
     with pytest.raises(InputError, match=r"evaluation\.features.*vgg"):
-        assembly.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="vgg")))
+        build.check_names(replace(Recipe(), evaluation=EvaluationRecipe(features="vgg")))
 
 
 @pytest.mark.real_data
@@ -30,4 +28,4 @@ def test_the_local_file_gives_features_of_a_runs_images(real_data, tmp_path):
     recipe = replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet", weights=str(weights)))
     rows = phantom.write(phantom.rows("dermoscopy", seed=0, count=3), tmp_path, size=32)
     images = LabeledImages(decode(rows, image_size=32, folder=tmp_path / "cache"), sorted({row.label for row in rows}))
-    assert features(assembly.extractor(recipe), images, batch_size=2).shape == (3, 1280)
+    assert features(build.extractor(recipe), images, batch_size=2).shape == (3, 1280)

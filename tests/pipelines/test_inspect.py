@@ -9,9 +9,9 @@ from dicom_series import PLANTED, write_series
 from PIL import Image
 from rich.console import Console
 
-from meddiff.data.planes import three_planes
-from meddiff.data.volume import Volume
-from meddiff.data.volumes import load_volume
+from meddiff.formats.open import load_volume
+from meddiff.formats.volume import Volume
+from meddiff.images.views import three_planes
 from meddiff.pipelines.inspect import main, run
 from meddiff.recipe.commands import Inspect
 

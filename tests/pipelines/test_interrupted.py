@@ -16,10 +16,10 @@ MOMENTS = {
     "manifest": ("manifest", "write_manifest", 1),
     "train": ("train", "prepare_plain", 1),
     "train, in the middle of a step": ("train", "interrupted_in_a_step", 3),
-    "synthesize": ("synthesize", "save_image", 5),
-    "filter": ("filter", "predict", 1),
-    "classify": ("classify", "train_classifier", 2),
-    "report": ("report", "galleries", 1),
+    "synthesize": ("generate.synthesize", "save_image", 5),
+    "filter": ("generate.filter", "predict", 1),
+    "classify": ("generate.classify", "train_classifier", 2),
+    "report": ("generate.report", "galleries", 1),
 }
 """Stage: its module, a function that it calls, and at which call the signal comes."""
 
@@ -78,7 +78,7 @@ def listening():
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(workplace, images, results, tmp_path, capsys, moment):
     command = arguments(workplace, tmp_path / "run", "--data-root", images)
     name, function, call = MOMENTS[moment]
-    stage = importlib.import_module(f"meddiff.pipelines.stages.{name}")
+    stage = importlib.import_module(f"meddiff.jobs.{name}")
     with pytest.MonkeyPatch.context() as patch:
         if function == "interrupted_in_a_step":
             ema = stage.Ema
@@ -94,11 +94,11 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(workplace, images, resu
 
 
 KILLED = """
-import sys, signal
+import importlib, sys, signal
 from meddiff.pipelines import augment
-from meddiff.pipelines.stages import {stage}
 from tests.pipelines.test_interrupted import signal_at
-{stage}.{function} = signal_at({call}, {stage}.{function}, signal.SIGKILL)
+stage = importlib.import_module("meddiff.jobs.{stage}")
+stage.{function} = signal_at({call}, stage.{function}, signal.SIGKILL)
 augment.main(sys.argv[1:])
 """
 

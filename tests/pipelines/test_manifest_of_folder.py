@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import build_manifest
 from tests.dicom_series import PLANTED, write_series
 

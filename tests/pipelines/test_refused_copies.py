@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines.synthesize import main
 from tests.pipelines.small import arguments, draw
 

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import augment
 from tests.dicom_series import write_slice
 from tests.pipelines.drawn_volumes import RECIPE

@@ -15,8 +15,8 @@ import pytest
 from contracts import complaints
 from PIL import Image
 
-from meddiff.data.image_io import save_image
-from meddiff.data.manifest import COLUMNS
+from meddiff.formats import save_image
+from meddiff.manifest.row import COLUMNS
 from meddiff.pipelines import segment
 
 RECIPE = """

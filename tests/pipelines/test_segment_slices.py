@@ -9,21 +9,21 @@ import pandas as pd
 import pytest
 import torch
 
-from meddiff import segmentation
-from meddiff.data.cases import case_of_volume
-from meddiff.data.image_io.nifti_writing import save_volume
-from meddiff.data.manifest import read_manifest, write_manifest
-from meddiff.data.slices import AXES
-from meddiff.data.volume_preparation import VolumeTransform
-from meddiff.data.volumes import load_volume
-from meddiff.decision import Decision, decide
+from meddiff import load
+from meddiff.batches.cuts import AXES
+from meddiff.build.segmentation import volume_transform
+from meddiff.formats.nifti import save_volume
+from meddiff.formats.open import load_volume
+from meddiff.images.case import case_of_volume
+from meddiff.images.prepare import VolumeTransform
+from meddiff.inference.decision import Decision, decide
+from meddiff.inference.segmenters import SliceSegmenter
+from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.pipelines import segment
-from meddiff.segmentation.assembly import volume_transform
-from meddiff.segmentation.segmenters import SliceSegmenter
-from meddiff.sources.nifti_folder import nifti_folder_rows
-from tests.data.rows import example_row
-from tests.data.volume_files import affine_of, turned, volume_of
+from meddiff.sources.folders.nifti_folder import nifti_folder_rows
 from tests.dicom_series import write_series
+from tests.formats.volume_files import affine_of, turned, volume_of
+from tests.manifest.rows import example_row
 from tests.pipelines.drawn_volumes import SHAPE, draw
 
 RECIPE = """
@@ -75,7 +75,7 @@ def test_volumes_are_judged_on_their_own_grids(run, workplace):
 
 
 def test_what_the_network_is_told(run):
-    model = segmentation.load(run)
+    model = load(run)
     assert (model.channels, model.sequences) == (3, 1)
     assert isinstance(model.segmenter, SliceSegmenter)
     assert (model.segmenter.axis, model.segmenter.neighbors) == (2, 1)
@@ -86,7 +86,7 @@ def test_predict_on_a_volume_is_what_the_program_says(run, workplace, tmp_path):
     words = ["predict", "--checkpoint", str(run), "--input", str(source), "--output", str(tmp_path)]
     assert segment.main(words) == 0
     mask = nibabel.load(next(tmp_path.glob("*_mask.nii.gz")))
-    model = segmentation.load(run)
+    model = load(run)
     case = case_of_volume(source.name.partition(".")[0], load_volume(source), volume_transform(model.recipe))
     np.testing.assert_array_equal(mask.get_fdata(), model(case).classes)
     np.testing.assert_allclose(mask.affine, nibabel.load(source).affine, atol=1e-5)
@@ -142,7 +142,7 @@ def test_training_on_dicom_series(workplace, tmp_path):
     write_manifest(rows, tmp_path / "data_manifest.csv")
     words = ["--manifest", tmp_path / "data_manifest.csv", "--out", tmp_path / "run", "--data.slice_axis", "sagittal"]
     assert command(workplace, "train", *words) == 0
-    assert segmentation.load(tmp_path / "run").sequences == 1
+    assert load(tmp_path / "run").sequences == 1
 
 
 def test_two_sequences_are_channels_of_every_slice(workplace, tmp_path, capsys):
@@ -152,7 +152,7 @@ def test_two_sequences_are_channels_of_every_slice(workplace, tmp_path, capsys):
     write_manifest(rows, tmp_path / "data_manifest.csv")
     words = ["--manifest", tmp_path / "data_manifest.csv", "--data_root", study, "--out", tmp_path / "run"]
     assert command(workplace, "train", *words, "--data.neighbors", "2") == 0
-    model = segmentation.load(tmp_path / "run")
+    model = load(tmp_path / "run")
     assert (model.channels, model.sequences) == (10, 2)
     one = ["--input", str(study / "images" / "case00.nii.gz"), "--output", str(tmp_path / "out")]
     assert segment.main(["predict", "--checkpoint", str(tmp_path / "run"), *one]) == 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddiff.data.manifest import read_manifest
+from meddiff.manifest.table import read_manifest
 from meddiff.pipelines import synthesize
 from tests.dicom_series import write_slice
 from tests.pipelines.drawn_volumes import RECIPE as VOLUMES

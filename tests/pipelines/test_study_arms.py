@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from meddiff import assembly
-from meddiff.data.manifest import write_manifest
-from meddiff.data.tables import write_table
+from meddiff import build
 from meddiff.errors import InputError
-from meddiff.pipelines.stages.classical import strength_of
-from meddiff.pipelines.stages.study_arms import arms_table, images_of_arms, training_rows
-from meddiff.pipelines.stages.synthesize import to_draw, wanted
+from meddiff.files.tables import write_table
+from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of, training_rows
+from meddiff.jobs.generate.synthesize import to_draw, wanted
+from meddiff.manifest.table import write_manifest
 from meddiff.recipe import ClassifierRecipe, Recipe
-from meddiff.run_folder import RunFolder
-from tests.data.rows import example_row
+from meddiff.run import RunFolder
+from tests.manifest.rows import example_row
 
 REAL = {"nv": 12, "mel": 4}
 KEPT = {"nv": 20, "mel": 8}
@@ -66,7 +65,7 @@ def test_arms_and_ratios(folder):
 
 
 def test_a_ratio_adds_to_the_images_of_the_one_below(folder):
-    small, large = ({row.row_id for row in training_rows(assembly.arm(name), RECIPE, folder)}
+    small, large = ({row.row_id for row in training_rows(build.arm(name), RECIPE, folder)}
                     for name in ("ratio_0.5", "ratio_1"))  # fmt: skip
     assert small < large
 
@@ -98,7 +97,7 @@ def test_enough_images_are_drawn_for_the_largest_ratio(folder):
 def test_settings_that_make_no_study(settings, sentence):
     recipe = Recipe(dataset="phantom", classifier=ClassifierRecipe(**settings))
     with pytest.raises(InputError, match=sentence):
-        assembly.check_names(recipe)
+        build.check_names(recipe)
 
 
 def test_the_best_strength_on_validation_images_is_taken(tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from meddiff.pipelines.stages.report import headline_of
+from meddiff.jobs.generate.report import headline_of
 
 
 @pytest.mark.parametrize(("sets", "said"), [({}, "passed the filter"), ({"synthetic": object()}, "none was added")])

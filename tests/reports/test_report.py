@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from example_report import CLASSES, HOSTILE, empty_report, example_report
 
-from meddiff.assembly.titles import arm_title, chosen
+from meddiff.build.titles import arm_title, chosen
 from meddiff.errors import InputError
 from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, VolumeRecipe, to_dict
 from meddiff.reports import arms, figures, tables, words

@@ -13,8 +13,8 @@ from example_segmentation import example_content
 from jsonschema import Draft202012Validator
 
 import meddiff.reports
-from meddiff import assembly
-from meddiff.assembly import titles
+from meddiff import build
+from meddiff.build import titles
 from meddiff.networks.classifier import CLASSIFIERS
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
 from meddiff.reports.cards import HEADINGS
@@ -116,9 +116,9 @@ def test_a_reference_is_printed_as_a_reader_wants_it():
 
 def test_every_name_of_the_recipe_has_its_reference():
     for table, names in (
-        (titles.SAMPLERS, assembly.SAMPLERS),
-        (titles.SCHEDULES, assembly.SCHEDULES),
-        (titles.PREDICTIONS, assembly.PREDICTIONS),
+        (titles.SAMPLERS, build.SAMPLERS),
+        (titles.SCHEDULES, build.SCHEDULES),
+        (titles.PREDICTIONS, build.PREDICTIONS),
         (titles.CLASSIFIERS, CLASSIFIERS),
     ):
         assert set(table) == set(names)

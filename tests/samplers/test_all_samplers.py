@@ -8,7 +8,7 @@ import torch
 from contracts import check_sampler
 from oracle import gaussian, mixture, moments_at, output_moments
 
-from meddiff.assembly import SAMPLERS
+from meddiff.build import SAMPLERS
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import cosine, edm, exponential, linear, rectified_flow, sub_vp, zero_terminal_snr
 from meddiff.errors import InputError

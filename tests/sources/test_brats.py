@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.data.volume_cache import cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform
+from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
+from meddiff.images.prepare import VolumeTransform
 from meddiff.sources.brats import BRATS
 
 SEQUENCES = ("flair", "t1", "t1ce", "t2")  # gradients along axis 0, 1, 2, 0
@@ -105,7 +105,7 @@ def test_deepmedics_copy(real_data, tmp_path):
     assert case.image.shape == (2, 120, 120, 78)
     assert [index for index, _ in case.counts or ()] == [0, 1, 2, 3, 4]
     back = case.restore_labels(np.asarray(case.mask))
-    from meddiff.data.volumes import load_volume
+    from meddiff.formats.open import load_volume
 
     truth = load_volume(row.mask_file).array  # type: ignore[arg-type]
     assert back.shape == truth.shape

@@ -5,10 +5,10 @@ from collections import Counter
 import layouts
 import pytest
 
-from meddiff.data.manifest import check_rows
 from meddiff.errors import InputError
+from meddiff.manifest.consistency import check_rows
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
-from meddiff.sources.image_folder import IMAGE_FOLDER
+from meddiff.sources.folders.image_folder import IMAGE_FOLDER
 
 
 def test_brain_tumor_classes_without_the_official_split_that_leaks(tmp_path):

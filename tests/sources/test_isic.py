@@ -9,10 +9,10 @@ from pathlib import Path
 import layouts
 import pytest
 
-from meddiff.data.manifest import check_rows
 from meddiff.errors import InputError
+from meddiff.manifest.consistency import check_rows
 from meddiff.sources.isic import ISIC
-from meddiff.sources.isic_labels import DIAGNOSES
+from meddiff.sources.isic.labels import DIAGNOSES
 
 
 def read(root: Path) -> dict:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.data.manifest import read_manifest, write_manifest
-from meddiff.data.volume_cache import cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform
-from meddiff.data.volumes import load_volume
+from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
-from meddiff.sources.dicom_folder import DICOM_FOLDER
-from meddiff.sources.nifti_folder import NIFTI_FOLDER
+from meddiff.formats.open import load_volume
+from meddiff.images.prepare import VolumeTransform
+from meddiff.manifest.table import read_manifest, write_manifest
+from meddiff.sources.folders.dicom_folder import DICOM_FOLDER
+from meddiff.sources.folders.nifti_folder import NIFTI_FOLDER
 from tests.dicom_series import PLANTED, write_series
 
 

@@ -13,8 +13,8 @@ import pytest
 from contracts import check_source
 from PIL import Image
 
-from meddiff.data.manifest import read_manifest, write_manifest
 from meddiff.errors import InputError
+from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.sources import phantom
 
 ROOT = Path(__file__).resolve().parents[2]

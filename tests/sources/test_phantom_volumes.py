@@ -4,9 +4,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from meddiff.data.size_classes import labeled_by_size
-from meddiff.data.volume_cache import cache_volumes
-from meddiff.data.volume_preparation import VolumeTransform
+from meddiff.cache.volumes import cache_volumes
+from meddiff.images.prepare import VolumeTransform
+from meddiff.images.sizes import labeled_by_size
 from meddiff.pipelines import train
 from meddiff.sources import phantom
 

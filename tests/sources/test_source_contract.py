@@ -5,7 +5,7 @@ import pytest
 import volume_layouts
 from contracts import check_source
 
-from meddiff.assembly import SOURCES
+from meddiff.build import SOURCES
 from meddiff.sources import phantom
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.data.cache import decode
+from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
-from meddiff.sources.hippocampus import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
+from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.lgg import LGG
 
 

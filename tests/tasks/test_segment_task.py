@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.errors import InputError
 from meddiff.tasks.segment import SegmentTask
 

@@ -1,10 +1,13 @@
 """bf16 on a CPU: a kernel that is wrong is found before it trains anything, and float32 is taken."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.training import arithmetic, fabric
 from meddiff.training.arithmetic import Convolution, bf16_error, convolutions_in, wrong_bf16
@@ -24,6 +27,20 @@ class Small(nn.Module):
 
     def forward(self, x):
         return self.drop(self.deep(functional.silu(self.down(x))))
+
+
+class Reading(nn.Module):
+    """Reads the image once; its layers for x_t, one of them without convolution, take what was read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.mixed, self.deep = nn.Conv2d(16, 16, 3, padding=1), nn.Linear(8, 8), nn.Conv2d(16, 16, 1)
+
+    def encode(self, condition):
+        return replace(condition, features={"read": self.read(condition.image)})
+
+    def forward(self, x_t, condition):
+        return self.deep(x_t + self.mixed(condition.features["read"]))
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +138,15 @@ def test_3d_on_avx512_bf16_without_amx_is_float32_whatever_a_trial_says(monkeypa
         assert inside(torch.randn(2, 16, 8, 8, 8)).dtype == torch.float32
     flat = InPrecision(nn.Conv2d(16, 16, 3), NetworkPrecision("cpu", asked))
     assert flat(torch.randn(2, 16, 8, 8)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("second_is_right", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_what_was_read_in_bf16_is_taken_by_the_trial_and_by_float32(monkeypatch, second_is_right, dtype):
+    plant(monkeypatch, lambda one: 0.003 if second_is_right or one.kernel == (3, 3) else 1.0)
+    inside = InPrecision(Reading(), NetworkPrecision("cpu"))
+    condition = inside.encode(Condition(image=torch.randn(2, 16, 8, 8)))
+    assert condition.features["read"].dtype == torch.bfloat16
+    assert inside(torch.randn(2, 16, 8, 8), condition).dtype == dtype
 
 
 def test_every_shape_is_asked_about_on_its_own(monkeypatch):

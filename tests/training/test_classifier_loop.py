@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.data.batch import LabeledImages
-from meddiff.data.cache import ImageArray
-from meddiff.data.manifest import ManifestRow
+from meddiff.batches.images import LabeledImages
+from meddiff.cache.pictures import ImageArray
 from meddiff.errors import InputError
+from meddiff.manifest.row import ManifestRow
 from meddiff.networks.classifier import build_classifier
 from meddiff.networks.initialization import seeded
 from meddiff.training.classifier_loop import features, predict, train_classifier

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import X_0, ClassLogits, V
 from meddiff.diffusion.schedule import cosine
@@ -14,7 +14,7 @@ from meddiff.tasks.segment import SegmentTask
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.loop import train
-from meddiff.training.mask_objective import MaskDenoising, MaskLoss, Supervised
+from meddiff.training.objectives import MaskDenoising, MaskLoss, Supervised
 from meddiff.training.state import build_optimizer
 
 SIDE = 16

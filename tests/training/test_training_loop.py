@@ -3,14 +3,14 @@ import dataclasses
 import pytest
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint
 from meddiff.training.divergence import TrainingDiverged
 from meddiff.training.fabric import build_fabric, has_bf16, prepare
 from meddiff.training.loop import accumulate_gradients
-from meddiff.training.objective import Denoising, draw_noise
+from meddiff.training.objectives import Denoising, draw_noise
 from tests.training import toy
 
 

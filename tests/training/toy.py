@@ -2,7 +2,7 @@
 
 import torch
 
-from meddiff.data.batch import Batch
+from meddiff.batches.batch import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import V
 from meddiff.diffusion.schedule import cosine, linear
@@ -13,7 +13,7 @@ from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
 from meddiff.training.loop import train
-from meddiff.training.objective import Denoising
+from meddiff.training.objectives import Denoising
 from meddiff.training.state import build_optimizer
 
 SIDE, CLASSES = 8, 3

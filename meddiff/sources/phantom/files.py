@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from meddiff.data.manifest import ManifestRow
-from meddiff.data.writing import write_atomically
 from meddiff.errors import InputError
+from meddiff.files.writing import write_atomically
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.people import GENERATOR, LOOKS, rows
 from meddiff.sources.source import Source

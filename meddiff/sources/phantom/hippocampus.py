@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.data.image_io.nifti_writing import save_volume
-from meddiff.data.manifest import ManifestRow
+from meddiff.formats.nifti import save_volume
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.people import GENERATOR
 from meddiff.sources.source import real_row

@@ -10,8 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from meddiff.data.manifest import ManifestRow
 from meddiff.errors import InputError
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 
 GENERATOR = "meddiff.sources.phantom/1"

@@ -1,0 +1,126 @@
+"""What is kept of an image and its mask: about a kilobyte, whatever they are.
+
+A whole volume is looked at on its own voxels, turned to RAS: its values and its mask as they are, copies by its middle
+axial slice, the mask's place in the axial slice where it is largest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from meddiff.audit import copies, shift
+from meddiff.audit.masks import MaskFacts, mask_facts
+from meddiff.audit.pixels import PixelFacts, pixel_facts
+from meddiff.errors import InputError
+from meddiff.files.bad import reason_of
+from meddiff.formats import load_mask, read_picture
+from meddiff.formats.dicom.series import is_dicom
+from meddiff.formats.open import load_volume, reader_of
+from meddiff.formats.pictures import DAMAGE
+from meddiff.formats.slices import PERCENTILES
+from meddiff.images.intensity import check_finite
+from meddiff.images.prepare import load_sequences, mask_on_grid
+from meddiff.images.working_grid import working_grid
+from meddiff.manifest.row import SERIES, ManifestRow
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is kept of one row that could be read."""
+
+    row: ManifestRow
+    pixels: PixelFacts
+    size: tuple[int, ...]
+    hash: np.ndarray
+    thumbnail: np.ndarray
+    mask: MaskFacts | None = None
+    offset: shift.Offset | None = None
+    mask_problem: str | None = None
+    """Why its mask cannot be used."""
+
+
+def facts_of(row: ManifestRow) -> Facts:
+    """What is kept of a row.
+
+    Raises:
+        InputError: its image cannot be read.
+    """
+    return _of_volume(row) if _is_whole_volume(row) else _of_picture(row)
+
+
+def _is_whole_volume(row: ManifestRow) -> bool:
+    file = row.image_file
+    return row.slice_axis is None and (
+        len(row.image_files) > 1
+        or reader_of(file) is not None
+        or file.is_dir()
+        or file.name.endswith(SERIES)
+        or is_dicom(file)
+    )
+
+
+def _of_picture(row: ManifestRow) -> Facts:
+    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=shift.GRID)
+    pixels = _in_range(picture.pixels, picture.low, picture.high)
+    gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
+    facts = _of_image(row, pixels, gray, picture.size, _mode(row))
+    if row.mask_file is None:
+        return facts
+    try:
+        classes = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    except InputError as error:
+        return replace(facts, mask_problem=reason_of(error))
+    place = _place(gray, classes) if classes.shape == picture.size else None
+    return replace(facts, mask=mask_facts(classes), offset=place)
+
+
+def _of_volume(row: ManifestRow) -> Facts:
+    volume = load_sequences(row.image_files)
+    grid = working_grid(volume, None)
+    values = volume.array.mean(axis=3) if volume.color else volume.array if volume.count == 1 else volume.array[..., 0]
+    check_finite(values, row.image_file)
+    voxels = grid.image_to_working(values.reshape(volume.shape))
+    voxels = _in_range(voxels, *np.percentile(voxels, PERCENTILES))
+    facts = _of_image(row, voxels, voxels[..., voxels.shape[2] // 2], voxels.shape, "")
+    if row.mask_file is None:
+        return facts
+    try:
+        classes = mask_on_grid(load_volume(row.mask_file), grid, name=row.mask_file, image=row.image_file)
+    except InputError as error:
+        return replace(facts, mask_problem=reason_of(error))
+    largest = int((classes > 0).sum(axis=(0, 1)).argmax())
+    return replace(facts, mask=mask_facts(classes), offset=_place(voxels[..., largest], classes[..., largest]))
+
+
+def _of_image(row: ManifestRow, pixels: np.ndarray, gray: np.ndarray, size: tuple[int, ...], mode: str) -> Facts:
+    small = _resized(gray, copies.GRID)
+    return Facts(row, pixel_facts(pixels, mode), size, copies.perceptual_hash(small), copies.thumbnail(small))
+
+
+def _place(gray: np.ndarray, classes: np.ndarray) -> shift.Offset | None:
+    inside = _resized((classes > 0).astype(np.float32), shift.GRID) > 0.5
+    return shift.offset(_resized(gray, shift.GRID), inside)
+
+
+def _in_range(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.clip((values.astype(np.float32) - low) / (high - low if high > low else 1), 0, 1)
+
+
+def _resized(values: np.ndarray, side: int) -> np.ndarray:
+    """Float [H, W] as float32 [side, side], averaged over the area of each new pixel; the aspect is not kept."""
+    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(image.resize((side, side), Image.Resampling.BOX))
+
+
+def _mode(row: ManifestRow) -> str:
+    """The color mode that the file itself names; "" where it is no picture."""
+    if row.slice_axis is not None:
+        return ""
+    try:
+        with Image.open(row.image_file) as picture:
+            return picture.mode
+    except DAMAGE:
+        return ""

@@ -1,0 +1,61 @@
+"""From names and settings to objects: the tables of alternatives, and what a recipe asks for built from them."""
+
+from meddiff.build.check import arm, arms_of, check_names, source
+from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
+from meddiff.build.generation import augmentation, classifier, denoiser, sampling, task
+from meddiff.build.images import channels, images, slices_of, unusable, volume_transform
+from meddiff.build.tables import (
+    ARMS,
+    CLASS_LOGITS,
+    CLASSICAL,
+    DRAWN,
+    EXTRACTORS,
+    MASK_NETWORKS,
+    NETWORKS,
+    PREDICTIONS,
+    RATIO,
+    SAMPLERS,
+    SCHEDULES,
+    SOURCES,
+    TASKS,
+    VOLUME_EXTRACTORS,
+    Arm,
+    pick,
+)
+
+__all__ = [
+    "ARMS",
+    "CLASSICAL",
+    "CLASS_LOGITS",
+    "DRAWN",
+    "EXTRACTORS",
+    "MASK_NETWORKS",
+    "NETWORKS",
+    "PREDICTIONS",
+    "RATIO",
+    "SAMPLERS",
+    "SCHEDULES",
+    "SOURCES",
+    "TASKS",
+    "VOLUME_EXTRACTORS",
+    "Arm",
+    "arm",
+    "arms_of",
+    "augmentation",
+    "channels",
+    "check_names",
+    "classifier",
+    "denoiser",
+    "extractor",
+    "images",
+    "named_extractor",
+    "perceptual",
+    "pick",
+    "sampling",
+    "slices_of",
+    "source",
+    "task",
+    "unusable",
+    "volume_extractor",
+    "volume_transform",
+]

@@ -1,0 +1,111 @@
+"""A recipe and manifest rows -> images ready for batches: decoded pictures, prepared volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from meddiff.batches.cuts import AXES
+from meddiff.batches.images import Labeled, LabeledImages, LabeledSlices, LabeledVolumes, slice_rows, whole
+from meddiff.build.check import source
+from meddiff.build.tables import DRAWN
+from meddiff.cache.pictures import ImageArray, decode
+from meddiff.cache.pictures import unusable as unusable_images
+from meddiff.cache.volumes import VolumeArray, cache_volumes, in_order_of
+from meddiff.images.prepare import VolumeTransform
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe import Recipe, of_volumes
+from meddiff.recipe.segment import SegmentRecipe
+
+
+def images(
+    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
+) -> Labeled:
+    """The rows' images, prepared once into the cache."""
+    if recipe.data.slice_axis is not None:
+        return _slices(rows, recipe, class_names, progress)
+    if recipe.dimensions == 3:
+        return LabeledVolumes(_volumes(rows, recipe, progress), class_names, recipe.volume.patch_size)
+    return LabeledImages(_squares(rows, recipe, progress), class_names)
+
+
+def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
+    """The rows of all slices of these volumes, across the recipe's axis.
+
+    Raises:
+        InputError: volumes of several sequences, a spacing finer than that of the slices.
+    """
+    axis, array = AXES[recipe.data.slice_axis or ""], _volumes(rows, recipe, None)
+    return [one for row, case in zip(array.rows, array, strict=True) for one in slice_rows(row, case, axis)]
+
+
+def _slices(
+    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], progress: Callable | None
+) -> LabeledSlices:
+    drawn = [row for row in rows if row.source == "synthetic"]
+    volumes = list({row.image_file: whole(row) for row in rows if row.source != "synthetic"}.values())
+    return LabeledSlices(
+        rows,
+        class_names,
+        volumes=_volumes(volumes, recipe, progress) if volumes else None,
+        drawn=_squares(drawn, recipe, progress) if drawn else None,
+        axis=AXES[recipe.data.slice_axis or ""],
+        size=recipe.data.image_size,
+    )
+
+
+def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
+    return decode(
+        rows,
+        image_size=recipe.data.image_size,
+        fit=recipe.data.fit,
+        channels=channels(recipe),
+        on_bad_file=recipe.data.on_bad_file,
+        folder=recipe.data.cache or None,
+        progress=progress,
+    )
+
+
+def unusable(
+    rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
+) -> Sequence[tuple[ManifestRow, str]]:
+    """The rows whose image or mask cannot be used, with the reason; the other images are in the cache afterwards."""
+    if of_volumes(recipe):
+        return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
+    return unusable_images(
+        rows,
+        image_size=recipe.data.image_size,
+        fit=recipe.data.fit,
+        channels=channels(recipe),
+        folder=recipe.data.cache or None,
+        progress=progress,
+    )
+
+
+def channels(recipe: Recipe | SegmentRecipe) -> int:
+    """Channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
+    if recipe.data.slice_axis is not None:
+        return 1  # several sequences are refused, see slice_rows
+    return recipe.data.channels or source(recipe.dataset).channels
+
+
+def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> VolumeArray:
+    """Real volumes by the recipe's settings; those that a model drew are in its range and on its grid already."""
+    settings = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
+    drawn = [row for row in rows if row.source == "synthetic"]
+    real = [row for row in rows if row.source != "synthetic"]
+    parts = [cache_volumes(drawn, DRAWN, **settings)] if drawn else []
+    if real or not drawn:
+        parts.insert(0, cache_volumes(real, volume_transform(recipe), **settings))
+    return in_order_of(rows, parts)
+
+
+def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
+    """How a volume comes onto its working grid."""
+    settings = recipe.volume
+    return VolumeTransform(
+        spacing_mm=settings.spacing_mm,
+        intensity=settings.intensity,
+        window=settings.window_hu if settings.intensity == "window" else None,
+        bias_correction=settings.bias_correction,
+    )

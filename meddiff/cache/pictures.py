@@ -1,0 +1,247 @@
+"""Every image is decoded once and kept as raw bytes in a memory-mapped file that all runs and processes share.
+
+The name of a cached array is the hash of what it was made from: the contents of the files in their order, and the
+transform. So it is never stale, and moving or renaming a data set does not rebuild it. It is built in a folder with
+a temporary name, under a lock, and renamed when it is whole: a killed build leaves nothing that could be taken for
+an array, and two processes that need the same one build it once. Only a window of images is in memory at a time.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.cache.contents import Fingerprint, fingerprints
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import BadFile
+from meddiff.files.writing import told_plainly
+from meddiff.images.prepare import Transform, mask_misfit, prepare
+from meddiff.manifest.row import ManifestRow
+
+FORMAT = 1  # raise it when what prepare() returns changes
+Progress = Callable[[Iterable, int], Iterable]
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """Decoded images, memory-mapped; image i belongs to row i."""
+
+    images: np.memmap
+    """[N, C, H, W] uint8, or uint16 where a file has more than 8 bits; 0 is -1 for the model, the largest value 1."""
+    masks: np.memmap | None
+    """[N, 1, H, W] uint8 class indices."""
+    rows: tuple[ManifestRow, ...]
+    """The rows that could be read."""
+    skipped: tuple[tuple[ManifestRow, str], ...]
+    """Rows that could not, each with the reason (on_bad_file="skip")."""
+
+
+def decode(
+    rows: Sequence[ManifestRow],
+    *,
+    image_size: int,
+    fit: str = "crop",
+    channels: int = 3,
+    with_masks: bool = False,
+    on_bad_file: str = "stop",
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> ImageArray:
+    """The images of these rows as one array, from the cache where it is there.
+
+    Args:
+        rows: one image each.
+        image_size: side of the square images, in pixels.
+        fit: crop, pad or stretch (see resize.place).
+        channels: 3 repeats gray images, 1 turns color into luminance.
+        with_masks: whether masks are decoded too; every row must then have one.
+        on_bad_file: stop refuses rows that cannot be read, after trying all; skip lists and leaves them out.
+        folder: of the cache; None is XDG_CACHE_HOME/meddiff.
+        progress: wraps (iterable, total) while images are decoded, for a progress bar.
+
+    Raises:
+        InputError: files that cannot be read (with on_bad_file="stop"), masks of another size than their image, no
+            readable image at all, or a cache folder that cannot be written.
+    """
+    if on_bad_file not in ("stop", "skip"):
+        raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
+    home, transform, bad = _cached(rows, image_size, fit, channels, with_masks, folder, progress)
+    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
+        refuse(list(bad.values()), len(rows))
+    return _opened(home, rows, transform, bad)
+
+
+def unusable(
+    rows: Sequence[ManifestRow],
+    *,
+    image_size: int,
+    fit: str = "crop",
+    channels: int = 3,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[ManifestRow, str]]:
+    """The rows whose image cannot be read or whose mask has another size, with the reason.
+
+    The other images are in the cache afterwards. Arguments as in decode.
+    """
+    _, _, bad = _cached(rows, image_size, fit, channels, False, folder, progress)
+    misfits = {position: reason for position, reason in enumerate(_in_order(mask_misfit, rows)) if reason}
+    return [(rows[position], reason) for position, reason in sorted((misfits | bad).items())]
+
+
+def refuse(reasons: Sequence[str], count: int) -> None:
+    """Raise the InputError for files that cannot be used, ``count`` being how many were asked for."""
+    problems = Problems(f"{len(reasons)} of {count} images cannot be used")
+    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
+    for reason in reasons:
+        problems.add("bad file", reason, cure if len(reasons) < count else "Check --data-root and the manifest.")
+    problems.raise_if_any()
+
+
+def _cached(
+    rows: Sequence[ManifestRow],
+    image_size: int,
+    fit: str,
+    channels: int,
+    with_masks: bool,
+    folder: str | Path | None,
+    progress: Progress | None,
+) -> tuple[Path, Transform, dict[int, str]]:
+    """Where the array lies, how it was made, and the position and reason of the rows it lacks; built if need be."""
+    if not rows:
+        raise InputError("there is no image to decode: no row is left. Check the manifest and its split column.")
+    top = Path(folder) if folder else default_folder()
+    prints = fingerprints(rows, with_masks=with_masks, memory=top)
+    transform = Transform(image_size, fit, channels, with_masks, deep=any(print_.deep for print_ in prints))
+    home = top / _key(prints, transform)
+    bad = _read_index(home, rows, transform)
+    if bad is None:
+        _build_once(home, rows, transform, progress)
+        bad = _read_index(home, rows, transform)
+    if bad is None:
+        raise InputError(f"{home}: the cache changed while it was written. Run again.")
+    return home, transform, bad
+
+
+def default_folder() -> Path:
+    """Where the cache lies unless told: XDG_CACHE_HOME/meddiff, or ~/.cache/meddiff."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meddiff"
+
+
+def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(transform)]).encode())
+    for print_ in prints:
+        digest.update(print_.text.encode())
+    return digest.hexdigest()[:32]
+
+
+def _shapes(transform: Transform, count: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """File name -> dtype and shape."""
+    side = transform.image_size
+    dtype = np.dtype(np.uint16 if transform.deep else np.uint8)
+    shapes = {"images.bin": (dtype, (count, transform.channels, side, side))}
+    return shapes | ({"masks.bin": (np.dtype(np.uint8), (count, 1, side, side))} if transform.with_masks else {})
+
+
+def _read_index(home: Path, rows: Sequence[ManifestRow], transform: Transform) -> dict[int, str] | None:
+    """Position and reason of the rows that a finished array lacks; None where it must be built (again).
+
+    That is where it is missing, cut off, its files have another size, or a row it lacks can be read by now: a disk
+    that failed for a moment must not hide an image for good.
+    """
+    try:
+        index = json.loads((home / "index.json").read_text())
+        for name, (dtype, shape) in _shapes(transform, len(rows) - len(index["bad"])).items():
+            if (home / name).stat().st_size != dtype.itemsize * int(np.prod(shape)):
+                return None
+        again = {position: _try(rows[position], transform) for position in index["bad"]}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    bad = {position: reason for position, reason in again.items() if isinstance(reason, str)}
+    return bad if len(bad) == len(again) else None
+
+
+def _build_once(home: Path, rows: Sequence[ManifestRow], transform: Transform, progress: Progress | None) -> None:
+    """Build the array unless another process does so meanwhile, which is waited for."""
+    from filelock import FileLock
+
+    with told_plainly(home, option="--data.cache"):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
+            if _read_index(home, rows, transform) is not None:
+                return
+            for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
+                shutil.rmtree(leftover)
+            part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
+            try:
+                part.mkdir()
+                _write(part, rows, transform, progress)
+                if home.exists():  # damaged
+                    shutil.rmtree(home)
+                part.rename(home)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(part: Path, rows: Sequence[ManifestRow], transform: Transform, progress: Progress | None) -> None:
+    done = _in_order(lambda row: _try(row, transform), rows)
+    bad: list[int] = []
+    with ExitStack() as stack:
+        files = [stack.enter_context((part / name).open("wb")) for name in _shapes(transform, 0)]
+        for position, result in enumerate(progress(done, len(rows)) if progress else done):
+            if isinstance(result, str):
+                bad.append(position)
+            else:
+                for file, pixels in zip(files, result, strict=False):  # there is no file for a mask that is None
+                    file.write(pixels.tobytes())
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+    (part / "index.json").write_text(json.dumps({"bad": bad}))
+
+
+def _try(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None] | str:
+    """The prepared image and mask, or why there are none."""
+    try:
+        return prepare(row, transform)
+    except BadFile as error:
+        return error.reason
+    except InputError as error:
+        return str(error)
+
+
+def _in_order(work: Callable, items: Iterable) -> Iterator:
+    """``map`` in threads (decoders free the interpreter lock), with few results waiting however long the list is."""
+    workers = _workers()
+    todo = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque(pool.submit(work, item) for item in islice(todo, 4 * workers))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(todo, 1))
+            yield result
+
+
+def _workers() -> int:
+    """Threads that decode: one per core that this process may use."""
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _opened(home: Path, rows: Sequence[ManifestRow], transform: Transform, bad: dict[int, str]) -> ImageArray:
+    good = tuple(row for position, row in enumerate(rows) if position not in bad)
+    maps = {
+        name: np.memmap(home / name, dtype=dtype, mode="r", shape=shape)
+        for name, (dtype, shape) in _shapes(transform, len(good)).items()
+    }
+    skipped = tuple((rows[position], reason) for position, reason in bad.items())
+    return ImageArray(maps["images.bin"], maps.get("masks.bin"), good, skipped)

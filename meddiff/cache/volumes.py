@@ -1,0 +1,360 @@
+"""Every volume is prepared once and kept uncompressed, one memory-mapped file for its image and one for its mask.
+
+The name of a cached case is the hash of what it was made from: the contents of its files and the transform. So it is
+never stale, another case is another folder, and a split, a fold or an added patient prepares nothing twice. A case is
+built in a folder with a temporary name, under a lock, and renamed when it is whole: a killed build leaves nothing
+that could be taken for a case, and two processes build different cases at the same time. Files are mapped when they
+are asked for and let go afterwards: memory does not grow with the number of volumes.
+
+One case of the volume cache: which files it is made from, their hashes, and writing it whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meddiff.cache.contents import fingerprints
+from meddiff.cache.pictures import Progress, default_folder
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import BadFile, bad_file
+from meddiff.files.writing import told_plainly
+from meddiff.formats.open import files_below, load_volume
+from meddiff.images.prepare import VolumeTransform, load_sequences, mask_on_grid, prepare_volume, restore
+from meddiff.images.working_grid import WorkingGrid
+from meddiff.manifest.row import SERIES, ManifestRow
+from meddiff.seeds import child_seed
+
+REMEMBERED = 10_000  # voxels of each class, for choosing patches without reading the mask
+_PAIRS = (".hdr", ".img", ".mhd", ".nhdr")  # headers whose voxels lie in another file of the same name
+
+
+def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path) -> list[str]:
+    """The hashes of all files that each row's image (and mask) is read from, in one text per row."""
+    files = [[*_files_of(row.image_files), None, *_files_of(_mask_files(row, with_masks))] for row in rows]
+    single = [
+        replace(row, image_path=str(path.absolute()), mask_path=None, root=Path())
+        for row, paths in zip(rows, files, strict=True)
+        for path in paths
+        if path is not None
+    ]
+    content = iter(fingerprints(single, with_masks=False, memory=memory))
+    texts = []
+    for row, paths in zip(rows, files, strict=True):
+        parts = ["mask" if path is None else f"{path.suffix} {next(content).text}" for path in paths]
+        texts.append("\n".join([f"{row.slice_axis} {len(row.image_files)}", *parts]))
+    return texts
+
+
+def _mask_files(row: ManifestRow, with_masks: bool) -> list[Path]:
+    return [row.mask_file] if with_masks and row.mask_file is not None else []
+
+
+def _files_of(paths: Sequence[Path]) -> list[Path]:
+    found = []
+    for path in paths:
+        if path.is_dir():
+            found += files_below(path)
+        elif path.name.endswith(SERIES):
+            found += sorted(file for file in path.parent.iterdir() if file.is_file())
+        elif any(path.name.lower().endswith((suffix, f"{suffix}.gz")) for suffix in _PAIRS):
+            stem = path.name.partition(".")[0]
+            found += sorted(file for file in path.parent.glob(f"{stem}.*") if file.is_file()) or [path]
+        else:
+            found.append(path)
+    return found
+
+
+def read_case(home: Path) -> dict[str, Any] | None:
+    """What case.json tells of a finished case; None where it is missing, cut off, or its files have another size."""
+    try:
+        told = json.loads((home / "case.json").read_text())
+        for name, size in told["sizes"].items():
+            if (home / name).stat().st_size != size:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return told
+
+
+def build_once(home: Path, row: ManifestRow, transform: VolumeTransform, *, with_masks: bool) -> None:
+    """Build the case unless another process does so meanwhile, which is waited for.
+
+    Raises:
+        InputError: what is wrong with the row's files; or, with an OSError as its cause, with the cache's folder.
+    """
+    from filelock import FileLock
+
+    with told_plainly(home, option="--data.cache"):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
+            if read_case(home) is not None:
+                return
+            for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
+                shutil.rmtree(leftover)
+            arrays, told = _prepare(row, transform, with_masks=with_masks)
+            part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
+            try:
+                part.mkdir()
+                _write(part, arrays, told)
+                if home.exists():  # damaged
+                    shutil.rmtree(home)
+                part.rename(home)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _prepare(
+    row: ManifestRow, transform: VolumeTransform, *, with_masks: bool
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """File name -> array, and what case.json tells beside their sizes."""
+    if row.slice_axis is not None:
+        raise InputError(
+            f"row {row.row_id!r} is slice {row.slice_index} of a volume, whole volumes are needed. Leave slice_axis "
+            "and slice_index empty, with one row per volume."
+        )
+    _check_hash(row)
+    prepared = prepare_volume(load_sequences(row.image_files), transform, name=row.image_file)
+    pixels = np.rint((prepared.image + 1) * np.float32(65535 / 2)).astype(np.uint16)
+    told: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
+    if not with_masks:
+        return {"image.bin": pixels}, told
+    if row.mask_file is None:
+        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
+    mask = mask_on_grid(load_volume(row.mask_file), prepared.grid, name=row.mask_file, image=row.image_file)
+    found, counts = np.unique(mask, return_counts=True)
+    told["counts"] = [[int(index), int(count)] for index, count in zip(found, counts, strict=True)]
+    voxels = {int(index): _some_voxels(mask, int(index)) for index in found if index > 0}
+    told["positions"] = [[index, len(some)] for index, some in voxels.items()]
+    positions = np.concatenate([np.zeros(0, dtype=np.int64), *voxels.values()])
+    return {"image.bin": pixels, "mask.bin": mask, "foreground.bin": positions}, told
+
+
+def _some_voxels(mask: np.ndarray, index: int) -> np.ndarray:
+    """Flat positions of a class, all of them or a random choice that is always the same."""
+    flat = np.flatnonzero(mask == index).astype(np.int64)
+    if len(flat) <= REMEMBERED:
+        return flat
+    return np.sort(np.random.default_rng(child_seed(index, "remembered voxels")).choice(flat, REMEMBERED, False))
+
+
+def _check_hash(row: ManifestRow) -> None:
+    if row.sha256 is not None and row.image_file.is_file():
+        with row.image_file.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != row.sha256:
+            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
+
+
+def _write(part: Path, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:
+    for name, array in arrays.items():
+        with (part / name).open("wb") as file:
+            file.write(np.ascontiguousarray(array).data)
+            file.flush()
+            os.fsync(file.fileno())
+    sizes = {name: array.nbytes for name, array in arrays.items()}
+    (part / "case.json").write_text(json.dumps(told | {"sizes": sizes}))
+
+
+FORMAT = 1  # raise it when what prepare_volume() or prepare_mask() return changes
+WORKERS = min(4, os.cpu_count() or 1)  # volumes in memory at a time while they are prepared
+
+
+@dataclass(frozen=True)
+class CachedVolume:
+    """One prepared case on disk."""
+
+    folder: Path
+    channels: int
+    grid: WorkingGrid
+    """Its working grid, and the way back to its own."""
+    counts: tuple[tuple[int, int], ...] | None
+    """Class index and number of voxels on the working grid, for the classes that the mask holds; None without mask."""
+    positions: tuple[tuple[int, int], ...]
+    """Class index and number of remembered voxels, in the order of the file; background is not remembered."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Working voxels along each axis."""
+        return self.grid.shape
+
+    @property
+    def image(self) -> np.memmap:
+        """[C, I, J, K] uint16, 0 is -1 and 65535 is 1 for the model; mapped anew, nothing is read yet."""
+        return np.memmap(self.folder / "image.bin", np.uint16, "r", shape=(self.channels, *self.shape))
+
+    @property
+    def mask(self) -> np.memmap | None:
+        """[I, J, K] uint8 class indices; None where the case was prepared without mask."""
+        return None if self.counts is None else np.memmap(self.folder / "mask.bin", np.uint8, "r", shape=self.shape)
+
+    @property
+    def affine(self) -> np.ndarray | None:
+        """4 x 4, working index -> RAS millimeters; None where the orientation is unknown."""
+        return self.grid.affine
+
+    def foreground_voxel(self, generator: np.random.Generator) -> tuple[int, int, int] | None:
+        """A random voxel of a random class that is not background, all classes alike; None where there is none."""
+        if not self.positions:
+            return None
+        chosen = int(generator.integers(len(self.positions)))
+        start = sum(count for _, count in self.positions[:chosen])
+        at = start + int(generator.integers(self.positions[chosen][1]))
+        flat = int(np.fromfile(self.folder / "foreground.bin", np.int64, count=1, offset=8 * at)[0])
+        i, j, k = np.unravel_index(flat, self.shape)
+        return int(i), int(j), int(k)
+
+    def restore(self, probabilities: np.ndarray) -> np.ndarray:
+        """Values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
+        return restore(probabilities, self.grid)
+
+    def restore_labels(self, labels: np.ndarray) -> np.ndarray:
+        """Class indices [I, J, K] on the working grid as [*shape of the volume], from the nearest working voxel."""
+        return self.grid.labels_to_native(labels)
+
+
+@dataclass(frozen=True)
+class VolumeArray:
+    """Prepared volumes of any sizes, on disk; case i belongs to row i."""
+
+    cases: tuple[CachedVolume, ...]
+    rows: tuple[ManifestRow, ...]
+    """The rows that could be read."""
+    skipped: tuple[tuple[ManifestRow, str], ...]
+    """Rows that could not, each with the reason (on_bad_file="skip")."""
+
+    def __len__(self) -> int:
+        """Number of volumes."""
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> CachedVolume:
+        """The case of row ``index``."""
+        return self.cases[index]
+
+    def __iter__(self) -> Iterator[CachedVolume]:
+        """The cases in the order of the rows."""
+        return iter(self.cases)
+
+
+def cache_volumes(
+    rows: Sequence[ManifestRow],
+    transform: VolumeTransform,
+    *,
+    with_masks: bool = False,
+    classes: int | None = None,
+    on_bad_file: str = "stop",
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> VolumeArray:
+    """The volumes of these rows, from the cache where they are there.
+
+    Args:
+        rows: one volume each, without slice_axis and slice_index.
+        transform: what to make of them.
+        with_masks: whether masks are prepared too; every row must then have one.
+        classes: how many classes masks may hold, with the background; None takes any.
+        on_bad_file: stop refuses rows that cannot be used, after trying all; skip lists and leaves them out.
+        folder: of the cache; None is XDG_CACHE_HOME/meddiff.
+        progress: wraps (iterable, total) while volumes are prepared, for a progress bar.
+
+    Raises:
+        InputError: files that cannot be used (with on_bad_file="stop"), no usable volume at all, volumes with unequal
+            numbers of channels, or a cache folder that cannot be written.
+    """
+    if on_bad_file not in ("stop", "skip"):
+        raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
+    if not rows:
+        raise InputError("there is no volume to prepare: no row is left. Check the manifest and its split column.")
+    top = (Path(folder) if folder else default_folder()) / "volumes"
+    prints = fingerprint_cases(rows, with_masks=with_masks, memory=top)
+    start = hashlib.sha256(json.dumps([FORMAT, asdict(transform), with_masks]).encode())
+
+    def case(row: ManifestRow, print_: str) -> CachedVolume | str:
+        digest = start.copy()
+        digest.update(print_.encode())
+        home = top / digest.hexdigest()[:32]
+        try:
+            if read_case(home) is None:
+                build_once(home, row, transform, with_masks=with_masks)
+            return _checked(_opened(home), row, classes)
+        except BadFile as error:
+            return error.reason
+        except InputError as error:
+            if isinstance(error.__cause__, OSError):  # the disk of the cache, not the user's file
+                raise
+            return str(error)
+
+    results = _all(case, rows, prints, progress)
+    bad = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, str)]
+    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
+        _refuse([reason for _, reason in bad], len(rows))
+    cases = tuple(result for result in results if isinstance(result, CachedVolume))
+    good = tuple(row for row, result in zip(rows, results, strict=True) if isinstance(result, CachedVolume))
+    _check_channels(cases, good)
+    return VolumeArray(cases, good, tuple(bad))
+
+
+def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[VolumeArray]) -> VolumeArray:
+    """Arrays that were prepared by different transforms as one, in the order of the rows.
+
+    Raises:
+        InputError: unequal numbers of channels.
+    """
+    found = {row: case for part in parts for case, row in zip(part.cases, part.rows, strict=True)}
+    good = tuple(row for row in rows if row in found)
+    cases = tuple(found[row] for row in good)
+    _check_channels(cases, good)
+    return VolumeArray(cases, good, tuple(one for part in parts for one in part.skipped))
+
+
+def _all(case, rows: Sequence[ManifestRow], prints: Sequence[str], progress: Progress | None) -> list:
+    with ThreadPoolExecutor(WORKERS) as pool:  # decoders and interpolation free the interpreter lock
+        done = pool.map(case, rows, prints)
+        try:
+            return list(progress(done, len(rows)) if progress else done)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _opened(home: Path) -> CachedVolume:
+    told = read_case(home)
+    if told is None:
+        raise InputError(f"{home}: the cache changed while it was written. Run again.")
+    counts = None if told["counts"] is None else tuple((int(index), int(count)) for index, count in told["counts"])
+    positions = tuple((int(index), int(count)) for index, count in told["positions"])
+    return CachedVolume(home, told["channels"], WorkingGrid.from_json(told["grid"]), counts, positions)
+
+
+def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> CachedVolume | str:
+    """The case, or why its mask does not fit the classes."""
+    beyond = [index for index, _ in case.counts or () if classes is not None and index >= classes]
+    if not beyond:
+        return case
+    told = f"the values {', '.join(map(str, beyond))}" if len(beyond) > 1 else f"the value {beyond[0]}"
+    return f"mask {row.mask_file} holds {told}; the classes are 0 to {(classes or 0) - 1}"
+
+
+def _refuse(reasons: Sequence[str], count: int) -> None:
+    problems = Problems(f"{len(reasons)} of {count} volumes cannot be used")
+    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
+    for reason in reasons:
+        problems.add("bad file", reason, cure if len(reasons) < count else "Check --data-root and the manifest.")
+    problems.raise_if_any()
+
+
+def _check_channels(cases: Sequence[CachedVolume], rows: Sequence[ManifestRow]) -> None:
+    numbers: dict[int, str] = {}
+    for case, row in zip(cases, rows, strict=True):
+        numbers.setdefault(case.channels, row.row_id)
+    if len(numbers) > 1:
+        told = ", ".join(f"{number} in {row_id!r}" for number, row_id in sorted(numbers.items()))
+        raise InputError(f"the volumes have unequal numbers of sequences: {told}. Use rows with the same sequences.")

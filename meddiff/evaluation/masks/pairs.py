@@ -1,0 +1,298 @@
+"""Two folders of masks, of any tools: which file belongs to which, and what a file holds.
+
+A case is named by its file without suffix. Where the names of truth and prediction differ, what tools add to them is
+taken off on both sides: ``_segmentation`` (ISIC), ``_lesion`` (PH2), ``_0000`` (nnU-Net's channel), ``_mask``,
+``_seg``, ``_label``, ``_gt``, ``_truth``, ``_pred``, ``_prediction``. Two files that come to one name are refused,
+never guessed.
+
+What lies beside the masks of a folder: probabilities, members of an ensemble, uncertainties of the cases.
+
+As `segment predict` writes them, so that any tool can: ``CASE_probability_CLASS`` (a picture whose largest value is 1,
+or a float volume in [0, 1]), ``CASE_member_00`` (class values as in the masks), and a table predictions.csv with the
+columns name and uncertainty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file
+from meddiff.files.tables import read_table
+from meddiff.formats.open import files_below, load_volume, reader_of
+from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_mask_picture, read_pixels
+
+_ADDED = re.compile(
+    r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
+)
+BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|deviation|entropy)")
+"""Files that `segment predict` writes beside a mask; see soft_masks.py."""
+SAME_PLACE = 0.01  # of a voxel's shortest edge: affines that move a corner by less than this are one
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Pairs of files by the name of their case."""
+
+    pairs: dict[str, tuple[Path, Path]]
+    missing: dict[str, Path]
+    """Truths without a prediction."""
+    extra: list[Path]
+    """Predictions without a truth; nobody can score them."""
+    renamed: int
+    """How many pairs have names that differ, and are one after taking off what tools add."""
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask as it is stored: whole numbers, and where its pixels lie if the file tells."""
+
+    path: Path
+    values: np.ndarray
+    """Whole numbers [*S]; axes of one voxel are taken off volumes, so that a slice is a picture."""
+    spacing_mm: tuple[float, ...] | None
+    affine: np.ndarray | None
+    """Of the file's three axes."""
+    grid: tuple[int, ...]
+    """Pixels along the file's own axes."""
+
+
+def match_folders(truth: Path, prediction: Path) -> Matching:
+    """Pair the masks of two folders, all below them included.
+
+    Raises:
+        InputError: a folder that is not there or holds no mask, two files of one name, no pair at all.
+    """
+    truths, predictions = masks_below(truth), masks_below(prediction)
+    exact = {name: (truths[name], predictions[name]) for name in truths if name in predictions}
+    rest = (_bare(name for name in truths if name not in exact), _bare(set(predictions) - set(exact)))
+    renamed = {
+        rest[0][bare]: (truths[rest[0][bare]], predictions[rest[1][bare]]) for bare in rest[0] if bare in rest[1]
+    }
+    pairs = exact | renamed
+    if not pairs:
+        raise InputError(
+            f"no mask of {truth} (such as {next(iter(truths))}) has the name of one in {prediction} (such as "
+            f"{next(iter(predictions))}): name the files of a case alike; _mask, _segmentation, _pred and the like "
+            "at the end do not matter"
+        )
+    used = {second for _, second in pairs.values()}
+    missing = {name: path for name, path in truths.items() if name not in pairs}
+    extra = [path for path in predictions.values() if path not in used]
+    return Matching({name: pairs[name] for name in truths if name in pairs}, missing, extra, len(renamed))
+
+
+def masks_below(folder: Path) -> dict[str, Path]:
+    """Masks by the name of their case (the file without suffix), sorted; files of other kinds are no masks."""
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: name a folder of masks")
+    found: dict[str, Path] = {}
+    for path in files_below(folder):
+        name = case_name(path)
+        if name is None or BESIDE.fullmatch(name):
+            continue
+        if name in found:
+            raise InputError(f"{found[name]} and {path} are both of case {name!r}: keep one of them in {folder}")
+        found[name] = path
+    if not found:
+        raise InputError(
+            f"{folder} holds no mask: these are {', '.join(PICTURE_SUFFIXES)}, NIfTI, NRRD, MetaImage and MGH"
+        )
+    return found
+
+
+def case_name(path: Path) -> str | None:
+    """The file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
+    if is_picture(path):
+        return path.stem
+    if reader_of(path) is None or path.suffix.lower() in (".hdr", ".raw"):
+        return None
+    stem = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
+    return stem[: stem.rindex(".")]
+
+
+def read_mask(path: Path) -> MaskFile:
+    """A mask of any kind. Black and white pictures become 0 and 1 whatever they are stored as.
+
+    Raises:
+        InputError: damaged files, colors, several volumes in one file, numbers that are not whole.
+    """
+    if is_picture(path):
+        values = _read_picture(path)
+        return MaskFile(path, values, None, None, values.shape)
+    volume = load_volume(path)
+    if volume.color or volume.count > 1:
+        raise bad_file(path, f"a mask is one volume of whole numbers, this is {volume.array.shape}")
+    values = volume.array.reshape(volume.shape)
+    whole = np.rint(values)
+    if not (np.isfinite(values).all() and (whole == values).all() and values.min() >= 0 and values.max() < 2**15):
+        raise bad_file(
+            path, f"a mask holds whole numbers from 0, this one has {values.min():.4g} to {values.max():.4g}"
+        )
+    kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]
+    kept = kept if len(kept) >= 2 else [0, 1]
+    spacing = tuple(volume.spacing_mm[axis] for axis in kept)
+    told = None if None in spacing else tuple(float(edge) for edge in spacing if edge is not None)
+    shape = tuple(values.shape[axis] for axis in kept)
+    return MaskFile(path, whole.astype(np.int16).reshape(shape), told, volume.affine, volume.shape)
+
+
+def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) -> None:
+    """InputError, by name, for masks that are not of one grid; ``geometry`` compares affines where both are told."""
+    if is_picture(truth.path) != is_picture(prediction.path):
+        raise InputError(
+            f"{truth.path} and {prediction.path} are a picture and a volume, whose axes have another order: convert one"
+        )
+    if truth.grid != prediction.grid:
+        raise InputError(
+            f"{truth.path} is {truth.grid} and {prediction.path} is {prediction.grid}: bring the "
+            "prediction to the grid of the truth first (nearest neighbor); nothing is resized here"
+        )
+    if not geometry or truth.affine is None or prediction.affine is None:
+        return
+    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*(edge - 1 for edge in truth.grid), 1]
+    moved = np.linalg.norm((corners @ (truth.affine - prediction.affine).T)[:, :3], axis=1).max()
+    shortest = np.linalg.norm(truth.affine[:3, :3], axis=0).min()
+    if moved > SAME_PLACE * shortest:
+        raise InputError(
+            f"{prediction.path} lies elsewhere than {truth.path}: a corner is {moved:.4g} mm away. Resample the "
+            "prediction to the truth, or say --ignore-geometry if only its header is wrong"
+        )
+
+
+def class_indices(mask: MaskFile, classes: dict[int, str]) -> np.ndarray:
+    """Stored values -> 0 for background, 1 .. for the classes in their order; InputError for a value of none."""
+    lookup = {0: 0} | {value: index for index, value in enumerate(classes, 1)}
+    found = np.unique(mask.values)
+    unknown = [int(value) for value in found if int(value) not in lookup]
+    if unknown:
+        told = ", ".join(f"{value}={name}" for value, name in classes.items())
+        raise InputError(f"{mask.path} has the values {unknown[:5]}, which are none of {told}: name all with --classes")
+    table = np.zeros(int(found.max()) + 1, np.int16)
+    table[[int(value) for value in found]] = [lookup[int(value)] for value in found]
+    return table[mask.values]
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    """As `meddiff.formats.pictures.read_mask_picture`, but three gray values up to 255 are not made black and white."""
+    values = read_mask_picture(path)
+    if values.max(initial=0) == 1 and path.suffix.lower() not in (".jpg", ".jpeg"):
+        levels = np.unique(read_pixels(path)[0])
+        if 2 < len(levels) <= 16 and levels.max() > 127:
+            raise bad_file(path, f"the gray values {levels.tolist()} could be classes or soft edges: store 0, 1, 2 ...")
+    return values.astype(np.int16)
+
+
+def bare_name(name: str) -> str:
+    """The name of a case without what tools add to it."""
+    before = ""
+    while name != before:
+        before, name = name, _ADDED.sub("", name)
+    return name
+
+
+def _bare(names: Iterable[str]) -> dict[str, str]:
+    """Name without what tools add -> name; InputError where two come to one."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        bare = bare_name(name)
+        if bare in found:
+            raise InputError(f"{found[bare]!r} and {name!r} are both of case {bare!r}: rename one, or move it away")
+        found[bare] = name
+    return found
+
+
+TABLE = "predictions.csv"
+SUM_OFF = 0.02
+"""Probabilities of all classes may miss 1 by this much: they were stored with few digits, perhaps."""
+
+
+@dataclass(frozen=True)
+class SoftMasks:
+    """What was found beside the masks, by the bare name of the case."""
+
+    probabilities: dict[str, dict[str, Path]] = field(default_factory=dict)
+    """Case -> class, as files name it -> file."""
+    members: dict[str, list[Path]] = field(default_factory=dict)
+    uncertainty: dict[str, float] = field(default_factory=dict)
+
+
+def soft_masks(folder: Path) -> SoftMasks:
+    """What lies beside the masks of a folder, all below it included.
+
+    Raises:
+        InputError: a predictions.csv that is no table.
+    """
+    found = SoftMasks()
+    for path in files_below(folder):
+        match = BESIDE.fullmatch(case_name(path) or "")
+        if match is None:
+            continue
+        case, what = bare_name(match[1]), match[2]
+        if what.startswith("probability_"):
+            found.probabilities.setdefault(case, {})[what.removeprefix("probability_")] = path
+        elif what.startswith("member_"):
+            found.members.setdefault(case, []).append(path)
+    table = folder / TABLE
+    if table.is_file():
+        told = read_table(table, ("name", "uncertainty"))
+        values = {bare_name(Path(str(row["name"])).name): row["uncertainty"] for row in told.to_dict("records")}
+        found.uncertainty.update({name: float(value) for name, value in values.items() if value == value})
+    return found
+
+
+def read_probabilities(files: dict[str, Path], class_names: Sequence[str], truth: MaskFile) -> np.ndarray:
+    """Probabilities [K, *S] in the order of the classes, background first, on the grid of the truth.
+
+    Args:
+        files: class, as the file names it -> file; background may be missing and is then what the others leave.
+        class_names: of all classes, background first.
+        truth: the mask that says which grid.
+
+    Raises:
+        InputError: a class without a file, another grid, values outside [0, 1], classes that do not sum to 1.
+    """
+    by_name = {_plain(name): path for name, path in files.items()}
+    wanted = [_plain(name) for name in class_names]
+    if len(wanted) == 2 and wanted[1] not in by_name:  # of one class it is plain which file is meant
+        alone = [path for name, path in by_name.items() if name != "background"]
+        by_name |= {wanted[1]: alone[0]} if len(alone) == 1 else {}
+    if missing := [name for name in wanted[1:] if name not in by_name]:
+        raise InputError(
+            f"no probabilities of {', '.join(missing)} beside {next(iter(files.values()))}, but of "
+            f"{', '.join(files)}: say with --classes 1=name,2=... which value of the masks is which of them"
+        )
+    foreground = [_read(by_name[name], truth) for name in wanted[1:]]
+    rest = 1 - np.sum(foreground, axis=0)
+    background = _read(by_name["background"], truth) if "background" in by_name else rest
+    if np.abs(background - rest).max() > SUM_OFF or background.min() < -SUM_OFF:
+        raise InputError(
+            f"the probabilities of {', '.join(class_names)} beside {by_name[wanted[1]]} do not sum to 1: give those of "
+            "one softmax, of all classes"
+        )
+    stacked = np.clip(np.stack([background, *foreground]), 0, 1)
+    return stacked / stacked.sum(axis=0)
+
+
+def _read(path: Path, truth: MaskFile) -> np.ndarray:
+    if is_picture(path):
+        pixels = read_pixels(path)[0]
+        values, grid = pixels / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1), pixels.shape
+    else:
+        volume = load_volume(path)
+        values, grid = volume.array, volume.shape
+    if grid != truth.grid or values.size != truth.values.size:
+        raise bad_file(path, f"its grid is {grid}, that of the truth {truth.path} is {truth.grid}")
+    if not np.isfinite(values).all() or values.min() < -SUM_OFF or values.max() > 1 + SUM_OFF:
+        raise bad_file(path, f"probabilities lie in [0, 1], these in [{values.min():.4g}, {values.max():.4g}]")
+    return values.reshape(truth.values.shape).astype(np.float64)
+
+
+def _plain(name: str) -> str:
+    """A class's name as files can bear it."""
+    return re.sub(r"[ /]", "_", name.strip().lower())

@@ -1,0 +1,43 @@
+"""Long tables as CSV: one row per case, written whole or not at all; texts stay texts when they are read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.errors import InputError
+from meddiff.files.writing import write_atomically
+
+TEXTS = (
+    "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
+    "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
+    "split", "attribute", "subgroup", "dataset", "site", "reference",
+)  # fmt: skip
+"""Columns that hold names: a class may be called 007, and an image 12."""
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as UTF-8 CSV without an index, atomically; InputError where the disk does not take it."""
+    write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that ``write_table`` wrote. Only an empty cell is unknown: a class may be called NA or None.
+
+    Raises:
+        InputError: the file is gone, is no table, or lacks one of ``columns``.
+    """
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors
+        raise _damaged(path, " ".join(str(error).split())) from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise _damaged(path, f"it has no column {', '.join(missing)}")
+    return table
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged or was changed ({why}). Delete it: the same command makes it again.")

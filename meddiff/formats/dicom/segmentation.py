@@ -1,0 +1,183 @@
+"""Masks to DICOM Segmentation (PS3.3 A.51) through highdicom (Bridge et al. 2022): what PACS and viewers take.
+
+A Volume's third axis runs along the normal of the slices, whatever the order of the files (see stacking). The frames
+that each slice came from are known, so every plane of the mask is handed over beside the very file or frame that it
+was drawn on, with that frame's position: nothing is resampled, fitted or guessed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import meddiff
+from meddiff.errors import InputError
+from meddiff.files.writing import write_atomically
+from meddiff.formats.damage import damage_told
+from meddiff.formats.dicom.codes import PRIVATE_SCHEME, Code, Segment
+from meddiff.formats.dicom.references import renumber, source_frames, source_headers
+from meddiff.formats.dicom.series import Series, choose, find_series
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_NUMBER = 1000  # added to the source's series number: segmentations are listed behind the images
+
+
+def save_dicom_seg(
+    classes: np.ndarray,
+    path: str | Path,
+    *,
+    series: Series | Sequence[Path],
+    segments: Sequence[Segment],
+    algorithm: str = "meddiff",
+) -> None:
+    """Write a mask as a binary DICOM Segmentation that references its source, frame by frame.
+
+    **This is identified data.** The file belongs into the patient's study, so it repeats the patient's name, number,
+    birth date and the study's UID from the source, as the standard demands. Pass it on only as you would the images.
+
+    Planes without a segment are left out, as is usual; a mask that is empty all over is written with all its planes,
+    all zero: a file that says "looked, found nothing" is not the same as no file. The same mask of the same series
+    gets the same UIDs. Of several volumes on one grid the first one's frames are referenced. A source without a
+    FrameOfReferenceUID (anonymizers take it out) stays tied by its images' UIDs, and the file gets a frame of reference
+    of its own, which claims no relation to any other.
+
+    Args:
+        classes: uint8 [I, J, K], class indices in the axes of `read_series`; 0 is background.
+        path: the file, usually NAME.dcm.
+        series: the source, or its files.
+        segments: of the classes from 1 on.
+        algorithm: its name, for the record.
+
+    Raises:
+        InputError: a source without position, orientation or UIDs, a tilted gantry, a mosaic, slices over several
+            multi-frame files; a mask of another size; a folder that may not be written to.
+        ValueError: not uint8, or more classes than segments.
+    """
+    if classes.dtype != np.uint8 or int(classes.max(initial=0)) > len(segments):
+        raise ValueError(f"classes must be uint8 up to {len(segments)}, not {classes.dtype} up to {classes.max()}")
+    _save(classes.transpose(2, 1, 0), Path(path), series, segments, algorithm, "BINARY")
+
+
+def save_dicom_probabilities(
+    probabilities: np.ndarray,
+    path: str | Path,
+    *,
+    series: Series | Sequence[Path],
+    segments: Sequence[Segment],
+    algorithm: str = "meddiff",
+) -> None:
+    """As `save_dicom_seg`, but a fractional Segmentation: probabilities in steps of 1 / 255.
+
+    Args:
+        probabilities: float [N, I, J, K] in [0, 1] of the N segments, background left out.
+        path: the file.
+        series: the source, or its files.
+        segments: N of them.
+        algorithm: its name, for the record.
+
+    Raises:
+        InputError: as save_dicom_seg.
+        ValueError: another number of segments, or values outside [0, 1].
+    """
+    if len(probabilities) != len(segments) or probabilities.dtype.kind != "f":
+        raise ValueError(f"{len(segments)} segments need as many float volumes, not {probabilities.shape}")
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):
+        raise ValueError("probabilities must lie in [0, 1]")
+    planes = probabilities.transpose(3, 2, 1, 0).astype(np.float32)
+    _save(planes, Path(path), series, segments, algorithm, "FRACTIONAL")
+
+
+def _save(
+    planes: np.ndarray, path: Path, series: Series | Sequence[Path], segments: Sequence[Segment], algorithm: str,
+    kind: str,
+) -> None:  # fmt: skip
+    """planes: [slice, row, column(, segment)]."""
+    if not segments:
+        raise ValueError("a Segmentation has at least one segment")
+    if not isinstance(series, Series):
+        files = [Path(file) for file in series]
+        series = choose(find_series(files).series, None, files[0].parent if files else "no files")
+    frames = source_frames(series)
+    shape = (len(frames), *frames[0].shape)
+    if planes.shape[:3] != shape:
+        raise InputError(
+            f"{path}: the mask has {_size(planes.shape)}, {series.name} {_size(shape)}. Give the mask on the grid "
+            "of the series, in the axes in which read_series gives it."
+        )
+    with damage_told(series.files[0], "the header"):
+        headers = source_headers(series, frames)
+        built = _segmentation(planes, headers, segments, algorithm, kind, series.number)
+        renumber(built, frames)
+        measures = built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        if "SliceThickness" not in measures:  # of a single slice, unknown; highdicom reads no file without the element
+            measures.SliceThickness = None
+    write_atomically(path, lambda file: built.save_as(file, enforce_file_format=True), durable=False)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[2]} columns, {shape[1]} rows and {shape[0]} slices"
+
+
+def _segmentation(
+    planes: np.ndarray, headers: "list[Dataset]", segments: Sequence[Segment], algorithm: str, kind: str,
+    number: int | None,
+) -> Any:  # fmt: skip
+    from highdicom.seg import Segmentation
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    told = [headers[0].SeriesInstanceUID, headers[0].SOPInstanceUID, repr(segments), algorithm, kind]
+    told += [meddiff.__version__, hashlib.sha256(planes.tobytes()).hexdigest()]
+    return Segmentation(
+        source_images=headers,
+        pixel_array=np.ascontiguousarray(planes),
+        segmentation_type=kind,
+        segment_descriptions=[_described(index, one, algorithm) for index, one in enumerate(segments, start=1)],
+        series_instance_uid=generate_uid(entropy_srcs=["series", *told]),
+        series_number=max(number or 0, 0) + _NUMBER,
+        sop_instance_uid=generate_uid(entropy_srcs=["instance", *told]),
+        instance_number=1,
+        manufacturer="meddiff",
+        manufacturer_model_name=algorithm[:64],
+        software_versions=meddiff.__version__,
+        device_serial_number=meddiff.__version__,  # software has none, the standard wants one
+        content_label="SEGMENTATION",
+        content_description="drawn by software, not by a person",
+        series_description=f"Segmentation by {algorithm}"[:64],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        coding_schemes=_schemes(segments),
+        specific_character_set="ISO_IR 192",  # UTF-8 holds any name; the source's set may hold no name of a class
+    )
+
+
+def _described(index: int, segment: Segment, algorithm: str) -> Any:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    family = codes.cid7162.ArtificialIntelligence
+    return SegmentDescription(
+        segment_number=index,
+        segment_label=segment.name[:64],
+        segmented_property_category=_coded(segment.category),
+        segmented_property_type=_coded(segment.type),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(algorithm[:64], family, meddiff.__version__),
+    )
+
+
+def _coded(code: Code) -> Any:
+    from highdicom.sr import CodedConcept
+
+    return CodedConcept(code.value, code.scheme, code.meaning)
+
+
+def _schemes(segments: Sequence[Segment]) -> list[Any] | None:
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+
+    if not any(segment.type.scheme == PRIVATE_SCHEME for segment in segments):
+        return None
+    return [CodingSchemeIdentificationItem(PRIVATE_SCHEME, name="class names of a meddiff model")]

@@ -1,0 +1,165 @@
+"""Which DICOM series lie in a folder. Headers only; pixels are read when a series is."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file, check_file
+from meddiff.formats.damage import damage_told
+from meddiff.formats.dicom.dataset import read_dataset
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_NO_IMAGES = ("DICOMDIR",)
+_READ_LATER = (
+    "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber",
+    "SeriesDescription", "Modality", "RescaleType", "RescaleIntercept", "Units", "DoseUnits",
+    "PhotometricInterpretation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """The files that share a SeriesInstanceUID."""
+
+    uid: str
+    number: int | None
+    description: str
+    modality: str
+    files: tuple[Path, ...]
+    headers: "tuple[Dataset, ...]"
+    """Of each file, without pixels."""
+    notes: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    """Files that claim to be one instance (SOPInstanceUID) but differ."""
+
+    @property
+    def name(self) -> str:
+        """For messages and tables: number and description."""
+        return " ".join([f"series {self.number}" if self.number is not None else "series", self.description]).strip()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder."""
+
+    series: tuple[Series, ...]
+    others: tuple[Path, ...]
+    """Files that are no DICOM images."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file looks like DICOM: by its preamble, or without one by its first element."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return False
+    return start[128:132] == b"DICM" or start[:4] in (b"\x02\0\0\0", b"\x02\0\1\0", b"\x08\0\0\0", b"\x08\0\1\0",
+                                                      b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0")  # fmt: skip
+
+
+def read_header(path: Path) -> "Dataset":
+    """All elements of a DICOM image but its pixels.
+
+    Raises:
+        InputError: no DICOM, damaged, or DICOM without an image (a report, a plan, a directory).
+    """
+    check_file(path)
+    with damage_told(path):
+        if not is_dicom(path):
+            raise bad_file(path, "this is no DICOM file (neither the mark DICM nor a first element of DICOM)")
+        header = read_dataset(path, pixels=False)
+        if "Rows" not in header or "Columns" not in header:
+            kind = header.SOPClassUID.name if "SOPClassUID" in header else "DICOM of an unknown kind"
+            raise bad_file(path, f"this is no image: {kind}")
+        for keyword in _READ_LATER:  # an element is decoded when it is first asked for, and remembered
+            header.get(keyword)
+        return header
+
+
+def find_series(paths: Iterable[Path]) -> Found:
+    """Sort files into series. Files that are no DICOM images are listed apart.
+
+    Copies of one instance, the same to the byte, count once.
+    """
+    groups: dict[str, list[tuple[Path, Dataset]]] = {}
+    others = []
+    for path in paths:
+        if path.name in _NO_IMAGES or not is_dicom(path):
+            others.append(path)
+            continue
+        try:
+            header = read_header(path)
+        except InputError:
+            others.append(path)
+            continue
+        groups.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((path, header))
+    series = [_series(uid, members) for uid, members in groups.items()]
+    series.sort(key=lambda one: (one.number if one.number is not None else 1 << 40, str(one.files[0])))
+    return Found(tuple(series), tuple(others))
+
+
+def choose(series: Sequence[Series], wanted: str | int | None, where: object) -> Series:
+    """The one series that is meant: by UID, number or description; None where there is only one.
+
+    Raises:
+        InputError: none or several fit, with a list of what there is.
+    """
+    if not series:
+        raise InputError(f"{where}: no DICOM image was found. Name a folder that holds DICOM files.")
+    fits = [
+        one
+        for one in series
+        if wanted is None or str(wanted) in (one.uid, str(one.number)) or one.description.lower() == str(wanted).lower()
+    ]
+    if len(fits) == 1:
+        return fits[0]
+    listed = "\n  ".join(f"{one.number}: {one.description or '(no description)'}, {len(one.files)} files, "
+                         f"{one.files[0].parent.name}/, {one.uid}" for one in series)  # fmt: skip
+    got = f"there are {len(series)} series" if wanted is None else f"{len(fits)} series are called {wanted!r}"
+    raise InputError(f"{where}: {got}. Name one by its UID, number or description:\n  {listed}")
+
+
+def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
+    files, headers, notes, disputed = [], [], [], []
+    seen: dict[str, Path] = {}
+    for path, header in sorted(members, key=lambda member: str(member[0])):
+        instance = str(header.get("SOPInstanceUID", "")) or str(path)
+        if instance in seen:
+            if _content(path) != _content(seen[instance]):
+                disputed.append(" and ".join(_told_apart(path, seen[instance])))
+            else:
+                copy, original = _told_apart(path, seen[instance])
+                notes.append(f"{copy} is a copy of {original} and was left out")
+                continue
+        seen.setdefault(instance, path)
+        files.append(path)
+        headers.append(header)
+    first = headers[0]
+    number = first.get("SeriesNumber")
+    return Series(
+        uid=uid,
+        number=int(number) if str(number or "").strip().lstrip("-").isdigit() else None,
+        description=str(first.get("SeriesDescription") or "").strip(),
+        modality=str(first.get("Modality") or "").strip(),
+        files=tuple(files),
+        headers=tuple(headers),
+        notes=tuple(notes),
+        disputed=tuple(disputed),
+    )
+
+
+def _told_apart(first: Path, second: Path) -> tuple[str, str]:
+    """Their names, below the last folder that they share: copies are often called the same."""
+    shared = os.path.commonpath([first.parent, second.parent])
+    return first.relative_to(shared).as_posix(), second.relative_to(shared).as_posix()
+
+
+def _content(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

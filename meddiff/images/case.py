@@ -1,0 +1,142 @@
+"""Cases: one image each, as the network takes it, with the way back to the grid that it came from.
+
+A picture (or one slice of a volume) goes to a square and back, a volume to its working grid and back. What segments,
+measures and writes masks sees no difference between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.errors import InputError
+from meddiff.formats import Picture, load_mask, read_picture, value_range_of
+from meddiff.formats.open import load_volume
+from meddiff.formats.volume import Volume
+from meddiff.images.intensity import to_model_range
+from meddiff.images.prepare import Transform, VolumeTransform, class_indices, load_sequences, of_picture, prepare_volume
+from meddiff.images.square import place, unplace
+from meddiff.manifest.row import ManifestRow
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image."""
+
+    name: str
+    image: np.ndarray
+    """[C, *S] float32 in [-1, 1], as the network takes it."""
+    size: tuple[int, ...]
+    """*S of the image's own grid, where masks are measured and written."""
+    restore: Callable[[np.ndarray], np.ndarray]
+    """Values [N, *S] of the network's grid to [N, *size] of the image's own, linear between pixels."""
+    spacing_mm: tuple[float, ...] | None
+    """Of the image's own grid along its axes; None where nobody knows it."""
+    affine: np.ndarray | None = None
+    """4 x 4, index on the image's own grid -> RAS millimeters; None for pictures."""
+
+
+def picture_case(row: ManifestRow, transform: Transform) -> Case:
+    """A picture, or one slice of a volume.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
+    return _case_of_picture(row.row_id, picture, transform, _plane_spacing(row), drawn=row.source == "synthetic")
+
+
+def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
+    """A whole volume.
+
+    Raises:
+        InputError: it cannot be read or prepared.
+    """
+    return case_of_volume(row.row_id, load_sequences(row.image_files), transform)
+
+
+def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Case:
+    """A whole volume that was read before.
+
+    Raises:
+        InputError: it cannot be prepared.
+    """
+    prepared = prepare_volume(volume, transform, name=name)
+    return Case(name, prepared.image, volume.shape, prepared.restore, known_spacing(volume), volume.affine)
+
+
+def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Case]:
+    """Each slice of a volume along an array axis, as a network of pictures takes it.
+
+    Raises:
+        InputError: several volumes on one grid, an axis that is not there, or values that are not finite.
+    """
+    if volume.count > 1 or not 0 <= axis <= 2:
+        raise InputError(
+            f"{name}: slices are cut from one volume along axis 0, 1 or 2; this holds {volume.count} volumes, the axis "
+            f"asked for is {axis}. Give one of its volumes in a file of its own."
+        )
+    low, high = value_range_of(volume.array, name)
+    spacing = known_spacing(volume)
+    plane = None if spacing is None else tuple(mm for number, mm in enumerate(spacing) if number != axis)
+    for index in range(volume.shape[axis]):
+        pixels = np.take(volume.array, index, axis=axis)
+        pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+        picture = Picture(np.ascontiguousarray(pixels), (pixels.shape[0], pixels.shape[1]), low, high)
+        yield _case_of_picture(f"{name} {index}", picture, transform, plane)
+
+
+def picture_file_case(path: Path, transform: Transform) -> Case:
+    """A picture that no manifest names.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _case_of_picture(path.stem, read_picture(path, size_hint=transform.image_size), transform, None)
+
+
+def _case_of_picture(
+    name: str, picture: Picture, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
+) -> Case:
+    placement = place(*picture.size, transform.image_size, fit=transform.fit)
+    pixels = of_picture(picture, placement, transform, drawn=drawn)
+    image = to_model_range(pixels).numpy()
+    return Case(name, image, picture.size, lambda values: unplace(values, placement, picture.size), spacing_mm)
+
+
+def known_spacing(volume: Volume) -> tuple[float, float, float] | None:
+    """Distance of neighbors along the array axes in mm; None where one of them is unknown."""
+    i, j, k = volume.spacing_mm
+    return (i, j, k) if i and j and k else None
+
+
+def truth_of(row: ManifestRow, case: Case) -> np.ndarray:
+    """The row's mask on the image's own grid: class indices int64 [*size].
+
+    Raises:
+        InputError: there is no mask, it cannot be read, or it has another size than its image.
+    """
+    if row.mask_file is None:
+        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
+    if len(case.size) == 3:
+        mask = class_indices(load_volume(row.mask_file).array, row.mask_file)
+    else:
+        mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    if mask.shape != tuple(case.size):
+        raise InputError(
+            f"mask {row.mask_file} has the size {mask.shape}, its image {row.image_file} {case.size}. "
+            "Give the mask that was drawn on this image, in its full size."
+        )
+    return mask.astype(np.int64)
+
+
+def _plane_spacing(row: ManifestRow) -> tuple[float, ...] | None:
+    """Of a picture's rows and columns; of a slice, those of the volume's other axes."""
+    spacing = [row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2]
+    known = [value for axis, value in enumerate(spacing) if axis != row.slice_axis]
+    if row.slice_axis is None:
+        known = spacing[:2]
+    return tuple(known) if all(known) else None  # type: ignore[arg-type]

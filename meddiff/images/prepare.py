@@ -1,0 +1,302 @@
+"""A volume as training data: channels in [-1, 1] on the working grid; and what was predicted there, back on its own.
+
+Intensities are set on the volume's own voxels, before anything is interpolated, so that they do not depend on the
+spacing that is asked for. Several sequences on one grid become channels, each set by itself.
+
+A picture is read, checked, cut or padded, shrunk, and its range and channels are set.
+
+Several sequences of one patient on one grid (T1, T2, FLAIR ... of MRI) to one volume with a last axis for them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file
+from meddiff.formats import Picture, load_mask, read_picture
+from meddiff.formats.open import load_volume
+from meddiff.formats.pictures import header_size
+from meddiff.formats.volume import Volume
+from meddiff.images.intensity import INTENSITIES, check_finite, to_unit_range, value_range
+from meddiff.images.square import Placement, place, resize_image, resize_mask, to_channels
+from meddiff.images.working_grid import WorkingGrid, working_grid
+from meddiff.manifest.row import ManifestRow
+
+SAME_PLACE = 0.1  # voxels by which the corners of mask and image may lie apart: headers are rounded differently
+SAME_SPACING_MM = 1e-3
+OTHER_MASK = "Give the mask that was drawn on this image, on its voxels."
+WHOLE = 1e-3  # header scaling makes 0.99999997 of a class index
+
+
+@dataclass(frozen=True)
+class VolumeTransform:
+    """All that decides how a volume becomes training data."""
+
+    spacing_mm: tuple[float, float, float] | None = None
+    """Of the working grid, to the patient's right, front and head; None keeps the volume's own."""
+    intensity: str = "zscore"
+    """zscore: mean and standard deviation of the body; percentile: of the body; window: fixed values."""
+    clip_std: float = 3.0
+    """Standard deviations that become -1 and 1, for zscore."""
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    """What becomes -1 and 1, for percentile."""
+    window: tuple[float, float] | None = None
+    """Values that become -1 and 1, for window: Hounsfield units for CT."""
+    bias_correction: bool = False
+    """Whether the brightness of the receiver coil is taken out first (N4), for MRI."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.intensity not in INTENSITIES:
+            raise InputError(f"the intensity is {self.intensity!r}. Use one of {', '.join(INTENSITIES)}.")
+        if (self.intensity == "window") != (self.window is not None):
+            raise InputError(
+                f"the intensity is {self.intensity!r} and the window {self.window}. Give intensity window and its two "
+                "values, (-160, 240) for soft tissue, or neither."
+            )
+        for what, pair in (("window", self.window), ("percentiles", self.percentiles)):
+            if pair is not None and not pair[0] < pair[1]:
+                raise InputError(f"{what} is {pair}. The second value must be above the first.")
+        if not self.clip_std > 0:
+            raise InputError(f"clip_std is {self.clip_std}. It is a number of standard deviations above 0.")
+
+
+@dataclass(frozen=True)
+class PreparedVolume:
+    """A volume on its working grid."""
+
+    image: np.ndarray
+    """[C, I, J, K] float32 in [-1, 1], axes to the patient's right, front and head."""
+    grid: WorkingGrid
+
+    @property
+    def affine(self) -> np.ndarray | None:
+        """4 x 4, working index -> RAS millimeters; None where the orientation is unknown."""
+        return self.grid.affine
+
+    def prepare_mask(self, mask: Volume, *, name: object = "the mask", image: object = "its image") -> np.ndarray:
+        """Class indices uint8 [I, J, K] of a mask of this volume, on the working grid.
+
+        Each class is interpolated linearly and the largest share wins (see WorkingGrid.labels_to_working).
+
+        Raises:
+            InputError: the mask lies on another grid, or holds what are no class indices.
+        """
+        return mask_on_grid(mask, self.grid, name=name, image=image)
+
+    def restore(self, probabilities: np.ndarray) -> np.ndarray:
+        """Values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
+        return restore(probabilities, self.grid)
+
+    def restore_labels(self, labels: np.ndarray) -> np.ndarray:
+        """Class indices [I, J, K] on the working grid as [*shape of the volume], from the nearest working voxel."""
+        return self.grid.labels_to_native(labels)
+
+
+def prepare_volume(volume: Volume, transform: VolumeTransform, *, name: object = "the volume") -> PreparedVolume:
+    """A volume as training data.
+
+    Args:
+        volume: as it was read; its orientation and spacing may be unknown.
+        transform: what to make of it.
+        name: for messages.
+
+    Raises:
+        InputError: a spacing is asked for and the volume's own is unknown; values that are not finite; a window for
+            values in another unit than Hounsfield; bias correction of negative values.
+    """
+    grid = working_grid(volume, transform.spacing_mm, name=name)
+    if transform.window is not None and volume.units not in (None, "HU"):
+        raise InputError(
+            f"{name}: its values are {volume.units}, a window is in HU (CT). Use zscore or percentile instead."
+        )
+    image = np.empty((len(channels := _channels(volume)), *grid.shape), dtype=np.float32)
+    for number, values in enumerate(channels):
+        image[number] = grid.image_to_working(_in_range(values, volume, transform, name=name))
+    return PreparedVolume(image, grid)
+
+
+def _channels(volume: Volume) -> Sequence[np.ndarray]:
+    return [volume.array] if volume.array.ndim == 3 else list(np.moveaxis(volume.array, 3, 0))
+
+
+def _in_range(values: np.ndarray, volume: Volume, transform: VolumeTransform, *, name: object) -> np.ndarray:
+    check_finite(values, name)
+    if transform.bias_correction:
+        from meddiff.images.intensity import correct_bias_field
+
+        i, j, k = (mm or 1.0 for mm in volume.spacing_mm)
+        values = correct_bias_field(values, (i, j, k), name=name)
+    low, high = transform.window or value_range(
+        values, transform.intensity, clip_std=transform.clip_std, percentiles=transform.percentiles
+    )
+    return to_unit_range(values, low, high)
+
+
+def restore(probabilities: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """Values [N, I, J, K] on a working grid as float32 [N, *shape of the volume], interpolated linearly."""
+    return np.stack([grid.to_native(values) for values in probabilities])
+
+
+def mask_on_grid(
+    mask: Volume, grid: WorkingGrid, *, name: object = "the mask", image: object = "its image"
+) -> np.ndarray:
+    """Class indices uint8 [I, J, K] of a mask on the working grid of its image.
+
+    Raises:
+        InputError: the mask lies on another grid than the image, or holds what are no class indices.
+    """
+    if mask.array.ndim != 3:
+        raise InputError(f"{name} has the shape {list(mask.array.shape)}. A mask has three axes and no colors.")
+    check_same_grid(mask, grid, name, image)
+    return grid.labels_to_working(class_indices(mask.array, name))
+
+
+def class_indices(values: np.ndarray, name: object = "the mask") -> np.ndarray:
+    """Values as uint8 class indices: whole numbers up to rounding, and {0, 255} as 0 and 1.
+
+    Raises:
+        InputError: a value that is no whole number from 0 to 255, such as the probabilities of a soft mask.
+    """
+    check_finite(values, name)
+    whole = np.rint(values) if values.dtype.kind == "f" else values
+    wrong = (np.abs(values - whole) > WHOLE) if values.dtype.kind == "f" else np.zeros(1, dtype=bool)
+    if wrong.any() or whole.min() < 0 or whole.max() > 255:
+        found = np.unique(values[wrong] if wrong.any() else whole[(whole < 0) | (whole > 255)])
+        told = ", ".join(f"{value:g}" for value in found[:5]) + (" ..." if len(found) > 5 else "")
+        raise InputError(
+            f"{name}: a mask holds whole numbers from 0 to 255, one per class; this one has {told}. Give class "
+            "indices; cut a soft mask at one half."
+        )
+    indices = whole.astype(np.uint8)
+    # what a program writes that knows black and white alone
+    return indices // 255 if indices.max() == 255 and not ((indices > 0) & (indices < 255)).any() else indices
+
+
+def check_same_grid(mask: Volume, grid: WorkingGrid, name: object, image: object, *, cure: str = OTHER_MASK) -> None:
+    """Refuse a mask, or another sequence, that lies on other voxels than the image of the grid, or may do so.
+
+    Raises:
+        InputError: another shape, another place, or an orientation that only one of them tells.
+    """
+    if mask.array.shape[:3] != grid.native_shape:
+        raise InputError(
+            f"{name} has the shape {list(mask.array.shape)}, {image} has {list(grid.native_shape)}. {cure}"
+        )
+    if (mask.affine is None) != (grid.native_affine is None):
+        which = (name, image) if mask.affine is None else (image, name)
+        raise InputError(
+            f"{which[0]} does not tell its orientation, {which[1]} does: whether they match cannot be known. {cure}"
+        )
+    if mask.affine is not None:
+        apart = _corners_apart(mask.affine, np.asarray(grid.native_affine), grid.native_shape)
+        if apart > SAME_PLACE * min(np.linalg.norm(mask.affine[:3, :3], axis=0)):
+            raise InputError(f"{name} lies elsewhere than {image}: their corners are {apart:.2f} mm apart. {cure}")
+    elif any(
+        one is not None and two is not None and abs(one - two) > SAME_SPACING_MM
+        for one, two in zip(mask.spacing_mm, grid.native_spacing_mm, strict=True)
+    ):
+        raise InputError(f"{name} has voxels of {mask.spacing_mm} mm, {image} of {grid.native_spacing_mm} mm. {cure}")
+
+
+def _corners_apart(one: np.ndarray, two: np.ndarray, shape: tuple[int, int, int]) -> float:
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape])).reshape(3, -1)
+    return float(np.linalg.norm((one - two)[:3, :3] @ corners + (one - two)[:3, 3:], axis=0).max())
+
+
+@dataclass(frozen=True)
+class Transform:
+    """All that decides how a file becomes cached pixels."""
+
+    image_size: int
+    fit: str
+    channels: int
+    with_masks: bool
+    deep: bool
+    """Whether the array is uint16, because some file has more than 8 bits."""
+
+
+def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image [C, H, W] uint8 or uint16 and mask [1, H, W] uint8 (None unless asked for).
+
+    Raises:
+        InputError: a file that cannot be read, a missing mask, or one of another size than its image.
+    """
+    _check_hash(row)
+    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
+    placement = place(*picture.size, transform.image_size, fit=transform.fit)
+    mask = None
+    if transform.with_masks:
+        mask = resize_mask(_mask_of(row, picture), placement)[None]
+    return of_picture(picture, placement, transform, drawn=row.source == "synthetic"), mask
+
+
+def of_picture(picture: Picture, placement: Placement, transform: Transform, *, drawn: bool) -> np.ndarray:
+    """The pixels [C, side, side] uint8 or uint16 of a picture in its square; ``drawn`` by a model, in its own range."""
+    square = resize_image(picture.pixels, placement, black=picture.low)
+    return to_channels(_picture_in_range(square, picture, drawn=drawn, deep=transform.deep), transform.channels)
+
+
+def _check_hash(row: ManifestRow) -> None:
+    if row.sha256 is not None and row.image_file.is_file():
+        with row.image_file.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != row.sha256:
+            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
+
+
+def _mask_of(row: ManifestRow, picture: Picture) -> np.ndarray:
+    if row.mask_file is None:
+        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
+    mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    if mask.shape != picture.size:
+        raise InputError(_of_another_size(row, mask.shape, picture.size))
+    return mask
+
+
+def mask_misfit(row: ManifestRow) -> str | None:
+    """What is wrong with the size of the row's mask, by a look at the headers of two pictures; None for nothing."""
+    if row.mask_file is None or not row.mask_file.exists():
+        return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
+    mask, image = header_size(row.mask_file), header_size(row.image_file)
+    return None if mask is None or image is None or mask == image else _of_another_size(row, mask, image)
+
+
+def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, ...]) -> str:
+    sizes = [f"{width} x {height} pixels" for height, width in (mask, image)]
+    return (
+        f"mask {row.mask_file} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
+        "Give the mask that was drawn on this image, in its full size."
+    )
+
+
+def _picture_in_range(square: np.ndarray, picture: Picture, *, drawn: bool, deep: bool) -> np.ndarray:
+    """uint8 or uint16, with what is -1 for the model at 0 and what is 1 at the largest value."""
+    if square.dtype == np.uint8 and not deep:
+        return square
+    low, high = picture.low, picture.high
+    if drawn and picture.pixels.dtype.kind == "u":
+        # what the model drew is stored in its own range and must not be stretched a second time
+        low, high = 0.0, float(np.iinfo(picture.pixels.dtype).max)
+    scaled = (square.astype(np.float32) - low) / ((high - low) or 1.0)  # an even picture is black
+    return np.rint(np.clip(scaled, 0, 1) * 65535).astype(np.uint16)
+
+
+def load_sequences(paths: Sequence[Path]) -> Volume:
+    """The volume of one file, or of several that lie on one grid, in their order.
+
+    Raises:
+        InputError: as load_volume; files that lie on different grids.
+    """
+    volumes = [load_volume(path) for path in paths]
+    if len(volumes) == 1:
+        return volumes[0]
+    grid = working_grid(volumes[0], None)
+    for volume, path in zip(volumes[1:], paths[1:], strict=True):
+        check_same_grid(volume, grid, path, paths[0], cure="Register the sequences to one grid first.")
+    arrays = [volume.array[..., None] if volume.array.ndim == 3 else volume.array for volume in volumes]
+    return replace(volumes[0], array=np.concatenate(arrays, axis=3), color=False)

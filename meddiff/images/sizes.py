@@ -1,0 +1,66 @@
+"""Classes by size: in which third of a data set a volume lies by what its mask marks, in cubic millimeters.
+
+For volumes that come with masks and without a label. The class says what it is in its name (``under 2871 mm3``), is
+counted on the mask's own voxels, and its limits are those of the whole data set: they define the class, and nothing is
+learned from them. Where images are cut out around the structure, their size goes with the class and gives it away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from meddiff.errors import InputError, Problems
+from meddiff.formats.open import load_volume
+from meddiff.images.prepare import class_indices
+from meddiff.manifest.row import ManifestRow
+
+FEWEST = 12  # volumes: each third can then be in all three splits
+
+
+def labeled_by_size(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """The rows, each labeled by the third that its mask's volume lies in.
+
+    Raises:
+        InputError: a mask that is missing or whose voxel size is unknown, too few volumes, or so many of one size
+            that there are no thirds.
+    """
+    sizes = _sizes(rows)
+    if len(rows) < FEWEST:
+        raise InputError(f"{len(rows)} volumes are too few for thirds by size: give {FEWEST} or more, or --label none")
+    low, high = (round(float(limit)) for limit in np.quantile(sizes, (1 / 3, 2 / 3)))
+    names = (f"under {low} mm3", f"{low} to {high} mm3", f"{high} mm3 or more")
+    thirds = np.digitize(sizes, (low, high))
+    if len(set(thirds.tolist())) < 3:
+        raise InputError(
+            f"the masks mark {sizes.min():.0f} to {sizes.max():.0f} mm3, too many of them the same for thirds by size. "
+            "Fill in the label column of a manifest, or use --label none"
+        )
+    return [replace(row, label=names[third]) for row, third in zip(rows, thirds, strict=True)]
+
+
+def mask_mm3(row: ManifestRow) -> float:
+    """What the row's mask marks (all classes but background), in cubic millimeters.
+
+    Raises:
+        InputError: no mask, one that cannot be read, or one that does not tell the size of its voxels.
+    """
+    if row.mask_file is None:
+        raise InputError(f"row {row.row_id!r} has no mask")
+    mask = load_volume(row.mask_file)
+    if mask.affine is None and None in mask.spacing_mm:
+        raise InputError(f"{row.mask_file} does not tell the size of its voxels")
+    edges = np.diag([mm or 1.0 for mm in mask.spacing_mm]) if mask.affine is None else mask.affine[:3, :3]
+    return float(np.count_nonzero(class_indices(mask.array, row.mask_file)) * abs(np.linalg.det(edges)))
+
+
+def _sizes(rows: Sequence[ManifestRow]) -> np.ndarray:
+    problems = Problems("--label size")
+    sizes = []
+    for row in rows:
+        try:
+            sizes.append(mask_mm3(row))
+        except InputError as error:
+            problems.add("mask without a size", str(error), "Mend it, take the row out, or use --label none.")
+    problems.raise_if_any()
+    return np.array(sizes)

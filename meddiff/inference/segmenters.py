@@ -1,0 +1,168 @@
+"""From an image to masks: members drawn by a diffusion model, or the one answer of a deterministic network.
+
+Both are a `Segmenter`: image [C, *S] -> class probabilities [M, K, *S] of M members on the same grid, whatever its
+size (see `tiling`). A member is a function of the image and its own seed. The image is encoded once for all members
+and steps, and members run as one batch. Volumes are also segmented slice by slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from meddiff.batches.cuts import slice_stack
+from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.denoiser import COARSE, Denoiser
+from meddiff.diffusion.noise import PerSampleNoise
+from meddiff.errors import InputError
+from meddiff.inference.sampling import Sampling
+from meddiff.inference.tiling import Tiles, Window, tiles
+from meddiff.tasks.segment import SegmentTask
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How large images are cut."""
+
+    size: tuple[int, ...]
+    """Of a window: the training size."""
+    overlap: float = 0.5
+
+    def over(self, image: Tensor) -> Tiles:
+        """The windows over an image [C, *S]."""
+        return tiles(image.shape[1:], self.size, overlap=self.overlap)
+
+
+class Segmenter(Protocol):
+    """Whatever names the classes of an image."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Class probabilities [M, K, *S] float32 of an image [C, *S] in [-1, 1]; M is 1 where nothing is random."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiffusionSegmenter:
+    """Draws one mask per seed."""
+
+    denoiser: Denoiser
+    task: SegmentTask
+    sampling: Sampling
+    windows: Windows
+    device: torch.device
+    start: float = 1.0
+    """Where sampling starts, as a fraction of T: below 1 from the noised coarse mask of the condition model."""
+    estimate: Literal["path", "last"] = "path"
+    """What a member's probabilities are: the mean of those along its path, or those at its end.
+
+    At every step the network says p(mask | image, x_t). Its mean over x_t is p(mask | image) at each of them (the law
+    of total expectation), so all steps are estimates of the same thing; early ones vary little from member to member,
+    late ones know the shape that is being drawn. ``last`` is the plausible mask itself.
+    """
+    batch_size: int = 64
+    """Members per network call."""
+
+    @torch.inference_mode()
+    def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Class probabilities [M, K, *S] float32 on the CPU, one member per seed.
+
+        Raises:
+            InputError: a start from the coarse mask of a network that has none.
+        """
+        cut = self.windows.over(image)
+        image = image.to(self.device)
+        told = [self.denoiser.encode(Condition(image=image[None, :, *window])) for window in cut.windows]
+        drawn = [self._draw(cut, told, seeds[first : first + self.batch_size])
+                 for first in range(0, len(seeds), self.batch_size)]  # fmt: skip
+        return torch.cat(drawn)
+
+    def _draw(self, cut: Tiles, told: Sequence[Condition], seeds: Sequence[int]) -> Tensor:
+        repeated = [condition.repeated(len(seeds)) for condition in told]
+        noise = PerSampleNoise(seeds, (self.task.channels, *cut.shape), device=self.device)
+        schedule = self.denoiser.schedule
+        first = max(1, round(self.start * schedule.T))
+        x = self._start(cut, told, noise(0), first)
+        times = [t * first / schedule.T for t in schedule.timesteps(self.sampling.steps, self.sampling.spacing)]
+        found = [step.x_0 for step in self.sampling.sampler(self._denoise(cut, repeated), schedule, x, times, noise)]
+        probabilities = [self.task.decode(x_0).float() for x_0 in (found if self.estimate == "path" else found[-1:])]
+        return torch.stack(probabilities).mean(dim=0).cpu()
+
+    def _denoise(self, cut: Tiles, told: Sequence[Condition]) -> Callable[[Tensor, Tensor], Tensor]:
+        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+            return cut.blend(lambda number, window: self.denoiser(x_t[..., *window], t, told[number]))
+
+        return denoise
+
+    def _start(self, cut: Tiles, told: Sequence[Condition], noise: Tensor, first: int) -> Tensor:
+        """x at step ``first``: pure noise at T, the noised coarse mask before."""
+        schedule = self.denoiser.schedule
+        if first == schedule.T:
+            return schedule.start(noise)
+
+        def coarse(number: int, window: Window) -> Tensor:
+            features = told[number].features or {}
+            if COARSE not in features:
+                raise InputError(
+                    f"inference.start is {self.start}, but this network has no coarse mask to start from: use 1, or "
+                    "one of the networks with a condition model"
+                )
+            return features[COARSE].float().softmax(dim=1)
+
+        x_0 = self.task.encode(cut.blend(coarse).argmax(dim=1))
+        alpha, sigma = schedule.at(torch.full((1,), first, device=noise.device), noise)
+        return alpha * x_0 + sigma * noise
+
+
+@dataclass(frozen=True)
+class DirectSegmenter:
+    """The one answer of a network image -> logits."""
+
+    network: nn.Module
+    windows: Windows
+    device: torch.device
+
+    @torch.inference_mode()
+    def members(self, image: Tensor, seeds: Sequence[int] = ()) -> Tensor:
+        """Class probabilities [1, K, *S] float32 on the CPU; there is nothing to seed."""
+        image = image.to(self.device)
+
+        def answer(number: int, window: Window) -> Tensor:
+            return self.network(image[None, :, *window]).float().softmax(dim=1)
+
+        return self.windows.over(image).blend(answer).cpu()
+
+
+@dataclass(frozen=True)
+class SliceSegmenter:
+    """Segments volumes slice by slice, each slice beside its neighbors.
+
+    A member is drawn from the same noise in every slice, so that neighboring slices of it agree where they are alike.
+    """
+
+    slices: Segmenter
+    axis: int
+    """Slices lie across it, see `data.slices.AXES`."""
+    neighbors: int = 0
+    """To either side, as channels."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.slices.device
+
+    def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Class probabilities [M, K, I, J, K'] float32 on the CPU of a volume [C, I, J, K']."""
+        stacks = (
+            slice_stack(image, index, axis=self.axis, neighbors=self.neighbors)
+            for index in range(image.shape[self.axis + 1])
+        )
+        return torch.stack([self.slices.members(stack, seeds) for stack in stacks], dim=self.axis + 2)

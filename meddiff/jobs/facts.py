@@ -1,0 +1,112 @@
+"""What a study's report says of its data and its costs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from meddiff.batches.images import Labeled
+from meddiff.cache.contents import fingerprints
+from meddiff.cache.pictures import default_folder
+from meddiff.jobs.manifest import skipped_files
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe import Recipe
+from meddiff.run import RunFolder, digest
+
+COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
+
+
+def size_of(images: Labeled) -> str:
+    """``64 px``, or ``40 x 56 x 40 voxels``."""
+    side = images.shape[-1]
+    return f"{side} px" if len(images.shape) == 3 else f"{' x '.join(map(str, images.shape[1:]))} voxels"
+
+
+def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
+    """Per class: images in each split and the patients (or lesions) behind them."""
+    rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
+    table = pd.DataFrame(
+        {"class_name": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
+    )
+    counts = pd.crosstab(table["class_name"], table["split"]).reindex(["train", "val", "test"], axis=1, fill_value=0)
+    return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
+
+
+def group_noun(train: Labeled) -> str:
+    """What a split does not cut: patients, else lesions, else images; groups, where some are one, some another."""
+    kinds = {
+        "patient" if row.patient_id else "lesion" if row.lesion_id else "image" for row in train.rows
+    }  # as in ManifestRow.group
+    return kinds.pop() if len(kinds) == 1 else "group"
+
+
+def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
+    """Files that were left out before the split, and those that could no longer be read after it."""
+    later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
+    before = skipped_files(folder)[["file", "reason"]]
+    rows = pd.DataFrame({"file": list(later), "reason": list(later.values())})
+    table = pd.DataFrame(pd.concat([before, rows], ignore_index=True))
+    reasons = [str(why).removeprefix(f"{file}: ") for file, why in zip(table["file"], table["reason"], strict=True)]
+    return table.assign(reason=reasons)
+
+
+def split_note(train: Labeled) -> str:
+    """In words: what a split does not cut."""
+    risk = "images of one patient may be in both training and test, so the scores may be too high."
+    return {
+        "patient": "Split by patient: no patient is in two of training, validation and test.",
+        "lesion": "Split by lesion (the data name no patient): no lesion is in two of training, validation and test.",
+        "image": f"Split by image (the data name neither patient nor lesion): {risk}",
+        "group": f"Split by patient where the data name one, else by lesion, else by image: {risk}",
+    }[group_noun(train)]
+
+
+def stages_table(folder: RunFolder) -> pd.DataFrame:
+    """What each stage before the report took."""
+    record = folder.record().items()
+    return pd.DataFrame(
+        [{"stage": name, **{key: entry.get(key) for key in COSTS}}
+         for name, entry in record if name != "report"]
+    ).dropna(axis="columns", how="all")  # fmt: skip
+
+
+def provenance(recipe: Recipe, folder: RunFolder, sets: dict[str, Labeled]) -> dict[str, Any]:
+    """Which data, which seeds, and the energy."""
+    images = {name: data_hash(sets[name].rows, recipe.data.cache) for name in ("train", "val", "test")}
+    return {
+        "written": datetime.now(UTC).date().isoformat(),
+        "manifest": digest(folder.manifest),
+        "images": images,
+        "licenses": licenses(sets["train"].rows),
+        "seeds": {"run": recipe.seed, "classifiers": list(range(recipe.classifier.seeds))},
+        **energy(folder),
+    }
+
+
+def data_hash(rows: Sequence[ManifestRow], cache: str) -> str:
+    """The beginning of the SHA-256 of what the images' files hold, in any order."""
+    found = fingerprints(rows, with_masks=False, memory=Path(cache).expanduser() if cache else default_folder())
+    return hashlib.sha256("\n".join(sorted(entry.text for entry in found)).encode()).hexdigest()[:16]
+
+
+def licenses(rows: Sequence[ManifestRow]) -> list[str]:
+    """Those that the rows name."""
+    return sorted({row.license for row in rows if row.license})
+
+
+def energy(folder: RunFolder) -> dict[str, Any]:
+    """Watt hours of all stages, or a line that says that they could not be read."""
+    record = folder.record().values()
+    gpu = json.loads(folder.environment.read_text(encoding="utf-8")).get("gpu")
+    found = {}
+    for name, what in (("cpu_energy_wh", "processors"), ("gpu_energy_wh", "GPUs" if gpu else "")):
+        spent = [entry[name] for entry in record if entry.get(name) is not None]
+        if what:
+            found[what] = f"{sum(spent):.3g} Wh" if spent else "not readable on this machine"
+    return {"energy": found}

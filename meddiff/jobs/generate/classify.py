@@ -1,0 +1,137 @@
+"""Stage 5: classifiers with and without synthetic images, all judged on the same held-out real images.
+
+Every arm gets the same number of optimizer steps. Each (arm, seed) is written as soon as it is trained, under a name
+that tells all that it depends on: a killed run goes on with the next one, and a study with more arms, ratios or seeds
+trains those alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from meddiff import build
+from meddiff.batches.images import Labeled
+from meddiff.evaluation.classifiers.subgroups import attributes_of
+from meddiff.evaluation.rows import rows_where
+from meddiff.files.tables import read_table, write_table
+from meddiff.jobs import weights
+from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
+from meddiff.jobs.manifest import class_names_of, need, rows_of
+from meddiff.jobs.progress import progress
+from meddiff.jobs.stage import Stage
+from meddiff.manifest.row import ManifestRow
+from meddiff.metrics.images.skin_tone import typology_angle_degrees
+from meddiff.recipe import Recipe, to_dict
+from meddiff.run import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.training.classifier_loop import predict, train_classifier
+
+PHOTOGRAPHS = ("dermoscopy", "photography", "clinical")
+"""Modalities whose pictures show skin."""
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    return digest(
+        folder.filter, folder.manifest, to_dict(recipe.classifier), weights.data_settings(recipe), recipe.seed
+    )
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    need(recipe, folder, "test", "on which the classifiers are judged")
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    names = class_names_of(recipe, folder)
+    judged = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("test", "val")}
+    train = build.images(rows_of(recipe, folder, "train"), recipe, names)
+    images = images_of_arms(recipe, folder, console)
+    parts = folder.path / "predictions"
+    strength = strength_of(recipe, train, judged["val"], parts / f"classical-{_basis(recipe, folder)}.csv", console)
+    files = {(name, seed): parts / _key(name, images[name], strength, recipe, folder) / f"{name}-{seed}.csv"
+             for seed in range(recipe.classifier.seeds) for name in images}  # fmt: skip
+    with progress(console, unit="classifiers") as shown:
+        task = shown.add_task("training classifiers", total=len(files), note="")
+        for (name, seed), file in files.items():
+            shown.update(task, note=f"{name}, seed {seed}")
+            if not file.is_file():
+                rows = build.images(images[name], recipe, names)
+                write_table(_predictions(name, seed, rows, judged, strength, recipe), file)
+            shown.advance(task)
+        shown.update(task, note="")
+    table = pd.concat([read_table(file, ["split", *predicted_columns(names)]) for file in files.values()])
+    classical = {name: strength for name in images if build.arm(name).classical}
+    return _written({
+        folder.predictions: rows_where(table, table["split"] == "test").drop(columns="split"),
+        folder.validation_predictions: rows_where(table, table["split"] == "val").drop(columns="split"),
+        folder.arms: arms_table(images, recipe, classical),
+        folder.attributes: attributes_of(judged["test"].rows, skin_angles(judged["test"])),
+    })  # fmt: skip
+
+
+def predicted_columns(class_names: Sequence[str]) -> list[str]:
+    """The columns of predictions.csv."""
+    return ["arm", "seed", "row_id", "group", "label", *(f"p_{name}" for name in class_names)]
+
+
+def skin_angles(images: Labeled) -> dict[str, float]:
+    """Individual typology angle of photographs of skin, by row_id; empty for other images."""
+    if images.shape[0] != 3 or any(row.modality not in PHOTOGRAPHS for row in images.rows):
+        return {}
+    angles = {}
+    for position, row in enumerate(images.rows):
+        batch = images.batch([position])
+        mask = None if batch.mask is None else batch.mask[0, 0].numpy()
+        angles[row.row_id] = typology_angle_degrees(batch.image[0].numpy(), mask)
+    return angles
+
+
+def _basis(recipe: Recipe, folder: RunFolder) -> str:
+    """Digest of what all classifiers of the study depend on."""
+    return digest(folder.manifest, weights.training_settings(recipe), weights.data_settings(recipe), recipe.seed)
+
+
+def _key(name: str, rows: Sequence[ManifestRow], strength: str, recipe: Recipe, folder: RunFolder) -> str:
+    """Digest of what the classifiers of an arm depend on; a synthetic image's path tells what drew it."""
+    arm = build.arm(name)
+    drawn = [row.image_path for row in rows if row.source == "synthetic"]
+    return digest(_basis(recipe, folder), asdict(arm), strength if arm.classical else "", drawn)
+
+
+def _predictions(
+    name: str, seed: int, train: Labeled, judged: dict[str, Labeled], strength: str, recipe: Recipe
+) -> pd.DataFrame:
+    """Train one classifier and let it judge: one row per test and validation image."""
+    own_seed = child_seed(recipe.seed, "classify", seed)
+    settings = weights.classifier_settings(recipe, build.arm(name), own_seed, strength=strength)
+    network = train_classifier(train, weights.new_classifier(recipe, train, own_seed), **settings)
+    tables = []
+    for split, images in judged.items():
+        known = {
+            "split": split,
+            "arm": name,
+            "seed": seed,
+            "row_id": [row.row_id for row in images.rows],
+            "group": [row.group for row in images.rows],
+            "label": [row.label for row in images.rows],
+        }
+        # single precision: the log of a small probability keeps its digits, which rounding to 6 decimals would not
+        probabilities = predict(network, images, batch_size=recipe.classifier.batch_size).astype(np.float32)
+        tables.append(
+            pd.DataFrame(known | {f"p_{label}": probabilities[:, k] for k, label in enumerate(images.class_names)})
+        )
+    return pd.concat(tables)
+
+
+def _written(tables: dict[Path, pd.DataFrame]) -> list[Path]:
+    for path, table in tables.items():
+        write_table(table, path)
+    return list(tables)
+
+
+STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _run, _check)

@@ -1,0 +1,274 @@
+"""Stage 6: scores with intervals, distances, memorization; all of it in report.html and report.json.
+
+Pictures of a study's report: random images of each class, and pairs of images with the training image nearest.
+
+The tables of a run's study, from what its classifiers said: read, computed, written beside the predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from meddiff import build, evaluation
+from meddiff.batches.images import Labeled
+from meddiff.build.titles import arm_title, chosen
+from meddiff.errors import InputError
+from meddiff.evaluation.classifiers.study import Study, read_study
+from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
+from meddiff.files.tables import read_table, write_table
+from meddiff.images.views import as_rgb, tile
+from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
+from meddiff.jobs.generate import filter as filtering
+from meddiff.jobs.generate.classify import predicted_columns
+from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.jobs.stage import Stage
+from meddiff.jobs.training_run import LOG_COLUMNS
+from meddiff.metrics.images.memorization import copy_threshold, nearest_image
+from meddiff.recipe import Recipe, differences, to_dict
+from meddiff.reports.pictures import NearestPair
+from meddiff.reports.results import ArmName, Gallery, StudyResults
+from meddiff.reports.study import study_report
+from meddiff.reports.write import write_report
+from meddiff.run import RunFolder, digest
+from meddiff.seeds import child_seed
+from meddiff.training.classifier_loop import features as extract_features
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    study = folder.predictions, folder.validation_predictions, folder.arms, folder.attributes
+    return digest(*study, folder.filter, folder.log, folder.classifier, to_dict(recipe))
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    if all(build.arm(name).synthetic for name in recipe.classifier.arms):
+        raise InputError(
+            f"classifier.arms are {', '.join(recipe.classifier.arms)}, all with synthetic images: add one without, "
+            "such as real, to compare them with"
+        )
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    names = class_names_of(recipe, folder)
+    sets = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
+    kept = filtering.accepted(folder)
+    if kept:
+        sets["synthetic"] = build.images(kept, recipe, names)
+    study = tables_of(recipe, folder, names)
+    measured = image_distances(sets, recipe, folder)
+    tables = write_tables(study, folder)
+    write_table(measured, folder.distances)
+    headline = headline_of(study, sets)
+    written = write_report(study_report(assemble(recipe, folder, sets, headline, study, measured)), folder.path)
+    console.print(scores_table(study.scores))
+    console.print(f"{headline}\n", style="bold")
+    console.print(f"The report: {written[0]}", soft_wrap=True)
+    return [*tables, folder.distances, *written]
+
+
+def headline_of(study: StudyTables, sets: dict[str, Labeled]) -> str:
+    """Whether the synthetic images helped, or that there were none to find it out with."""
+    if "synthetic" not in sets:
+        return "Whether synthetic images help stays open: not one of those drawn passed the filter."
+    added = study.arms.loc[study.arms["arm"] == "real_synthetic", "n_synthetic"]
+    if len(added) and not added.any():
+        return (
+            "Whether synthetic images help stays open: none was added to the real ones, as every class already has "
+            "the number that synthesis.per_class asks for, or lost its synthetic images to the filter."
+        )
+    return evaluation.summary_sentence(study.differences, group_noun=group_noun(sets["train"]), arm_title=arm_title)
+
+
+def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+    """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
+    own = f"{recipe.classifier.network} of this run, trained on its real images"
+    given = build.extractor(recipe)
+    name = own if given is None else f"{recipe.evaluation.features} ({Path(recipe.evaluation.weights).name})"
+    extractor = filtering.judge_of(recipe, folder, sets["test"]) if given is None else given
+
+    def features(*names: str) -> evaluation.ImageFeatures:
+        values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
+        rows = [row for name in names for row in sets[name].rows]
+        return evaluation.ImageFeatures(
+            np.concatenate(values), np.array([row.group for row in rows]), np.array([row.label for row in rows])
+        )
+
+    real = features("val", "test")
+    return evaluation.distances(
+        real,
+        features("synthetic") if "synthetic" in sets else real.chosen(np.zeros(len(real.values), dtype=bool)),
+        features=name,
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+
+
+def assemble(
+    recipe: Recipe,
+    folder: RunFolder,
+    sets: dict[str, Labeled],
+    headline: str,
+    study: StudyTables,
+    measured: pd.DataFrame,
+) -> StudyResults:
+    """Everything the page shows."""
+    filtered = read_table(folder.filter, filtering.COLUMNS)
+    nearest, held_out, copies = memorization(sets, recipe)
+    source = build.source(recipe.dataset)
+    phantom = any(row.source == "phantom" for row in sets["train"].rows)
+    shown = f"phantom {source.phantom or ''}".replace("_", " ") if phantom else source.title
+    return StudyResults(
+        title=f"Do synthetic images help? {shown}, {size_of(sets['train'])}",
+        headline=headline,
+        phantom=phantom,
+        data=data_table(sets),
+        split_note=split_note(sets["train"]),
+        group_noun=group_noun(sets["train"]),
+        skipped=skipped_table(sets, folder),
+        scores=study.scores,
+        differences=study.differences,
+        tests=study.tests,
+        subgroups=study.subgroups,
+        curve=study.curve,
+        arms=study.arms,
+        arm_names=arm_names(study.arms["arm"]),
+        alternatives=chosen(recipe),
+        distances=measured,
+        galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
+        nearest=nearest,
+        held_out_nearest=held_out,
+        copies=copies,
+        filter_counts=filtering.filter_counts(filtered),
+        log=read_table(folder.log, LOG_COLUMNS),
+        stages=stages_table(folder),
+        environment=json.loads(folder.environment.read_text()),
+        recipe=to_dict(recipe),
+        recipe_differences=differences(recipe, Recipe()),
+        provenance=provenance(recipe, folder, sets),
+    )
+
+
+def arm_names(names: Iterable[str]) -> dict[str, ArmName]:
+    """Say what each arm of the study is."""
+    arms = {str(name): build.arm(str(name)) for name in names}
+    return {name: ArmName(arm_title(name), arm.synthetic, arm.ratio) for name, arm in arms.items()}
+
+
+def scores_table(scores: pd.DataFrame) -> Table:
+    """The averages over classes for the terminal."""
+    shown = Table("arm", "balanced accuracy", "macro AUROC", title="test images, mean over seeds [95% interval]")
+    for arm in scores["arm"].unique():
+        cells = []
+        for metric in ("balanced_accuracy", "macro_auroc"):
+            row = scores[(scores["arm"] == arm) & (scores["metric"] == metric)].iloc[0]
+            cells.append(f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+        shown.add_row(arm, *cells)
+    return shown
+
+
+STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run, _check)
+
+
+SHOWN_PER_CLASS = 12
+SHOWN_PAIRS = 6
+
+
+def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
+    """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
+    references = filtering.compared(sets["train"])
+    distance, index = {}, {}
+    for name in [name for name in ("synthetic", "val") if name in sets]:
+        distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
+    threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
+    pairs = {
+        name: [
+            NearestPair(
+                synthetic=picture(sets[name], position),
+                real=picture(sets["train"], index[name][position]),
+                distance=float(distance[name][position]),
+                synthetic_id=sets[name].rows[position].row_id,
+                real_id=sets["train"].rows[index[name][position]].row_id,
+            )
+            for position in np.argsort(distance[name], kind="stable")[:SHOWN_PAIRS]
+        ]
+        for name in distance
+    }
+    copies = pd.DataFrame(
+        {
+            "set": title,
+            "n": len(distance[name]),
+            "median_distance": float(np.median(distance[name])),
+            "smallest_distance": float(distance[name].min()),
+            "share_below_threshold": float((distance[name] < threshold).mean()),
+            "threshold": threshold,
+        }
+        for name, title in (("synthetic", "synthetic images kept"), ("val", "held-out real images"))
+        if name in sets
+    )
+    return pairs.get("synthetic", []), pairs["val"], copies
+
+
+def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
+    """Random images of each class, real (training) and synthetic (kept)."""
+    generator = np.random.default_rng(seed)
+    shown = []
+    for label, name in enumerate(sets["train"].class_names):
+        chosen = {
+            kind: generator.permutation(np.flatnonzero(sets[kind].labels == label))[:SHOWN_PER_CLASS]
+            for kind in ("train", "synthetic")
+            if kind in sets
+        }
+        pictures = {kind: [picture(sets[kind], position) for position in chosen[kind]] for kind in chosen}
+        shown.append(Gallery(name, real=pictures["train"], synthetic=pictures.get("synthetic", [])))
+    return shown
+
+
+def picture(images: Labeled, position: int) -> np.ndarray:
+    """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
+    return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
+
+
+def read_predictions(path: Path, names: list[str]) -> pd.DataFrame:
+    """The long table of predictions of a run."""
+    return read_table(path, predicted_columns(names))
+
+
+def study_of(folder: RunFolder, names: list[str]) -> Study:
+    """What the classifiers of a run said, of test and validation images."""
+    predictions, validation = (
+        read_predictions(path, names) for path in (folder.predictions, folder.validation_predictions)
+    )
+    return read_study(predictions, names, validation)
+
+
+def tables_of(recipe: Recipe, folder: RunFolder, names: list[str]) -> StudyTables:
+    """All tables of the study; every arm is compared with the best of those without synthetic images."""
+    return study_tables(
+        study_of(folder, names),
+        reference_arms=[name for name in recipe.classifier.arms if not build.arm(name).synthetic],
+        attributes=read_table(folder.attributes, ["row_id"]),
+        arms=read_table(folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
+        resamples=recipe.evaluation.resamples,
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+
+
+def write_tables(tables: StudyTables, folder: RunFolder) -> list[Path]:
+    """scores.csv, differences.csv, tests.csv, subgroups.csv and curve.csv; returns their paths."""
+    files = {
+        folder.scores: tables.scores,
+        folder.differences: tables.differences,
+        folder.tests: tables.tests,
+        folder.subgroups: tables.subgroups,
+        folder.curve: tables.curve,
+    }
+    for path, table in files.items():
+        write_table(table, path)
+    return list(files)

@@ -1,0 +1,171 @@
+"""Stage 3: synthetic images of every class, each a file and a manifest row that says how to draw it again."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import meddiff
+from meddiff import build
+from meddiff.batches.images import Labeled, standing_free
+from meddiff.errors import InputError
+from meddiff.formats import save_image
+from meddiff.formats.nifti import save_volume
+from meddiff.images.intensity import to_pixels
+from meddiff.inference.sampling import generate
+from meddiff.jobs import weights
+from meddiff.jobs.generate.filter import near_copies
+from meddiff.jobs.manifest import class_names_of, need, rows_of
+from meddiff.jobs.progress import bar
+from meddiff.jobs.stage import Stage
+from meddiff.manifest.row import COLUMNS, ManifestRow
+from meddiff.manifest.table import write_manifest
+from meddiff.recipe import Recipe, to_dict
+from meddiff.run import RunFolder, digest
+from meddiff.seeds import child_seed
+
+
+def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+    refused = recipe.filter.copy_quantile if recipe.synthesis.refuse_copies else None
+    return digest(weights.trained(folder).digest, to_dict(recipe.synthesis), to_draw(recipe, folder), folder.manifest,
+                  recipe.seed, refused)  # fmt: skip
+
+
+def _check(recipe: Recipe, folder: RunFolder) -> None:
+    if recipe.synthesis.refuse_copies:
+        need(recipe, folder, "val", "by which near-copies are told from honest images")
+    if not any(wanted(recipe, folder).values()):
+        raise InputError(
+            f"synthesis.max_ratio {recipe.synthesis.max_ratio:g} allows not a single synthetic image of any class: "
+            "it is how many there may be per real one. Raise it"
+        )
+
+
+def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
+    rows = plan(recipe, folder)
+    missing = [row for row in rows if not row.image_file.is_file()]
+    if len(missing) < len(rows):
+        console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
+    images = weights.training_images(recipe, folder)
+    denoiser, device = weights.load(recipe, folder, images)
+    batches = generate(
+        denoiser,
+        build.task(),
+        build.sampling(recipe),
+        labels=[images.class_names.index(row.label or "") for row in missing],
+        seeds=[row.seed or 0 for row in missing],
+        shape=images.shape,
+        batch_size=recipe.synthesis.batch_size,
+        device=device,
+    )
+    drawn = (image.numpy() for batch in batches for image in batch)
+    show = bar(console, "drawing synthetic images", unit="images")
+    for row, image in show(zip(missing, drawn, strict=True), len(missing)):
+        save(image, row.image_file, images)
+    if recipe.synthesis.refuse_copies:
+        rows = without_copies(rows, recipe, folder, console)
+    write_manifest(rows, folder.synthetic_manifest, root=folder.path)
+    return [folder.synthetic_manifest, folder.synthetic]
+
+
+def without_copies(
+    rows: Sequence[ManifestRow], recipe: Recipe, folder: RunFolder, console: Console
+) -> list[ManifestRow]:
+    """The rows without the near-copies of training images, whose files are deleted.
+
+    Raises:
+        InputError: none is left.
+    """
+    names = class_names_of(recipe, folder)
+    train, held_out = (build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val"))
+    copy, _, _ = near_copies(build.images(rows, recipe, names), train, held_out, recipe.filter.copy_quantile)
+    if copy.all():
+        raise InputError(
+            f"all {len(rows)} synthetic images are near-copies of training images: the model has memorized them. Train "
+            "on more images or for fewer steps; --synthesis.refuse_copies false keeps what was drawn"
+        )
+    for row, is_copy in zip(rows, copy, strict=True):
+        if is_copy:
+            row.image_file.unlink()
+    console.print(f"{int(copy.sum())} of {len(rows)} synthetic images were near-copies of training images: deleted")
+    return [row for row, is_copy in zip(rows, copy, strict=True) if not is_copy]
+
+
+def save(image: np.ndarray, path: Path, like: Labeled) -> None:
+    """A picture [C, H, W] in [-1, 1] as PNG, a volume [C, D, H, W] as NIfTI, in the depth of the training images.
+
+    A volume lies in no patient: its axes lead to the right, front and head, its middle is at the origin.
+    """
+    pixels = to_pixels(image, np.dtype(like.pixel_dtype))
+    if image.ndim == 3:
+        save_image(pixels, path)
+        return
+    spacing = like.spacing_mm
+    save_volume(pixels, path, affine=None if spacing is None else standing_free(spacing, image.shape[1:]))
+
+
+def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
+    """The rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
+
+    The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in, and
+    those that stand are used when more are asked for.
+    """
+    generator = (
+        f"meddiff {meddiff.__version__} checkpoint={weights.trained(folder).digest} sampler={recipe.synthesis.sampler} "
+        f"steps={recipe.synthesis.steps} spacing={recipe.synthesis.spacing} guidance={recipe.synthesis.guidance:g}"
+    )
+    images = weights.training_images(recipe, folder)
+    kinds = {row.modality for row in images.rows}
+    known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
+        "dataset": recipe.dataset,
+        "modality": kinds.pop() if len(kinds) == 1 else None,
+        "source": "synthetic",
+        "split": "train",
+        "generator": generator,
+    }
+    known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
+    suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
+    drawn_from = f"{folder.synthetic.name}/{digest(generator, folder.manifest, recipe.seed)}"
+    return [
+        ManifestRow(
+            **known
+            | {
+                "row_id": f"synthetic-{label}-{number:05d}",
+                "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}{suffix}",
+                "label": label,
+                "seed": child_seed(recipe.seed, "synthesis", label, number),
+            },
+            root=folder.path,
+        )
+        for class_number, (label, count) in enumerate(to_draw(recipe, folder).items())
+        for number in range(math.ceil(count * recipe.synthesis.oversample))
+    ]
+
+
+def wanted(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+    """How many synthetic images of each class may join training: the size of a full class, bounded by max_ratio."""
+    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
+    full = recipe.synthesis.per_class or max(real.values())
+    return {label: min(full, math.floor(recipe.synthesis.max_ratio * count)) for label, count in sorted(real.items())}
+
+
+def to_draw(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+    """How many images of each class the arms need that need most: those of `wanted`, or of the largest ratio."""
+    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
+    largest = max(recipe.classifier.ratios, default=0.0)
+    return {label: max(count, math.ceil(largest * real[label])) for label, count in wanted(recipe, folder).items()}
+
+
+def _file_name(label: str) -> str:
+    """A label in letters that every disk takes. Two labels may look the same: the number of the class comes before."""
+    return re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:60]
+
+
+STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _run, _check)

@@ -1,0 +1,126 @@
+"""Segmentation, stage 5: every model on every test case, on the image's own grid; one row per case and class.
+
+Trained models on images whose masks are known: every case on its own grid, one row per model, case and class.
+
+A finished case leaves its mask and its scores (JSON) in masks/<model>/, so that a killed run goes on with the next.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
+from meddiff.evaluation.masks.cases import case_scores
+from meddiff.evaluation.masks.detections import free_response
+from meddiff.files.tables import write_table
+from meddiff.files.writing import write_text
+from meddiff.formats import save_image
+from meddiff.formats.nifti import save_volume
+from meddiff.images.case import Case, truth_of
+from meddiff.inference.decision import Answer
+from meddiff.jobs.manifest import need, rows_of
+from meddiff.jobs.progress import bar
+from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
+from meddiff.jobs.stage import Stage
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe.segment import SegmentRecipe
+from meddiff.run import RunFolder, digest
+from meddiff.trained import TrainedModel, of_run
+
+MARK = "inputs.txt"
+
+
+def afresh(masks: Path, inputs: str) -> bool:
+    """Whether a model's cases must be done (again): what was done on other inputs is removed."""
+    mark = masks / MARK
+    if mark.is_file() and mark.read_text(encoding="utf-8") == inputs:
+        return False
+    shutil.rmtree(masks, ignore_errors=True)
+    return True
+
+
+def judge(
+    models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], folder: RunFolder, console: Console
+) -> list[Path]:
+    """Write cases.csv, calibration.csv and detections.csv of these models on these rows.
+
+    Raises:
+        InputError: an image or mask that cannot be read, values in it that are no classes.
+    """
+    lines, detections, tables = [], [], []
+    for name, model in models.items():
+        pooled = []
+        for row in bar(console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
+            told = _case(model, row, folder.masks / name)
+            about = {"model": name, "case": row.row_id, "patient": row.group}
+            lines += [about | score for score in told["scores"]]
+            detections += [about | counts for counts in told["detections"]]
+            pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
+        tables.append(reduce(add, pooled).to_frame(name, model.class_names))
+    write_table(pd.DataFrame(lines), folder.cases)
+    write_table(pd.concat(tables, ignore_index=True), folder.calibration)
+    write_table(pd.DataFrame(detections), folder.detections)
+    return [folder.cases, folder.calibration, folder.detections]
+
+
+def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
+    """A class map as PNG (class indices) or, of a volume, as NIfTI on the volume's own grid."""
+    name = case.name.replace("/", "_")
+    if classes.ndim == 2:
+        save_image(classes, path := folder / f"{name}.png")
+    else:
+        spacing = case.spacing_mm if case.affine is None else None
+        save_volume(classes, path := folder / f"{name}.nii.gz", affine=case.affine, spacing_mm=spacing)  # type: ignore[arg-type]
+    return path
+
+
+def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
+    """Scores, reliability and detections of a case, as JSON takes them."""
+    scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
+    told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
+    reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
+    detections = free_response(truth, answer.probabilities, class_names=class_names)
+    return {"scores": [score | told for score in scores], "reliability": reliability, "detections": detections}
+
+
+def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
+    """What `_judge` found of a case, from its file where it was done before."""
+    file = masks / f"{row.row_id.replace('/', '_')}.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    case = model.case(row)
+    answer = model(case)
+    told = _judge(answer, truth_of(row, case), case, model.class_names)
+    save_mask(answer.classes, case, masks)
+    write_text(file, json.dumps(told))
+    return told
+
+
+def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
+    return digest(answers_depend_on(recipe, folder), folder.temperatures)
+
+
+def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
+    need(recipe, folder, "test", "on which the masks are judged")
+
+
+def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    models = {name: of_run(recipe, folder, name) for name in model_names(recipe)}
+    for name, model in models.items():
+        inputs = digest(answers_depend_on(recipe, folder, [name]), model.temperature)
+        afresh(folder.masks / name, inputs)
+        write_text(folder.masks / name / MARK, inputs)
+    return judge(models, rows_of(recipe, folder, "test"), folder, console)
+
+
+STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _run, _check)

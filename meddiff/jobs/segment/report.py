@@ -1,0 +1,235 @@
+"""Segmentation, stage 6: means with intervals, paired differences, calibration and pictures, in report.html.
+
+How the networks of a segmentation run were made, in sentences with what they rest on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from meddiff.build import segmentation
+from meddiff.build.models import models_of
+from meddiff.build.titles import (
+    BASELINE_SOURCES,
+    FUSION_SOURCES,
+    MASK_SOURCES,
+    NETWORK_SOURCES,
+    SAMPLERS,
+    SCHEDULES,
+)
+from meddiff.evaluation.masks.calibration import case_dice
+from meddiff.files.tables import read_table, write_table
+from meddiff.images.case import Case, truth_of
+from meddiff.images.intensity import to_pixels
+from meddiff.jobs.facts import data_hash, energy, licenses
+from meddiff.jobs.manifest import rows_of
+from meddiff.jobs.segment.calibrate import model_names
+from meddiff.jobs.stage import Stage
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe import differences, to_dict
+from meddiff.recipe.segment import SegmentRecipe
+from meddiff.reports.literature import CitedSentence
+from meddiff.reports.masks import mask_report
+from meddiff.reports.pictures import GalleryCase
+from meddiff.reports.results import mask_results
+from meddiff.reports.write import write_report
+from meddiff.run import RunFolder, digest
+from meddiff.trained import TrainedModel, of_run
+from meddiff.training import checkpoint
+
+SHOWN = 6  # of each group of the gallery
+LARGEST = 640  # pixels of a side that a case keeps for its picture
+GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
+
+
+def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
+    return digest(folder.cases, folder.calibration, folder.detections, to_dict(recipe.evaluation), recipe.seed)
+
+
+def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
+    rows = rows_of(recipe, folder, "test")
+    model = of_run(recipe, folder, segmentation.DIFFUSION)
+    return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}", run=folder,
+                  provenance=provenance(recipe, folder))  # fmt: skip
+
+
+def report(
+    model: TrainedModel, rows: Sequence[ManifestRow], folder: RunFolder, console: Console, *, title: str,
+    run: RunFolder, provenance: dict,
+) -> list[Path]:  # fmt: skip
+    """The report of what `judge` wrote into the folder.
+
+    ``model`` is the diffusion model, which draws the gallery, and ``run`` the folder that it was trained in.
+    """
+    recipe = model.recipe
+    cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
+    calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
+    results = mask_results(
+        cases=cases,
+        calibration=calibration,
+        detections=read_table(folder.detections, ("model", "case", "patient", "class_name", "threshold")),
+        title=title,
+        gallery=gallery(model, rows, cases),
+        provenance=provenance,
+        baselines=recipe.baseline.names,
+        methods=methods(recipe, trained_steps(recipe, run)),
+        phantom=all(row.source == "phantom" for row in rows),
+        group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
+        resamples=recipe.evaluation.resamples,
+        confidence_level=recipe.evaluation.confidence_level,
+        seed=recipe.seed,
+    )
+    written = write_report(mask_report(results), folder.path)
+    write_table(results.summary, folder.scores)
+    write_table(results.differences, folder.differences)
+    console.print(scores_table(results.summary))
+    console.print(f"{results.headline}\n", style="bold")
+    console.print(f"The report: {written[0]}", soft_wrap=True)
+    return [folder.scores, folder.differences, *written]
+
+
+def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
+    """The diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
+    found = case_dice(cases)
+    own = found.loc[found["model"] == segmentation.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
+    middle = max(0, len(own) // 2 - SHOWN // 2)
+    chosen = zip(
+        GROUPS,
+        (own.head(SHOWN), own.sort_values("uncertainty", ascending=False, kind="stable").head(SHOWN),
+         own.iloc[middle : middle + SHOWN]),
+        strict=True,
+    )  # fmt: skip
+    by_name = {row.row_id: row for row in rows}
+    return [
+        _picture(model, by_name[str(line["case"])], line, group)
+        for group, lines in chosen
+        for line in lines.to_dict("records")
+    ]
+
+
+def _picture(model: TrainedModel, row: ManifestRow, line: dict, group: str) -> GalleryCase:
+    case = model.case(row)
+    answer = model(case)
+    truth = truth_of(row, case)
+    image = to_pixels(case.restore(case.image).reshape(len(case.image), *case.size))
+    image, truth, called, doubt = _shown(case, image, truth, answer.classes, answer.entropy)
+    caption = f"Dice {line['dice']:.3f}, uncertainty {line['uncertainty']:.3f}"
+    return GalleryCase(row.row_id, caption, image, truth, called, doubt, group)
+
+
+def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of a volume the slice with most of the truth (the middle one without any); all shrunk where they are large."""
+    if len(case.size) == 3:
+        filled = (maps[0] > 0).sum(axis=(0, 1))
+        at = int(filled.argmax()) if filled.any() else case.size[2] // 2
+        image, maps = np.rot90(image[:, :, at]), tuple(np.rot90(part[:, :, at]) for part in maps)
+    if image.ndim == 3 and image.shape[2] not in (1, 3):
+        image = image[..., 0]
+    factor = min(1.0, LARGEST / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+
+    def shrunk(part: np.ndarray, how: Image.Resampling) -> np.ndarray:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize(size, how))
+
+    truth, called, doubt = maps
+    classes = (shrunk(part.astype(np.uint8), Image.Resampling.NEAREST) for part in (truth, called))
+    return (
+        shrunk(image, Image.Resampling.BICUBIC),
+        *classes,
+        shrunk(doubt.astype(np.float32), Image.Resampling.BILINEAR),
+    )
+
+
+def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
+    """What the figures were made with."""
+    record = folder.record()
+    best = {
+        name: best_step(read_table(models_of(folder, name).validation, ("step", "dice")))
+        for name in model_names(recipe)
+    }
+    return {
+        "environment": json.loads(folder.environment.read_text(encoding="utf-8")),
+        "written": datetime.now(UTC).date().isoformat(),
+        "manifest": digest(folder.manifest),
+        "images": data_hash(rows_of(recipe, folder, "test"), recipe.data.cache),
+        "licenses": licenses(rows_of(recipe, folder, "train")),
+        "seed": recipe.seed,
+        "settings other than the defaults": {
+            name: used for name, (_, used) in differences(recipe, SegmentRecipe()).items() if name != "out"
+        },
+        "optimizer steps": trained_steps(recipe, folder),
+        "steps behind the weights used": best,
+        "temperatures": json.loads(folder.temperatures.read_text(encoding="utf-8")),
+        "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
+        **energy(folder),
+    }
+
+
+def best_step(validation: pd.DataFrame) -> int:
+    """The first step with the best Dice."""
+    return int(validation["step"].to_numpy()[validation["dice"].to_numpy().argmax()])
+
+
+def scores_table(summary: pd.DataFrame) -> Table:
+    """Mean Dice of every model and class, with its interval."""
+    table = Table("model", "class", "mean Dice", "95% interval", "median", "cases", title="Dice on the test split")
+    for line in summary.loc[summary["metric"] == "dice"].to_dict("records"):
+        interval = f"{line['low']:.3f} to {line['high']:.3f}"
+        table.add_row(str(line["model"]), str(line["class_name"]), f"{line['mean']:.3f}", interval,
+                      f"{line['median']:.3f}", str(line["n_cases"]))  # fmt: skip
+    return table
+
+
+STAGE = Stage("report", "measuring, comparing and drawing the report", _inputs, _run)
+
+
+def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
+    """Optimizer steps of each model of a run, as its last checkpoint counts them."""
+    last = {name: checkpoint.latest(models_of(run, name).checkpoints) for name in model_names(recipe)}
+    return {name: checkpoint.read(path).step for name, path in last.items() if path is not None}
+
+
+def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSentence]:
+    """How the models were made, for the methods paragraph."""
+    draws, diffusion = recipe.inference, recipe.diffusion
+    coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
+    sampler, source = SAMPLERS[draws.sampler]
+    schedule, schedule_source = SCHEDULES[diffusion.schedule]
+    averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
+    sentences: list[CitedSentence] = [
+        (
+            f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
+            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
+            f"prediction {diffusion.prediction}), trained for {steps[segmentation.DIFFUSION]} steps of "
+            f"{recipe.training.batch_size} images.",
+            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], schedule_source, *NETWORK_SOURCES[recipe.network.name]),
+        ),
+        (
+            f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
+            f"{sampler}{averaged}.",
+            (source, *FUSION_SOURCES.get(draws.fusion, ())),
+        ),
+    ]
+    if axis := recipe.data.slice_axis:
+        count = recipe.data.neighbors
+        beside = f", each told with {count} neighbor{'s' * (count > 1)} to either side" if count else ""
+        sentences.append((f"Volumes were segmented by {axis} slices{beside}, and judged as volumes.", ()))
+    sentences += [
+        (
+            f"The deterministic baseline {name} was trained by the same trainer for {steps[name]} steps with Dice and "
+            "cross-entropy.",
+            BASELINE_SOURCES[name],
+        )
+        for name in recipe.baseline.names
+    ]
+    sentences.append(("Of each network the averaged weights of the best validation Dice were used.", ()))
+    return sentences

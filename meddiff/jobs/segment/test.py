@@ -1,0 +1,59 @@
+"""The networks of a run, as they are, on images that they have never seen the like of.
+
+    python -m meddiff.pipelines.segment test --checkpoint runs/segment-isic-standard --dataset isic \\
+        --data_root ~/PH2 --out runs/ph2
+
+Nothing is trained or fitted here: weights, settings and temperatures are the run's. All images with a mask are judged,
+whatever their split; cases.csv, report.html and the masks are those of `segment evaluate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from meddiff.errors import InputError
+from meddiff.recipe.commands import OtherImages
+
+
+def run(settings: OtherImages) -> Path:
+    """Judge the run's networks; returns report.html.
+
+    Raises:
+        InputError: no run, no images with masks, masks that cannot be read.
+    """
+    from meddiff.build.segmentation import DIFFUSION
+    from meddiff.files.writing import write_text
+    from meddiff.jobs.job import environment
+    from meddiff.jobs.manifest import check_dimensions, find_rows
+    from meddiff.jobs.progress import new_console
+    from meddiff.jobs.segment.calibrate import model_names
+    from meddiff.jobs.segment.evaluate import MARK, afresh, judge
+    from meddiff.jobs.segment.report import report
+    from meddiff.manifest.table import write_manifest
+    from meddiff.run import RunFolder, digest
+    from meddiff.trained import load, recipe_of
+
+    console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
+    trained_in = RunFolder(Path(settings.checkpoint).expanduser())
+    trained = recipe_of(trained_in)
+    dataset = settings.dataset or trained.dataset
+    if not (settings.data_root or settings.manifest):
+        raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
+    recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
+    with folder.opened():
+        rows = [replace(row, split="test") for row in find_rows(recipe, folder, console) if row.mask_path is not None]
+        if not rows:
+            raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
+        check_dimensions(rows, recipe)
+        write_manifest(rows, folder.manifest)
+        models = {name: load(settings.checkpoint, model=name) for name in model_names(trained)}
+        inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
+        for name in models:
+            afresh(folder.masks / name, inputs)
+            write_text(folder.masks / name / MARK, inputs)
+        judge(models, rows, folder, console)
+        told = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
+        title = f"Networks of {trained.dataset} on other images: {dataset}"
+        report(models[DIFFUSION], rows, folder, console, title=title, run=trained_in, provenance=told)
+    return folder.report_html

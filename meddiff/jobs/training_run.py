@@ -1,0 +1,190 @@
+"""A training while it goes on: its log, its checkpoints, what is looked at now and then, how it stops and resumes.
+
+The same for whatever is trained: a denoiser of images, of masks, or a network that names classes at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import pandas as pd
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import nn
+
+from meddiff.errors import InputError
+from meddiff.files.tables import read_table, write_table
+from meddiff.jobs.progress import progress
+from meddiff.recipe import TrainingRecipe
+from meddiff.training import checkpoint
+from meddiff.training.facts import Facts
+from meddiff.training.loop import Augment, Batches, TrainStep, train
+from meddiff.training.state import State
+
+LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
+NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
+"""Settings of training that the weights do not depend on."""
+
+
+@dataclass
+class TrainingRun:
+    """What is kept of a training."""
+
+    settings: TrainingRecipe
+    checkpoints: Path
+    log_file: Path
+    fabric: Fabric
+    network: nn.Module
+    """The plain one, that checkpoints are made of."""
+    state: State
+    facts: Facts
+    look: Callable[[int], bool]
+    """Called with the step every ``sample_every`` steps and after the last; true ends the training there."""
+    lines: list[dict] = field(default_factory=list)
+    since: tuple[float, int] = (0.0, 0)
+    """When the last log line was written, and after which step."""
+
+    def resume(self) -> int:
+        """Put the newest checkpoint back; the number of steps it has behind it, 0 where there is none.
+
+        Raises:
+            InputError: a checkpoint of another set-up, with the differences.
+        """
+        path = checkpoint.latest(self.checkpoints)
+        first = 0
+        if path is not None:
+            stored = checkpoint.read(path)
+            checkpoint.check(stored, self.facts, resuming=True)
+            first = checkpoint.resume(stored, network=self.network, ema=self.state.ema, optimizer=self.state.optimizer)
+            if first > self.settings.steps:
+                raise InputError(
+                    f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
+                    f"cannot be untrained. Ask for {first} or more, or name another run folder with --out"
+                )
+            if self.log_file.is_file():
+                log = read_table(self.log_file, LOG_COLUMNS)
+                self.lines = [row.to_dict() for _, row in log[log["step"] <= first].iterrows()]
+        self.since = time.monotonic(), first
+        return first
+
+    def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
+        """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
+        settings = self.settings
+        return train(
+            self.state.objective,
+            batches,
+            optimizer=self.state.optimizer,
+            ema=self.state.ema,
+            fabric=self.fabric,
+            seed=seed,
+            first_step=first,
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
+            cosine_decay=settings.decay == "cosine",
+            accumulate=settings.accumulate,
+            clip_norm=settings.clip_norm,
+            augment=augment,
+            checkpoints=self.checkpoints,
+        )
+
+    def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str = "training") -> None:
+        """Go through the steps, with a progress bar, until they or the patience of ``look`` end.
+
+        Raises:
+            KeyboardInterrupt: after a checkpoint of the step at hand.
+        """
+        with interrupted_between_steps() as asked_to_stop, progress(console, unit="steps") as shown:
+            task = shown.add_task(description, total=self.settings.steps, completed=first, note="")
+            for step in steps:
+                note, ended = self.after(step)
+                shown.update(task, completed=step.step)
+                if note:
+                    shown.update(task, note=note)
+                if ended:
+                    break
+                if asked_to_stop():
+                    self.save(step.step)
+                    raise KeyboardInterrupt
+        self.write_log()
+
+    def after(self, step: TrainStep) -> tuple[str | None, bool]:
+        """Log, save and look where it is time to.
+
+        Returns:
+            What the progress bar should say, if anything new, and whether training ends here.
+        """
+        last = step.step == self.settings.steps
+        note = self.log(step) if step.step % self.settings.log_every == 0 or last else None
+        if step.step % self.settings.checkpoint_every == 0 or last:
+            self.save(step.step, final=last)
+        ended = (step.step % self.settings.sample_every == 0 or last) and self.look(step.step)
+        if ended and not last:
+            self.save(step.step, final=True)
+        return note, ended
+
+    def log(self, step: TrainStep) -> str:
+        """One line of the log."""
+        now, (before, step_before) = time.monotonic(), self.since
+        per_step = self.settings.batch_size * self.settings.accumulate * self.fabric.world_size
+        images = (step.step - step_before) * per_step
+        self.lines.append(
+            {
+                "step": step.step,
+                "loss": round(step.loss.item(), 6),
+                "gradient_norm": round(step.gradient_norm.item(), 6),
+                "learning_rate": step.learning_rate,
+                "images_per_second": round(images / max(now - before, 1e-9), 2),
+            }
+        )
+        self.since = now, step.step
+        self.write_log()
+        return f"loss {self.lines[-1]['loss']:.4f}"
+
+    def write_log(self) -> None:
+        """The log with the lines there are."""
+        if self.fabric.is_global_zero:
+            write_table(pd.DataFrame(self.lines, columns=list(LOG_COLUMNS)), self.log_file)
+
+    def save(self, step: int, *, final: bool = False) -> None:
+        """A checkpoint from which training can go on."""
+        if self.fabric.is_global_zero:
+            checkpoint.save(
+                self.checkpoints,
+                step,
+                network=self.network,
+                ema=self.state.ema,
+                optimizer=self.state.optimizer,
+                facts=self.facts,
+                final=final,
+            )
+
+
+@contextmanager
+def interrupted_between_steps() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C is heeded when a step is done, for half a step cannot be saved; a second Ctrl-C stops at once.
+
+    Yields a function that says whether there was one.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no signals
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)

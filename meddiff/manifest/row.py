@@ -1,0 +1,161 @@
+"""ManifestRow: one image and all that is known of it; and how the cells of a CSV line become one.
+
+What is wrong with a cell is noted with its line and its cure.
+"""
+
+import math
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from meddiff.errors import Problems
+
+SERIES = "#series"
+"""A path that ends so means the whole DICOM series of that file, of all in its folder."""
+_SEVERAL = re.compile(r"([^{}]*)\{([^{},]+(?:,[^{},]+)+)\}([^{}]*)")
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One line of data_manifest.csv. Unknown is None (an empty cell), never 1.0 and never 999."""
+
+    row_id: str
+    dataset: str
+    patient_id: str | None
+    lesion_id: str | None
+    split: str | None  # train, val, test
+    image_path: str  # relative to root, with / between folders
+    mask_path: str | None
+    slice_axis: int | None  # 0, 1, 2: the array axis of a volume that slice_index counts along
+    slice_index: int | None
+    modality: str | None  # dermoscopy, MR, CT ...
+    label: str | None
+    spacing_mm_0: float | None  # in the order of the array axes; empty for photographs
+    spacing_mm_1: float | None
+    spacing_mm_2: float | None
+    age_years: float | None
+    sex: str | None
+    site: str | None
+    source: str  # real, synthetic, phantom
+    seed: int | None
+    generator: str | None  # what drew a synthetic image: checkpoint hash, sampler, steps, guidance
+    license: str | None
+    sha256: str | None  # of the image file, lower case
+    root: Path = Path()  # not a column: the folder that the paths are relative to
+
+    @property
+    def image_file(self) -> Path:
+        """Where the image lies; ``#series`` at its end is part of the name, see `volumes.load_volume`."""
+        return self.root / self.image_path
+
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        """Where the sequences lie: ``case_{t1,flair}.nii.gz`` names two files on one grid, in this order."""
+        return tuple(self.root / path for path in spelled_out(self.image_path))
+
+    @property
+    def mask_file(self) -> Path | None:
+        """Where the mask lies, None where the row has none."""
+        return None if self.mask_path is None else self.root / self.mask_path
+
+    @property
+    def group(self) -> str:
+        """What a split must not cut: the patient, else the lesion, else the row itself."""
+        return self.patient_id or self.lesion_id or self.row_id
+
+
+def spelled_out(text: str) -> tuple[str, ...]:
+    """The paths that one cell names: ``{t1,flair}.nii`` names two."""
+    match = _SEVERAL.fullmatch(text)
+    if match is None:
+        return (text,)
+    before, names, after = match.groups()
+    return tuple(f"{before}{name}{after}" for name in names.split(","))
+
+
+def on_disk(path: Path) -> Path:
+    """The file or folder that a path names, without ``#series``."""
+    return path.with_name(path.name.removesuffix(SERIES))
+
+
+COLUMNS = tuple(entry.name for entry in fields(ManifestRow) if entry.name != "root")
+REQUIRED_COLUMNS = ("row_id", "dataset", "image_path", "source")
+
+
+CHOICES = {"split": ("train", "val", "test"), "source": ("real", "synthetic", "phantom")}
+# column: (type, smallest, largest). 999 mm is what other programs write for "unknown".
+NUMBERS: dict[str, tuple[type, float, float]] = {
+    "slice_axis": (int, 0, 2),
+    "slice_index": (int, 0, math.inf),
+    "spacing_mm_0": (float, 1e-6, 998),
+    "spacing_mm_1": (float, 1e-6, 998),
+    "spacing_mm_2": (float, 1e-6, 998),
+    "age_years": (float, 0, 130),
+    "seed": (int, 0, 2**63 - 1),
+}
+
+
+def parse_row(cells: dict[str, str], line: int, root: Path, *, problems: Problems) -> ManifestRow | None:
+    """One CSV line as a row.
+
+    Args:
+        cells: column name to text without blanks around it; an empty text is None in the row.
+        line: line number, for the messages.
+        root: the folder that paths are relative to.
+        problems: where mistakes are noted.
+
+    Returns:
+        The row, or None where a cell is wrong.
+    """
+    values: dict[str, Any] = dict.fromkeys(COLUMNS) | {name: cell or None for name, cell in cells.items()}
+    before = len(problems)
+    for name in REQUIRED_COLUMNS:
+        if values[name] is None:
+            problems.add("empty cell", f"line {line}: {name}", f"Fill in {', '.join(REQUIRED_COLUMNS)}.")
+    for name, allowed in CHOICES.items():
+        if values[name] is not None and values[name] not in allowed:
+            problems.add(f"bad {name}", f"line {line}: {values[name]!r}", f"Write one of {', '.join(allowed)}.")
+    for name in NUMBERS:
+        values[name] = _number(name, values[name], line, problems=problems)
+    for name in ("image_path", "mask_path"):
+        values[name] = _path_inside(root, values[name], f"line {line}: {name}", problems=problems)
+    digest = (values["sha256"] or "").lower()
+    if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
+        problems.add("bad sha256", f"line {line}: {digest!r}", "Write the 64 hexadecimal digits, or leave it empty.")
+    values["sha256"] = digest or None
+    return ManifestRow(**values, root=root) if len(problems) == before else None
+
+
+def _number(name: str, text: str | None, line: int, *, problems: Problems) -> float | int | None:
+    if text is None:
+        return None
+    kind, smallest, largest = NUMBERS[name]
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if smallest <= value <= largest:
+        return value
+    what = "a whole number" if kind is int else "a number"
+    limits = f"from {smallest:g} up" if largest > 1e9 else f"from {smallest:g} to {largest:g}"
+    problems.add(f"bad {name}", f"line {line}: {text!r}", f"Write {what} {limits}, or leave the cell empty if unknown.")
+    return None
+
+
+def _path_inside(root: Path, text: str | None, what: str, *, problems: Problems) -> str | None:
+    """The path relative to the root, judged by its letters alone: a symbolic link below the root is the user's will."""
+    if text is None:
+        return None
+    top = Path(os.path.normpath(root.absolute()))
+    several = [PureWindowsPath(path) for path in spelled_out(text)]  # knows both \\ and / and drive letters
+    if any(".." in windows.parts for windows in several):
+        cure = f"Write paths below {root} without '..', or name a higher folder with --data-root."
+        problems.add("path climbs out of the root", f"{what} {text!r}", cure)
+    elif Path(text).is_absolute() and Path(text).is_relative_to(top):
+        return Path(text).relative_to(top).as_posix()
+    elif any(windows.drive or windows.root for windows in several):
+        cure = f"Write paths relative to {root}, or name the folder that holds them with --data-root."
+        problems.add("absolute path outside the root", f"{what} {text!r}", cure)
+    return PurePosixPath(text).as_posix()

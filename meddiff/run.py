@@ -1,0 +1,127 @@
+"""Names and layout of one run's outputs, and which of its stages are done.
+
+A stage is done when its record in ``stages.json`` names the same inputs as today's and everything it wrote still
+stands. Delete an output, or change a setting that the stage depends on, and the next run does it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meddiff.errors import InputError
+from meddiff.files.writing import told_plainly, write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; every file in it has its name here and nowhere else."""
+
+    path: Path
+
+    recipe = property(lambda self: self.path / "recipe.yaml")
+    manifest = property(lambda self: self.path / "manifest.csv")
+    skipped = property(lambda self: self.path / "skipped.csv")
+    environment = property(lambda self: self.path / "environment.json")
+    log = property(lambda self: self.path / "log.csv")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    samples = property(lambda self: self.path / "samples")
+    phantom = property(lambda self: self.path / "phantom")
+    synthetic = property(lambda self: self.path / "synthetic")
+    synthetic_manifest = property(lambda self: self.path / "synthetic_manifest.csv")
+    filter = property(lambda self: self.path / "filter.csv")
+    classifier = property(lambda self: self.path / "classifier.safetensors")
+    predictions = property(lambda self: self.path / "predictions.csv")
+    validation_predictions = property(lambda self: self.path / "validation_predictions.csv")
+    arms = property(lambda self: self.path / "arms.csv")
+    attributes = property(lambda self: self.path / "attributes.csv")
+    scores = property(lambda self: self.path / "scores.csv")
+    differences = property(lambda self: self.path / "differences.csv")
+    tests = property(lambda self: self.path / "tests.csv")
+    subgroups = property(lambda self: self.path / "subgroups.csv")
+    curve = property(lambda self: self.path / "curve.csv")
+    distances = property(lambda self: self.path / "distances.csv")
+    report_html = property(lambda self: self.path / "report.html")
+    report_json = property(lambda self: self.path / "report.json")
+    stages = property(lambda self: self.path / "stages.json")
+    # of a segmentation run
+    models = property(lambda self: self.path / "models")
+    masks = property(lambda self: self.path / "masks")
+    cases = property(lambda self: self.path / "cases.csv")
+    calibration = property(lambda self: self.path / "calibration.csv")
+    detections = property(lambda self: self.path / "detections.csv")
+    temperatures = property(lambda self: self.path / "temperatures.json")
+
+    @contextmanager
+    def opened(self) -> Iterator[RunFolder]:
+        """Create the folder and hold it alone; InputError where it cannot be written or another run holds it."""
+        from filelock import FileLock, Timeout
+
+        with told_plainly(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"another process is running in {self.path}; wait for it or name another folder with --out"
+            ) from None
+        try:
+            yield self
+        finally:
+            lock.release()
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.
+
+        Raises:
+            InputError: the record is damaged.
+        """
+        if not self.stages.is_file():
+            return {}
+        try:
+            record = json.loads(self.stages.read_text(encoding="utf-8"))
+            return {stage: {**entry, "outputs": dict(entry["outputs"])} for stage, entry in record.items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{self.stages} is damaged ({error}). Delete it: the same command finds again what is finished."
+            ) from error
+
+    def is_done(self, stage: str, inputs: str) -> bool:
+        """Whether the stage was finished on these inputs and all that it wrote still stands."""
+        entry = self.record().get(stage, {})
+        return entry.get("inputs") == inputs and all(
+            _listing(self.path / name) == listing for name, listing in entry["outputs"].items()
+        )
+
+    def finish(self, stage: str, inputs: str, outputs: list[Path], **facts: Any) -> None:
+        """Record that the stage is finished, with what it cost (seconds, memory)."""
+        listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
+        record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
+        write_text(self.stages, json.dumps(record, indent=2))
+
+
+def _listing(path: Path) -> str:
+    """Which files stand: of a folder a hash of their names, so that one deleted image is noticed among thousands."""
+    if path.is_dir():
+        return digest(sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()))
+    return "file" if path.is_file() else "absent"
+
+
+def digest(*parts: Any) -> str:
+    """Short hash of settings (anything JSON takes) and of files (a Path stands for its content)."""
+    sha256 = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            sha256.update(part.read_bytes() if part.is_file() else b"absent")
+        else:
+            sha256.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return sha256.hexdigest()[:16]

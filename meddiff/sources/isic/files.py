@@ -1,0 +1,96 @@
+"""Which challenge a file belongs to, and the images and lesion masks below a folder, by ISIC id.
+
+An ISIC id names one picture throughout the archive: ISIC_0000000 of the 2016, 2017, 2018 and 2019 challenges is the
+same lesion photographed once, so the id is the picture's identity and ``ISIC_0000000_downsampled`` (2019) has it too.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from meddiff.formats.find import Folder
+from meddiff.formats.pictures import PICTURE_SUFFIXES
+
+_ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation)?", re.IGNORECASE)
+_MASK_FOLDER = re.compile(r"masks?\b|segmentations?|ground.?truth", re.IGNORECASE)
+_PARTS = (("train", "train"), ("valid", "val"), ("test", "test"))
+# part of a name -> challenge; the first that matches
+_CHALLENGES = (
+    (re.compile(r"HAM_?10000", re.IGNORECASE), "ham10000"),
+    (re.compile(r"ISIC[-_ ]?2018.*task[-_ ]?3", re.IGNORECASE), "isic2018-task3"),
+    (re.compile(r"ISIC[-_ ]?2018.*task[-_ ]?1", re.IGNORECASE), "isic2018-task1"),
+    (re.compile(r"ISBI[-_ ]?2016|ISIC[-_ ]?2016", re.IGNORECASE), "isic2016"),
+    (re.compile(r"ISIC[-_ ]?2017", re.IGNORECASE), "isic2017"),
+    (re.compile(r"ISIC[-_ ]?2018", re.IGNORECASE), "isic2018"),
+    (re.compile(r"ISIC[-_ ]?2019", re.IGNORECASE), "isic2019"),
+    (re.compile(r"ISIC[-_ ]?2020", re.IGNORECASE), "isic2020"),
+)
+# where two challenges know a picture, the earlier one here is believed: diagnoses by name before benign/malignant
+CHALLENGES = ("ham10000", "isic2018-task3", "isic2018", "isic2019", "isic2017", "isic2018-task1", "isic2020",
+              "isic2016", None)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A challenge, and which of its official parts."""
+
+    challenge: str | None
+    part: str | None  # train, val, test
+
+    @property
+    def rank(self) -> int:
+        """Smaller is believed first."""
+        return CHALLENGES.index(self.challenge)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file with an ISIC id in its name."""
+
+    path: str
+    origin: Origin
+    reduced: bool  # a copy of another size than the original, so that masks of other challenges do not fit it
+
+
+@lru_cache(maxsize=4096)
+def origin_of(path: str) -> Origin:
+    """The origin that a path tells, the innermost folder first: ``.../ISIC-2017_Test_v2_Data`` is (isic2017, test)."""
+    part = None
+    for name in reversed(PurePosixPath(path).parts):
+        part = part or next((part for word, part in _PARTS if word in name.lower()), None)
+        challenge = next((challenge for pattern, challenge in _CHALLENGES if pattern.search(name)), None)
+        if challenge is not None:
+            return Origin(challenge, None if challenge == "ham10000" else part)
+    return Origin(None, None)
+
+
+def isic_id(text: str) -> str | None:
+    """The id in a table's cell: ``ISIC_0000000``, ``ISIC_0000000_downsampled`` or ``ISIC_0000000.jpg``."""
+    match = _ID.fullmatch(PurePosixPath(text).stem)
+    return match[1].upper() if match and not match[3] else None
+
+
+def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
+    """Images and masks by ISIC id, those of the most trusted challenge first.
+
+    Args:
+        folders: what lies below the root.
+        inside: the name of the root itself, which may be all that tells the challenge.
+    """
+    images: dict[str, list[Picture]] = defaultdict(list)
+    masks: dict[str, list[Picture]] = defaultdict(list)
+    for folder in folders:
+        origin = origin_of(f"{inside}/{folder.path}")
+        of_masks = _MASK_FOLDER.search(PurePosixPath(folder.path or inside).name) is not None
+        for name in folder.names:
+            stem, dot, suffix = name.rpartition(".")
+            match = _ID.fullmatch(stem) if dot + suffix.lower() in PICTURE_SUFFIXES else None
+            if match is not None:
+                kind = masks if match[3] or (of_masks and suffix.lower() not in ("jpg", "jpeg")) else images
+                kind[match[1].upper()].append(Picture(folder.join(name), origin, match[2] is not None))
+    for pictures in (*images.values(), *masks.values()):
+        pictures.sort(key=lambda picture: (picture.origin.rank, picture.path))
+    return images, masks

@@ -1,0 +1,191 @@
+"""What is minimized: an objective draws what a step needs and gives the loss of its samples.
+
+Of a denoiser it is Ho et al. 2020, algorithm 1. The times of a step are spread evenly over 1..T with one random shift
+(Kingma et al. 2021, appendix I.1): each is still uniform, and the loss varies less from step to step.
+
+What is minimized where masks are learned: by a denoiser of masks, and by a network that names them at once.
+
+A denoiser's loss is, on the same forward pass,
+
+    noise * squared error of the output + dice * Dice(p) + cross_entropy * CE(p) + coarse * (Dice + CE)(p_c)
+
+with p the class probabilities that the x_0 estimate stands for and p_c those of the condition model's own head, where
+the network has one (Wu et al. 2023, the loss of the coarse mask). A network that predicts class logits has no squared
+error: cross-entropy is its denoising loss (see `prediction.ClassLogits`).
+
+**Recycling.** A noisy true mask tells the network where the border is; a sampler only ever shows it noisy masks of its
+own making. So for a share of the samples x_t is made from the network's own estimate out of pure noise (Fu et al. 2023,
+"A recycling training strategy for medical image segmentation with diffusion denoising models"); the target stays true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as functional
+from monai.losses.dice import DiceLoss
+from torch import Tensor, nn
+
+from meddiff.batches.batch import Batch
+from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.denoiser import Denoiser, Output
+from meddiff.diffusion.loss import diffusion_loss
+from meddiff.diffusion.prediction import ClassLogits
+from meddiff.tasks.segment import SegmentTask, classes_of, one_hot
+from meddiff.tasks.task import Task
+
+
+class Objective(Protocol):
+    """What the training loop minimizes."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained, on the device and wrapped."""
+        ...
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """All that is random in a step of ``count`` micro-batches like this one: tensors of count * B samples."""
+        ...
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """The loss of the batch: one value, or one per sample [B]; ``draws`` are those of its samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """The loss of a denoiser on what its task calls clean, told what its task calls known."""
+
+    denoiser: Denoiser
+    task: Task
+    condition_dropout: float = 0.0
+    """Probability of each sample to be told nothing."""
+    min_snr_gamma: float | None = None
+    """Clamp of the min-SNR weight, None for L_simple."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The denoising network."""
+        return self.denoiser.network
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """t, eps and who is told, for each sample."""
+        x_0 = self.task.clean(batch)
+        t, eps = draw_noise(x_0, count, self.denoiser.schedule.T, generator)
+        keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
+        return t, eps, keep
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """One value per sample [B]."""
+        t, eps, keep = draws
+        condition = self.task.condition(batch).dropped(keep)
+        clean = self.task.clean(batch)
+        return diffusion_loss(self.denoiser, clean, condition, t, eps, min_snr_gamma=self.min_snr_gamma)
+
+
+def draw_noise(x_0: Tensor, count: int, T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """t in 1..T [N] and eps [N, C, *S], for the N = count * B samples of a step."""
+    total, device = count * len(x_0), generator.device
+    shift = torch.rand((), generator=generator, device=device)
+    spread = (torch.randperm(total, generator=generator, device=device) / total + shift) % 1
+    t = (T * spread).long().clamp(max=T - 1) + 1
+    return t, torch.randn((total, *x_0.shape[1:]), generator=generator, device=device)
+
+
+@dataclass(frozen=True)
+class MaskLoss:
+    """Dice + cross-entropy of class probabilities.
+
+    The Dice part pools each foreground class over the batch (the batch Dice of nnU-Net, Isensee et al. 2021), so a
+    sample without lesion counts by its false positives instead of having a Dice of its own.
+    """
+
+    dice: float = 1.0
+    cross_entropy: float = 1.0
+
+    def __call__(self, log_p: Tensor, classes: Tensor) -> Tensor:
+        """The loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S]."""
+        dice = DiceLoss(include_background=False, batch=True)(log_p.exp(), one_hot(classes, log_p.shape[1]))
+        return self.dice * dice + self.cross_entropy * functional.nll_loss(log_p, classes)
+
+
+@dataclass(frozen=True)
+class MaskDenoising:
+    """The loss of a denoiser of masks."""
+
+    denoiser: Denoiser
+    task: SegmentTask
+    mask: MaskLoss = MaskLoss()
+    noise: float = 1.0
+    """Weight of the squared error of the network's output; not used for class logits."""
+    coarse: float = 1.0
+    """Weight of the loss of the condition model's own mask, where it has one."""
+    recycle: float = 0.0
+    """Share of the samples whose x_t is made from the network's own estimate."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The denoising network."""
+        return self.denoiser.network
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """t, eps, the noise that an own estimate is made from, and whose estimate is used, for each sample."""
+        x_0 = self.task.clean(batch)
+        t, eps = draw_noise(x_0, count, self.denoiser.schedule.T, generator)
+        first = torch.randn(eps.shape, generator=generator, device=generator.device)
+        return t, eps, first, torch.rand(len(t), generator=generator, device=generator.device) < self.recycle
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """The loss of the batch, 0-dimensional."""
+        t, eps, first, recycled = draws
+        condition = self.denoiser.encode(self.task.condition(batch))
+        x_0 = self.task.clean(batch)
+        shown = self._recycled(x_0, condition, first, recycled) if self.recycle else x_0
+        alpha, sigma = self.denoiser.schedule.at(t, x_0)
+        x_t = alpha * shown + sigma * eps
+        output = self.denoiser.output(x_t, t, condition)
+        loss = self.mask(self._log_p(output, x_t, t), classes_of(batch))
+        if not isinstance(prediction := self.denoiser.prediction, ClassLogits):
+            target = prediction.target(x_0, (x_t - alpha * x_0) / sigma, alpha, sigma)
+            loss = loss + self.noise * (output.value - target).square().mean()
+        if output.coarse is not None:
+            loss = loss + self.coarse * self.mask(output.coarse.log_softmax(dim=1), classes_of(batch))
+        return loss
+
+    def _log_p(self, output: Output, x_t: Tensor, t: Tensor) -> Tensor:
+        """Log probabilities [B, K, *S] of the classes."""
+        prediction = self.denoiser.prediction
+        if isinstance(prediction, ClassLogits) and prediction.one_hot:
+            return output.value.log_softmax(dim=1)
+        alpha, sigma = self.denoiser.schedule.at(t, x_t)
+        p = self.task.decode(prediction.to_x_0(output.value, x_t, alpha, sigma))
+        return p.clamp(min=1e-6).log()
+
+    @torch.no_grad()
+    def _recycled(self, x_0: Tensor, condition: Condition, first: Tensor, recycled: Tensor) -> Tensor:
+        """The clean masks, those of ``recycled`` samples replaced by the network's estimate out of pure noise."""
+        features = condition.features and {name: part.detach() for name, part in condition.features.items()}
+        schedule = self.denoiser.schedule
+        t = torch.full((len(x_0),), schedule.T, device=x_0.device)
+        x_T = schedule.at(t, x_0)[1] * first
+        estimate = self.denoiser(x_T, t, replace(condition, features=features))
+        own = self.task.encode(self.task.decode(estimate).argmax(dim=1))
+        return torch.where(recycled.view(-1, *[1] * (x_0.ndim - 1)), own, x_0)
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """The loss of a network that names the classes at once: image -> logits [B, K, *S]."""
+
+    network: nn.Module
+    mask: MaskLoss = MaskLoss()
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Nothing is random here: an empty draw per sample."""
+        return (torch.empty(count * len(batch.image), 0),)
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """The loss of the batch, 0-dimensional."""
+        return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch))
