@@ -31,7 +31,7 @@ from meddiff.metrics.images.fidelity import frechet_distance, kernel_distance
 from meddiff.recipe import Recipe, from_dict
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import features
+from meddiff.training.apply import features
 from meddiff.training.fabric import build_fabric, prepare
 
 

@@ -6,7 +6,7 @@ The diffusion model and its deterministic baselines are trained, kept and used i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference.segmenters import Segmenter
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import to_dict
+from meddiff.recipe import TrainingRecipe, to_dict
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
@@ -26,6 +26,7 @@ from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.facts import Facts, schedule_digest
 from meddiff.training.objectives import MaskDenoising, Objective, Supervised
+from meddiff.training.optimization import Optimization
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ def _facts(
         prediction=recipe.diffusion.prediction if denoiser else "",
         recipe=to_dict(recipe),
     )
+
+
+def optimization(settings: TrainingRecipe) -> Optimization:
+    """Read from the settings of a training how many steps it has and how large they are."""
+    names = [entry.name for entry in fields(Optimization)]
+    return Optimization(**{name: getattr(settings, name) for name in names})
 
 
 def models_of(folder: RunFolder, name: str) -> ModelFolder:

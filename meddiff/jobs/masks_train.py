@@ -19,7 +19,7 @@ from rich.console import Console
 
 from meddiff.batches.images import LabeledImages
 from meddiff.build import segmentation
-from meddiff.build.models import Model, ModelFolder, models_of, new_model
+from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.manifest import rows_of
 from meddiff.jobs.masks_manifest import train_images, validation_cases
@@ -52,10 +52,7 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
     model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
     files, settings = models_of(folder, name), settings_of(recipe, name)
-    state = build_state(
-        model.network, model.objective, fabric,
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
-    )  # fmt: skip
+    state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
     validation = Validation(recipe, folder, files, model, state, fabric)
     run = TrainingRun(
         settings, files.checkpoints, files.log, fabric, model.network, state, model.facts, validation.look

@@ -14,6 +14,7 @@ from meddiff import build
 from meddiff.batches.batch import Batch
 from meddiff.batches.images import Labeled, LabeledSlices, LabeledVolumes
 from meddiff.batches.order import draw_indices
+from meddiff.build.models import optimization
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError, Problems
 from meddiff.files.writing import write_atomically
@@ -86,10 +87,7 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console |
         denoiser = prepare(plain, fabric, compiled=settings.compile)
         return Denoising(denoiser, build.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
 
-    state = build_state(
-        plain.network, objective, fabric,
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
-    )  # fmt: skip
+    state = build_state(plain.network, objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
 
     def look(step: int) -> bool:
         if fabric.is_global_zero:

@@ -34,7 +34,7 @@ from meddiff.report import AugmentationReport, Gallery, NearestPair, write_repor
 from meddiff.reporting.words import arm_title
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import features as extract_features
+from meddiff.training.apply import features as extract_features
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:
