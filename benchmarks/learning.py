@@ -68,7 +68,7 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     for which, denoiser in (("trained", trained), ("untrained", untrained)):
         batches = generate(
             denoiser,
-            build.task(),
+            build.task(recipe, channels=images.shape[0], num_classes=len(names)),
             build.sampling(recipe),
             labels=labels.tolist(),
             seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],

@@ -106,7 +106,7 @@ def fit(recipe: SegmentRecipe, name: str, lesions: Lesions) -> Fitted:
     ):
         pass
     weights = sum(part.numel() for part in model.network.parameters())
-    return Fitted(model.segmenter(state.ema.network, fabric), time.process_time() - begun, weights)
+    return Fitted(model.ready(state.ema.network, fabric), time.process_time() - begun, weights)
 
 
 def phantoms(seed: int, count: int, *, size: int) -> Lesions:

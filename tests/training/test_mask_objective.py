@@ -41,7 +41,7 @@ def denoising(prediction=None, *, num_classes=2, encoding="one_hot", **weights):
             task.channels,
             task.channels,
             condition_channels=1,
-            num_classes=num_classes,
+            mask_classes=num_classes,
             channels=(16, 32),
             starts_coarse=isinstance(prediction, ClassLogits) and encoding == "one_hot",
         )
