@@ -10,7 +10,6 @@ the validation split (by which a strength may be chosen) and on the test split (
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,9 @@ from meddiff.jobs import weights
 from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.metrics.classifiers.discrimination import balanced_accuracy
 from meddiff.run import RunFolder
-from meddiff.training.classifier_loop import predict, train_classifier
+from meddiff.training.apply import predict
+from meddiff.training.classifier import class_batches, train_classifier
+from meddiff.training.optimization import Optimization
 
 STRENGTHS = {
     "turns, colors of 0.3": Strength(1.0, 0.3, 0.1),
@@ -55,11 +56,14 @@ def main() -> None:
         for name, augment in AUGMENTATIONS.items():
             found = []
             for seed in range(given.seeds):
-                changed = replace(recipe, classifier=replace(recipe.classifier, steps=steps))
-                arm = build.Arm(real=True, balanced=given.balanced)
-                settings = weights.classifier_settings(changed, arm, seed) | {"augment": augment}
+                told = recipe.classifier
                 network = train_classifier(
-                    sets["train"], weights.new_classifier(recipe, sets["train"], seed), **settings
+                    weights.new_classifier(recipe, sets["train"], seed),
+                    class_batches(sets["train"], batch_size=told.batch_size, seed=seed, class_balance=given.balanced),
+                    Optimization(steps, told.learning_rate, told.weight_decay, decay="cosine_from_first"),
+                    seed=seed,
+                    augment=augment,
+                    precision=recipe.training.precision,
                 )
                 found.append([balanced_accuracy(sets[split].labels, predict(network, sets[split], batch_size=256))
                               for split in ("val", "test")])  # fmt: skip

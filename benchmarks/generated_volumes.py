@@ -29,6 +29,7 @@ from meddiff.metrics.images.fidelity import frechet_distance
 from meddiff.metrics.images.memorization import nearest_image
 from meddiff.recipe import Recipe, from_dict
 from meddiff.run import RunFolder
+from meddiff.tasks.generate import GenerateTask
 from meddiff.training.fabric import build_fabric, prepare
 
 NAMES = ("mean", "deviation", "5%", "50%", "95%", "air", "edges", "coarse edges", "neighbors", "left-right")
@@ -67,7 +68,7 @@ def untrained(recipe: Recipe, images: Labeled, labels: list[int], seeds: list[in
     fresh = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}
     sampling = build.sampling(recipe)
-    batches = generate(fresh, build.task(), sampling, labels=labels, seeds=seeds, **settings)
+    batches = generate(fresh, GenerateTask(1), sampling, labels=labels, seeds=seeds, **settings)
     return np.stack([statistics(volume.numpy()) for batch in batches for volume in batch])
 
 

@@ -31,7 +31,7 @@ from meddiff.metrics.images.fidelity import frechet_distance, kernel_distance
 from meddiff.recipe import Recipe, from_dict
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import features
+from meddiff.training.apply import features
 from meddiff.training.fabric import build_fabric, prepare
 
 
@@ -68,7 +68,7 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     for which, denoiser in (("trained", trained), ("untrained", untrained)):
         batches = generate(
             denoiser,
-            build.task(),
+            build.task(recipe, channels=images.shape[0], num_classes=len(names)),
             build.sampling(recipe),
             labels=labels.tolist(),
             seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],

@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from meddiff.build import segmentation
+from meddiff import build
+from meddiff.build import models
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.segmenters import DiffusionSegmenter
@@ -76,7 +77,7 @@ def built(name: str, size: int) -> tuple[SegmentRecipe, Denoiser]:
     network = replace(recipe.network, name=name, **NETWORKS[name])
     recipe = replace(recipe, network=network, data=replace(recipe.data, image_size=size))
     with seeded(0):
-        return recipe, segmentation.denoiser(recipe, channels=3, num_classes=2).eval()
+        return recipe, build.denoiser(recipe, channels=3, num_classes=2).eval()
 
 
 def segmenter(
@@ -87,10 +88,10 @@ def segmenter(
     network = plain.network if once else ReadsInEveryStep(plain.network)
     network = InPrecision(network, network_precision("cpu", precision))
     inference = replace(recipe.inference, steps=steps, batch_size=batch_size)
-    made = segmentation.diffusion_segmenter(
+    made = models.diffusion_segmenter(
         replace(recipe, inference=inference),
         Denoiser(network, plain.schedule, plain.prediction),
-        segmentation.task(recipe, 2),
+        build.task(recipe, channels=3, num_classes=2),
         CPU,
     )
     return made, sum(part.numel() for part in plain.network.parameters())
@@ -180,7 +181,7 @@ def dice(steps: int, cases: int, console: Console) -> None:
     """Dice of the fused ensemble by number of sampler steps, each held against 1000 on the same cases."""
     size, members = 64, 8
     recipe = quality.small_recipe(size, steps=steps, channels=(16, 32, 64, 128), recycle=0.5, scale=0.2)
-    fitted = quality.fit(recipe, segmentation.DIFFUSION, quality.phantoms(0, 240, size=size))
+    fitted = quality.fit(recipe, build.DIFFUSION, quality.phantoms(0, 240, size=size))
     test = quality.phantoms(1, cases, size=size)
     found = {
         count: quality.dice_of_cases(quality.with_steps(fitted.segmenter, count), test, members=members)
@@ -208,7 +209,7 @@ def raters(steps: int, cases: int, console: Console) -> None:
     single = quality.fit(recipe, "unet", train)
     told = quality.ambiguity(single.segmenter, test, members=1)
     fitted = {
-        recycle: quality.fit(replace(recipe, mask=replace(recipe.mask, recycle=recycle)), segmentation.DIFFUSION, train)
+        recycle: quality.fit(replace(recipe, mask=replace(recipe.mask, recycle=recycle)), build.DIFFUSION, train)
         for recycle in (0.0, 0.5)
     }
     table = Table(

@@ -17,7 +17,7 @@ from torch import Tensor
 from meddiff.batches.batch import Batch
 from meddiff.batches.order import draw_indices
 from meddiff.batches.turns import flip_rotate90
-from meddiff.build.models import new_model
+from meddiff.build.models import new_model, optimization
 from meddiff.images.intensity import to_model_range
 from meddiff.inference.segmenters import DiffusionSegmenter, Segmenter
 from meddiff.metrics.masks.overlap import overlap
@@ -36,7 +36,7 @@ from meddiff.seeds import child_seed
 from meddiff.sources import phantom
 from meddiff.sources.phantom.raters import draw_rated
 from meddiff.training.fabric import build_fabric
-from meddiff.training.loop import train
+from meddiff.training.loop import seeds_of, train
 from meddiff.training.state import build_state
 
 CLASSES = ["background", "lesion"]
@@ -95,26 +95,18 @@ def fit(recipe: SegmentRecipe, name: str, lesions: Lesions) -> Fitted:
     """Train the recipe's denoiser of masks, or the baseline ``name``, to the end."""
     begun = time.process_time()
     model, fabric, settings = new_model(recipe, name, 3, CLASSES), build_fabric(), recipe.training
-    state = build_state(
-        model.network, model.objective, fabric, learning_rate=2e-3, weight_decay=0.0, ema_decay=settings.ema_decay
-    )
+    steps = optimization(settings)
+    state = build_state(model.network, model.objective, fabric, steps, ema_decay=settings.ema_decay)
     for _ in train(
-        state.objective,
+        state,
         lesions.batches(settings.batch_size, recipe.seed),
-        optimizer=state.optimizer,
-        ema=state.ema,
-        fabric=fabric,
-        seed=recipe.seed,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        cosine_decay=True,
-        clip_norm=settings.clip_norm,
+        steps,
+        seeds=seeds_of(recipe.seed),
         augment=flip_rotate90,
     ):
         pass
     weights = sum(part.numel() for part in model.network.parameters())
-    return Fitted(model.segmenter(state.ema.network, fabric), time.process_time() - begun, weights)
+    return Fitted(model.ready(state.ema.network, fabric), time.process_time() - begun, weights)
 
 
 def phantoms(seed: int, count: int, *, size: int) -> Lesions:

@@ -17,6 +17,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from meddiff import build
 from meddiff.build import segmentation
 from meddiff.build.models import trained
 from meddiff.errors import InputError
@@ -101,7 +102,7 @@ class TrainedModel:
         )
 
 
-def load(run: str | Path, *, model: str = segmentation.DIFFUSION, **inference: Any) -> TrainedModel:
+def load(run: str | Path, *, model: str = build.DIFFUSION, **inference: Any) -> TrainedModel:
     """A network of a run folder that `segment train` made.
 
     Args:

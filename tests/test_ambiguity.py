@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from segmentation_quality import ambiguity, fit, rated, small_recipe, with_steps
 
-from meddiff.build import segmentation
+from meddiff import build
 
 SIZE, RATERS, MEMBERS = 32, 4, 12
 
@@ -19,7 +19,7 @@ def answers():
     train = rated(range(1000, 1200), size=SIZE, raters=RATERS)
     test = rated(range(24), size=SIZE, raters=RATERS)
     recipe = small_recipe(SIZE, steps=250, channels=(16, 32, 64), recycle=0.0, scale=0.2)
-    members = with_steps(fit(recipe, segmentation.DIFFUSION, train).segmenter, 3)
+    members = with_steps(fit(recipe, build.DIFFUSION, train).segmenter, 3)
     single = fit(recipe, "unet", train).segmenter
     return ambiguity(members, test, members=MEMBERS), ambiguity(single, test, members=1)
 

@@ -1,15 +1,19 @@
 """From names and settings to objects: the tables of alternatives, and what a recipe asks for built from them."""
 
-from meddiff.build.check import arm, arms_of, check_names, source
+from meddiff.build.check import arms_of, check_names
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
-from meddiff.build.generation import augmentation, classifier, denoiser, sampling, task
-from meddiff.build.images import channels, images, slices_of, unusable, volume_transform
+from meddiff.build.images import augmentation, channels, images, slices_of, unusable, volume_transform
+from meddiff.build.models import DIFFUSION, classifier, denoiser, new_model, optimization, sampling, task
 from meddiff.build.tables import (
     ARMS,
+    BASELINES,
     CLASS_LOGITS,
     CLASSICAL,
+    CLASSIFIERS,
     DRAWN,
+    ENCODINGS,
     EXTRACTORS,
+    FUSIONS,
     MASK_NETWORKS,
     NETWORKS,
     PREDICTIONS,
@@ -20,15 +24,25 @@ from meddiff.build.tables import (
     TASKS,
     VOLUME_EXTRACTORS,
     Arm,
+    Entry,
+    Table,
+    arm,
+    arm_entry,
     pick,
+    source,
 )
 
 __all__ = [
     "ARMS",
+    "BASELINES",
     "CLASSICAL",
+    "CLASSIFIERS",
     "CLASS_LOGITS",
+    "DIFFUSION",
     "DRAWN",
+    "ENCODINGS",
     "EXTRACTORS",
+    "FUSIONS",
     "MASK_NETWORKS",
     "NETWORKS",
     "PREDICTIONS",
@@ -39,7 +53,10 @@ __all__ = [
     "TASKS",
     "VOLUME_EXTRACTORS",
     "Arm",
+    "Entry",
+    "Table",
     "arm",
+    "arm_entry",
     "arms_of",
     "augmentation",
     "channels",
@@ -49,6 +66,8 @@ __all__ = [
     "extractor",
     "images",
     "named_extractor",
+    "new_model",
+    "optimization",
     "perceptual",
     "pick",
     "sampling",

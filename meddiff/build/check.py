@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from meddiff.build.features import extractor
-from meddiff.build.generation import augmentation
-from meddiff.build.tables import ARMS, CLASSICAL, NETWORKS, PREDICTIONS, RATIO, SAMPLERS, SCHEDULES, SOURCES, Arm, pick
+from meddiff.build.images import augmentation
+from meddiff.build.tables import (
+    ARMS,
+    BASELINES,
+    CLASS_LOGITS,
+    CLASSICAL,
+    CLASSIFIERS,
+    FUSIONS,
+    MASK_NETWORKS,
+    NETWORKS,
+    PREDICTIONS,
+    RATIO,
+    SAMPLERS,
+    SCHEDULES,
+    pick,
+    source,
+)
 from meddiff.errors import InputError
-from meddiff.networks.classifier import CLASSIFIERS
 from meddiff.recipe import Recipe
-from meddiff.sources.source import Source
-
-
-def source(name: str) -> Source:
-    """The data set of that name."""
-    return pick("dataset", SOURCES, name)
-
-
-def arm(name: str) -> Arm:
-    """The arm of that name, which may be one of `arms_of`."""
-    if name.startswith(RATIO):
-        return Arm(real=True, synthetic=True, ratio=float(name.removeprefix(RATIO)))
-    return pick("arm of classifier.arms", ARMS, name)
+from meddiff.recipe.segment import SegmentRecipe
 
 
 def arms_of(recipe: Recipe) -> list[str]:
@@ -28,19 +30,39 @@ def arms_of(recipe: Recipe) -> list[str]:
     return [*recipe.classifier.arms, *(f"{RATIO}{ratio:g}" for ratio in sorted(recipe.classifier.ratios) if ratio)]
 
 
-def check_names(recipe: Recipe) -> None:
-    """Refuse unknown names before hours of work, not after.
+def check_names(recipe: Recipe | SegmentRecipe) -> None:
+    """Refuse unknown names and settings that contradict each other before hours of work, not after.
 
     Raises:
         InputError: the setting, the names there are and the nearest.
     """
-    pick("dataset", SOURCES, recipe.dataset)
-    pick("network.name", NETWORKS, recipe.network.name)
+    source(recipe.dataset)
+    augmentation(recipe)
     pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)
+    if isinstance(recipe, SegmentRecipe):
+        _check_segmentation(recipe)
+    else:
+        _check_generation(recipe)
+        _check_study(recipe)
+
+
+def _check_segmentation(recipe: SegmentRecipe) -> None:
+    pick("network.name", MASK_NETWORKS, recipe.network.name)
+    pick("inference.sampler", SAMPLERS, recipe.inference.sampler)
+    pick("inference.fusion", FUSIONS, recipe.inference.fusion)
+    pick("diffusion.prediction", dict.fromkeys([CLASS_LOGITS, *PREDICTIONS]), recipe.diffusion.prediction)
+    for name in recipe.baseline.names:
+        pick("network of baseline.names", BASELINES, name)
+
+
+def _check_generation(recipe: Recipe) -> None:
+    pick("network.name", NETWORKS, recipe.network.name)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
-    pick("classifier.network", dict.fromkeys(CLASSIFIERS), recipe.classifier.network)
-    augmentation(recipe)
+
+
+def _check_study(recipe: Recipe) -> None:
+    pick("classifier.network", CLASSIFIERS, recipe.classifier.network)
     if recipe.dimensions == 3 and recipe.evaluation.features != "classifier":
         raise InputError(
             f"evaluation.features {recipe.evaluation.features} looks at pictures: for volumes (dimensions 3) use "

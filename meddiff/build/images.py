@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
-from meddiff.batches.cuts import AXES
+from torch import Generator
+
+from meddiff.batches import turns
+from meddiff.batches.batch import Batch
+from meddiff.batches.cuts import AXES, random_flips
 from meddiff.batches.images import Labeled, LabeledImages, LabeledSlices, LabeledVolumes, slice_rows, whole
-from meddiff.build.check import source
-from meddiff.build.tables import DRAWN
+from meddiff.build.tables import DRAWN, source
 from meddiff.cache.pictures import ImageArray, decode
 from meddiff.cache.pictures import unusable as unusable_images
 from meddiff.cache.volumes import VolumeArray, cache_volumes, in_order_of
+from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, of_volumes
@@ -109,3 +114,21 @@ def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
         window=settings.window_hu if settings.intensity == "window" else None,
         bias_correction=settings.bias_correction,
     )
+
+
+def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
+    """Random turns of a training batch; none for volumes and their slices unless asked for: left is not right there.
+
+    Raises:
+        InputError: the symmetries of the square, asked for of volumes; a mirror that no sagittal slice has.
+    """
+    pictures = not of_volumes(recipe)
+    wanted = recipe.training.augment
+    wanted = ("square" if pictures else "none") if wanted == "auto" else wanted
+    if wanted == "square" and not pictures:
+        raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
+    if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
+        raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
+    upright = recipe.dimensions == 2 and (pictures or isinstance(recipe, Recipe))  # as LabeledSlices turns them
+    left_right = partial(random_flips, axes=(1,) if upright else (0,))
+    return {"square": turns.flip_rotate90, "mirror": left_right, "none": None}[wanted]

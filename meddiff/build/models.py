@@ -1,31 +1,55 @@
-"""Networks by their names in tables: what is minimized in training, and what segments with their weights.
+"""Networks by their names in recipes: built untrained, with what is minimized in training and what is done with them.
 
-The diffusion model and its deterministic baselines are trained, kept and used in one way; here alone they differ.
+A diffusion model of images, one of masks, and the deterministic networks that the latter is compared with are built,
+trained and kept in one way; here alone they differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from meddiff.build import segmentation
+from meddiff.batches.cuts import AXES
+from meddiff.build.tables import (
+    BASELINES,
+    CLASS_LOGITS,
+    CLASSIFIERS,
+    MASK_NETWORKS,
+    NETWORKS,
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    TASKS,
+    pick,
+)
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.prediction import ClassLogits, Prediction
 from meddiff.errors import InputError
-from meddiff.inference.segmenters import Segmenter
+from meddiff.inference.sampling import Sampling
+from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
+from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import to_dict
+from meddiff.recipe import Recipe, TrainingRecipe, to_dict
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
+from meddiff.tasks.generate import GenerateTask
+from meddiff.tasks.segment import SegmentTask
 from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.facts import Facts, schedule_digest
-from meddiff.training.objectives import MaskDenoising, Objective, Supervised
+from meddiff.training.objectives import Denoising, MaskDenoising, MaskLoss, Objective, Supervised
+from meddiff.training.optimization import Optimization
+
+DIFFUSION = "diffusion"
+"""What tables and folders call the diffusion model; baselines have the names of their networks."""
 
 
 @dataclass(frozen=True)
@@ -42,58 +66,195 @@ class ModelFolder:
 
 @dataclass(frozen=True)
 class Model:
-    """A network to be trained: what is minimized, and what segments with its average."""
+    """A network to be trained: what is minimized, and what is used of its average."""
 
     name: str
     network: nn.Module
+    """The plain one, that checkpoints are made of."""
     facts: Facts
     objective: Callable[[Fabric], Objective]
-    segmenter: Callable[[nn.Module, Fabric], Segmenter]
-    """(averaged network, fabric) -> what segments with it"""
+    ready: Callable[[nn.Module, Fabric], Any]
+    """(averaged network, fabric) -> what draws images with it (`Denoiser`), or masks (`Segmenter`)."""
 
 
-def new_model(recipe: SegmentRecipe, name: str, channels: int, class_names: list[str]) -> Model:
-    """An untrained network by its name in tables: diffusion, or a baseline's; a function of the recipe alone."""
+def task(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> GenerateTask | SegmentTask:
+    """Say what is noised: images of so many channels, or masks of so many classes."""
+    if isinstance(recipe, SegmentRecipe):
+        return TASKS["segment"](num_classes, encoding=recipe.mask.encoding, scale=recipe.mask.scale)
+    return TASKS["generate"](channels)
+
+
+def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
+    """Build the untrained denoiser: network, schedule and prediction.
+
+    Args:
+        recipe: of images, or of masks.
+        channels: of the image.
+        num_classes: labels that images are drawn by, or classes of the masks.
+
+    Raises:
+        InputError: an unknown name, or settings that do not fit together.
+    """
+    noised = task(recipe, channels=channels, num_classes=num_classes).channels
+    offered: dict[str, Any] = {"spatial_dims": recipe.dimensions}
+    if isinstance(recipe, SegmentRecipe):
+        table = MASK_NETWORKS
+        starts_coarse = recipe.diffusion.prediction == CLASS_LOGITS and recipe.mask.encoding == "one_hot"
+        offered |= {"condition_channels": channels, "mask_classes": num_classes, "starts_coarse": starts_coarse}
+    else:
+        table = NETWORKS
+        offered |= {"num_classes": num_classes}
+    kind = pick("network.name", table, recipe.network.name)
+    schedule = pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
+    return Denoiser(kind(noised, noised, **_taken(kind, recipe.network, offered)), schedule, prediction(recipe))
+
+
+def _taken(kind: Callable, settings: Any, offered: dict[str, Any]) -> dict[str, Any]:
+    """What a network names among its settings and what else is offered; what it does not name is for another one."""
+    names = inspect.signature(kind).parameters
+    own = {entry.name: getattr(settings, entry.name) for entry in fields(settings) if entry.name in names}
+    return own | {name: value for name, value in offered.items() if name in names}
+
+
+def prediction(recipe: Recipe | SegmentRecipe) -> Prediction | ClassLogits:
+    """Say what the network outputs; logits of classes have the form of the masks' encoding."""
+    if isinstance(recipe, SegmentRecipe) and recipe.diffusion.prediction == CLASS_LOGITS:
+        return ClassLogits(recipe.mask.scale, recipe.mask.encoding == "one_hot")
+    return pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
+
+
+def baseline(recipe: SegmentRecipe, name: str, *, channels: int, num_classes: int) -> nn.Module:
+    """Build an untrained deterministic network."""
+    return pick("network of baseline.names", BASELINES, name)(
+        in_channels=channels,
+        num_classes=num_classes,
+        channels=recipe.baseline.channels,
+        spatial_dims=recipe.dimensions,
+    )
+
+
+def classifier(recipe: Recipe, *, shape: Sequence[int], num_classes: int) -> Classifier:
+    """Build an untrained (or pretrained) classifier of the study, for images of the shape (C, *S)."""
+    return pick("classifier.network", CLASSIFIERS, recipe.classifier.network)(
+        in_channels=shape[0],
+        num_classes=num_classes,
+        image_size=min(shape[1:]),
+        spatial_dims=recipe.dimensions,
+        width=recipe.classifier.width,
+        weights=recipe.classifier.weights,
+    )
+
+
+def sampling(recipe: Recipe | SegmentRecipe) -> Sampling:
+    """Read sampler, steps, their spacing, and guidance where there is any."""
+    if isinstance(recipe, SegmentRecipe):
+        sampler = pick("inference.sampler", SAMPLERS, recipe.inference.sampler)
+        return Sampling(sampler, recipe.inference.steps, spacing=recipe.inference.spacing)
+    settings = recipe.synthesis
+    sampler = pick("synthesis.sampler", SAMPLERS, settings.sampler)
+    return Sampling(sampler, settings.steps, settings.guidance, settings.spacing)
+
+
+def optimization(settings: TrainingRecipe) -> Optimization:
+    """Read from the settings of a training how many steps it has and how large they are."""
+    names = [entry.name for entry in fields(Optimization)]
+    return Optimization(**{name: getattr(settings, name) for name in names})
+
+
+def new_model(
+    recipe: Recipe | SegmentRecipe, name: str, channels: int, class_names: Sequence[str]
+) -> Model:  # fmt: skip
+    """Build an untrained network, a function of the recipe alone.
+
+    Args:
+        recipe: of images, or of masks.
+        name: diffusion, or that of a baseline.
+        channels: of the image.
+        class_names: labels that images are drawn by, or classes of the masks.
+    """
+    use = ("segmentation", name) if isinstance(recipe, SegmentRecipe) else ("denoiser",)
     count = len(class_names)
-    facts = partial(_facts, recipe, channels, class_names)
-    with seeded(child_seed(recipe.seed, "segmentation", name, "weights")):
-        if name == segmentation.DIFFUSION:
-            plain = segmentation.denoiser(recipe, channels=channels, num_classes=count)
-            return _diffusion_model(recipe, plain, count, facts)
-        network = segmentation.baseline(recipe, name, channels=channels, num_classes=count)
+    with seeded(child_seed(recipe.seed, *use, "weights")):
+        if name == DIFFUSION:
+            plain = denoiser(recipe, channels=channels, num_classes=count)
+            return _diffusion_model(recipe, plain, channels, class_names)
+        assert isinstance(recipe, SegmentRecipe)  # images have no baseline
+        network = baseline(recipe, name, channels=channels, num_classes=count)
     settings = {"name": name, "channels": recipe.baseline.channels, "dimensions": recipe.dimensions}
-    loss = segmentation.mask_loss(recipe)
     return Model(
-        name, network, facts(settings, None),
-        lambda fabric: Supervised(prepare_network(network, fabric), loss),
-        lambda averaged, fabric: segmentation.direct_segmenter(
-            recipe, prepare_network(averaged, fabric), fabric.device
-        ),
+        name, network, _facts(recipe, channels, class_names, settings, None),
+        lambda fabric: Supervised(prepare_network(network, fabric), mask_loss(recipe)),
+        lambda averaged, fabric: direct_segmenter(recipe, prepare_network(averaged, fabric), fabric.device),
     )  # fmt: skip
 
 
-def _diffusion_model(recipe: SegmentRecipe, plain: Denoiser, count: int, facts: Callable) -> Model:
-    task, weights = segmentation.task(recipe, count), recipe.mask
-    settings = to_dict(recipe.network) | {
-        "dimensions": recipe.dimensions, "encoding": weights.encoding, "scale": weights.scale
-    }  # fmt: skip
+def _diffusion_model(
+    recipe: Recipe | SegmentRecipe, plain: Denoiser, channels: int, class_names: Sequence[str]
+) -> Model:
+    noised = task(recipe, channels=channels, num_classes=len(class_names))
+    settings = to_dict(recipe.network)
+    if isinstance(recipe, SegmentRecipe):
+        settings |= {
+            "dimensions": recipe.dimensions, "encoding": recipe.mask.encoding, "scale": recipe.mask.scale
+        }  # fmt: skip
 
     def objective(fabric: Fabric) -> Objective:
-        denoiser = prepare(plain, fabric, compiled=recipe.training.compile)
+        return denoising(recipe, prepare(plain, fabric, compiled=recipe.training.compile), noised)
+
+    def ready(averaged: nn.Module, fabric: Fabric) -> Denoiser | Segmenter:
+        made = prepare(Denoiser(averaged, plain.schedule, plain.prediction), fabric).eval()
+        return diffusion_segmenter(recipe, made, noised, fabric.device) if isinstance(recipe, SegmentRecipe) else made
+
+    return Model(
+        DIFFUSION, plain.network, _facts(recipe, channels, class_names, settings, plain), objective, ready
+    )  # fmt: skip
+
+
+def denoising(
+    recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: GenerateTask | SegmentTask
+) -> Objective:  # fmt: skip
+    """Say what a denoiser is trained to minimize."""
+    if isinstance(recipe, SegmentRecipe):
+        weights = recipe.mask
         return MaskDenoising(
-            denoiser, task, segmentation.mask_loss(recipe),
-            noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle,
-        )  # fmt: skip
+            prepared, noised, mask_loss(recipe), noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle
+        )
+    return Denoising(prepared, noised, recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
 
-    def segmenter(averaged: nn.Module, fabric: Fabric) -> Segmenter:
-        denoiser = prepare(Denoiser(averaged, plain.schedule, plain.prediction), fabric).eval()
-        return segmentation.diffusion_segmenter(recipe, denoiser, task, fabric.device)
 
-    return Model(segmentation.DIFFUSION, plain.network, facts(settings, plain), objective, segmenter)
+def mask_loss(recipe: SegmentRecipe) -> MaskLoss:
+    """Weigh Dice and cross-entropy."""
+    return MaskLoss(recipe.mask.dice, recipe.mask.cross_entropy)
+
+
+def windows(recipe: SegmentRecipe) -> Windows:
+    """Say how large images are cut: the size that was trained on."""
+    size = (recipe.data.image_size,) * 2 if recipe.dimensions == 2 else recipe.volume.patch_size
+    return Windows(size, recipe.inference.overlap)
+
+
+def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTask, device: torch.device) -> Segmenter:
+    """Make a trained denoiser ready to draw masks."""
+    settings = recipe.inference
+    segmenter = DiffusionSegmenter(
+        model, coded, sampling(recipe), windows(recipe), device, start=settings.start, estimate=settings.estimate,
+        batch_size=settings.batch_size,
+    )  # fmt: skip
+    return _by_slices(recipe, segmenter)
+
+
+def direct_segmenter(recipe: SegmentRecipe, network: nn.Module, device: torch.device) -> Segmenter:
+    """Make a trained deterministic network ready to answer."""
+    return _by_slices(recipe, DirectSegmenter(network, windows(recipe), device))
+
+
+def _by_slices(recipe: SegmentRecipe, plain: Segmenter) -> Segmenter:
+    axis = recipe.data.slice_axis
+    return plain if axis is None else SliceSegmenter(plain, AXES[axis], recipe.data.neighbors)
 
 
 def _facts(
-    recipe: SegmentRecipe, channels: int, class_names: list[str], network: dict, denoiser: Denoiser | None
+    recipe: Recipe | SegmentRecipe, channels: int, class_names: Sequence[str], network: dict, denoiser: Denoiser | None
 ) -> Facts:
     """What the weights of a network are for."""
     return Facts(
@@ -110,12 +271,12 @@ def _facts(
 
 
 def models_of(folder: RunFolder, name: str) -> ModelFolder:
-    """Where a network's files are."""
+    """Name the places of a network's files."""
     return ModelFolder(folder.models / name)
 
 
 def trained(recipe: SegmentRecipe, folder: RunFolder, name: str) -> tuple[Segmenter, Facts]:
-    """What segments with a network's best weights, and what they are for.
+    """Load what segments with a network's best weights, and what they are for.
 
     Raises:
         InputError: it was not trained, or its weights belong to another set-up.
@@ -124,10 +285,9 @@ def trained(recipe: SegmentRecipe, folder: RunFolder, name: str) -> tuple[Segmen
     if path is None:
         raise InputError(f"there are no weights of {name} in {folder.path}: run the training stage first")
     stored = checkpoint.read(path)
-    model = new_model(recipe, name, stored.facts.channels, list(stored.facts.class_names))
+    model = new_model(recipe, name, stored.facts.channels, stored.facts.class_names)
     wanted = replace(model.facts, pixel_dtype=stored.facts.pixel_dtype)
     checkpoint.check(stored, wanted)
     checkpoint.load_weights(stored, model.network)
     fabric = build_fabric(precision=recipe.training.precision)
-    network = model.network.requires_grad_(False).eval()
-    return model.segmenter(network, fabric), stored.facts
+    return model.ready(model.network.requires_grad_(False).eval(), fabric), stored.facts

@@ -1,10 +1,9 @@
-"""What a segmentation recipe asks for, built. The alternatives themselves are named in ``assembly``."""
+"""A segmentation recipe and manifest rows -> images with their masks, as cases and in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,127 +13,20 @@ from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import AXES, draw_patches, slice_batch
 from meddiff.batches.images import LabeledImages
 from meddiff.batches.order import draw_indices
-from meddiff.build import augmentation, pick, volume_transform
+from meddiff.build import volume_transform
 from meddiff.cache.pictures import decode
 from meddiff.cache.volumes import VolumeArray, cache_volumes
-from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.prediction import ClassLogits
-from meddiff.ensemble.fusion import FUSIONS
 from meddiff.errors import InputError
 from meddiff.images.case import Case, picture_case, volume_case
 from meddiff.images.intensity import to_model_range
 from meddiff.images.prepare import Transform
-from meddiff.inference.sampling import Sampling
-from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
 from meddiff.manifest.row import ManifestRow
-from meddiff.networks import segmenter
-from meddiff.networks.unet import ConditionalUNet
 from meddiff.recipe import of_volumes
 from meddiff.recipe.segment import SegmentRecipe
-from meddiff.tasks.segment import SegmentTask, classes_of
-from meddiff.training.objectives import MaskLoss
+from meddiff.tasks.segment import classes_of
 
-DIFFUSION = "diffusion"
-"""What tables and folders call the diffusion model; baselines have the names of their networks."""
 Images = LabeledImages | VolumeArray
 """What is learned from: squares in memory order, or volumes."""
-
-
-def check_names(recipe: SegmentRecipe) -> None:
-    """Refuse unknown names and settings that contradict each other before hours of work, not after.
-
-    Raises:
-        InputError: the setting, the names there are and the nearest.
-    """
-    build.source(recipe.dataset)
-    augmentation(recipe)
-    pick("network.name", build.MASK_NETWORKS, recipe.network.name)
-    pick("diffusion.schedule", build.SCHEDULES, recipe.diffusion.schedule)
-    pick("inference.sampler", build.SAMPLERS, recipe.inference.sampler)
-    pick("inference.fusion", FUSIONS, recipe.inference.fusion)
-    kinds = dict.fromkeys([build.CLASS_LOGITS, *build.PREDICTIONS])
-    pick("diffusion.prediction", kinds, recipe.diffusion.prediction)
-    for name in recipe.baseline.names:
-        pick("network of baseline.names", segmenter.SEGMENTERS, name)
-
-
-def task(recipe: SegmentRecipe, num_classes: int) -> SegmentTask:
-    """What is noised."""
-    return SegmentTask(num_classes, encoding=recipe.mask.encoding, scale=recipe.mask.scale)
-
-
-def denoiser(recipe: SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
-    """The untrained denoiser of masks."""
-    coded = task(recipe, num_classes).channels
-    settings = recipe.network
-    kind = pick("network.name", build.MASK_NETWORKS, settings.name)
-    shared: dict[str, Any] = {
-        "channels": settings.channels,
-        "residual_blocks": settings.residual_blocks,
-        "patch_size": settings.patch_size,
-        "condition_channels": channels,
-        "spatial_dims": recipe.dimensions,
-    }
-    logits = recipe.diffusion.prediction == build.CLASS_LOGITS
-    one_hot = recipe.mask.encoding == "one_hot"
-    if kind is ConditionalUNet:
-        own: dict[str, Any] = {"attention_levels": settings.attention_levels, "head_channels": settings.head_channels}
-    else:
-        own = {"num_classes": num_classes}
-        if settings.name == "twin_unet":
-            own |= {"starts_coarse": logits and one_hot, "thin_from": settings.thin_from}
-    prediction = (
-        ClassLogits(recipe.mask.scale, one_hot)
-        if logits
-        else pick("diffusion.prediction", build.PREDICTIONS, recipe.diffusion.prediction)
-    )
-    schedule = pick("diffusion.schedule", build.SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
-    network: torch.nn.Module = kind(coded, coded, **shared, **own)
-    return Denoiser(network, schedule, prediction)
-
-
-def baseline(recipe: SegmentRecipe, name: str, *, channels: int, num_classes: int) -> segmenter.Segmenter:
-    """An untrained deterministic network."""
-    return segmenter.build_segmenter(
-        name,
-        in_channels=channels,
-        num_classes=num_classes,
-        channels=recipe.baseline.channels,
-        spatial_dims=recipe.dimensions,
-    )
-
-
-def mask_loss(recipe: SegmentRecipe) -> MaskLoss:
-    """Dice + cross-entropy."""
-    return MaskLoss(recipe.mask.dice, recipe.mask.cross_entropy)
-
-
-def windows(recipe: SegmentRecipe) -> Windows:
-    """How large images are cut: the size that was trained on."""
-    size = (recipe.data.image_size,) * 2 if recipe.dimensions == 2 else recipe.volume.patch_size
-    return Windows(size, recipe.inference.overlap)
-
-
-def diffusion_segmenter(recipe: SegmentRecipe, model: Denoiser, coded: SegmentTask, device) -> Segmenter:
-    """A trained denoiser, ready to draw masks."""
-    settings = recipe.inference
-    sampler = pick("inference.sampler", build.SAMPLERS, settings.sampler)
-    sampling = Sampling(sampler, settings.steps, spacing=settings.spacing)
-    segmenter = DiffusionSegmenter(
-        model, coded, sampling, windows(recipe), device, start=settings.start, estimate=settings.estimate,
-        batch_size=settings.batch_size,
-    )  # fmt: skip
-    return _by_slices(recipe, segmenter)
-
-
-def direct_segmenter(recipe: SegmentRecipe, network: torch.nn.Module, device: torch.device) -> Segmenter:
-    """A trained deterministic network, ready to answer."""
-    return _by_slices(recipe, DirectSegmenter(network, windows(recipe), device))
-
-
-def _by_slices(recipe: SegmentRecipe, plain: Segmenter) -> Segmenter:
-    axis = recipe.data.slice_axis
-    return plain if axis is None else SliceSegmenter(plain, AXES[axis], recipe.data.neighbors)
 
 
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:

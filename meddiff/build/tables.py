@@ -1,19 +1,25 @@
-"""The only file that names alternatives: plain dicts name -> thing.
+"""The table of alternatives: name -> thing, its title in a methods paragraph, and what it rests on.
 
-Adding a data set, schedule, prediction, sampler, network or task is one file of its own and one line here.
+Adding a schedule, prediction, sampler, network or task is one file of its own and one line here; what a report says of
+it is in the same line, and the BibTeX entry in literature.bib. A data set says its title and license itself.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
+
+from torch import nn
 
 from meddiff.batches import turns
 from meddiff.diffusion import prediction, schedule
+from meddiff.ensemble import fusion
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
+from meddiff.networks.classifier import Classifier, build_classifier
 from meddiff.networks.features.dinov2 import DinoFeatures
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.inception import InceptionFeatures
@@ -23,6 +29,7 @@ from meddiff.networks.features.network import FeatureNetwork, VolumeNetwork
 from meddiff.networks.features.radimagenet import RadImageNetFeatures
 from meddiff.networks.medsegdiff.v1 import MedSegDiffV1
 from meddiff.networks.medsegdiff.v2 import MedSegDiffV2
+from meddiff.networks.segmenter import Segmenter, build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.samplers.ddim import ddim
@@ -48,8 +55,45 @@ from meddiff.sources.lgg import LGG
 from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
+from meddiff.tasks.segment import SegmentTask
+from meddiff.tasks.task import Task
 
 Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Thing]):
+    """One alternative."""
+
+    thing: Thing
+    title: str
+    """As a report says it in a sentence."""
+    citation: str = ""
+    """Key in literature.bib; more than one are divided by commas."""
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """The keys in literature.bib."""
+        return tuple(key for key in self.citation.split(",") if key)
+
+
+class Table(Mapping[str, Thing]):
+    """Alternatives by their names, read like a mapping name -> thing."""
+
+    def __init__(self, entries: Mapping[str, Entry[Thing]]) -> None:
+        self.entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Thing:
+        """The thing of that name."""
+        return self.entries[name].thing
+
+    def __iter__(self) -> Iterator[str]:
+        """The names in their order."""
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.entries)
 
 
 @dataclass(frozen=True)
@@ -82,85 +126,193 @@ SOURCES: dict[str, Source] = {
     "dicom_folder": DICOM_FOLDER,
     "phantom": PHANTOM,
 }
-SCHEDULES: dict[str, Callable[[int], schedule.NoiseSchedule]] = {
-    "linear": schedule.linear,
-    "scaled_linear": schedule.scaled_linear,
-    "cosine": schedule.cosine,
-    "sigmoid": schedule.sigmoid,
-    "zero_snr_linear": lambda T: schedule.zero_terminal_snr(schedule.linear(T)),
-    "zero_snr_cosine": lambda T: schedule.zero_terminal_snr(schedule.cosine(T)),
-    "exponential": schedule.exponential,
-    "edm": schedule.edm,
-    "sub_vp": schedule.sub_vp,
-    "rectified_flow": schedule.rectified_flow,
-}
-PREDICTIONS: dict[str, prediction.Prediction] = {
-    "eps": prediction.EPS,
-    "x_0": prediction.X_0,
-    "v": prediction.V,
-    "score": prediction.SCORE,
-    "velocity": prediction.VELOCITY,
-    "edm": prediction.edm(time_scale=250.0),  # the U-Net embeds its time for steps 1..T
-}
-DRAWN = VolumeTransform(intensity="window", window=(0.0, 65535.0))
-"""How a volume that a model drew is read: as it was written."""
+SCHEDULES: Table[Callable[[int], schedule.NoiseSchedule]] = Table(
+    {
+        "linear": Entry(schedule.linear, "linear", "ho2020"),
+        "scaled_linear": Entry(schedule.scaled_linear, "linear in the root of beta", "rombach2022"),
+        "cosine": Entry(schedule.cosine, "cosine", "nichol2021"),
+        "sigmoid": Entry(schedule.sigmoid, "a sigmoid", "jabri2023"),
+        "zero_snr_linear": Entry(
+            lambda T: schedule.zero_terminal_snr(schedule.linear(T)),
+            "linear, shifted to pure noise at its end",
+            "lin2024",
+        ),
+        "zero_snr_cosine": Entry(
+            lambda T: schedule.zero_terminal_snr(schedule.cosine(T)),
+            "cosine, shifted to pure noise at its end",
+            "lin2024",
+        ),
+        "exponential": Entry(schedule.exponential, "exponential, variance exploding", "song2019"),
+        "edm": Entry(schedule.edm, "that of EDM", "karras2022"),
+        "sub_vp": Entry(schedule.sub_vp, "that of the sub-VP equation", "song2021score"),
+        "rectified_flow": Entry(schedule.rectified_flow, "a rectified flow's", "liu2023"),
+    }
+)
+PREDICTIONS: Table[prediction.Prediction] = Table(
+    {
+        "eps": Entry(prediction.EPS, "the noise", "ho2020"),
+        "x_0": Entry(prediction.X_0, "the clean image", "salimans2022"),
+        "v": Entry(prediction.V, "the velocity v", "salimans2022"),
+        "score": Entry(prediction.SCORE, "the score", "song2019"),
+        "velocity": Entry(prediction.VELOCITY, "the direction from image to noise", "liu2023"),
+        "edm": Entry(  # the U-Net embeds its time for steps 1..T
+            prediction.edm(time_scale=250.0), "the clean image, preconditioned as in EDM", "karras2022"
+        ),
+    }
+)
 CLASS_LOGITS = "class_logits"
 """The prediction that only masks can have; its form depends on their encoding."""
-SAMPLERS: dict[str, Callable] = {
-    "ddpm": ddpm,
-    "ddim": ddim,
-    "euler": euler,
-    "euler_ancestral": euler_ancestral,
-    "heun": heun,
-    "pndm": pndm,
-    "dpm_solver": dpm_solver,
-    "dpm_solver_sde": dpm_solver_sde,
-    "unipc": unipc,
-    "euler_maruyama": euler_maruyama,
-    "predictor_corrector": predictor_corrector,
-    "annealed_langevin": annealed_langevin,
-    "probability_flow": probability_flow,
-}
-NETWORKS: dict[str, type] = {"unet": ConditionalUNet}
-MASK_NETWORKS: dict[str, type] = {
-    "twin_unet": TwinUNet,
-    "medsegdiff_v1": MedSegDiffV1,
-    "medsegdiff_v2": MedSegDiffV2,
-    "unet": ConditionalUNet,
-}
+SAMPLERS: Table[Callable] = Table(
+    {
+        "ddpm": Entry(ddpm, "ancestral sampling", "ho2020"),
+        "ddim": Entry(ddim, "DDIM", "song2021"),
+        "euler": Entry(euler, "Euler's method", "karras2022"),
+        "euler_ancestral": Entry(euler_ancestral, "Euler's method with fresh noise", "karras2022"),
+        "heun": Entry(heun, "Heun's method with churn", "karras2022"),
+        "pndm": Entry(pndm, "PNDM", "liu2022"),
+        "dpm_solver": Entry(dpm_solver, "DPM-Solver++(2M)", "lu2022"),
+        "dpm_solver_sde": Entry(dpm_solver_sde, "SDE-DPM-Solver++(2M)", "lu2022"),
+        "unipc": Entry(unipc, "UniPC", "zhao2023"),
+        "euler_maruyama": Entry(euler_maruyama, "Euler and Maruyama's method", "song2021score"),
+        "predictor_corrector": Entry(predictor_corrector, "a predictor and corrector", "song2021score"),
+        "annealed_langevin": Entry(annealed_langevin, "annealed Langevin dynamics", "song2019"),
+        "probability_flow": Entry(probability_flow, "the probability-flow equation", "song2021score"),
+    }
+)
+TASKS: Table[Callable[..., Task]] = Table(
+    {
+        "generate": Entry(GenerateTask, "images drawn by their class", "ho2020"),
+        "segment": Entry(SegmentTask, "masks drawn by their image", "wu2022"),
+    }
+)
+"""What diffusion is used for."""
+NETWORKS: Table[Callable[..., nn.Module]] = Table(
+    {
+        "unet": Entry(ConditionalUNet, "MONAI's diffusion U-Net", "cardoso2022,pinaya2023"),
+    }
+)
+"""Denoisers of images that are told a class."""
+MASK_NETWORKS: Table[Callable[..., nn.Module]] = Table(
+    {
+        "twin_unet": Entry(TwinUNet, "two U-Nets side by side", "ronneberger2015,wu2023"),
+        "medsegdiff_v1": Entry(MedSegDiffV1, "MedSegDiff", "wu2022"),
+        "medsegdiff_v2": Entry(MedSegDiffV2, "MedSegDiff-V2", "wu2023"),
+        "unet": Entry(ConditionalUNet, "MONAI's diffusion U-Net", "ronneberger2015,cardoso2022"),
+    }
+)
 """Denoisers of masks that are told an image."""
-EXTRACTORS: dict[str, Callable[[str], FeatureNetwork] | None] = {
-    "classifier": None,
-    "mobilenet": MobileNetFeatures,
-    "inception": InceptionFeatures,
-    "dinov2": DinoFeatures,
-    "radimagenet": RadImageNetFeatures,
-}
-"""Name -> what makes it from a weights file; the run's own classifier needs none."""
-VOLUME_EXTRACTORS: dict[str, Callable[[str], VolumeNetwork]] = {
-    "medicalnet": MedicalNetFeatures,
-    "encoder3d": Encoder3D,
-}
+BASELINES: Table[Callable[..., Segmenter]] = Table(
+    {
+        "unet": Entry(partial(build_segmenter, "unet"), "U-Net", "ronneberger2015,cardoso2022"),
+        "dynunet": Entry(partial(build_segmenter, "dynunet"), "MONAI's DynUNet", "isensee2021,cardoso2022"),
+        "segresnet": Entry(partial(build_segmenter, "segresnet"), "SegResNet", "myronenko2018,cardoso2022"),
+    }
+)
+"""Deterministic networks that a diffusion model of masks is compared with."""
+ENCODINGS: Table[str] = Table(
+    {
+        "one_hot": Entry("one_hot", "one channel per class"),
+        "bits": Entry("bits", "the binary digits of the class", "chen2023"),
+    }
+)
+"""How masks become numbers."""
+FUSIONS: Table[Callable] = Table(
+    {
+        "mean": Entry(fusion.mean, "mean"),
+        "majority": Entry(fusion.majority, "majority"),
+        "staple": Entry(fusion.staple, "STAPLE", "warfield2004"),
+    }
+)
+"""How members become one answer."""
+CLASSIFIERS: Table[Callable[..., Classifier]] = Table(
+    {
+        "densenet121": Entry(partial(build_classifier, "densenet121"), "DenseNet-121", "huang2017"),
+        "efficientnet_b0": Entry(partial(build_classifier, "efficientnet_b0"), "EfficientNet-B0", "tan2019"),
+        "resnet18": Entry(partial(build_classifier, "resnet18"), "ResNet-18", "he2016"),
+    }
+)
+"""Classifiers of the study."""
+EXTRACTORS: Table[Callable[[str], FeatureNetwork] | None] = Table(
+    {
+        "classifier": Entry(None, "a classifier of this run, trained on its real images"),
+        "mobilenet": Entry(MobileNetFeatures, "a MobileNetV2 that learned on ImageNet", "sandler2018"),
+        "inception": Entry(
+            InceptionFeatures, "the Inception v3 of the Frechet Inception distance", "szegedy2016,heusel2017"
+        ),
+        "dinov2": Entry(DinoFeatures, "DINOv2", "oquab2024,stein2023"),
+        "radimagenet": Entry(RadImageNetFeatures, "a ResNet50 that learned on RadImageNet", "mei2022"),
+    }
+)
+"""What makes a feature extractor from a weights file; the run's own classifier needs none."""
+VOLUME_EXTRACTORS: Table[Callable[[str], VolumeNetwork]] = Table(
+    {
+        "medicalnet": Entry(
+            MedicalNetFeatures, "MedicalNet, a 3D ResNet that learned to segment CT and MRI", "chen2019"
+        ),
+        "encoder3d": Entry(Encoder3D, "a 3D encoder of the user's own"),
+    }
+)
 """Those of whole volumes; every other one sees their slices."""
-TASKS: dict[str, type] = {"generate": GenerateTask}
-ARMS: dict[str, Arm] = {
-    "real": Arm(real=True),
-    "real_balanced": Arm(real=True, balanced=True),
-    "real_classical": Arm(real=True, classical=True),
-    "real_balanced_flips": Arm(real=True, balanced=True, flips=True),
-    "real_balanced_classical": Arm(real=True, balanced=True, classical=True),
-    "real_synthetic": Arm(real=True, synthetic=True),
-    "real_synthetic_classical": Arm(real=True, synthetic=True, classical=True),
-    "synthetic": Arm(synthetic=True),
-}
+DRAWN = VolumeTransform(intensity="window", window=(0.0, 65535.0))
+"""How a volume that a model drew is read: as it was written."""
+ARMS: Table[Arm] = Table(
+    {
+        "real": Entry(Arm(real=True), "Real"),
+        "real_balanced": Entry(Arm(real=True, balanced=True), "Real, class-balanced"),
+        "real_classical": Entry(Arm(real=True, classical=True), "Real, classical augmentation", "perez2018"),
+        "real_balanced_flips": Entry(Arm(real=True, balanced=True, flips=True), "Real balanced flips"),
+        "real_balanced_classical": Entry(
+            Arm(real=True, balanced=True, classical=True), "Real balanced classical", "perez2018"
+        ),
+        "real_synthetic": Entry(Arm(real=True, synthetic=True), "Real + synthetic"),
+        "real_synthetic_classical": Entry(
+            Arm(real=True, synthetic=True, classical=True), "Real synthetic classical", "perez2018"
+        ),
+        "synthetic": Entry(Arm(synthetic=True), "Synthetic only"),
+    }
+)
+"""Ways of training a classifier in the study; titles begin a line of a table."""
 RATIO = "ratio_"
 """What the name of an arm on the curve over the ratio synthetic : real begins with."""
-CLASSICAL: dict[str, turns.Strength] = {
-    "mild": turns.MILD,
-    "medium": turns.MEDIUM,
-    "strong": turns.STRONG,
-}
+CLASSICAL: Table[turns.Strength] = Table(
+    {
+        "mild": Entry(turns.MILD, "mild", "perez2018"),
+        "medium": Entry(turns.MEDIUM, "medium", "perez2018"),
+        "strong": Entry(turns.STRONG, "strong", "perez2018"),
+    }
+)
 """How strong the classical augmentation of pictures may be."""
+
+
+def source(name: str) -> Source:
+    """The data set of that name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return pick("dataset", SOURCES, name)
+
+
+def arm(name: str) -> Arm:
+    """The arm of that name, a point of the curve over the ratio too.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return arm_entry(name).thing
+
+
+def arm_entry(name: str) -> Entry[Arm]:
+    """The arm of that name with its title, a point of the curve over the ratio too.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name.startswith(RATIO):
+        ratio = float(name.removeprefix(RATIO))
+        return Entry(Arm(real=True, synthetic=True, ratio=ratio), f"Real + {ratio:g}x synthetic")
+    pick("arm of classifier.arms", ARMS, name)
+    return ARMS.entries[name]
 
 
 def pick(kind: str, table: Mapping[str, Thing], name: str) -> Thing:

@@ -1,4 +1,4 @@
-"""From conditions and seeds to arrays: x_T, sampler, decode, in batches.
+"""From noise to x_0: every task's sampling is one walk along a sampler's steps.
 
 Every network call has the same shape: a last, smaller batch is filled up and cut again. Together with noise that
 depends on the image's own seed (``diffusion.noise``) this makes an image a function of its seed and label alone:
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import Denoiser, bind
+from meddiff.diffusion.denoiser import Denoise, Denoiser, bind
 from meddiff.diffusion.guidance import guide
 from meddiff.diffusion.noise import PerSampleNoise
-from meddiff.diffusion.schedule import Spacing
+from meddiff.diffusion.schedule import NoiseSchedule, Spacing
+from meddiff.samplers.step import Noise, Step
 from meddiff.tasks.task import Task
 
 
@@ -29,6 +30,39 @@ class Sampling:
     steps: int
     guidance: float = 1.0
     spacing: Spacing = "trailing"
+
+
+def walk(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    sampling: Sampling,
+    noise: Noise,
+    *,
+    start: Tensor | None = None,
+    share: float = 1.0,
+) -> Iterator[Step]:
+    """Walk from noise, or from ``start`` noised to a share of the way, to x_0.
+
+    Args:
+        denoise: (x_t, t) -> x_0 estimate.
+        schedule: that of the denoiser.
+        sampling: sampler, steps and their spacing; guidance is a matter of ``denoise``.
+        noise: (k) -> the k-th standard normal draw [B, C, *S]; draw 0 is where the walk begins.
+        start: [B, C, *S] a clean guess to begin from, where ``share`` is below 1.
+        share: of T, where the walk begins.
+
+    Yields:
+        A Step after each stride; the last one's ``x`` is the sample.
+    """
+    if start is None or share == 1:
+        times = schedule.timesteps(sampling.steps, sampling.spacing)
+        yield from sampling.sampler(denoise, schedule, schedule.start(noise(0)), times, noise)
+        return
+    first = max(1, round(share * schedule.T))
+    times = [t * first / schedule.T for t in schedule.timesteps(sampling.steps, sampling.spacing)]
+    eps = noise(0)
+    alpha, sigma = schedule.at(torch.full((1,), first, device=eps.device), eps)
+    yield from sampling.sampler(denoise, schedule, alpha * start + sigma * eps, times, noise)
 
 
 @torch.inference_mode()
@@ -43,7 +77,7 @@ def generate(
     batch_size: int,
     device: torch.device,
 ) -> Iterator[Tensor]:
-    """Synthetic images of the given classes, batch by batch in the order given.
+    """Draw images of the given classes, batch by batch in the order given.
 
     Args:
         denoiser: the trained denoiser, on ``device``.
@@ -66,17 +100,8 @@ def generate(
     for start in range(0, len(seeds), batch_size):
         chunk = slice(start, start + batch_size)
         missing = batch_size - len(seeds[chunk])
-        label = torch.tensor([*labels[chunk], *[labels[-1]] * missing], device=device)
+        condition = Condition(label=torch.tensor([*labels[chunk], *[labels[-1]] * missing], device=device))
         noise = PerSampleNoise([*seeds[chunk], *[seeds[-1]] * missing], shape, device=device)
-        x_0 = _sample(denoiser, Condition(label=label), noise, sampling)
-        yield task.decode(x_0)[: batch_size - missing].float().cpu()
-
-
-def _sample(denoiser: Denoiser, condition: Condition, noise: PerSampleNoise, sampling: Sampling) -> Tensor:
-    schedule = denoiser.schedule
-    denoise = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), sampling.guidance)
-    timesteps = schedule.timesteps(sampling.steps, sampling.spacing)
-    x = schedule.start(noise(0))
-    for step in sampling.sampler(denoise, schedule, x, timesteps, noise):
-        x = step.x
-    return x
+        denoise = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), sampling.guidance)
+        *_, last = walk(denoise, denoiser.schedule, sampling, noise)
+        yield task.decode(last.x)[: batch_size - missing].float().cpu()

@@ -7,7 +7,8 @@ and steps, and members run as one batch. Volumes are also segmented slice by sli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from meddiff.batches.cuts import slice_stack
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import COARSE, Denoiser
+from meddiff.diffusion.denoiser import COARSE, BoundDenoiser, Denoiser
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.errors import InputError
-from meddiff.inference.sampling import Sampling
-from meddiff.inference.tiling import Tiles, Window, tiles
+from meddiff.inference.sampling import Sampling, walk
+from meddiff.inference.tiling import Tiles, Window, tile, tiles
+from meddiff.samplers.step import Step
 from meddiff.tasks.segment import SegmentTask
 
 
@@ -88,25 +90,21 @@ class DiffusionSegmenter:
     def _draw(self, cut: Tiles, told: Sequence[Condition], seeds: Sequence[int]) -> Tensor:
         repeated = [condition.repeated(len(seeds)) for condition in told]
         noise = PerSampleNoise(seeds, (self.task.channels, *cut.shape), device=self.device)
+        denoise = tile(lambda number: BoundDenoiser(self.denoiser, repeated[number]), cut)
         schedule = self.denoiser.schedule
-        first = max(1, round(self.start * schedule.T))
-        x = self._start(cut, told, noise(0), first)
-        times = [t * first / schedule.T for t in schedule.timesteps(self.sampling.steps, self.sampling.spacing)]
-        found = [step.x_0 for step in self.sampling.sampler(self._denoise(cut, repeated), schedule, x, times, noise)]
-        probabilities = [self.task.decode(x_0).float() for x_0 in (found if self.estimate == "path" else found[-1:])]
-        return torch.stack(probabilities).mean(dim=0).cpu()
+        start = self._coarse(cut, told) if round(self.start * schedule.T) < schedule.T else None
+        return self._probabilities(walk(denoise, schedule, self.sampling, noise, start=start, share=self.start)).cpu()
 
-    def _denoise(self, cut: Tiles, told: Sequence[Condition]) -> Callable[[Tensor, Tensor], Tensor]:
-        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            return cut.blend(lambda number, window: self.denoiser(x_t[..., *window], t, told[number]))
+    def _probabilities(self, path: Iterator[Step]) -> Tensor:
+        """The class probabilities [M, K, *S] along a path of x_0 estimates, or at its end."""
+        total, count = torch.zeros(()), 0
+        for count, step in enumerate(path if self.estimate == "path" else deque(path, maxlen=1), 1):
+            probabilities = self.task.decode(step.x_0).float()
+            total = probabilities if count == 1 else total + probabilities
+        return total / count
 
-        return denoise
-
-    def _start(self, cut: Tiles, told: Sequence[Condition], noise: Tensor, first: int) -> Tensor:
-        """x at step ``first``: pure noise at T, the noised coarse mask before."""
-        schedule = self.denoiser.schedule
-        if first == schedule.T:
-            return schedule.start(noise)
+    def _coarse(self, cut: Tiles, told: Sequence[Condition]) -> Tensor:
+        """The coarse mask of the condition model as x_0 [1, C, *S]."""
 
         def coarse(number: int, window: Window) -> Tensor:
             features = told[number].features or {}
@@ -117,9 +115,7 @@ class DiffusionSegmenter:
                 )
             return features[COARSE].float().softmax(dim=1)
 
-        x_0 = self.task.encode(cut.blend(coarse).argmax(dim=1))
-        alpha, sigma = schedule.at(torch.full((1,), first, device=noise.device), noise)
-        return alpha * x_0 + sigma * noise
+        return self.task.encode(cut.blend(coarse).argmax(dim=1))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 Neighbors overlap and are blended with weights that fall off towards a window's border (a Gaussian of an eighth of the
 window, Isensee et al. 2021), so the border of one window is decided by another, which sees more around it.
 
-A diffusion sampler is not run window by window: members would be drawn apart and meet in seams. `Tiles.denoise` makes
-of a network that takes a window an estimate of the whole x_t, with one noise field for all; every step of the sampler
-blends (Bar-Tal et al. 2023, MultiDiffusion, eq. 5).
+A diffusion sampler is not run window by window: members would be drawn apart and meet in seams. `tile` makes of
+denoisers of the windows one of the whole x_t, with one noise field for all; every step of the sampler blends (Bar-Tal
+et al. 2023, MultiDiffusion, eq. 5).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from monai.data.utils import compute_importance_map, dense_patch_slices
 from torch import Tensor
+
+from meddiff.diffusion.denoiser import Denoise
 
 Window = tuple[slice, ...]
 
@@ -69,3 +71,17 @@ def tiles(shape: Sequence[int], window: Sequence[int], *, overlap: float = 0.5) 
     windows = dense_patch_slices(tuple(shape), size, stride)
     weight = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
     return Tiles(tuple(shape), tuple(windows), torch.as_tensor(weight))
+
+
+def tile(denoise_of: Callable[[int], Denoise], windows: Tiles) -> Denoise:
+    """Make a denoiser of the whole from denoisers of its parts.
+
+    Args:
+        denoise_of: number of a window -> what denoises it.
+        windows: how the whole is cut.
+    """
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        return windows.blend(lambda number, window: denoise_of(number)(x_t[..., *window], t))
+
+    return denoise

@@ -17,9 +17,10 @@ import pandas as pd
 from lightning_fabric import Fabric
 from rich.console import Console
 
+from meddiff import build
 from meddiff.batches.images import LabeledImages
 from meddiff.build import segmentation
-from meddiff.build.models import Model, ModelFolder, models_of, new_model
+from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.manifest import rows_of
 from meddiff.jobs.masks_manifest import train_images, validation_cases
@@ -40,7 +41,7 @@ VALIDATION_COLUMNS = ("step", "dice")
 def settings_of(recipe: SegmentRecipe, name: str) -> TrainingRecipe:
     """How a network is trained; a baseline's number of steps may be its own."""
     own = recipe.baseline.steps
-    return replace(recipe.training, steps=own) if own and name != segmentation.DIFFUSION else recipe.training
+    return replace(recipe.training, steps=own) if own and name != build.DIFFUSION else recipe.training
 
 
 def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -> list[Path]:
@@ -52,10 +53,7 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
     model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
     files, settings = models_of(folder, name), settings_of(recipe, name)
-    state = build_state(
-        model.network, model.objective, fabric,
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
-    )  # fmt: skip
+    state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
     validation = Validation(recipe, folder, files, model, state, fabric)
     run = TrainingRun(
         settings, files.checkpoints, files.log, fabric, model.network, state, model.facts, validation.look
@@ -109,7 +107,7 @@ class Validation:
 
     def dice(self) -> float:
         """Mean Dice of the foreground classes over the validation cases, on the network's own grid."""
-        segmenter = self.model.segmenter(self.state.ema.network, self.fabric)
+        segmenter = self.model.ready(self.state.ema.network, self.fabric)
         images = segmentation.images(rows_of(self.recipe, self.folder, "val"), self.recipe)
         settings = self.recipe.validation
         found = []
@@ -130,16 +128,14 @@ def _inputs_of(name: str | None, recipe: SegmentRecipe, folder: RunFolder) -> st
 
 
 def _run_diffusion(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
-    return fit(recipe, folder, segmentation.DIFFUSION, console)
+    return fit(recipe, folder, build.DIFFUSION, console)
 
 
 def _run_baselines(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
     return [path for name in recipe.baseline.names for path in fit(recipe, folder, name, console)]
 
 
-DIFFUSION_STAGE = Stage(
-    "train", "training the denoiser of masks", partial(_inputs_of, segmentation.DIFFUSION), _run_diffusion
-)
+DIFFUSION_STAGE = Stage("train", "training the denoiser of masks", partial(_inputs_of, build.DIFFUSION), _run_diffusion)
 BASELINE_STAGE = Stage(
     "baselines", "training the deterministic networks it is compared with", partial(_inputs_of, None), _run_baselines
 )

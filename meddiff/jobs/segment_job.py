@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from meddiff.build import segmentation
+from meddiff import build
 from meddiff.jobs import masks_manifest, masks_train
 from meddiff.jobs.job import name_of, run_job
 from meddiff.jobs.progress import new_console
@@ -30,6 +30,6 @@ def run(recipe: SegmentRecipe, until: str, console: Console | None = None) -> Ru
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    segmentation.check_names(recipe)
+    build.check_names(recipe)
     out = Path(recipe.out or f"runs/segment-{name_of(recipe)}")
     return run_job(recipe, STAGES, until, out, console or new_console())

@@ -14,6 +14,7 @@ from meddiff import build
 from meddiff.batches.batch import Batch
 from meddiff.batches.images import Labeled, LabeledSlices, LabeledVolumes
 from meddiff.batches.order import draw_indices
+from meddiff.build.models import denoising, optimization
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError, Problems
 from meddiff.files.writing import write_atomically
@@ -29,7 +30,7 @@ from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.objectives import Denoising
+from meddiff.training.objectives import Objective
 from meddiff.training.state import build_state
 
 SAMPLES_PER_CLASS = 4
@@ -81,15 +82,13 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console |
     plain = weights.new_denoiser(recipe, images)
     facts = weights.facts(recipe, folder, plain, images)
     settings = recipe.training
+    task = build.task(recipe, channels=facts.channels, num_classes=len(facts.class_names))
 
-    def objective(fabric: Fabric) -> Denoising:
+    def objective(fabric: Fabric) -> Objective:
         denoiser = prepare(plain, fabric, compiled=settings.compile)
-        return Denoising(denoiser, build.task(), recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
+        return denoising(recipe, denoiser, task)
 
-    state = build_state(
-        plain.network, objective, fabric,
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, ema_decay=settings.ema_decay,
-    )  # fmt: skip
+    state = build_state(plain.network, objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
 
     def look(step: int) -> bool:
         if fabric.is_global_zero:
@@ -130,7 +129,7 @@ def draw_samples(
     labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]
     batches = generate(
         averaged,
-        build.task(),
+        build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
         build.sampling(recipe),
         labels=labels,
         seeds=[child_seed(recipe.seed, "samples", number) for number in range(len(labels))],

@@ -19,13 +19,15 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch import nn
 
+from meddiff.build.models import optimization
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.progress import progress
 from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
+from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.facts import Facts
-from meddiff.training.loop import Augment, Batches, TrainStep, train
+from meddiff.training.loop import Augment, Batches, TrainStep, seeds_of, train
 from meddiff.training.state import State
 
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
@@ -76,23 +78,14 @@ class TrainingRun:
 
     def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
         """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
-        settings = self.settings
         return train(
-            self.state.objective,
+            self.state,
             batches,
-            optimizer=self.state.optimizer,
-            ema=self.state.ema,
-            fabric=self.fabric,
-            seed=seed,
+            optimization(self.settings),
+            seeds=seeds_of(seed, self.fabric.global_rank),
+            diverged=lambda step: denoiser_diverged(step, checkpoint.latest(self.checkpoints)),
             first_step=first,
-            steps=settings.steps,
-            learning_rate=settings.learning_rate,
-            warmup_steps=settings.warmup_steps,
-            cosine_decay=settings.decay == "cosine",
-            accumulate=settings.accumulate,
-            clip_norm=settings.clip_norm,
             augment=augment,
-            checkpoints=self.checkpoints,
         )
 
     def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str = "training") -> None:

@@ -24,8 +24,11 @@ from meddiff.recipe import Recipe, of_volumes, to_dict
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
+from meddiff.training import classifier as training
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
+from meddiff.training.loop import Augment
+from meddiff.training.optimization import Optimization
 
 
 def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Labeled) -> Facts:
@@ -96,27 +99,34 @@ def load(recipe: Recipe, folder: RunFolder, images: Labeled) -> tuple[Denoiser, 
     return prepare(denoiser, fabric).eval(), fabric.device
 
 
-def classifier_settings(
-    recipe: Recipe, arm: build.Arm, seed: int, console: Console | None = None, *, strength: str = "strong"
-) -> dict[str, Any]:
-    """How a classifier of the study is trained: the recipe's settings, and what its arm adds.
+def train_classifier(
+    recipe: Recipe, arm: build.Arm, images: Labeled, seed: int, console: Console | None = None, *,
+    strength: str = "strong",
+) -> Classifier:  # fmt: skip
+    """Train a classifier of an arm on these images; it is in evaluation mode then, and a function of the seed.
 
-    ``strength`` is that of the classical augmentation of pictures.
+    ``strength`` is that of the classical augmentation of pictures; ``console`` shows a progress bar.
     """
-    flat = recipe.dimensions == 2
-    flips = build.augmentation(recipe) if of_volumes(recipe) else turns.flip_rotate90
-    of_pictures = partial(turns.classical_augmentation, strength=build.CLASSICAL[strength])
-    classical = of_pictures if flat else classical_volume_augmentation
-    augmentation = classical if arm.classical else flips if arm.flips else None
-    return {
-        "steps": recipe.classifier.steps,
-        "batch_size": recipe.classifier.batch_size,
-        "learning_rate": recipe.classifier.learning_rate,
-        "weight_decay": recipe.classifier.weight_decay,
-        "seed": seed,
-        "class_balance": 1.0 if arm.balanced else 0.0,
-        "augment": augmentation,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "precision": recipe.training.precision,
-        "progress": bar(console, "training the filter's classifier", unit="steps") if console else None,
-    }
+    settings = recipe.classifier
+    return training.train_classifier(
+        new_classifier(recipe, images, seed),
+        training.class_batches(
+            images, batch_size=settings.batch_size, seed=seed, class_balance=1.0 if arm.balanced else 0.0
+        ),
+        Optimization(settings.steps, settings.learning_rate, settings.weight_decay, decay="cosine_from_first"),
+        seed=seed,
+        augment=augmentation_of(recipe, arm, strength),
+        precision=recipe.training.precision,
+        progress=bar(console, "training the filter's classifier", unit="steps") if console else None,
+    )
+
+
+def augmentation_of(recipe: Recipe, arm: build.Arm, strength: str) -> Augment | None:
+    """What turns and changes the training images of an arm; None where nothing does."""
+    if arm.classical and recipe.dimensions == 2:
+        return partial(turns.classical_augmentation, strength=build.CLASSICAL[strength])
+    if arm.classical:
+        return classical_volume_augmentation
+    if not arm.flips:
+        return None
+    return build.augmentation(recipe) if of_volumes(recipe) else turns.flip_rotate90

@@ -36,7 +36,7 @@ class TwinUNet(nn.Module):
         out_channels: int,
         *,
         condition_channels: int,
-        num_classes: int,
+        mask_classes: int,
         channels: Sequence[int],
         thin_channels: Sequence[int] = (),
         thin_from: int = 0,
@@ -51,7 +51,7 @@ class TwinUNet(nn.Module):
             in_channels: channels of x_t.
             out_channels: channels of the output.
             condition_channels: channels of the image.
-            num_classes: K, classes of the coarse mask.
+            mask_classes: K, classes of the coarse mask.
             channels: feature channels of the reader per level, from fine to coarse.
             thin_channels: those of the denoiser, one for each of its levels; a quarter of the reader's, at least 16,
                 unless told.
@@ -69,7 +69,7 @@ class TwinUNet(nn.Module):
         check_layout(channels, residual_blocks, patch_size, spatial_dims)
         told = channels[thin_from:]
         thin = tuple(thin_channels or (max(16, width // 4) for width in told))
-        _check(told, thin, out_channels, num_classes, starts_coarse)
+        _check(told, thin, out_channels, mask_classes, starts_coarse)
         folded = patch_size**spatial_dims
         self.thin_from = thin_from
         self.thin_patch = patch_size * 2**thin_from
@@ -80,7 +80,7 @@ class TwinUNet(nn.Module):
         settings = {"residual_blocks": residual_blocks, "spatial_dims": spatial_dims}
         self.encoder = Encoder(condition_channels * folded, channels, **settings)
         self.decoder = Decoder(channels, **settings)
-        self.head = Head(channels[0], num_classes * folded, spatial_dims=spatial_dims, silent=False)
+        self.head = Head(channels[0], mask_classes * folded, spatial_dims=spatial_dims, silent=False)
         self.projections = nn.ModuleList(
             convolution(spatial_dims, wide, narrow, size=1) for wide, narrow in zip(told, thin, strict=True)
         )
@@ -137,13 +137,13 @@ class ThinDenoiser(nn.Module):
         return self.head(self.decoder(features, time))
 
 
-def _check(told: Sequence[int], thin: Sequence[int], out_channels: int, num_classes: int, starts_coarse: bool) -> None:
+def _check(told: Sequence[int], thin: Sequence[int], out_channels: int, mask_classes: int, starts_coarse: bool) -> None:
     if not told or len(thin) != len(told) or min(thin) < 2:
         raise InputError(
             f"thin_channels is {list(thin)}: name 2 or more channels for each of the {len(told)} levels of the denoiser"
         )
-    if starts_coarse and out_channels != num_classes:
+    if starts_coarse and out_channels != mask_classes:
         raise InputError(
-            f"the output can start at the coarse logits only where it has a channel per class ({num_classes}), "
+            f"the output can start at the coarse logits only where it has a channel per class ({mask_classes}), "
             f"not {out_channels}: use the encoding one_hot"
         )

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
+from meddiff.manifest.row import ManifestRow
 
 
+@dataclass(frozen=True)
 class GenerateTask:
     """Noises an image and is told its class."""
+
+    channels: int
+    """Of the image."""
+
+    def usable(self, row: ManifestRow) -> str | None:
+        """Say why an image cannot be learned from: it has no class."""
+        return "it has no label" if row.label is None else None
 
     def clean(self, batch: Batch) -> Tensor:
         """The image [B, C, *S] in [-1, 1]."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
+from meddiff.manifest.row import ManifestRow
 
 Encoding = Literal["one_hot", "bits"]
 
@@ -59,6 +60,10 @@ class SegmentTask:
     def channels(self) -> int:
         """Channels of x_0."""
         return self._codes.shape[1]
+
+    def usable(self, row: ManifestRow) -> str | None:
+        """Say why an image cannot be learned from: it has no mask."""
+        return "it has no mask" if row.mask_path is None else None
 
     def clean(self, batch: Batch) -> Tensor:
         """The mask as numbers [B, C, *S], each +scale or -scale.

@@ -8,10 +8,20 @@ from torch import Tensor
 
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
+from meddiff.manifest.row import ManifestRow
 
 
 class Task(Protocol):
     """What diffusion is used for."""
+
+    @property
+    def channels(self) -> int:
+        """Channels C of x_0."""
+        ...
+
+    def usable(self, row: ManifestRow) -> str | None:
+        """Say why an image cannot be learned from; None where it can."""
+        ...
 
     def clean(self, batch: Batch) -> Tensor:
         """x_0 [B, C, *S] in [-1, 1]: what is noised in training and found by sampling."""

@@ -13,7 +13,7 @@ class TrainingDiverged(InputError):  # noqa: N818
         super().__init__(f"training of the {what} diverged: its loss or gradient at step {step} is not finite. {cure}")
 
 
-def denoiser_diverged(step: int, last_good: object) -> TrainingDiverged:
+def denoiser_diverged(step: int, last_good: object = None) -> TrainingDiverged:
     """The denoiser's training at ``step``; ``last_good`` names the checkpoint to go on from, if there is one."""
     kept = f"The last good checkpoint is {last_good}, where the next run goes on" if last_good else "No checkpoint yet"
     return TrainingDiverged(

@@ -1,34 +1,34 @@
 """Training whatever has an objective: a generator of steps. The caller adds bars, logs, pictures and checkpoints.
 
-Every step's randomness (t, eps, who stays untold, flips) is drawn from a seed that is a function of (seed, step,
-process): a run resumed at step k from weights, average and optimizer draws what an uninterrupted one would have drawn,
-and ends in the same weights to the bit. (On a GPU some kernels add in no fixed order;
+Every step's randomness (t, eps, who stays untold, dropout, flips) is drawn from a seed that is a function of the run's
+seed, the step and the process: a run resumed at step k from weights, average and optimizer draws what an uninterrupted
+one would have drawn, and ends in the same weights to the bit. (On a GPU some kernels add in no fixed order;
 `torch.use_deterministic_algorithms(True)` makes them.)
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim import Optimizer
 
 from meddiff.batches.batch import Batch
 from meddiff.seeds import child_seed
-from meddiff.training.checkpoint import latest
-from meddiff.training.divergence import denoiser_diverged
-from meddiff.training.ema import Ema
+from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
 from meddiff.training.objectives import Objective
+from meddiff.training.optimization import Optimization
+from meddiff.training.state import State
 
 Batches = Callable[[int, int], Batch]
 """(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""
 Augment = Callable[[Batch, torch.Generator], Batch]
+"""(batch, generator) -> batch, on the device"""
+Seeds = Callable[..., int]
+"""(step, name of use, micro-batch if it has its own) -> seed"""
 STEPS_BETWEEN_GUARDS = 50
 """On a GPU, reading a loss waits for it; a diverged run is found at most this many steps late."""
 
@@ -46,61 +46,53 @@ class TrainStep:
     learning_rate: float
 
 
+def seeds_of(seed: int, process: int = 0) -> Seeds:
+    """The seeds of a training: each a function of the run's seed, the step, its use and the process."""
+    return lambda step, *names: child_seed(seed, "training", step, *names, process)
+
+
 def train(
-    objective: Objective,
+    state: State,
     batches: Batches,
+    optimization: Optimization,
     *,
-    optimizer: Optimizer,
-    ema: Ema,
-    fabric: Fabric,
-    seed: int,
-    steps: int,
-    learning_rate: float,
+    seeds: Seeds,
     first_step: int = 0,
-    warmup_steps: int = 0,
-    cosine_decay: bool = False,
-    accumulate: int = 1,
-    clip_norm: float = float("inf"),
     augment: Augment | None = None,
-    checkpoints: Path | None = None,
+    diverged: Callable[[int], TrainingDiverged] = denoiser_diverged,
 ) -> Iterator[TrainStep]:
     """Train in place, one optimizer step per item.
 
     Args:
-        objective: what is minimized; its network is on the device and wrapped (see `prepare`).
+        state: what is minimized and by what, on the device (see `build_state`).
         batches: the images of each step and micro-batch of this process.
-        optimizer: over the network's weights.
-        ema: the average, updated after every step.
-        fabric: device and processes.
-        seed: what all randomness is derived from.
-        steps: total number of optimizer steps; the last item has this number.
-        learning_rate: after warm-up.
+        optimization: how many steps, and how large.
+        seeds: what all randomness is derived from.
         first_step: optimizer steps already done, where a run is resumed.
-        warmup_steps: steps over which the learning rate rises linearly.
-        cosine_decay: let the learning rate fall to zero at the last step (Loshchilov & Hutter 2017).
-        accumulate: micro-batches per optimizer step.
-        clip_norm: largest gradient norm.
         augment: (batch, generator) -> batch, applied on the device.
-        checkpoints: folder of the run's checkpoints, named when training diverges.
+        diverged: makes the error of a step whose loss or gradient is not finite.
 
     Raises:
         TrainingDiverged: a loss or gradient is not finite; on a GPU up to `STEPS_BETWEEN_GUARDS` steps late.
     """
-    diverged = torch.zeros((), dtype=torch.int64, device=fabric.device)  # first bad step, 0 while there is none
+    objective, fabric, steps = state.objective, state.fabric, optimization.steps
+    bad = torch.zeros((), dtype=torch.int64, device=fabric.device)  # first bad step, 0 while there is none
     for step in range(first_step + 1, steps + 1):
-        rate = learning_rate * min(1.0, step / max(1, warmup_steps)) * (_cosine(step / steps) if cosine_decay else 1)
-        for group in optimizer.param_groups:
+        rate = optimization.rate(step)
+        for group in state.optimizer.param_groups:
             group["lr"] = rate
-        fetch = partial(_fetch, batches, step, augment=augment, fabric=fabric, seed=seed)
-        generator = _generator(fabric, seed, step, "draws")
-        loss = accumulate_gradients(objective, fetch, fabric=fabric, count=accumulate, generator=generator)
-        norm = torch.nn.utils.clip_grad_norm_(objective.network.parameters(), clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        ema.update(objective.network, step)
-        diverged = torch.where((diverged == 0) & ~(loss + norm).isfinite(), step, diverged)
-        if fabric.device.type == "cpu" or step % STEPS_BETWEEN_GUARDS == 0 or step == steps:
-            _guard(diverged, checkpoints)
+        draw = partial(_generator, fabric, seeds, step)
+        fetch = partial(_fetch, batches, step, augment=augment, fabric=fabric, draw=draw)
+        count = optimization.accumulate
+        loss = accumulate_gradients(objective, fetch, fabric=fabric, count=count, generator=draw("draws"))
+        norm = torch.nn.utils.clip_grad_norm_(objective.network.parameters(), optimization.clip_norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.ema is not None:
+            state.ema.update(objective.network, step)
+        bad = torch.where((bad == 0) & ~(loss + norm).isfinite(), step, bad)
+        if (fabric.device.type == "cpu" or step % STEPS_BETWEEN_GUARDS == 0 or step == steps) and int(bad):
+            raise diverged(int(bad))
         yield TrainStep(step, loss, norm, rate)
 
 
@@ -131,23 +123,14 @@ def accumulate_gradients(
     return total
 
 
-def _cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _fetch(batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, seed: int) -> Batch:
+def _fetch(
+    batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, draw: Callable
+) -> Batch:
     """A micro-batch on the device, augmented there."""
     batch = batches(step - 1, micro).to(fabric.device)
-    return augment(batch, _generator(fabric, seed, step, "augment", micro)) if augment else batch
+    return augment(batch, draw("augment", micro)) if augment else batch
 
 
-def _generator(fabric: Fabric, seed: int, step: int, *names: str | int) -> torch.Generator:
-    """The generator of one use in one step of one process."""
-    own = child_seed(seed, "training", step, *names, fabric.global_rank)
-    return torch.Generator(fabric.device).manual_seed(own)
-
-
-def _guard(diverged: Tensor, checkpoints: Path | None) -> None:
-    step = int(diverged)
-    if step:
-        raise denoiser_diverged(step, latest(checkpoints) if checkpoints else None)
+def _generator(fabric: Fabric, seeds: Seeds, step: int, *use: str | int) -> torch.Generator:
+    """The generator of one use in one step, on the device."""
+    return torch.Generator(fabric.device).manual_seed(seeds(step, *use))

@@ -33,6 +33,8 @@ from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, Output
 from meddiff.diffusion.loss import diffusion_loss
 from meddiff.diffusion.prediction import ClassLogits
+from meddiff.errors import InputError
+from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, one_hot
 from meddiff.tasks.task import Task
 
@@ -189,3 +191,27 @@ class Supervised:
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """The loss of the batch, 0-dimensional."""
         return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch))
+
+
+@dataclass(frozen=True)
+class ClassNaming:
+    """The loss of a network that names the class of an image: image -> logits [B, K]; dropout alone is random."""
+
+    network: nn.Module
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """The seed of the dropout of each sample's micro-batch; the first one's is the generator's."""
+        seeds = torch.arange(count) + generator.initial_seed()
+        return (seeds.repeat_interleave(len(batch.image)),)
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """The cross-entropy of the batch, 0-dimensional.
+
+        Raises:
+            InputError: a batch without labels.
+        """
+        if batch.label is None:
+            raise InputError("a classifier learns from labels: these images have none. Fill in label in the manifest.")
+        with seeded(int(draws[0][0]), (batch.image.device,)):
+            logits = self.network(batch.image)
+        return functional.cross_entropy(logits.float(), batch.label)

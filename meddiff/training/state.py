@@ -16,25 +16,27 @@ from torch.optim import AdamW, Optimizer
 
 from meddiff.training.ema import Ema
 from meddiff.training.objectives import Objective
+from meddiff.training.optimization import Optimization
 
 
 @dataclass(frozen=True)
 class State:
-    """A network in training: what is minimized, by what, and the average of its weights."""
+    """A network in training: what is minimized, by what, where, and the average of its weights."""
 
     objective: Objective
     optimizer: Optimizer
-    ema: Ema
+    ema: Ema | None
+    """None where no average is kept."""
+    fabric: Fabric
 
 
 def build_state(
     network: nn.Module,
     objective: Callable[[Fabric], Objective],
     fabric: Fabric,
+    optimization: Optimization,
     *,
-    learning_rate: float,
-    weight_decay: float,
-    ema_decay: float,
+    ema_decay: float | None = None,
 ) -> State:
     """Move a network to the device of ``fabric`` and build what trains it there.
 
@@ -42,14 +44,16 @@ def build_state(
         network: the plain one, that checkpoints are made of; it is moved in place.
         objective: makes what is minimized of the same network, wrapped (see `prepare`).
         fabric: device, precision and processes.
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
-        ema_decay: of the average of weights.
+        optimization: of which the optimizer takes learning rate and weight decay.
+        ema_decay: of the average of weights; None keeps none.
     """
     minimized = objective(fabric)
     network.to(fabric.device)
-    optimizer = build_optimizer(network, learning_rate=learning_rate, weight_decay=weight_decay)
-    return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), Ema(network, ema_decay))
+    optimizer = build_optimizer(
+        network, learning_rate=optimization.learning_rate, weight_decay=optimization.weight_decay
+    )
+    average = None if ema_decay is None else Ema(network, ema_decay)
+    return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
 
 
 def build_optimizer(network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:

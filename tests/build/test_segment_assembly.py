@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from meddiff import build
 from meddiff.batches.batch import Batch
-from meddiff.build import CLASS_LOGITS, MASK_NETWORKS, segmentation
+from meddiff.build import CLASS_LOGITS, MASK_NETWORKS
 from meddiff.build.models import new_model
 from meddiff.errors import InputError
 from meddiff.recipe.segment import SegmentRecipe
@@ -41,7 +42,7 @@ def test_every_network_trains_and_segments(name, dimensions, prediction, encodin
         volume={"patch_size": (16, 16, 8)},
         inference={"members": 2, "steps": 2},
     )
-    segmentation.check_names(wanted)
+    build.check_names(wanted)
     model = new_model(wanted, "diffusion", 1, CLASSES)
     wake(model.network)
     fabric = build_fabric(precision="32", accelerator="cpu")
@@ -51,7 +52,7 @@ def test_every_network_trains_and_segments(name, dimensions, prediction, encodin
     loss = objective.loss(batch, objective.draw(batch, 1, torch.Generator().manual_seed(0)))
     loss.backward()
     assert loss.isfinite()
-    members = model.segmenter(model.network.requires_grad_(False).eval(), fabric).members(batch.image[0], [1, 2])
+    members = model.ready(model.network.requires_grad_(False).eval(), fabric).members(batch.image[0], [1, 2])
     assert members.shape == (2, 3, *size)
     torch.testing.assert_close(members.sum(1), torch.ones(2, *size))
 
@@ -69,7 +70,7 @@ def test_every_network_trains_and_segments(name, dimensions, prediction, encodin
 )
 def test_unknown_names_are_told_with_the_nearest(parts, said):
     with pytest.raises(InputError, match=said):
-        segmentation.check_names(recipe(**parts))
+        build.check_names(recipe(**parts))
 
 
 def test_the_same_recipe_makes_the_same_weights_whatever_was_drawn_before():

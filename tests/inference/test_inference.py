@@ -31,7 +31,7 @@ def denoiser() -> Denoiser:
 def draw(denoiser, sampling, labels, seeds, batch_size=4):
     batches = generate(
         denoiser,
-        GenerateTask(),
+        GenerateTask(3),
         sampling,
         labels=labels,
         seeds=seeds,

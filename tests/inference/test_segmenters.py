@@ -29,7 +29,7 @@ def segmenter(*, size=(16, 16), num_classes=2, network=None, **settings):
     if network is None:
         with seeded(0):
             settings_of_network = {"channels": (8, 16), "spatial_dims": len(size), "starts_coarse": True}
-            told = {"condition_channels": 1, "num_classes": num_classes}
+            told = {"condition_channels": 1, "mask_classes": num_classes}
             network = TwinUNet(num_classes, num_classes, **told, **settings_of_network)
         wake(network)
     denoiser = Denoiser(network.eval(), cosine(50), ClassLogits(0.5))

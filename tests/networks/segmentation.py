@@ -8,7 +8,7 @@ from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from tests.contracts import wake
 
-SETTINGS = {"condition_channels": 3, "num_classes": 2, "channels": (8, 12, 16)}
+SETTINGS = {"condition_channels": 3, "mask_classes": 2, "channels": (8, 12, 16)}
 AWKWARD = {2: ((16, 8), (9, 13), (1, 7), (1, 1)), 3: ((8, 4, 8), (5, 1, 6), (1, 1, 1))}
 
 

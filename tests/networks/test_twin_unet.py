@@ -39,7 +39,7 @@ def test_a_fresh_network_that_starts_coarse_says_what_the_reader_says():
 
 
 def test_most_of_the_work_is_done_once():
-    network = TwinUNet(2, 2, condition_channels=3, num_classes=2, channels=(64, 128, 256, 320, 512), thin_from=1)
+    network = TwinUNet(2, 2, condition_channels=3, mask_classes=2, channels=(64, 128, 256, 320, 512), thin_from=1)
     weights = {name: sum(part.numel() for part in module.parameters()) for name, module in network.named_children()}
     assert 22e6 < sum(weights.values()) < 24e6
     assert weights["denoiser"] < 0.1 * sum(weights.values())
@@ -51,7 +51,7 @@ def test_mistakes_are_told():
         ({"channels": ()}, "at least one level"),
         ({"thin_channels": (8,)}, "each of the 3 levels"),
         ({"thin_from": 3}, "thin_channels"),
-        ({"starts_coarse": True, "num_classes": 3}, "one_hot"),
+        ({"starts_coarse": True, "mask_classes": 3}, "one_hot"),
         ({"residual_blocks": 0}, "residual_blocks must be at least 1"),
     ]:
         with pytest.raises(InputError, match=sentence):

@@ -10,7 +10,7 @@ from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
 from meddiff.recipe import EvaluationRecipe, Recipe
 from meddiff.sources import phantom
-from meddiff.training.classifier_loop import features
+from meddiff.training.apply import features
 
 
 def test_an_extractor_without_its_file_is_refused_at_once():

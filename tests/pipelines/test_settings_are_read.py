@@ -10,7 +10,6 @@ from types import CodeType, FrameType
 import pytest
 
 from meddiff import build
-from meddiff.build import segmentation
 from meddiff.jobs import job, segment_job
 from meddiff.pipelines import augment, segment, train
 from meddiff.recipe import Recipe, SegmentRecipe, flat
@@ -89,7 +88,7 @@ def does_something(frame: FrameType | None, idle: set[CodeType]) -> bool:
 def codes_that_decide_nothing() -> set[CodeType]:
     """The digests of the stages, and the checks of names and contradictions."""
     digests = [stage.inputs for stage in (*job.STAGES, *segment_job.STAGES)]
-    checks = [build.check_names, segmentation.check_names, Recipe.refuse_contradictions,
+    checks = [build.check_names, Recipe.refuse_contradictions,
               SegmentRecipe.refuse_contradictions]  # fmt: skip
     return {getattr(one, "func", one).__code__ for one in [*digests, *checks]}
 

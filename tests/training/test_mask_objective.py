@@ -11,11 +11,11 @@ from meddiff.networks.initialization import seeded
 from meddiff.networks.segmenter import build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
 from meddiff.tasks.segment import SegmentTask
-from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
-from meddiff.training.loop import train
+from meddiff.training.loop import seeds_of, train
 from meddiff.training.objectives import MaskDenoising, MaskLoss, Supervised
-from meddiff.training.state import build_optimizer
+from meddiff.training.optimization import Optimization
+from meddiff.training.state import build_state
 
 SIDE = 16
 
@@ -41,7 +41,7 @@ def denoising(prediction=None, *, num_classes=2, encoding="one_hot", **weights):
             task.channels,
             task.channels,
             condition_channels=1,
-            num_classes=num_classes,
+            mask_classes=num_classes,
             channels=(16, 32),
             starts_coarse=isinstance(prediction, ClassLogits) and encoding == "one_hot",
         )
@@ -67,9 +67,9 @@ def test_an_empty_mask_is_a_case_with_a_finite_loss_that_punishes_false_alarms()
 @pytest.mark.parametrize("prediction", [ClassLogits(0.5), X_0, V], ids=lambda kind: kind.name)
 def test_a_minute_on_blobs_finds_them(prediction):
     fabric, objective = denoising(prediction)
-    ema = Ema(objective.network.module, 0.9)
-    optimizer = build_optimizer(objective.network, learning_rate=3e-3)
-    steps = train(objective, blobs, optimizer=optimizer, ema=ema, fabric=fabric, seed=0, steps=60, learning_rate=3e-3)
+    optimization = Optimization(60, learning_rate=3e-3)
+    state = build_state(objective.network.module, lambda _: objective, fabric, optimization, ema_decay=0.9)
+    steps = train(state, blobs, optimization, seeds=seeds_of(0))
     losses = [step.loss.item() for step in steps]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
@@ -119,9 +119,10 @@ def test_a_deterministic_network_learns_by_the_same_trainer():
     fabric = build_fabric(precision="32", accelerator="cpu")
     with seeded(0):
         network = build_segmenter("unet", in_channels=1, num_classes=2, channels=(8, 16))
-    objective = Supervised(prepare_network(network, fabric))
-    optimizer = build_optimizer(network, learning_rate=1e-2)
-    steps = train(objective, blobs, optimizer=optimizer, ema=Ema(network, 0.9), fabric=fabric, seed=0, steps=60,
-                  learning_rate=1e-2)  # fmt: skip
+    optimization = Optimization(60, learning_rate=1e-2)
+    state = build_state(
+        network, lambda fabric: Supervised(prepare_network(network, fabric)), fabric, optimization, ema_decay=0.9
+    )
+    steps = train(state, blobs, optimization, seeds=seeds_of(0))
     losses = [step.loss.item() for step in steps]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])

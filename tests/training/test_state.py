@@ -8,6 +8,7 @@ from torch import nn
 
 from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric
+from meddiff.training.optimization import Optimization
 from meddiff.training.state import build_state
 
 ELSEWHERE = SimpleNamespace(device=torch.device("meta"), setup_optimizers=lambda optimizer: optimizer)
@@ -21,7 +22,7 @@ def test_optimizer_and_average_are_of_the_weights_on_the_device(moves):
     def objective(fabric):
         return SimpleNamespace(network=network.to(fabric.device) if moves else network)
 
-    state = build_state(network, objective, ELSEWHERE, learning_rate=0.1, weight_decay=0.0, ema_decay=0.9)
+    state = build_state(network, objective, ELSEWHERE, Optimization(1, 0.1), ema_decay=0.9)
     trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
     assert [id(weight) for weight in trained] == [id(weight) for weight in network.parameters()]
     assert all(weight.device.type == "meta" for weight in (*trained, *state.ema.network.parameters()))
@@ -41,9 +42,8 @@ def test_a_step_of_the_state_trains_the_network_and_moves_its_average():
     fabric = build_fabric(precision="32", accelerator="cpu")
     network = nn.Linear(3, 2)
     state = build_state(
-        network, lambda _: SimpleNamespace(network=network), fabric,
-        learning_rate=0.1, weight_decay=0.0, ema_decay=0.9,
-    )  # fmt: skip
+        network, lambda _: SimpleNamespace(network=network), fabric, Optimization(1, 0.1), ema_decay=0.9
+    )
     before = network.weight.detach().clone()
     network(torch.ones(1, 3)).sum().backward()
     state.optimizer.step()

@@ -7,7 +7,7 @@ from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint
-from meddiff.training.divergence import TrainingDiverged
+from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
 from meddiff.training.fabric import build_fabric, has_bf16, prepare
 from meddiff.training.loop import accumulate_gradients
 from meddiff.training.objectives import Denoising, draw_noise
@@ -128,7 +128,9 @@ def test_a_run_that_diverges_stops_with_the_step_and_the_last_good_checkpoint(tm
         batch = toy.batches(step, micro)
         return dataclasses.replace(batch, image=batch.image * (float("inf") if step == 2 else 1))
 
-    run = toy.Run(batches=broken, checkpoints=tmp_path)
+    run = toy.Run(
+        batches=broken, diverged=lambda step: denoiser_diverged(step, checkpoint.latest(tmp_path))
+    )  # fmt: skip
     steps = run.train(9)
     done = next(steps).step
     if saved:

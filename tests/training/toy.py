@@ -1,5 +1,7 @@
 """A data set that a tiny network learns in seconds: the class is the place of a bright square."""
 
+from dataclasses import replace
+
 import torch
 
 from meddiff.batches.batch import Batch
@@ -9,12 +11,12 @@ from meddiff.diffusion.schedule import cosine, linear
 from meddiff.networks.initialization import seeded
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.seeds import child_seed
-from meddiff.training.ema import Ema
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.facts import Facts, schedule_digest
-from meddiff.training.loop import train
+from meddiff.training.loop import seeds_of, train
 from meddiff.training.objectives import Denoising
-from meddiff.training.state import build_optimizer
+from meddiff.training.optimization import Optimization
+from meddiff.training.state import build_state
 
 SIDE, CLASSES = 8, 3
 NETWORK = {"channels": (16, 32), "residual_blocks": 1, "attention_levels": 1, "head_channels": 16}
@@ -59,21 +61,25 @@ class Run:
         self.fabric = fabric or build_fabric(precision=precision, accelerator="cpu")
         self.denoiser = denoiser()
         self.wrapped = prepare(self.denoiser, self.fabric)
-        self.ema = Ema(self.denoiser.network, 0.9)
-        self.optimizer = build_optimizer(self.denoiser.network, learning_rate=learning_rate)
+        self.optimization = Optimization(0, learning_rate, warmup_steps=4, clip_norm=1.0)
+        self.state = build_state(
+            self.denoiser.network,
+            lambda _: Denoising(self.wrapped, Generate(), 0.1),
+            self.fabric,
+            self.optimization,
+            ema_decay=0.9,
+        )
+        self.ema, self.optimizer = self.state.ema, self.state.optimizer
         self.settings = {
             "batches": batches,
-            "optimizer": self.optimizer,
-            "ema": self.ema,
-            "fabric": self.fabric,
-            "seed": seed,
-            "learning_rate": learning_rate,
-            "clip_norm": 1.0,
-            "warmup_steps": 4,
+            "seeds": seeds_of(seed, self.fabric.global_rank),
         } | settings
 
     def train(self, steps, **settings):
-        return train(Denoising(self.wrapped, Generate(), 0.1), steps=steps, **self.settings | settings)
+        """Train to so many steps; settings of `Optimization` and of `train`, before those of the run."""
+        settings = self.settings | settings
+        own = {name: settings.pop(name) for name in ("clip_norm", "accumulate", "decay") if name in settings}
+        return train(self.state, optimization=replace(self.optimization, steps=steps, **own), **settings)
 
     @property
     def network(self):

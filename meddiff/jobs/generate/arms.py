@@ -22,17 +22,17 @@ from meddiff import build
 from meddiff.batches.images import Labeled
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
-from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import accepted
 from meddiff.jobs.generate.synthesize import wanted
 from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.jobs.progress import progress
+from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.classifiers.discrimination import balanced_accuracy
 from meddiff.recipe import Recipe
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import predict, train_classifier
+from meddiff.training.apply import predict
 
 Images = dict[str, list[ManifestRow]]
 """Arm -> the rows that it trains on."""
@@ -154,8 +154,7 @@ def _compared(recipe: Recipe, train: Labeled, held_out: Labeled, console: Consol
     with progress(console, unit="classifiers") as shown:
         task = shown.add_task("choosing the classical augmentation", total=len(build.CLASSICAL), note="")
         for strength in build.CLASSICAL:
-            settings = weights.classifier_settings(recipe, arm, seed, strength=strength)
-            network = train_classifier(train, weights.new_classifier(recipe, train, seed), **settings)
+            network = train_classifier(recipe, arm, train, seed, strength=strength)
             probabilities = predict(network, held_out, batch_size=recipe.classifier.batch_size)
             records.append(
                 {"strength": strength, "balanced_accuracy": balanced_accuracy(held_out.labels, probabilities)}

@@ -25,12 +25,13 @@ from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
 from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import progress
 from meddiff.jobs.stage import Stage
+from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images.skin_tone import typology_angle_degrees
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import predict, train_classifier
+from meddiff.training.apply import predict
 
 PHOTOGRAPHS = ("dermoscopy", "photography", "clinical")
 """Modalities whose pictures show skin."""
@@ -108,8 +109,7 @@ def _predictions(
 ) -> pd.DataFrame:
     """Train one classifier and let it judge: one row per test and validation image."""
     own_seed = child_seed(recipe.seed, "classify", seed)
-    settings = weights.classifier_settings(recipe, build.arm(name), own_seed, strength=strength)
-    network = train_classifier(train, weights.new_classifier(recipe, train, own_seed), **settings)
+    network = train_classifier(recipe, build.arm(name), train, own_seed, strength=strength)
     tables = []
     for split, images in judged.items():
         known = {

@@ -25,6 +25,7 @@ from meddiff.jobs import weights
 from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import Stage
+from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
@@ -32,7 +33,7 @@ from meddiff.networks.classifier import Classifier
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import predict, train_classifier
+from meddiff.training.apply import predict
 
 LOW_CONFIDENCE, COPY = "low confidence", "near-copy"
 COLUMNS = ("row_id", "label", "kept", "reason", "confidence", "predicted")
@@ -99,8 +100,7 @@ def _judge(train: Labeled, recipe: Recipe, folder: RunFolder, console: Console) 
     """
     arm = build.ARMS["real_balanced_flips"]
     seed = child_seed(recipe.seed, "filter", "classifier")
-    untrained = weights.new_classifier(recipe, train, seed)
-    judge = train_classifier(train, untrained, **weights.classifier_settings(recipe, arm, seed, console))
+    judge = train_classifier(recipe, arm, train, seed, console)
     write_atomically(folder.classifier, lambda file: file.write(save(judge.state_dict())))
     return judge
 

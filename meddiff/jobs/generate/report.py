@@ -38,7 +38,7 @@ from meddiff.reports.study import study_report
 from meddiff.reports.write import write_report
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
-from meddiff.training.classifier_loop import features as extract_features
+from meddiff.training.apply import features as extract_features
 
 
 def _inputs(recipe: Recipe, folder: RunFolder) -> str:

@@ -57,7 +57,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     denoiser, device = weights.load(recipe, folder, images)
     batches = generate(
         denoiser,
-        build.task(),
+        build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
         build.sampling(recipe),
         labels=[images.class_names.index(row.label or "") for row in missing],
         seeds=[row.seed or 0 for row in missing],

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from meddiff import build
 from meddiff.build import segmentation
 from meddiff.build.models import models_of
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
@@ -36,7 +37,7 @@ PIXELS_PER_CASE = 4000
 
 def model_names(recipe: SegmentRecipe) -> list[str]:
     """The diffusion model and its baselines."""
-    return [segmentation.DIFFUSION, *recipe.baseline.names]
+    return [build.DIFFUSION, *recipe.baseline.names]
 
 
 def answers_depend_on(recipe: SegmentRecipe, folder: RunFolder, names: Sequence[str] = ()) -> str:

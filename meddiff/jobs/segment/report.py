@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from meddiff.build import segmentation
+from meddiff import build
 from meddiff.build.models import models_of
 from meddiff.build.titles import (
     BASELINE_SOURCES,
@@ -57,7 +57,7 @@ def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
 
 def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
     rows = rows_of(recipe, folder, "test")
-    model = of_run(recipe, folder, segmentation.DIFFUSION)
+    model = of_run(recipe, folder, build.DIFFUSION)
     return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}", run=folder,
                   provenance=provenance(recipe, folder))  # fmt: skip
 
@@ -100,7 +100,7 @@ def report(
 def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
     """The diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
     found = case_dice(cases)
-    own = found.loc[found["model"] == segmentation.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
+    own = found.loc[found["model"] == build.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
     middle = max(0, len(own) // 2 - SHOWN // 2)
     chosen = zip(
         GROUPS,
@@ -209,7 +209,7 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
         (
             f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
             f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
-            f"prediction {diffusion.prediction}), trained for {steps[segmentation.DIFFUSION]} steps of "
+            f"prediction {diffusion.prediction}), trained for {steps[build.DIFFUSION]} steps of "
             f"{recipe.training.batch_size} images.",
             ("ho2020", *MASK_SOURCES[recipe.mask.encoding], schedule_source, *NETWORK_SOURCES[recipe.network.name]),
         ),

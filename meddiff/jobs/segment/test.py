@@ -22,7 +22,7 @@ def run(settings: OtherImages) -> Path:
     Raises:
         InputError: no run, no images with masks, masks that cannot be read.
     """
-    from meddiff.build.segmentation import DIFFUSION
+    from meddiff.build import DIFFUSION
     from meddiff.files.writing import write_text
     from meddiff.jobs.job import environment
     from meddiff.jobs.manifest import check_dimensions, find_rows

@@ -60,7 +60,7 @@ class MedSegDiffV1(nn.Module):
         out_channels: int,
         *,
         condition_channels: int,
-        num_classes: int,
+        mask_classes: int,
         channels: Sequence[int],
         residual_blocks: int = 1,
         condition_blocks: int = 2,
@@ -76,7 +76,7 @@ class MedSegDiffV1(nn.Module):
             in_channels: channels of x_t.
             out_channels: channels of the output; twice ``in_channels`` for a learned variance.
             condition_channels: channels of ``condition.image``.
-            num_classes: classes of the mask; not used, as V1 has no mask head of its own.
+            mask_classes: classes of the mask; not used, as V1 has no mask head of its own.
             channels: feature channels per level, from fine to coarse.
             residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
             condition_blocks: residual blocks per level of the image's encoder, which runs once.

@@ -110,7 +110,7 @@ class MedSegDiffV2(nn.Module):
         out_channels: int,
         *,
         condition_channels: int,
-        num_classes: int,
+        mask_classes: int,
         channels: Sequence[int],
         residual_blocks: int = 1,
         condition_blocks: int = 1,
@@ -127,7 +127,7 @@ class MedSegDiffV2(nn.Module):
             in_channels: channels of x_t.
             out_channels: channels of the output; twice ``in_channels`` for a learned variance.
             condition_channels: channels of ``condition.image``.
-            num_classes: classes of the condition model's mask.
+            mask_classes: classes of the condition model's mask.
             channels: feature channels per level of both U-Nets, from fine to coarse.
             residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
             condition_blocks: residual blocks per level of the condition model, which runs once.
@@ -143,7 +143,7 @@ class MedSegDiffV2(nn.Module):
         """
         super().__init__()
         check_layout(channels, min(residual_blocks, condition_blocks), patch_size, spatial_dims)
-        _check_switches(anchor, ss_former_blocks, num_classes)
+        _check_switches(anchor, ss_former_blocks, mask_classes)
         self.condition_channels = condition_channels
         self.patch_size = patch_size
         self.size_multiple = patch_size * 2 ** (len(channels) - 1)
@@ -151,7 +151,7 @@ class MedSegDiffV2(nn.Module):
         denoising = {"residual_blocks": residual_blocks, "time_width": time_width} | rank
         self.condition_model = ConditionModel(
             condition_channels * folded,
-            num_classes * folded,
+            mask_classes * folded,
             channels=channels,
             residual_blocks=condition_blocks,
             spatial_dims=spatial_dims,
@@ -170,7 +170,7 @@ class MedSegDiffV2(nn.Module):
     def encode(self, condition: Condition) -> Condition:
         """The same condition with what depends on its image alone as ``features``.
 
-        These are ``coarse``, the mask's logits [B, num_classes, *S], and on the padded, folded grid ``anchor``, the
+        These are ``coarse``, the mask's logits [B, mask_classes, *S], and on the padded, folded grid ``anchor``, the
         attention on the first feature, and ``embedding``, the deepest; the last two where the network uses them.
         """
         if condition.features is not None:
@@ -185,7 +185,7 @@ class MedSegDiffV2(nn.Module):
         return replace(condition, features=features)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> WithCoarse:
-        """The network's output [B, out_channels, *S], and the condition model's logits [B, num_classes, *S].
+        """The network's output [B, out_channels, *S], and the condition model's logits [B, mask_classes, *S].
 
         Args:
             x_t: noisy mask [B, in_channels, *S], any size.
@@ -208,11 +208,11 @@ class MedSegDiffV2(nn.Module):
         return WithCoarse(output, features[COARSE])
 
 
-def _check_switches(anchor: bool, ss_former_blocks: int, num_classes: int) -> None:
+def _check_switches(anchor: bool, ss_former_blocks: int, mask_classes: int) -> None:
     """Refuse a network that would not hear its image, or has no classes to segment."""
     if ss_former_blocks < 0:
         raise InputError(f"network.ss_former_blocks must be 0 (none) or more, got {ss_former_blocks}")
     if not anchor and not ss_former_blocks:
         raise InputError("without anchor and without SS-Former blocks nothing tells the image: leave one of them on")
-    if num_classes < 1:
-        raise InputError(f"num_classes counts the logits of the coarse mask and must be at least 1, got {num_classes}")
+    if mask_classes < 1:
+        raise InputError(f"mask_classes counts the coarse mask's logits and must be at least 1, got {mask_classes}")

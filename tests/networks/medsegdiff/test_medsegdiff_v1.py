@@ -39,7 +39,7 @@ def test_a_fresh_network_says_zero():
 
 
 def test_channels_of_input_output_and_classes_are_free():
-    network = tiny(4, 7, num_classes=5)
+    network = tiny(4, 7, mask_classes=5)
     x_t, t, image = check.inputs((9, 9), channels=4)
     assert network(x_t, t, Condition(image=image)).shape == (3, 7, 9, 9)
 
@@ -98,7 +98,7 @@ def test_it_learns():
 
 def test_about_22_million_weights_are_one_choice():
     with torch.device("meta"):
-        network = MedSegDiffV1(1, 1, condition_channels=3, num_classes=2, channels=(32, 64, 128, 256, 384))
+        network = MedSegDiffV1(1, 1, condition_channels=3, mask_classes=2, channels=(32, 64, 128, 256, 384))
     assert 20e6 < check.weights(network) < 23e6
     stated = (
         f"{check.weights(network) / 1e6:.1f} M weights, of which {check.weights(network.image_encoder) / 1e6:.1f} M"

@@ -56,7 +56,7 @@ def test_a_fresh_network_says_zero_and_a_coarse_mask():
 
 @pytest.mark.parametrize("patch_size", [1, 2])
 def test_the_coarse_mask_is_that_of_the_image_alone(patch_size):
-    network = tiny(4, 7, num_classes=5, patch_size=patch_size)
+    network = tiny(4, 7, mask_classes=5, patch_size=patch_size)
     x_t, t, image = check.inputs((9, 11), channels=4)
     with torch.no_grad():
         output, coarse = network(x_t, t, Condition(image=image))
@@ -72,7 +72,7 @@ def test_what_it_cannot_hear_is_refused():
     for settings, sentence in [
         ({"anchor": False, "ss_former_blocks": 0}, "nothing tells the image"),
         ({"ss_former_blocks": -1}, "ss_former_blocks must be 0"),
-        ({"num_classes": 0}, "num_classes"),
+        ({"mask_classes": 0}, "mask_classes"),
     ]:
         with pytest.raises(InputError, match=sentence):
             tiny(**settings)
@@ -136,7 +136,7 @@ def test_it_learns():
 
 def test_about_22_million_weights_are_one_choice():
     with torch.device("meta"):
-        network = MedSegDiffV2(1, 1, condition_channels=3, num_classes=2, channels=(32, 64, 128, 256, 320))
+        network = MedSegDiffV2(1, 1, condition_channels=3, mask_classes=2, channels=(32, 64, 128, 256, 320))
     assert 20e6 < check.weights(network) < 23e6
     inner = check.weights(network.condition_model)
     stated = f"{check.weights(network) / 1e6:.1f} M weights, of which {inner / 1e6:.1f} M"

@@ -8,7 +8,9 @@ from meddiff.errors import InputError
 from meddiff.manifest.row import ManifestRow
 from meddiff.networks.classifier import build_classifier
 from meddiff.networks.initialization import seeded
-from meddiff.training.classifier_loop import features, predict, train_classifier
+from meddiff.training.apply import features, predict
+from meddiff.training.classifier import class_batches, train_classifier
+from meddiff.training.optimization import Optimization
 from tests.training import toy
 
 NAMES = ("left", "middle", "right")
@@ -39,11 +41,14 @@ def network(name="resnet18"):
         return build_classifier(name, in_channels=1, num_classes=3, image_size=SIDE, width=width)
 
 
-SETTINGS = {"steps": 12, "batch_size": 16, "learning_rate": 3e-3, "seed": 1, "precision": "32"}
+def trained_on(shown, network, *, steps, seed=1, learning_rate=3e-3, **settings):
+    optimization = Optimization(steps, learning_rate, weight_decay=0.01, decay="cosine_from_first")
+    batches = class_batches(shown, batch_size=16, seed=seed)
+    return train_classifier(network, batches, optimization, seed=seed, precision="32", **settings)
 
 
 def test_it_learns_held_out_images():
-    trained = train_classifier(images(), network(), **SETTINGS | {"steps": 30})
+    trained = trained_on(images(), network(), steps=30)
     held_out = images(seed=1)
     probabilities = predict(trained, held_out, batch_size=16)
     assert probabilities.shape == (60, 3)
@@ -53,17 +58,15 @@ def test_it_learns_held_out_images():
 
 
 def test_the_same_arguments_give_the_same_classifier():
-    first, second = (
-        train_classifier(images(), network("efficientnet_b0"), **SETTINGS | {"steps": 2}) for _ in range(2)
-    )
+    first, second = (trained_on(images(), network("efficientnet_b0"), steps=2) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))  # dropout too
-    other = train_classifier(images(), network("efficientnet_b0"), **SETTINGS | {"steps": 2, "seed": 2})
+    other = trained_on(images(), network("efficientnet_b0"), steps=2, seed=2)
     assert not torch.equal(first.head.weight, other.head.weight)
 
 
 def test_it_does_not_touch_the_global_generator():
     before = torch.random.get_rng_state()
-    train_classifier(images(), network(), **SETTINGS | {"steps": 1})
+    trained_on(images(), network(), steps=1)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -90,13 +93,13 @@ def test_batches_are_augmented_and_shown():
     def bar(steps, total):
         for step in steps:
             yield step
-            shown.append((step, total))
+            shown.append((step.step, total))
 
-    train_classifier(images(), network(), **SETTINGS | {"steps": 3}, augment=augment, progress=bar)
+    trained_on(images(), network(), steps=3, augment=augment, progress=bar)
     assert len(set(seen)) == 3
-    assert shown == [(0, 3), (1, 3), (2, 3)]
+    assert shown == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_divergence_is_a_sentence():
     with pytest.raises(InputError, match=r"training of the classifier diverged.*classifier\.learning_rate"):
-        train_classifier(images(), network(), **SETTINGS | {"steps": 4, "learning_rate": 1e30})
+        trained_on(images(), network(), steps=4, learning_rate=1e30)

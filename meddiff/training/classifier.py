@@ -1,0 +1,70 @@
+"""Training a classifier of the study by the one training loop: no weight average, no checkpoints, seeds of its own.
+
+The same arguments give the same classifier, and two arms of a study that differ in one argument differ in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from meddiff.batches.batch import Batch
+from meddiff.batches.images import Labeled
+from meddiff.batches.order import draw_indices
+from meddiff.networks.classifier import Classifier
+from meddiff.seeds import child_seed
+from meddiff.training.divergence import classifier_diverged
+from meddiff.training.fabric import PrecisionName, build_fabric, prepare_network
+from meddiff.training.loop import Augment, Batches, Seeds, train
+from meddiff.training.objectives import ClassNaming
+from meddiff.training.optimization import Optimization
+from meddiff.training.state import build_state
+
+
+def train_classifier(
+    network: Classifier,
+    batches: Batches,
+    optimization: Optimization,
+    *,
+    seed: int,
+    augment: Augment | None = None,
+    precision: PrecisionName = "auto",
+    progress: Callable[[Iterable, int], Iterable] | None = None,
+) -> Classifier:
+    """Train ``network`` in place; returns it in evaluation mode.
+
+    Args:
+        network: from `build_classifier`.
+        batches: what to learn from, see `class_batches`.
+        optimization: how many steps, and how large.
+        seed: what dropout and augmentation are drawn from.
+        augment: (batch, generator) -> batch, applied on the device.
+        precision: arithmetic inside the network.
+        progress: (steps, total) -> steps, shows a bar.
+
+    Raises:
+        TrainingDiverged: the loss is not finite.
+    """
+    fabric = build_fabric(precision=precision)
+    state = build_state(
+        network.train(), lambda fabric: ClassNaming(prepare_network(network, fabric)), fabric, optimization
+    )
+    steps = train(state, batches, optimization, seeds=_seeds_of(seed), augment=augment, diverged=classifier_diverged)
+    for _ in progress(steps, optimization.steps) if progress else steps:
+        pass
+    return network.eval()
+
+
+def class_batches(images: Labeled, *, batch_size: int, seed: int, class_balance: float = 0.0) -> Batches:
+    """Draw the images of each step as a function of the seed alone; 1 for ``class_balance`` draws all classes alike."""
+
+    def batch(step: int, micro: int) -> Batch:
+        how = {"batch_size": batch_size, "step": step, "seed": seed, "class_balance": class_balance}
+        return images.batch(draw_indices(images.labels, **how))
+
+    return batch
+
+
+def _seeds_of(seed: int) -> Seeds:
+    """The seeds of a classifier's training; what its objective draws is dropout."""
+    uses = {"draws": "dropout"}
+    return lambda step, use, *_: child_seed(seed, "classifier", uses.get(use, use), step - 1)

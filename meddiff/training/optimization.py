@@ -1,0 +1,41 @@
+"""How long a network is trained and how large its steps are: one value for every training.
+
+The optimizer is AdamW (Loshchilov & Hutter 2019) with their cosine decay (2017) where it is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Decay = Literal["none", "cosine", "cosine_from_first"]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """The steps of a training."""
+
+    steps: int
+    """Optimizer steps in all."""
+    learning_rate: float
+    """After warm-up, before decay."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises linearly."""
+    decay: Decay = "none"
+    """What the learning rate does: stay; fall to zero at the last step; or be whole at the first step and fall on
+    towards the zero that a step after the last one would have."""
+    clip_norm: float = float("inf")
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    accumulate: int = 1
+    """Micro-batches per optimizer step."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step 1, 2, ..., ``steps``."""
+        warm = min(1.0, step / max(1, self.warmup_steps))
+        if self.decay == "none":
+            return self.learning_rate * warm
+        behind = step if self.decay == "cosine" else step - 1
+        return self.learning_rate * warm * (0.5 * (1 + math.cos(math.pi * (behind / self.steps))))
