@@ -5,18 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from meddiff import build
-from meddiff.build.titles import arm_title, chosen
+from meddiff.jobs.generate.report import alternatives, arm_names
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.reports.pictures import NearestPair
-from meddiff.reports.results import ArmName, Gallery, StudyResults
+from meddiff.reports.results import Gallery, StudyResults
 
 HOSTILE = '<script>document.title = "owned"</script>'
 ARMS = ("real", "real_balanced", "real_classical", "real_synthetic", "synthetic")
-ARM_NAMES = {
-    name: ArmName(arm_title(name), build.arm(name).synthetic, build.arm(name).ratio)
-    for name in (*ARMS, "ratio_1", "ratio_5")
-}
+ARM_NAMES = arm_names((*ARMS, "ratio_1", "ratio_5"))
 CLASSES = {"nevus": 412, "melanoma": 96, "basal cell carcinoma": 41, HOSTILE: 18}
 
 
@@ -163,7 +159,7 @@ def example_report(phantom: bool = True) -> StudyResults:
         curve=_curve(),
         arms=_arms(),
         arm_names=ARM_NAMES,
-        alternatives=chosen(recipe),
+        alternatives=alternatives(recipe),
         distances=_distances(),
         galleries=galleries,
         nearest=_pairs(4, 900, "seed"),

@@ -20,7 +20,7 @@ def _measures(results: ImageResults) -> list[CitedSentence]:
     of_planes = " of the three middle planes" if row["volumes"] else ""
     what, unit = ("Volumes", "voxels") if row["volumes"] else ("Images", "pixels")
     size = " by ".join([str(row["resolution"])] * (3 if row["volumes"] else 2))
-    name, source = results.extractor[0] or str(row["extractor"]), results.extractor[1]
+    name, source = results.extractor or (str(row["extractor"]), ())
     return [
         (
             f"{what} were brought to {size} {unit} ({row['fit']}; "

@@ -19,8 +19,8 @@ from meddiff.reports.literature import CitedSentence, literature, unknown_keys
 from meddiff.reports.pictures import GalleryCase, NearestPair, check_gallery
 from meddiff.reports.tables import Formats, Records
 
-Named = tuple[str, str]
-"""The title of an alternative, as a sentence says it, and its key in literature.bib or ""."""
+Named = tuple[str, tuple[str, ...]]
+"""The title of an alternative, as a sentence says it, and the keys in literature.bib that it rests on."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StudyResults:
     arm_names: Mapping[str, ArmName] = field(default_factory=dict)
     """What each arm is, by its name; one that is not there is shown by its name."""
     alternatives: Mapping[str, Named] = field(default_factory=dict)
-    """Title and citation of the schedule, prediction, sampler and classifier that the recipe names."""
+    """Titles and citations of the schedule, prediction, sampler and classifier that the recipe names."""
     group_noun: str = "patient"
     """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -165,8 +165,8 @@ class ImageResults:
     """What happened to the data: files left out, sets cut."""
     provenance: dict[str, Any]
     confidence_level: float
-    extractor: tuple[str, tuple[str, ...]] = ("", ())
-    """What made the features, in words, and the keys of what it rests on; "" for the bare name."""
+    extractor: Named | None = None
+    """What made the features; None for its bare name."""
 
 
 def mask_results(

@@ -39,9 +39,8 @@ def is_overall(row: Mapping[str, Any]) -> bool:
     return words.is_missing(row.get("class_name")) or row["class_name"] == ""
 
 
-def _named(alternatives: Mapping[str, Named], kind: str, key: str) -> tuple[str, list[str]]:
-    text, citation = alternatives.get(kind, (words.in_words(key), ""))
-    return text, [citation] if citation else []
+def _named(alternatives: Mapping[str, Named], kind: str, key: str) -> Named:
+    return alternatives.get(kind, (words.in_words(key), ()))
 
 
 def _generation(recipe: dict[str, Any], alternatives: Mapping[str, Named]) -> list[CitedSentence]:
@@ -61,7 +60,7 @@ def _generation(recipe: dict[str, Any], alternatives: Mapping[str, Named]) -> li
         (f"The noise schedule was {schedule}", schedule_source),
         (
             f"The network was trained to predict {prediction}, {weights}",
-            prediction_source + (["hang2023"] if gamma is not None else []),
+            (*prediction_source, *(["hang2023"] if gamma is not None else [])),
         ),
         (
             f"It was trained with AdamW for {training['steps']:,} steps of {training['batch_size']} images, "

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from example_report import CLASSES, HOSTILE, empty_report, example_report
 
-from meddiff.build.titles import arm_title, chosen
 from meddiff.errors import InputError
+from meddiff.jobs.generate.report import alternatives, arm_title
 from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, VolumeRecipe, to_dict
 from meddiff.reports import arms, figures, tables, words
 from meddiff.reports.figures import Line
@@ -184,7 +184,7 @@ def test_the_curve_counts_a_repeated_step_once_and_leaves_out_what_is_not_finite
 
 def test_the_methods_follow_the_recipe():
     def told(recipe: Recipe) -> tuple[str, tuple[str, ...]]:
-        found = methods(to_dict(recipe), chosen(recipe))
+        found = methods(to_dict(recipe), alternatives(recipe))
         return ". ".join(sentence.text for sentence in found.sentences), found.references
 
     text, references = told(Recipe())
@@ -195,7 +195,8 @@ def test_the_methods_follow_the_recipe():
     assert "DDIM in 25 steps" in text
     assert "trained to predict the noise, with an unweighted loss" in text
     assert not any("min-SNR" in entry or "DPM" in entry for entry in references)
-    text, _ = told(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler")))
+    found = methods(to_dict(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler"))), {})
+    text = ". ".join(sentence.text for sentence in found.sentences)
     assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
     assert methods({}, {}) == Methods()
     volumes = VolumeRecipe(spacing_mm=(1.0, 1.0, 2.5), intensity="window", bias_correction=True)
@@ -207,7 +208,7 @@ def test_the_methods_follow_the_recipe():
 
 
 def test_citations_are_numbered_as_they_are_met():
-    found = methods(to_dict(Recipe()), chosen(Recipe()))
+    found = methods(to_dict(Recipe()), alternatives(Recipe()))
     met = [number for sentence in found.sentences for number in sentence.citations]
     assert list(dict.fromkeys(met)) == list(range(1, len(found.references) + 1))
 
@@ -325,7 +326,7 @@ def test_a_table_sorts_by_numbers_and_aligns_them():
         (words.setting((64, 128)), "64, 128"),
         (words.setting(True), "yes"),
         (arm_title("real_synthetic"), "Real + synthetic"),
-        (arm_title("real_mixup"), "Real mixup"),
+        (empty_report().arm("real_mixup").title, "Real mixup"),
         (words.in_words("macro_auroc"), "Macro AUROC"),
         (words.plain(12000), "12,000"),
     ],

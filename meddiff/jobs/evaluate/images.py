@@ -18,7 +18,6 @@ from rich.table import Table
 
 import meddiff
 from meddiff import build
-from meddiff.build.titles import EXTRACTORS
 from meddiff.errors import InputError
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
 from meddiff.evaluation.images.measures import MEASURES, Embed
@@ -33,7 +32,7 @@ from meddiff.recipe.commands import EvaluateImages
 from meddiff.reports import tables, words
 from meddiff.reports.images import headline, image_report
 from meddiff.reports.pictures import NearestPair
-from meddiff.reports.results import ImageResults
+from meddiff.reports.results import ImageResults, Named
 from meddiff.reports.write import write_report
 from meddiff.seeds import child_seed
 
@@ -114,8 +113,14 @@ def _report(
         real=_drawn(real, generator), synthetic=_drawn(synthetic, generator), nearest=pairs[SYNTHETIC],
         held_out_nearest=pairs.get(HELD_OUT, []), group_noun=_noun(real, settings.groups), notes=notes,
         provenance=_provenance(settings, sets), confidence_level=0.95,
-        extractor=EXTRACTORS.get(quality["extractor"].iloc[0], ("", ())),
+        extractor=_named(quality["extractor"].iloc[0]),
     )  # fmt: skip
+
+
+def _named(extractor: str) -> Named | None:
+    """Say how an extractor is called, and what it rests on; None for one of no table."""
+    entry = {**build.EXTRACTORS.entries, **build.VOLUME_EXTRACTORS.entries}.get(extractor)
+    return entry and (entry.title, entry.citations)
 
 
 def _noun(real: ImageSet, groups: str) -> str:

@@ -18,7 +18,6 @@ from rich.table import Table
 
 from meddiff import build, evaluation
 from meddiff.batches.images import Labeled
-from meddiff.build.titles import arm_title, chosen
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.study import Study, read_study
 from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
@@ -33,7 +32,7 @@ from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.recipe import Recipe, differences, to_dict
 from meddiff.reports.pictures import NearestPair
-from meddiff.reports.results import ArmName, Gallery, StudyResults
+from meddiff.reports.results import ArmName, Gallery, Named, StudyResults
 from meddiff.reports.study import study_report
 from meddiff.reports.write import write_report
 from meddiff.run import RunFolder, digest
@@ -138,7 +137,7 @@ def assemble(
         curve=study.curve,
         arms=study.arms,
         arm_names=arm_names(study.arms["arm"]),
-        alternatives=chosen(recipe),
+        alternatives=alternatives(recipe),
         distances=measured,
         galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
         nearest=nearest,
@@ -156,8 +155,24 @@ def assemble(
 
 def arm_names(names: Iterable[str]) -> dict[str, ArmName]:
     """Say what each arm of the study is."""
-    arms = {str(name): build.arm(str(name)) for name in names}
-    return {name: ArmName(arm_title(name), arm.synthetic, arm.ratio) for name, arm in arms.items()}
+    entries = {str(name): build.arm_entry(str(name)) for name in names}
+    return {name: ArmName(arm.title, arm.thing.synthetic, arm.thing.ratio) for name, arm in entries.items()}
+
+
+def arm_title(name: str) -> str:
+    """Name an arm as a sentence does."""
+    return build.arm_entry(name).title
+
+
+def alternatives(recipe: Recipe) -> dict[str, Named]:
+    """Say how what the recipe names is called, and what it rests on."""
+    entries = {
+        "schedule": build.SCHEDULES.entries[recipe.diffusion.schedule],
+        "prediction": build.PREDICTIONS.entries[recipe.diffusion.prediction],
+        "sampler": build.SAMPLERS.entries[recipe.synthesis.sampler],
+        "classifier": build.CLASSIFIERS.entries[recipe.classifier.network],
+    }
+    return {kind: (entry.title, entry.citations) for kind, entry in entries.items()}
 
 
 def scores_table(scores: pd.DataFrame) -> Table:

@@ -18,14 +18,6 @@ from rich.table import Table
 
 from meddiff import build
 from meddiff.build.models import models_of
-from meddiff.build.titles import (
-    BASELINE_SOURCES,
-    FUSION_SOURCES,
-    MASK_SOURCES,
-    NETWORK_SOURCES,
-    SAMPLERS,
-    SCHEDULES,
-)
 from meddiff.evaluation.masks.calibration import case_dice
 from meddiff.files.tables import read_table, write_table
 from meddiff.images.case import Case, truth_of
@@ -201,22 +193,22 @@ def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
 def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSentence]:
     """How the models were made, for the methods paragraph."""
     draws, diffusion = recipe.inference, recipe.diffusion
-    coding = "one channel per class" if recipe.mask.encoding == "one_hot" else "the binary digits of the class"
-    sampler, source = SAMPLERS[draws.sampler]
-    schedule, schedule_source = SCHEDULES[diffusion.schedule]
+    coding, network = build.ENCODINGS.entries[recipe.mask.encoding], build.MASK_NETWORKS.entries[recipe.network.name]
+    sampler = build.SAMPLERS.entries[draws.sampler]
+    schedule = build.SCHEDULES.entries[diffusion.schedule]
     averaged = ", whose estimates are averaged" if draws.estimate == "path" else ""
     sentences: list[CitedSentence] = [
         (
-            f"Masks, coded as {coding} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
-            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule}, "
+            f"Masks, coded as {coding.title} of +-{recipe.mask.scale:g}, were noised and denoised by the network "
+            f"{recipe.network.name}, told the image, in {diffusion.timesteps} noise levels (schedule {schedule.title}, "
             f"prediction {diffusion.prediction}), trained for {steps[build.DIFFUSION]} steps of "
             f"{recipe.training.batch_size} images.",
-            ("ho2020", *MASK_SOURCES[recipe.mask.encoding], schedule_source, *NETWORK_SOURCES[recipe.network.name]),
+            ("ho2020", *coding.citations, *schedule.citations, *network.citations),
         ),
         (
             f"Each answer fuses {draws.members} masks by {draws.fusion}, each drawn in {draws.steps} steps of "
-            f"{sampler}{averaged}.",
-            (source, *FUSION_SOURCES.get(draws.fusion, ())),
+            f"{sampler.title}{averaged}.",
+            (*sampler.citations, *build.FUSIONS.entries[draws.fusion].citations),
         ),
     ]
     if axis := recipe.data.slice_axis:
@@ -227,7 +219,7 @@ def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSenten
         (
             f"The deterministic baseline {name} was trained by the same trainer for {steps[name]} steps with Dice and "
             "cross-entropy.",
-            BASELINE_SOURCES[name],
+            build.BASELINES.entries[name].citations,
         )
         for name in recipe.baseline.names
     ]
