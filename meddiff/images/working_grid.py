@@ -205,6 +205,13 @@ def working_grid(
     return WorkingGrid(volume.shape, order, flipped, _three(shape), _three(scale), affine, _three(known))
 
 
+def standing_free(spacing_mm: Sequence[float], size: Sequence[int]) -> np.ndarray:
+    """Place a volume that lies in no patient, 4 x 4: axes to the right, front and head, its middle at the origin."""
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = -(np.asarray(size) - 1) / 2 * spacing_mm
+    return affine
+
+
 def _three(values) -> tuple[Any, Any, Any]:
     i, j, k = values
     return i, j, k
