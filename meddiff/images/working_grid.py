@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Place, Volume
 
 SAME_SPACING = 1e-3  # relative: a spacing of 0.9996 mm is the 1 mm that was asked for, and nothing is interpolated
 ROUNDING = 0.01  # voxels by which the working grid may fall short of the volume's edge
@@ -44,6 +44,12 @@ class WorkingGrid:
     native_affine: tuple[tuple[float, ...], ...] | None
     """4 x 4, of the volume; None is unknown."""
     native_spacing_mm: tuple[float | None, float | None, float | None]
+
+    @property
+    def native_place(self) -> Place:
+        """Where the volume's own voxels lie."""
+        affine = None if self.native_affine is None else np.asarray(self.native_affine)
+        return Place(self.native_shape, affine, self.native_spacing_mm)
 
     @property
     def offset(self) -> tuple[float, float, float]:
