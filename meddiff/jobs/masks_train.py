@@ -61,7 +61,7 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
         console.print(f"going on from step {first}")
     batches = segmentation.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images"))
     if not validation.ended(first):
-        steps = run.steps(batches, first, seed=recipe.seed, augment=segmentation.augmentation(recipe))
+        steps = run.steps(batches, first, seed=recipe.seed, augment=build.augmentation(recipe))
         run.follow(steps, first, console, f"training {name}")
     return [files.best, files.validation]
 
