@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import compared
@@ -57,13 +57,13 @@ def correlation(one: np.ndarray, two: np.ndarray) -> float:
     return 1.0 if even else float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
 
 
-def described(images: Labeled) -> np.ndarray:
+def described(images: Images) -> np.ndarray:
     """The statistics [N, 10] of all volumes."""
     return np.stack([statistics(images.batch([number]).image[0].numpy()) for number in range(len(images))])
 
 
 @torch.inference_mode()
-def untrained(recipe: Recipe, images: Labeled, labels: list[int], seeds: list[int]) -> np.ndarray:
+def untrained(recipe: Recipe, images: Images, labels: list[int], seeds: list[int]) -> np.ndarray:
     """What the network draws before it has learned anything: statistics [N, 10]."""
     fresh = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}

@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import judge_of
@@ -90,7 +90,7 @@ def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learne
     )
 
 
-def balanced(images: Labeled) -> np.ndarray:
+def balanced(images: Images) -> np.ndarray:
     """Positions of as many real images of every class as of the rarest, since the synthetic ones are drawn alike."""
     fewest = np.bincount(images.labels).min()
     return np.concatenate([np.flatnonzero(images.labels == k)[:fewest] for k in range(len(images.class_names))])

@@ -21,8 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from meddiff.batches.images import LabeledImages
-from meddiff.batches.order import draw_indices
+from meddiff.batches.images import Images
 from meddiff.cache.pictures import decode
 from meddiff.images.prepare import Transform, prepare
 from meddiff.manifest.row import COLUMNS, ManifestRow
@@ -73,14 +72,12 @@ def contestants(rows: list[ManifestRow], size: int, folder: Path) -> dict[str, d
             return len(decode(rows, image_size=size, fit="stretch", folder=cache).rows)
 
     many = rows * max(1, 512 // len(rows))
-    cached = LabeledImages(decode(many, image_size=size, fit="stretch", folder=folder / "cache"), [])
+    cached = Images(decode(many, image_size=size, fit="stretch", folder=folder / "cache"))
     theirs = CacheDataset(files * (len(many) // len(files)), area, progress=False)
 
     def batches() -> int:
         steps = range(4 * len(many) // 64)
-        return sum(
-            len(cached.batch(draw_indices(cached.labels, batch_size=64, step=step, seed=0)).image) for step in steps
-        )
+        return sum(len(cached.drawn(step, batch_size=64, seed=0).image) for step in steps)
 
     def their_batches() -> int:
         return sum(len(batch["image"]) for batch in DataLoader(theirs, batch_size=64, shuffle=True))
@@ -94,7 +91,7 @@ def contestants(rows: list[ManifestRow], size: int, folder: Path) -> dict[str, d
         },
         "second epoch, batches of 64": {
             "MONAI CacheDataset + DataLoader": their_batches,
-            "meddiff LabeledImages": batches,
+            "meddiff Images": batches,
         },
     }
 

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from meddiff.batches.batch import Batch
-from meddiff.batches.order import draw_indices
+from meddiff.batches.order import Order
 from meddiff.batches.turns import flip_rotate90
 from meddiff.build.models import new_model, optimization
 from meddiff.images.intensity import to_model_range
@@ -58,8 +58,10 @@ class Lesions:
     def batches(self, size: int, seed: int) -> Callable[[int, int], Batch]:
         """(step, micro-batch) -> images, each with the mask of a rater drawn anew."""
 
+        order = Order(np.zeros(len(self.images)))
+
         def batch(step: int, micro: int) -> Batch:
-            chosen = draw_indices(np.zeros(len(self.images)), batch_size=size, step=step, seed=seed)
+            chosen = order.positions(step, batch_size=size, seed=seed)
             drawn = np.random.default_rng(child_seed(seed, "rater", step))
             raters = drawn.integers(self.masks.shape[1], size=size)
             mask = torch.from_numpy(self.masks[chosen, raters].astype(np.int64))[:, None]

@@ -33,8 +33,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from meddiff.batches.cuts import draw_patches, slice_batch
-from meddiff.cache.volumes import VolumeArray, cache_volumes
+from meddiff.batches.cuts import Patch, Slice, with_side
+from meddiff.batches.images import Images
+from meddiff.cache.store import Prepared
+from meddiff.cache.volumes import CachedVolume, cache_volumes
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import VolumeTransform, prepare_volume
@@ -107,7 +109,7 @@ def latencies_ms(work: Callable[[int], object], repeats: int) -> list[float]:
     return found
 
 
-def served(rows: list[ManifestRow], array: VolumeArray, folder: Path) -> dict[str, Callable[[int], object]]:
+def served(rows: list[ManifestRow], array: Prepared[CachedVolume], folder: Path) -> dict[str, Callable[[int], object]]:
     """Name -> what to time, which is handed the number of the step."""
     generator = np.random.default_rng(0)
 
@@ -123,16 +125,15 @@ def served(rows: list[ManifestRow], array: VolumeArray, folder: Path) -> dict[st
     files = [{"image": str(row.image_file), "mask": str(row.mask_file)} for row in rows]
     stored = PersistentDataset(files, monai_preparation(None), cache_dir=folder / "monai")
     crop = RandCropByPosNegLabeld(["image", "mask"], label_key="mask", spatial_size=size, pos=1, neg=1, num_samples=1)
+    plane = with_side(tuple(np.max([case.shape for case in array], axis=0).tolist()), 2, 1)
+    slices = Images(array, cut=Slice(2, Patch(plane, foreground_share=0.5), neighbors=1))
+    patches = Images(array, cut=Patch(size, foreground_share=0.5))
     return {
         "slice across axis 0 (sagittal)": one_slice(0),
         "slice across axis 1 (coronal)": one_slice(1),
         "slice across axis 2 (axial)": one_slice(2),
-        "slice_batch of 1, axis 2, 1 neighbor": lambda step: slice_batch(
-            array, axis=2, batch_size=1, step=step, seed=0, neighbors=1, foreground_share=0.5
-        ),
-        "draw_patches of 1 x 64^3, half on the foreground": lambda step: draw_patches(
-            array, patch_size=size, batch_size=1, step=step, seed=0, foreground_share=0.5
-        ),
+        "Slice of 1, axis 2, 1 neighbor": lambda step: slices.drawn(step, batch_size=1, seed=0),
+        "Patch of 1 x 64^3, half on the foreground": lambda step: patches.drawn(step, batch_size=1, seed=0),
         "MONAI PersistentDataset + RandCropByPosNegLabel, 64^3": lambda step: crop(stored[step % len(stored)]),
     }
 

@@ -282,3 +282,34 @@ def check_section(section, empty=None) -> None:
         assert f'<p class="none">{escape(empty.missing)}</p>' in page
         assert empty.missing in text
         assert (empty.anchor, set(empty.values)) == (section.anchor, set(section.values)), "the same keys, always"
+
+
+def check_cut(cut, cases) -> None:
+    """A cut is (case, draw) -> image and mask: a function of both alone, which shows the same place of both.
+
+    The first channel of each case tells the class of each voxel, 1000 (class + 1), so that it is 0 outside alone.
+    """
+    import numpy as np
+
+    from meddiff.batches.cuts import Draw
+
+    def shown(case, draw):
+        image, mask = cut(case, draw)
+        return np.array(image), np.array(mask)
+
+    asked = [(case, Draw(seed, number)) for case in cases for seed in (0, 7) for number in range(6)]
+    first = [shown(*one) for one in asked]
+    again = [shown(*one) for one in reversed(asked)][::-1]
+    for (case, _), (image, mask), other in zip(asked, first, again, strict=True):
+        assert np.array_equal(image, other[0]), "depends on what was cut before"
+        assert np.array_equal(mask, other[1]), "depends on what was cut before"
+        assert (image.dtype, mask.dtype) == (case.image.dtype, case.mask.dtype)
+        assert image.shape[1:] == mask.shape
+        slices = len(image) // len(case.image)
+        classes = image[slices // 2 * len(case.image)]  # the first channel of the slice itself
+        inside = classes > 0
+        assert inside.any()
+        assert np.array_equal(classes[inside], 1000 * (mask[inside].astype(int) + 1)), "image and mask cut apart"
+        assert not mask[~inside].any(), "a class where there is no image"
+    sizes = {mask.shape for _, mask in first}
+    assert len(sizes) == 1 or cut.size is None, "what comes into one batch has one size"

@@ -17,7 +17,7 @@ class Batch:
     mask: Tensor | None
     """[B, 1, *S] int64 class indices, 0 is background."""
     index: Tensor
-    """[B] int64, position of each image in its LabeledImages or LabeledVolumes."""
+    """[B] int64, position of each image in its Images."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""

@@ -18,6 +18,7 @@ to an even one first (``volume.spacing_mm``).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +26,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from meddiff.batches.batch import Batch
+from meddiff.errors import InputError
 from meddiff.images.square import LUMINANCE
 
 
@@ -101,6 +103,30 @@ def classical_augmentation(batch: Batch, generator: Generator, strength: Strengt
     return replace(batch, image=apply_color(image, colors) if strength.color or strength.hue else image, mask=mask)
 
 
+def random_flips(batch: Batch, generator: Generator, *, axes: Sequence[int] = ()) -> Batch:
+    """Mirror each image along each of these axes with a probability of one half, image and mask alike.
+
+    Args:
+        batch: [B, C, D, H, W], or [B, C, H, W] for slices.
+        generator: may stay on the CPU while the batch is elsewhere.
+        axes: 0 is the first spatial axis. None by default: of a volume in RAS order axis 0 runs from left to right,
+            and mirroring it turns a left hippocampus into a right one. Where classes are told apart by their side,
+            or the heart's place matters, leave it out.
+
+    Raises:
+        InputError: an axis that the batch has not.
+    """
+    spatial = batch.image.ndim - 2
+    if not set(axes) <= set(range(spatial)):
+        raise InputError(f"the axes are {tuple(axes)}. A batch of this shape has the axes 0 to {spatial - 1}.")
+    drawn = torch.rand((spatial, len(batch.image)), generator=generator, device=generator.device) < 0.5
+    image, mask = batch.image, batch.mask
+    for axis in axes:
+        image = _mirrored(image, drawn[axis], axis)
+        mask = None if mask is None else _mirrored(mask, drawn[axis], axis)
+    return replace(batch, image=image, mask=mask)
+
+
 def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> Symmetry:
     """Each of the eight with the same probability; without the transposing four where images are not square."""
     transpose, rows, columns = _uniform((3, count), (0, 1), generator) < 0.5
@@ -159,6 +185,11 @@ def apply_color(image: Tensor, color: Color) -> Tensor:
         gray = _luminance(light)
         light = _turned_hue(gray + (light - gray) * each(color.saturation), color.hue)
     return (light * 2 - 1).clamp(-1, 1)
+
+
+def _mirrored(values: Tensor, which: Tensor, axis: int) -> Tensor:
+    chosen = which.to(values.device).reshape(-1, *[1] * (values.ndim - 1))
+    return torch.where(chosen, values.flip(axis + 2), values)
 
 
 def _luminance(light: Tensor) -> Tensor:

@@ -10,28 +10,47 @@ from torch import Generator
 
 from meddiff.batches import turns
 from meddiff.batches.batch import Batch
-from meddiff.batches.cuts import AXES, random_flips
-from meddiff.batches.images import Labeled, LabeledImages, LabeledSlices, LabeledVolumes, slice_rows, whole
+from meddiff.batches.cuts import AXES, Middle, Slice, square
+from meddiff.batches.images import Images
+from meddiff.batches.slices import row_of_volume, slice_rows
+from meddiff.batches.slices import slices_of as prepared_slices
 from meddiff.build.tables import DRAWN, source
 from meddiff.cache.pictures import ImageArray, decode
 from meddiff.cache.pictures import unusable as unusable_images
-from meddiff.cache.volumes import VolumeArray, cache_volumes, in_order_of
+from meddiff.cache.store import Prepared
+from meddiff.cache.volumes import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, of_volumes
+from meddiff.recipe import Recipe, TrainingRecipe, of_volumes
 from meddiff.recipe.segment import SegmentRecipe
 
 
 def images(
     rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
-) -> Labeled:
+) -> Images:
     """The rows' images, prepared once into the cache."""
     if recipe.data.slice_axis is not None:
         return _slices(rows, recipe, class_names, progress)
     if recipe.dimensions == 3:
-        return LabeledVolumes(_volumes(rows, recipe, progress), class_names, recipe.volume.patch_size)
-    return LabeledImages(_squares(rows, recipe, progress), class_names)
+        return Images(_volumes(rows, recipe, progress), class_names, Middle(recipe.volume.patch_size))
+    return Images(_squares(rows, recipe, progress), class_names)
+
+
+def shares(
+    images: Images, settings: TrainingRecipe, *, seed: int, class_balance: float, rank: int = 0, ranks: int = 1
+) -> Callable[[int, int], Batch]:
+    """Deal out the images of each step: (step, micro-batch) -> this process's share, a function of the seed alone."""
+    size, accumulate = settings.batch_size, settings.accumulate
+
+    def share(step: int, micro: int) -> Batch:
+        start = (rank * accumulate + micro) * size
+        return images.drawn(
+            step, batch_size=size * accumulate * ranks, seed=seed, class_balance=class_balance,
+            part=slice(start, start + size),
+        )  # fmt: skip
+
+    return share
 
 
 def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
@@ -46,17 +65,17 @@ def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
 
 def _slices(
     rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], progress: Callable | None
-) -> LabeledSlices:
+) -> Images:
     drawn = [row for row in rows if row.source == "synthetic"]
-    volumes = list({row.image_file: whole(row) for row in rows if row.source != "synthetic"}.values())
-    return LabeledSlices(
+    volumes = list({row.image_file: row_of_volume(row) for row in rows if row.source != "synthetic"}.values())
+    axis, side = AXES[recipe.data.slice_axis or ""], recipe.data.image_size
+    prepared = prepared_slices(
         rows,
-        class_names,
         volumes=_volumes(volumes, recipe, progress) if volumes else None,
         drawn=_squares(drawn, recipe, progress) if drawn else None,
-        axis=AXES[recipe.data.slice_axis or ""],
-        size=recipe.data.image_size,
+        axis=axis,
     )
+    return Images(prepared, class_names, Slice(axis, Middle(square(axis, side)), upright=True))
 
 
 def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
@@ -94,7 +113,7 @@ def channels(recipe: Recipe | SegmentRecipe) -> int:
     return recipe.data.channels or source(recipe.dataset).channels
 
 
-def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> VolumeArray:
+def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> Prepared[CachedVolume]:
     """Real volumes by the recipe's settings; those that a model drew are in its range and on its grid already."""
     settings = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
     drawn = [row for row in rows if row.source == "synthetic"]
@@ -129,6 +148,6 @@ def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator],
         raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
     if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
         raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
-    upright = recipe.dimensions == 2 and (pictures or isinstance(recipe, Recipe))  # as LabeledSlices turns them
-    left_right = partial(random_flips, axes=(1,) if upright else (0,))
+    upright = recipe.dimensions == 2 and (pictures or isinstance(recipe, Recipe))  # a generator's slices are
+    left_right = partial(turns.random_flips, axes=(1,) if upright else (0,))
     return {"square": turns.flip_rotate90, "mirror": left_right, "none": None}[wanted]

@@ -33,6 +33,26 @@ Progress = Callable[[Iterable, int], Iterable]
 
 
 @dataclass(frozen=True)
+class CachedPicture:
+    """One picture as it was prepared."""
+
+    image: np.ndarray
+    """[C, H, W] uint8 or uint16; 0 is -1 for the model, the largest value 1."""
+    mask: np.ndarray | None
+    """[H, W] uint8 class indices; None where it was prepared without mask."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return self.image.shape[1:]
+
+    @property
+    def largest_class(self) -> int:
+        """The largest class index in the mask; 0 without mask."""
+        return 0 if self.mask is None else int(self.mask.max())
+
+
+@dataclass(frozen=True)
 class ImageArray:
     """Decoded images, memory-mapped; image i belongs to row i."""
 
@@ -44,6 +64,23 @@ class ImageArray:
     """The rows that could be read."""
     skipped: tuple[tuple[ManifestRow, str], ...]
     """Rows that could not, each with the reason (on_bad_file="skip")."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> CachedPicture:
+        """The picture of row ``index``."""
+        return CachedPicture(np.asarray(self.images)[index], None if self.masks is None else self.masks[index][0])
+
+    def __iter__(self) -> Iterator[CachedPicture]:
+        """The pictures in the order of the rows."""
+        return (self[index] for index in range(len(self)))
+
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Images [B, C, H, W] and masks [B, 1, H, W] at these positions."""
+        masks = None if self.masks is None else np.asarray(self.masks)[positions]
+        return np.asarray(self.images)[positions], masks
 
 
 def decode(

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import Progress, default_folder
+from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile, bad_file
 from meddiff.files.writing import told_plainly
@@ -197,6 +198,11 @@ class CachedVolume:
         return None if self.counts is None else np.memmap(self.folder / "mask.bin", np.uint8, "r", shape=self.shape)
 
     @property
+    def largest_class(self) -> int:
+        """The largest class index in the mask; 0 without mask."""
+        return max((index for index, _ in self.counts or ()), default=0)
+
+    @property
     def affine(self) -> np.ndarray | None:
         """4 x 4, working index -> RAS millimeters; None where the orientation is unknown."""
         return self.grid.affine
@@ -221,29 +227,6 @@ class CachedVolume:
         return self.grid.labels_to_native(labels)
 
 
-@dataclass(frozen=True)
-class VolumeArray:
-    """Prepared volumes of any sizes, on disk; case i belongs to row i."""
-
-    cases: tuple[CachedVolume, ...]
-    rows: tuple[ManifestRow, ...]
-    """The rows that could be read."""
-    skipped: tuple[tuple[ManifestRow, str], ...]
-    """Rows that could not, each with the reason (on_bad_file="skip")."""
-
-    def __len__(self) -> int:
-        """Number of volumes."""
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> CachedVolume:
-        """The case of row ``index``."""
-        return self.cases[index]
-
-    def __iter__(self) -> Iterator[CachedVolume]:
-        """The cases in the order of the rows."""
-        return iter(self.cases)
-
-
 def cache_volumes(
     rows: Sequence[ManifestRow],
     transform: VolumeTransform,
@@ -253,7 +236,7 @@ def cache_volumes(
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
     progress: Progress | None = None,
-) -> VolumeArray:
+) -> Prepared[CachedVolume]:
     """The volumes of these rows, from the cache where they are there.
 
     Args:
@@ -299,10 +282,10 @@ def cache_volumes(
     cases = tuple(result for result in results if isinstance(result, CachedVolume))
     good = tuple(row for row, result in zip(rows, results, strict=True) if isinstance(result, CachedVolume))
     _check_channels(cases, good)
-    return VolumeArray(cases, good, tuple(bad))
+    return Prepared(cases, good, tuple(bad))
 
 
-def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[VolumeArray]) -> VolumeArray:
+def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[Prepared[CachedVolume]]) -> Prepared[CachedVolume]:
     """Arrays that were prepared by different transforms as one, in the order of the rows.
 
     Raises:
@@ -312,7 +295,7 @@ def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[VolumeArray]) -> Vo
     good = tuple(row for row in rows if row in found)
     cases = tuple(found[row] for row in good)
     _check_channels(cases, good)
-    return VolumeArray(cases, good, tuple(one for part in parts for one in part.skipped))
+    return Prepared(cases, good, tuple(one for part in parts for one in part.skipped))
 
 
 def _all(case, rows: Sequence[ManifestRow], prints: Sequence[str], progress: Progress | None) -> list:

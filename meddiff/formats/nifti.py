@@ -30,7 +30,7 @@ from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
 from meddiff.files.writing import write_atomically
 from meddiff.formats.damage import damage_told
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Volume, corners_apart_mm, same_place
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz", ".mgz", ".mgh")
 LARGEST_SHEAR_DEGREES = 45.0
@@ -179,11 +179,9 @@ def _solved(read) -> np.ndarray | None:
 def _disagreement(path: Path, sform: np.ndarray, qform: np.ndarray, shape: Sequence[int]) -> list[str]:
     if np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
         raise bad_file(path, "sform and qform disagree about left and right (one mirrors the other)")
-    sizes = [*shape, 1, 1][:3]
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes])).reshape(3, -1)
-    apart = np.linalg.norm((sform - qform)[:3, :3] @ corners + (sform - qform)[:3, 3:], axis=0).max()
-    if apart < 0.1 * np.linalg.norm(sform[:3, :3], axis=0).min():
+    if same_place(sform, qform, shape):
         return []
+    apart = corners_apart_mm(sform, qform, shape)
     return [f"sform and qform place corners up to {apart:.2f} mm apart; sform is used"]
 
 

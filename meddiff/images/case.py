@@ -15,9 +15,17 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.formats import Picture, load_mask, read_picture, value_range_of
 from meddiff.formats.open import load_volume
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Place, Volume
 from meddiff.images.intensity import to_model_range
-from meddiff.images.prepare import Transform, VolumeTransform, class_indices, load_sequences, of_picture, prepare_volume
+from meddiff.images.prepare import (
+    Transform,
+    VolumeTransform,
+    check_same_grid,
+    class_indices,
+    load_sequences,
+    of_picture,
+    prepare_volume,
+)
 from meddiff.images.square import place, unplace
 from meddiff.manifest.row import ManifestRow
 
@@ -37,6 +45,11 @@ class Case:
     """Of the image's own grid along its axes; None where nobody knows it."""
     affine: np.ndarray | None = None
     """4 x 4, index on the image's own grid -> RAS millimeters; None for pictures."""
+
+    @property
+    def place(self) -> Place:
+        """Where the pixels of the image's own grid lie."""
+        return Place(self.size, self.affine, self.spacing_mm or (None,) * len(self.size))
 
 
 def picture_case(row: ManifestRow, transform: Transform) -> Case:
@@ -117,19 +130,23 @@ def truth_of(row: ManifestRow, case: Case) -> np.ndarray:
     """The row's mask on the image's own grid: class indices int64 [*size].
 
     Raises:
-        InputError: there is no mask, it cannot be read, or it has another size than its image.
+        InputError: there is no mask, it cannot be read, or it has another size or lies elsewhere than its image.
     """
     if row.mask_file is None:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    if len(case.size) == 3:
-        mask = class_indices(load_volume(row.mask_file).array, row.mask_file)
-    else:
-        mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    volume = load_volume(row.mask_file) if len(case.size) == 3 else None
+    mask = (
+        load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+        if volume is None
+        else class_indices(volume.array, row.mask_file)
+    )
     if mask.shape != tuple(case.size):
         raise InputError(
             f"mask {row.mask_file} has the size {mask.shape}, its image {row.image_file} {case.size}. "
             "Give the mask that was drawn on this image, in its full size."
         )
+    if volume is not None:
+        check_same_grid(volume.place, case.place, row.mask_file, row.image_file)
     return mask.astype(np.int64)
 
 

@@ -20,13 +20,12 @@ from meddiff.files.bad import bad_file
 from meddiff.formats import Picture, load_mask, read_picture
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Place, Volume, corners_apart_mm, same_place
 from meddiff.images.intensity import INTENSITIES, check_finite, to_unit_range, value_range
 from meddiff.images.square import Placement, place, resize_image, resize_mask, to_channels
 from meddiff.images.working_grid import WorkingGrid, working_grid
 from meddiff.manifest.row import ManifestRow
 
-SAME_PLACE = 0.1  # voxels by which the corners of mask and image may lie apart: headers are rounded differently
 SAME_SPACING_MM = 1e-3
 OTHER_MASK = "Give the mask that was drawn on this image, on its voxels."
 WHOLE = 1e-3  # header scaling makes 0.99999997 of a class index
@@ -152,7 +151,7 @@ def mask_on_grid(
     """
     if mask.array.ndim != 3:
         raise InputError(f"{name} has the shape {list(mask.array.shape)}. A mask has three axes and no colors.")
-    check_same_grid(mask, grid, name, image)
+    check_same_grid(mask.place, grid.native_place, name, image)
     return grid.labels_to_working(class_indices(mask.array, name))
 
 
@@ -177,35 +176,28 @@ def class_indices(values: np.ndarray, name: object = "the mask") -> np.ndarray:
     return indices // 255 if indices.max() == 255 and not ((indices > 0) & (indices < 255)).any() else indices
 
 
-def check_same_grid(mask: Volume, grid: WorkingGrid, name: object, image: object, *, cure: str = OTHER_MASK) -> None:
-    """Refuse a mask, or another sequence, that lies on other voxels than the image of the grid, or may do so.
+def check_same_grid(mask: Place, image: Place, name: object, image_name: object, *, cure: str = OTHER_MASK) -> None:
+    """Refuse a mask, or another sequence, that lies on other voxels than its image, or may do so.
 
     Raises:
         InputError: another shape, another place, or an orientation that only one of them tells.
     """
-    if mask.array.shape[:3] != grid.native_shape:
-        raise InputError(
-            f"{name} has the shape {list(mask.array.shape)}, {image} has {list(grid.native_shape)}. {cure}"
-        )
-    if (mask.affine is None) != (grid.native_affine is None):
-        which = (name, image) if mask.affine is None else (image, name)
+    if mask.shape != image.shape:
+        raise InputError(f"{name} has the shape {list(mask.shape)}, {image_name} has {list(image.shape)}. {cure}")
+    if (mask.affine is None) != (image.affine is None):
+        which = (name, image_name) if mask.affine is None else (image_name, name)
         raise InputError(
             f"{which[0]} does not tell its orientation, {which[1]} does: whether they match cannot be known. {cure}"
         )
-    if mask.affine is not None:
-        apart = _corners_apart(mask.affine, np.asarray(grid.native_affine), grid.native_shape)
-        if apart > SAME_PLACE * min(np.linalg.norm(mask.affine[:3, :3], axis=0)):
-            raise InputError(f"{name} lies elsewhere than {image}: their corners are {apart:.2f} mm apart. {cure}")
+    if mask.affine is not None and image.affine is not None:
+        if not same_place(mask.affine, image.affine, image.shape):
+            apart = corners_apart_mm(mask.affine, image.affine, image.shape)
+            raise InputError(f"{name} lies elsewhere than {image_name}: their corners are {apart:.2f} mm apart. {cure}")
     elif any(
         one is not None and two is not None and abs(one - two) > SAME_SPACING_MM
-        for one, two in zip(mask.spacing_mm, grid.native_spacing_mm, strict=True)
+        for one, two in zip(mask.spacing_mm, image.spacing_mm, strict=True)
     ):
-        raise InputError(f"{name} has voxels of {mask.spacing_mm} mm, {image} of {grid.native_spacing_mm} mm. {cure}")
-
-
-def _corners_apart(one: np.ndarray, two: np.ndarray, shape: tuple[int, int, int]) -> float:
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape])).reshape(3, -1)
-    return float(np.linalg.norm((one - two)[:3, :3] @ corners + (one - two)[:3, 3:], axis=0).max())
+        raise InputError(f"{name} has voxels of {mask.spacing_mm} mm, {image_name} of {image.spacing_mm} mm. {cure}")
 
 
 @dataclass(frozen=True)
@@ -295,8 +287,9 @@ def load_sequences(paths: Sequence[Path]) -> Volume:
     volumes = [load_volume(path) for path in paths]
     if len(volumes) == 1:
         return volumes[0]
-    grid = working_grid(volumes[0], None)
     for volume, path in zip(volumes[1:], paths[1:], strict=True):
-        check_same_grid(volume, grid, path, paths[0], cure="Register the sequences to one grid first.")
+        check_same_grid(
+            volume.place, volumes[0].place, path, paths[0], cure="Register the sequences to one grid first."
+        )
     arrays = [volume.array[..., None] if volume.array.ndim == 3 else volume.array for volume in volumes]
     return replace(volumes[0], array=np.concatenate(arrays, axis=3), color=False)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Place, Volume
 
 SAME_SPACING = 1e-3  # relative: a spacing of 0.9996 mm is the 1 mm that was asked for, and nothing is interpolated
 ROUNDING = 0.01  # voxels by which the working grid may fall short of the volume's edge
@@ -44,6 +44,12 @@ class WorkingGrid:
     native_affine: tuple[tuple[float, ...], ...] | None
     """4 x 4, of the volume; None is unknown."""
     native_spacing_mm: tuple[float | None, float | None, float | None]
+
+    @property
+    def native_place(self) -> Place:
+        """Where the volume's own voxels lie."""
+        affine = None if self.native_affine is None else np.asarray(self.native_affine)
+        return Place(self.native_shape, affine, self.native_spacing_mm)
 
     @property
     def offset(self) -> tuple[float, float, float]:
@@ -203,6 +209,13 @@ def working_grid(
     affine = None if volume.affine is None else tuple(tuple(float(cell) for cell in row) for row in volume.affine)
     known = (None if mm is None else float(mm) for mm in volume.spacing_mm)
     return WorkingGrid(volume.shape, order, flipped, _three(shape), _three(scale), affine, _three(known))
+
+
+def standing_free(spacing_mm: Sequence[float], size: Sequence[int]) -> np.ndarray:
+    """Place a volume that lies in no patient, 4 x 4: axes to the right, front and head, its middle at the origin."""
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = -(np.asarray(size) - 1) / 2 * spacing_mm
+    return affine
 
 
 def _three(values) -> tuple[Any, Any, Any]:

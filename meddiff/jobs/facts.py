@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import default_folder
 from meddiff.jobs.manifest import skipped_files
@@ -22,13 +22,13 @@ from meddiff.run import RunFolder, digest
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
 
 
-def size_of(images: Labeled) -> str:
+def size_of(images: Images) -> str:
     """``64 px``, or ``40 x 56 x 40 voxels``."""
     side = images.shape[-1]
     return f"{side} px" if len(images.shape) == 3 else f"{' x '.join(map(str, images.shape[1:]))} voxels"
 
 
-def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
+def data_table(sets: dict[str, Images]) -> pd.DataFrame:
     """Per class: images in each split and the patients (or lesions) behind them."""
     rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
     table = pd.DataFrame(
@@ -38,7 +38,7 @@ def data_table(sets: dict[str, Labeled]) -> pd.DataFrame:
     return counts.assign(groups=table.groupby("class_name")["group"].nunique()).reset_index()
 
 
-def group_noun(train: Labeled) -> str:
+def group_noun(train: Images) -> str:
     """What a split does not cut: patients, else lesions, else images; groups, where some are one, some another."""
     kinds = {
         "patient" if row.patient_id else "lesion" if row.lesion_id else "image" for row in train.rows
@@ -46,7 +46,7 @@ def group_noun(train: Labeled) -> str:
     return kinds.pop() if len(kinds) == 1 else "group"
 
 
-def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
+def skipped_table(sets: dict[str, Images], folder: RunFolder) -> pd.DataFrame:
     """Files that were left out before the split, and those that could no longer be read after it."""
     later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
     before = skipped_files(folder)[["file", "reason"]]
@@ -56,7 +56,7 @@ def skipped_table(sets: dict[str, Labeled], folder: RunFolder) -> pd.DataFrame:
     return table.assign(reason=reasons)
 
 
-def split_note(train: Labeled) -> str:
+def split_note(train: Images) -> str:
     """In words: what a split does not cut."""
     risk = "images of one patient may be in both training and test, so the scores may be too high."
     return {
@@ -76,7 +76,7 @@ def stages_table(folder: RunFolder) -> pd.DataFrame:
     ).dropna(axis="columns", how="all")  # fmt: skip
 
 
-def provenance(recipe: Recipe, folder: RunFolder, sets: dict[str, Labeled]) -> dict[str, Any]:
+def provenance(recipe: Recipe, folder: RunFolder, sets: dict[str, Images]) -> dict[str, Any]:
     """Which data, which seeds, and the energy."""
     images = {name: data_hash(sets[name].rows, recipe.data.cache) for name in ("train", "val", "test")}
     return {

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from meddiff.batches.images import Images
 from meddiff.build import segmentation
 from meddiff.errors import InputError
 from meddiff.jobs.manifest import check_dimensions, find_rows, need, rows_of, with_room_to_judge, without_bad_files
@@ -70,7 +71,7 @@ def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
     train_images(recipe, folder)
 
 
-def train_images(recipe: SegmentRecipe, folder: RunFolder) -> tuple[segmentation.Images, list[str]]:
+def train_images(recipe: SegmentRecipe, folder: RunFolder) -> tuple[Images, list[str]]:
     """The training images and masks from the cache, and the names of the classes.
 
     Raises:

@@ -18,7 +18,6 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.images import LabeledImages
 from meddiff.build import segmentation
 from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.files.tables import read_table, write_table
@@ -48,10 +47,9 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
     """Train one network, or go on with it."""
     images, class_names = train_images(recipe, folder)
     fabric = build_fabric(precision=recipe.training.precision)
-    model = new_model(recipe, name, segmentation.network_channels(images, recipe), class_names)
-    pixels = images.pixel_dtype if isinstance(images, LabeledImages) else "uint16"
+    model = new_model(recipe, name, images.shape[0], class_names)
     sha256 = hashlib.sha256(folder.manifest.read_bytes()).hexdigest()
-    model = replace(model, facts=replace(model.facts, pixel_dtype=pixels, manifest_sha256=sha256))
+    model = replace(model, facts=replace(model.facts, pixel_dtype=images.pixel_dtype, manifest_sha256=sha256))
     files, settings = models_of(folder, name), settings_of(recipe, name)
     state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
     validation = Validation(recipe, folder, files, model, state, fabric)
@@ -63,7 +61,7 @@ def fit(recipe: SegmentRecipe, folder: RunFolder, name: str, console: Console) -
         console.print(f"going on from step {first}")
     batches = segmentation.batches(images, recipe, seed=child_seed(recipe.seed, "training", "images"))
     if not validation.ended(first):
-        steps = run.steps(batches, first, seed=recipe.seed, augment=segmentation.augmentation(recipe))
+        steps = run.steps(batches, first, seed=recipe.seed, augment=build.augmentation(recipe))
         run.follow(steps, first, console, f"training {name}")
     return [files.best, files.validation]
 
@@ -112,7 +110,7 @@ class Validation:
         settings = self.recipe.validation
         found = []
         for number in validation_cases(self.recipe, len(images)):
-            image, truth = segmentation.pair(images, number)
+            image, truth = images.pair(number)
             seeds = [child_seed(self.recipe.seed, "validation", number, m) for m in range(settings.members)]
             called = segmenter.members(image, seeds).mean(0).argmax(0).numpy()
             classes = range(1, len(self.model.facts.class_names))

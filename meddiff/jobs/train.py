@@ -11,9 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.batch import Batch
-from meddiff.batches.images import Labeled, LabeledSlices, LabeledVolumes
-from meddiff.batches.order import draw_indices
+from meddiff.batches.images import Images
 from meddiff.build.models import denoising, optimization
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError, Problems
@@ -64,9 +62,9 @@ def _check(recipe: Recipe, folder: RunFolder) -> None:
 
 def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     images = weights.training_images(recipe, folder, progress=bar(console, "decoding images", unit="images"))
-    if isinstance(images, LabeledVolumes | LabeledSlices) and images.cut:
+    if images.clipped:
         what, size = "volumes" if recipe.dimensions == 3 else "slices", " x ".join(map(str, images.shape[1:]))
-        console.print(f"{images.cut} of {len(images)} {what} are larger than {size} voxels and cut to their middle")
+        console.print(f"{images.clipped} of {len(images)} {what} are larger than {size} voxels and cut to their middle")
     fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
     if recipe.training.devices > 1:
         fabric.launch(_train, recipe, folder)  # pyright: ignore[reportArgumentType]: Fabric passes them on
@@ -103,27 +101,16 @@ def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console |
     run.follow(run.steps(batches, first, seed=recipe.seed, augment=turns), first, console)
 
 
-def batches_of(images: Labeled, recipe: Recipe, fabric: Fabric):
+def batches_of(images: Images, recipe: Recipe, fabric: Fabric):
     """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
-    size = recipe.training.batch_size
-    per_step = size * recipe.training.accumulate * fabric.world_size
-
-    def batch(step: int, micro: int) -> Batch:
-        chosen = draw_indices(
-            images.labels,
-            batch_size=per_step,
-            step=step,
-            seed=child_seed(recipe.seed, "training", "images"),
-            class_balance=recipe.training.class_balance,
-        )
-        start = (fabric.global_rank * recipe.training.accumulate + micro) * size
-        return images.batch(chosen[start : start + size])
-
-    return batch
+    seed, balance = child_seed(recipe.seed, "training", "images"), recipe.training.class_balance
+    return build.shares(
+        images, recipe.training, seed=seed, class_balance=balance, rank=fabric.global_rank, ranks=fabric.world_size
+    )
 
 
 def draw_samples(
-    averaged: Denoiser, recipe: Recipe, folder: RunFolder, images: Labeled, device: torch.device, step: int
+    averaged: Denoiser, recipe: Recipe, folder: RunFolder, images: Images, device: torch.device, step: int
 ) -> None:
     """A grid of samples of every class from the averaged weights, always of the same seeds."""
     labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]

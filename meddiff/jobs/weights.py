@@ -12,7 +12,7 @@ from rich.console import Console
 
 from meddiff import build
 from meddiff.batches import turns
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
@@ -31,7 +31,7 @@ from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
 
 
-def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Labeled) -> Facts:
+def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Images) -> Facts:
     """What the weights of this run are for."""
     volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
     return Facts(
@@ -60,18 +60,18 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
 
 
-def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | None = None) -> Labeled:
+def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | None = None) -> Images:
     """The images of the train split, from the cache; their labels are the classes of the run."""
     return build.images(rows_of(recipe, folder, "train"), recipe, class_names_of(recipe, folder), progress=progress)
 
 
-def new_denoiser(recipe: Recipe, images: Labeled) -> Denoiser:
+def new_denoiser(recipe: Recipe, images: Images) -> Denoiser:
     """The untrained denoiser of images like these; its weights are a function of the recipe alone."""
     with seeded(child_seed(recipe.seed, "denoiser", "weights")):
         return build.denoiser(recipe, channels=images.shape[0], num_classes=len(images.class_names))
 
 
-def new_classifier(recipe: Recipe, images: Labeled, seed: int) -> Classifier:
+def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:
     """The untrained (or pretrained) classifier of images like these; what is not loaded is a function of the seed."""
     with seeded(child_seed(seed, "classifier", "weights")):
         return build.classifier(recipe, shape=images.shape, num_classes=len(images.class_names))
@@ -85,7 +85,7 @@ def trained(folder: RunFolder) -> checkpoint.Checkpoint:
     return checkpoint.read(path)
 
 
-def load(recipe: Recipe, folder: RunFolder, images: Labeled) -> tuple[Denoiser, torch.device]:
+def load(recipe: Recipe, folder: RunFolder, images: Images) -> tuple[Denoiser, torch.device]:
     """The averaged denoiser ready to sample, and the device it is on.
 
     Raises:
@@ -100,7 +100,7 @@ def load(recipe: Recipe, folder: RunFolder, images: Labeled) -> tuple[Denoiser, 
 
 
 def train_classifier(
-    recipe: Recipe, arm: build.Arm, images: Labeled, seed: int, console: Console | None = None, *,
+    recipe: Recipe, arm: build.Arm, images: Images, seed: int, console: Console | None = None, *,
     strength: str = "strong",
 ) -> Classifier:  # fmt: skip
     """Train a classifier of an arm on these images; it is in evaluation mode then, and a function of the seed.

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.features.network import FeatureNetwork
 from meddiff.training.fabric import InPrecision, NetworkPrecision, PrecisionName
 
 
-def predict(network: Classifier, images: Labeled, *, batch_size: int, precision: PrecisionName = "auto") -> np.ndarray:
+def predict(network: Classifier, images: Images, *, batch_size: int, precision: PrecisionName = "auto") -> np.ndarray:
     """Name the classes of images: probabilities [N, K] float64 in their order; computed where the network is."""
     logits = _evaluated(network, network, images, batch_size, precision)
     return torch.softmax(logits.double(), dim=1).numpy()
@@ -23,7 +23,7 @@ def predict(network: Classifier, images: Labeled, *, batch_size: int, precision:
 
 def features(
     network: Classifier | FeatureNetwork,
-    images: Labeled,
+    images: Images,
     *,
     batch_size: int,
     precision: PrecisionName = "auto",
@@ -36,7 +36,7 @@ def features(
 def _evaluated(
     network: nn.Module,
     function: Callable[[Tensor], Tensor],
-    images: Labeled,
+    images: Images,
     batch_size: int,
     precision: PrecisionName,
 ) -> Tensor:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from meddiff.batches.batch import Batch
-from meddiff.batches.images import Labeled
-from meddiff.batches.order import draw_indices
+from meddiff.batches.images import Images
 from meddiff.networks.classifier import Classifier
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged
@@ -54,12 +53,11 @@ def train_classifier(
     return network.eval()
 
 
-def class_batches(images: Labeled, *, batch_size: int, seed: int, class_balance: float = 0.0) -> Batches:
+def class_batches(images: Images, *, batch_size: int, seed: int, class_balance: float = 0.0) -> Batches:
     """Draw the images of each step as a function of the seed alone; 1 for ``class_balance`` draws all classes alike."""
 
     def batch(step: int, micro: int) -> Batch:
-        how = {"batch_size": batch_size, "step": step, "seed": seed, "class_balance": class_balance}
-        return images.batch(draw_indices(images.labels, **how))
+        return images.drawn(step, batch_size=batch_size, seed=seed, class_balance=class_balance)
 
     return batch
 

@@ -8,7 +8,9 @@ import torch
 from torch import Generator
 
 from meddiff.batches.batch import Batch
-from meddiff.batches.cuts import cut_image, cut_mask, draw_patches, random_flips
+from meddiff.batches.cuts import Patch, cut_image, cut_mask
+from meddiff.batches.images import Images
+from meddiff.batches.turns import random_flips
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
@@ -33,6 +35,10 @@ def without_masks(array, tmp_path_factory):
     )
 
 
+def drawn_patches(array, *, patch_size, batch_size, step, seed, foreground_share=0.0) -> Batch:
+    return Images(array, cut=Patch(patch_size, foreground_share)).drawn(step, batch_size=batch_size, seed=seed)
+
+
 def same(one: Batch, two: Batch) -> bool:
     return all(
         torch.equal(getattr(one, name), getattr(two, name)) for name in ("image", "mask", "index")
@@ -40,7 +46,7 @@ def same(one: Batch, two: Batch) -> bool:
 
 
 def test_shapes_and_ranges(array):
-    batch = draw_patches(array, patch_size=SIZE, batch_size=3, step=0, seed=1, foreground_share=0.5)
+    batch = drawn_patches(array, patch_size=SIZE, batch_size=3, step=0, seed=1, foreground_share=0.5)
     assert batch.image.shape == (3, 1, *SIZE)
     assert batch.image.dtype == torch.float32
     assert batch.image.min() >= -1
@@ -54,7 +60,7 @@ def test_shapes_and_ranges(array):
 
 def test_a_batch_is_a_function_of_seed_and_step_alone(array):
     def drawn(step, seed=1, batch_size=3):
-        return draw_patches(array, patch_size=SIZE, batch_size=batch_size, step=step, seed=seed, foreground_share=0.3)
+        return drawn_patches(array, patch_size=SIZE, batch_size=batch_size, step=step, seed=seed, foreground_share=0.3)
 
     late = drawn(7)
     for step in (0, 3):
@@ -67,7 +73,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(array):
 
 
 def test_every_volume_comes_once_per_epoch(array):
-    index = torch.cat([draw_patches(array, patch_size=SIZE, batch_size=2, step=s, seed=1).index for s in range(6)])
+    index = torch.cat([drawn_patches(array, patch_size=SIZE, batch_size=2, step=s, seed=1).index for s in range(6)])
     for epoch in range(3):
         assert sorted(index[4 * epoch : 4 * epoch + 4].tolist()) == [0, 1, 2, 3]
 
@@ -75,7 +81,7 @@ def test_every_volume_comes_once_per_epoch(array):
 def test_a_patch_lies_somewhere_in_its_volume_image_and_mask_alike(array):
     places = set()
     for step in range(60):
-        batch = draw_patches(array, patch_size=SIZE, batch_size=1, step=step, seed=3)
+        batch = drawn_patches(array, patch_size=SIZE, batch_size=1, step=step, seed=3)
         case = array[int(batch.index[0])]
         image, mask = np.asarray(case.image)[0] / 32767.5 - 1, np.asarray(case.mask)
         found = np.lib.stride_tricks.sliding_window_view(image, SIZE)
@@ -102,32 +108,28 @@ def test_the_share_on_the_foreground_is_met_by_number(array, share, monkeypatch)
 
     monkeypatch.setattr(CachedVolume, "foreground_voxel", counted)
     for step in range(50):
-        draw_patches(array, patch_size=SIZE, batch_size=2, step=step, seed=0, foreground_share=share)
+        drawn_patches(array, patch_size=SIZE, batch_size=2, step=step, seed=0, foreground_share=share)
         assert abs(len(asked) - share * 2 * (step + 1)) <= 1
 
 
 def test_patches_on_the_foreground_show_every_class(array):
     """Also a patch of a single voxel: it is the voxel that was drawn."""
-    seen = torch.cat(
-        [
-            draw_patches(array, patch_size=(1, 1, 1), batch_size=4, step=s, seed=0, foreground_share=1.0).mask.flatten()  # type: ignore[union-attr]
-            for s in range(25)
-        ]
-    )
+    how = {"patch_size": (1, 1, 1), "batch_size": 4, "seed": 0, "foreground_share": 1.0}
+    seen = torch.cat([drawn_patches(array, step=step, **how).mask.flatten() for step in range(25)])  # type: ignore[union-attr]
     assert set(seen.tolist()) == {1, 2}
     assert 30 < (seen == 1).sum() < 70
 
 
 def test_the_center_is_in_the_middle_where_there_is_room(array):
     for step in range(20):
-        batch = draw_patches(array, patch_size=(3, 3, 3), batch_size=1, step=step, seed=0, foreground_share=1.0)
+        batch = drawn_patches(array, patch_size=(3, 3, 3), batch_size=1, step=step, seed=0, foreground_share=1.0)
         assert batch.mask is not None
         assert batch.mask[0, 0, 1, 1, 1] > 0  # the boxes lie one voxel and more inside
 
 
 def test_a_patch_larger_than_its_volume_holds_it_in_the_middle(array):
     size = (16, 20, 11)
-    batch = draw_patches(array, patch_size=size, batch_size=4, step=0, seed=0, foreground_share=0.5)
+    batch = drawn_patches(array, patch_size=size, batch_size=4, step=0, seed=0, foreground_share=0.5)
     for position, at in enumerate(batch.index.tolist()):
         case = array[at]
         start = [(have - want) // 2 for have, want in zip(size, case.shape, strict=True)]
@@ -154,16 +156,16 @@ def test_a_patch_that_reaches_outside(array):
 
 
 def test_without_masks(without_masks):
-    batch = draw_patches(without_masks, patch_size=SIZE, batch_size=2, step=0, seed=0)
+    batch = drawn_patches(without_masks, patch_size=SIZE, batch_size=2, step=0, seed=0)
     assert batch.mask is None
     with pytest.raises(InputError, match="no masks"):
-        draw_patches(without_masks, patch_size=SIZE, batch_size=2, step=0, seed=0, foreground_share=0.5)
+        drawn_patches(without_masks, patch_size=SIZE, batch_size=2, step=0, seed=0, foreground_share=0.5)
 
 
 def test_a_volume_without_foreground_gives_patches_anywhere(tmp_path):
     rows = write_cases(tmp_path, 1, classes=1)
     array = cache_volumes(rows, VolumeTransform(), with_masks=True, folder=tmp_path / "cache")
-    batch = draw_patches(array, patch_size=SIZE, batch_size=2, step=0, seed=0, foreground_share=1.0)
+    batch = drawn_patches(array, patch_size=SIZE, batch_size=2, step=0, seed=0, foreground_share=1.0)
     assert batch.mask is not None
     assert not batch.mask.any()
 
@@ -171,7 +173,7 @@ def test_a_volume_without_foreground_gives_patches_anywhere(tmp_path):
 @pytest.mark.parametrize("settings", [{"patch_size": (0, 4, 4)}, {"patch_size": (4, 4)}, {"foreground_share": 1.5}])
 def test_settings_that_make_no_sense(array, settings):
     with pytest.raises(InputError):
-        draw_patches(array, **{"patch_size": SIZE, "batch_size": 1, "step": 0, "seed": 0} | settings)
+        drawn_patches(array, **{"patch_size": SIZE, "batch_size": 1, "step": 0, "seed": 0} | settings)
 
 
 def test_flips_are_none_by_default_and_do_image_and_mask_alike():
@@ -207,5 +209,5 @@ def test_left_and_right_stay_apart(tmp_path):
     row = example_row("a", root=tmp_path, image_path="a.nii")
     plain = VolumeTransform(intensity="window", window=(0.0, 1.0))
     array = cache_volumes([row], plain, folder=tmp_path / "cache")
-    batch = draw_patches(array, patch_size=(9, 7, 5), batch_size=1, step=0, seed=0)
+    batch = drawn_patches(array, patch_size=(9, 7, 5), batch_size=1, step=0, seed=0)
     assert np.unravel_index(int(batch.image[0, 0].argmax()), (9, 7, 5)) == (1, 5, 3)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.cuts import AXES, slice_batch, slice_stack
+from meddiff.batches.cuts import AXES, Patch, Slice, slice_stack, with_side
+from meddiff.batches.images import Images
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
@@ -33,6 +34,15 @@ def numbered(tmp_path_factory):
     plain = VolumeTransform(intensity="window", window=(0.0, 2000.0))
     array = cache_volumes([row], plain, with_masks=True, folder=root / "cache")
     return array, np.stack([values, values + 1000]), values > 150
+
+
+def slice_batch(array, *, axis, batch_size, step, seed, size=None, neighbors=0, foreground_share=0.0):
+    """A batch of slices of this height and width, or as large as the largest volume's."""
+    box = [max(case.shape[side] for case in array) for side in range(3)]
+    if size is not None:
+        box = np.insert(size, axis, 1).tolist() if axis < 3 else [1, *size]
+    cut = Slice(axis, Patch(with_side(tuple(box), axis, 1), foreground_share), neighbors)
+    return Images(array, cut=cut).drawn(step, batch_size=batch_size, seed=seed)
 
 
 def in_units(image: torch.Tensor) -> np.ndarray:

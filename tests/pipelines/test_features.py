@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from meddiff import build
-from meddiff.batches.images import LabeledImages
+from meddiff.batches.images import Images
 from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
 from meddiff.recipe import EvaluationRecipe, Recipe
@@ -27,5 +27,5 @@ def test_the_local_file_gives_features_of_a_runs_images(real_data, tmp_path):
     weights = next((real_data / "weights").rglob("*.npz"))
     recipe = replace(Recipe(), evaluation=EvaluationRecipe(features="mobilenet", weights=str(weights)))
     rows = phantom.write(phantom.rows("dermoscopy", seed=0, count=3), tmp_path, size=32)
-    images = LabeledImages(decode(rows, image_size=32, folder=tmp_path / "cache"), sorted({row.label for row in rows}))
+    images = Images(decode(rows, image_size=32, folder=tmp_path / "cache"), sorted({row.label for row in rows}))
     assert features(build.extractor(recipe), images, batch_size=2).shape == (3, 1280)

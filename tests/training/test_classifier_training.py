@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.images import LabeledImages
+from meddiff.batches.images import Images
 from meddiff.cache.pictures import ImageArray
 from meddiff.errors import InputError
 from meddiff.manifest.row import ManifestRow
@@ -25,7 +25,7 @@ def images(count=60, seed=0):
     pixels = ((batch.image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8).numpy()
     pixels = pixels.repeat(2, axis=2).repeat(2, axis=3)
     rows = tuple(row(f"{seed}-{number}", NAMES[label]) for number, label in enumerate(batch.label.tolist()))
-    return LabeledImages(ImageArray(images=pixels, masks=None, rows=rows, skipped=()), NAMES)  # type: ignore[arg-type]
+    return Images(ImageArray(images=pixels, masks=None, rows=rows, skipped=()), NAMES)  # type: ignore[arg-type]
 
 
 def row(name, label):

@@ -26,13 +26,13 @@ from meddiff.files.bad import bad_file
 from meddiff.files.tables import read_table
 from meddiff.formats.open import files_below, load_volume, reader_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_mask_picture, read_pixels
+from meddiff.formats.volume import corners_apart_mm, same_place
 
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
 )
 BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|deviation|entropy)")
 """Files that `segment predict` writes beside a mask; see soft_masks.py."""
-SAME_PLACE = 0.01  # of a voxel's shortest edge: affines that move a corner by less than this are one
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,8 @@ def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) 
         )
     if not geometry or truth.affine is None or prediction.affine is None:
         return
-    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*(edge - 1 for edge in truth.grid), 1]
-    moved = np.linalg.norm((corners @ (truth.affine - prediction.affine).T)[:, :3], axis=1).max()
-    shortest = np.linalg.norm(truth.affine[:3, :3], axis=0).min()
-    if moved > SAME_PLACE * shortest:
+    if not same_place(truth.affine, prediction.affine, truth.grid):
+        moved = corners_apart_mm(truth.affine, prediction.affine, truth.grid)
         raise InputError(
             f"{prediction.path} lies elsewhere than {truth.path}: a corner is {moved:.4g} mm away. Resample the "
             "prediction to the truth, or say --ignore-geometry if only its header is wrong"

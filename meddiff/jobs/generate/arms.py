@@ -19,7 +19,7 @@ import pandas as pd
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.generate.filter import accepted
@@ -34,11 +34,11 @@ from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training.apply import predict
 
-Images = dict[str, list[ManifestRow]]
+RowsOfArms = dict[str, list[ManifestRow]]
 """Arm -> the rows that it trains on."""
 
 
-def images_of_arms(recipe: Recipe, folder: RunFolder, console: Console) -> Images:
+def images_of_arms(recipe: Recipe, folder: RunFolder, console: Console) -> RowsOfArms:
     """The arms that there are images for, with these; says which are left out, and what falls short.
 
     Raises:
@@ -77,7 +77,7 @@ def training_rows(arm: build.Arm, recipe: Recipe, folder: RunFolder) -> list[Man
     return [*real, *chosen] if arm.real else chosen
 
 
-def arms_table(images: Images, recipe: Recipe, strengths: Mapping[str, str]) -> pd.DataFrame:
+def arms_table(images: RowsOfArms, recipe: Recipe, strengths: Mapping[str, str]) -> pd.DataFrame:
     """What each arm was trained on: arm, ratio (asked for), n_real, n_synthetic, steps, n_seeds, augmentation.
 
     ``strengths`` name the classical augmentation of the arms that have one.
@@ -102,10 +102,10 @@ def _room(arm: build.Arm, real: list[ManifestRow], full: Mapping[str, int]) -> d
     return {label: max(0, count - have[label] * arm.real) for label, count in full.items()}
 
 
-def _without_repeats(images: Images, recipe: Recipe, folder: RunFolder, console: Console) -> Images:
+def _without_repeats(images: RowsOfArms, recipe: Recipe, folder: RunFolder, console: Console) -> RowsOfArms:
     """The arms without those ratios that no more images are left for; says where a ratio was not reached."""
     real = len(rows_of(recipe, folder, "train"))
-    found: Images = {}
+    found: RowsOfArms = {}
     most = real
     for name, rows in images.items():
         ratio = build.arm(name).ratio
@@ -128,7 +128,7 @@ COLUMNS = ("strength", "balanced_accuracy")
 AUTO = "auto"
 
 
-def strength_of(recipe: Recipe, train: Labeled, held_out: Labeled, part: Path, console: Console) -> str:
+def strength_of(recipe: Recipe, train: Images, held_out: Images, part: Path, console: Console) -> str:
     """The strength that the recipe names, or the best on the validation images: the first of several equal ones.
 
     ``part`` is the table that the comparison is written to, and read from where it stands.
@@ -147,7 +147,7 @@ def strength_of(recipe: Recipe, train: Labeled, held_out: Labeled, part: Path, c
     return best
 
 
-def _compared(recipe: Recipe, train: Labeled, held_out: Labeled, console: Console) -> pd.DataFrame:
+def _compared(recipe: Recipe, train: Images, held_out: Images, console: Console) -> pd.DataFrame:
     seed = child_seed(recipe.seed, "classify", "classical strength")
     arm = build.ARMS["real_classical"]
     records = []

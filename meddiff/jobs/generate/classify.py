@@ -16,7 +16,7 @@ import pandas as pd
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.evaluation.classifiers.subgroups import attributes_of
 from meddiff.evaluation.rows import rows_where
 from meddiff.files.tables import read_table, write_table
@@ -80,7 +80,7 @@ def predicted_columns(class_names: Sequence[str]) -> list[str]:
     return ["arm", "seed", "row_id", "group", "label", *(f"p_{name}" for name in class_names)]
 
 
-def skin_angles(images: Labeled) -> dict[str, float]:
+def skin_angles(images: Images) -> dict[str, float]:
     """Individual typology angle of photographs of skin, by row_id; empty for other images."""
     if images.shape[0] != 3 or any(row.modality not in PHOTOGRAPHS for row in images.rows):
         return {}
@@ -105,7 +105,7 @@ def _key(name: str, rows: Sequence[ManifestRow], strength: str, recipe: Recipe, 
 
 
 def _predictions(
-    name: str, seed: int, train: Labeled, judged: dict[str, Labeled], strength: str, recipe: Recipe
+    name: str, seed: int, train: Images, judged: dict[str, Images], strength: str, recipe: Recipe
 ) -> pd.DataFrame:
     """Train one classifier and let it judge: one row per test and validation image."""
     own_seed = child_seed(recipe.seed, "classify", seed)

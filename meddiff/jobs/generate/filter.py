@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.files.writing import write_atomically
@@ -75,7 +75,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [folder.filter, folder.classifier]
 
 
-def judge_of(recipe: Recipe, folder: RunFolder, images: Labeled) -> Classifier:
+def judge_of(recipe: Recipe, folder: RunFolder, images: Images) -> Classifier:
     """The classifier of real images alone that this stage has trained; it takes images like these.
 
     Raises:
@@ -92,7 +92,7 @@ def judge_of(recipe: Recipe, folder: RunFolder, images: Labeled) -> Classifier:
     return judge
 
 
-def _judge(train: Labeled, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
+def _judge(train: Images, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
     """A classifier of real images alone, saved in the run folder.
 
     Classes are drawn alike and images turned and mirrored. Changed colors make a worse judge where training is short
@@ -105,7 +105,7 @@ def _judge(train: Labeled, recipe: Recipe, folder: RunFolder, console: Console) 
     return judge
 
 
-def judged(synthetic: Labeled, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
+def judged(synthetic: Images, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
     """One row per synthetic image: what the classifier says of it, and whether that is enough."""
     confidence = probabilities[np.arange(len(synthetic)), synthetic.labels]
     kept = confidence >= recipe.filter.confidence
@@ -122,7 +122,7 @@ def judged(synthetic: Labeled, probabilities: np.ndarray, names: list[str], reci
 
 
 def without_copies(
-    table: pd.DataFrame, synthetic: Labeled, train: Labeled, held_out: Labeled, quantile: float
+    table: pd.DataFrame, synthetic: Images, train: Images, held_out: Images, quantile: float
 ) -> pd.DataFrame:
     """The table with the nearest training image of each synthetic one, and those that are too near dropped."""
     copy, distance, index = near_copies(synthetic, train, held_out, quantile)
@@ -135,7 +135,7 @@ def without_copies(
 
 
 def near_copies(
-    synthetic: Labeled, train: Labeled, held_out: Labeled, quantile: float
+    synthetic: Images, train: Images, held_out: Images, quantile: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which synthetic images are copies [N], and the distance and index of the training image next to each."""
     references = compared(train)
@@ -144,7 +144,7 @@ def near_copies(
     return distance < copy_threshold(honest, quantile), distance, index
 
 
-def compared(images: Labeled) -> np.ndarray:
+def compared(images: Images) -> np.ndarray:
     """The images [N, C, *s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
     from torch.nn.functional import interpolate
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff import build, evaluation
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.study import Study, read_study
 from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
@@ -71,7 +71,7 @@ def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
     return [*tables, folder.distances, *written]
 
 
-def headline_of(study: StudyTables, sets: dict[str, Labeled]) -> str:
+def headline_of(study: StudyTables, sets: dict[str, Images]) -> str:
     """Whether the synthetic images helped, or that there were none to find it out with."""
     if "synthetic" not in sets:
         return "Whether synthetic images help stays open: not one of those drawn passed the filter."
@@ -84,7 +84,7 @@ def headline_of(study: StudyTables, sets: dict[str, Labeled]) -> str:
     return evaluation.summary_sentence(study.differences, group_noun=group_noun(sets["train"]), arm_title=arm_title)
 
 
-def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+def image_distances(sets: dict[str, Images], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
     own = f"{recipe.classifier.network} of this run, trained on its real images"
     given = build.extractor(recipe)
@@ -111,7 +111,7 @@ def image_distances(sets: dict[str, Labeled], recipe: Recipe, folder: RunFolder)
 def assemble(
     recipe: Recipe,
     folder: RunFolder,
-    sets: dict[str, Labeled],
+    sets: dict[str, Images],
     headline: str,
     study: StudyTables,
     measured: pd.DataFrame,
@@ -194,7 +194,7 @@ SHOWN_PER_CLASS = 12
 SHOWN_PAIRS = 6
 
 
-def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
+def memorization(sets: dict[str, Images], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
     """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
     references = filtering.compared(sets["train"])
     distance, index = {}, {}
@@ -229,7 +229,7 @@ def memorization(sets: dict[str, Labeled], recipe: Recipe) -> tuple[list[Nearest
     return pairs.get("synthetic", []), pairs["val"], copies
 
 
-def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
+def galleries(sets: dict[str, Images], seed: int) -> list[Gallery]:
     """Random images of each class, real (training) and synthetic (kept)."""
     generator = np.random.default_rng(seed)
     shown = []
@@ -244,7 +244,7 @@ def galleries(sets: dict[str, Labeled], seed: int) -> list[Gallery]:
     return shown
 
 
-def picture(images: Labeled, position: int) -> np.ndarray:
+def picture(images: Images, position: int) -> np.ndarray:
     """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
     return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
 

@@ -14,11 +14,12 @@ from rich.console import Console
 
 import meddiff
 from meddiff import build
-from meddiff.batches.images import Labeled, standing_free
+from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume
 from meddiff.images.intensity import to_pixels
+from meddiff.images.working_grid import standing_free
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import near_copies
@@ -98,7 +99,7 @@ def without_copies(
     return [row for row, is_copy in zip(rows, copy, strict=True) if not is_copy]
 
 
-def save(image: np.ndarray, path: Path, like: Labeled) -> None:
+def save(image: np.ndarray, path: Path, like: Images) -> None:
     """A picture [C, H, W] in [-1, 1] as PNG, a volume [C, D, H, W] as NIfTI, in the depth of the training images.
 
     A volume lies in no patient: its axes lead to the right, front and head, its middle is at the origin.

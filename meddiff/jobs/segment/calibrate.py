@@ -57,7 +57,7 @@ def fitted_temperature(model: TrainedModel, folder: RunFolder, console: Console)
     chosen = validation_cases(recipe, len(images))
     labels, probabilities = [], []
     for number in bar(console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
-        image, truth = segmentation.pair(images, number)
+        image, truth = images.pair(number)
         answer = fused(model.members(image, images.rows[number].row_id), decision)
         generator = np.random.default_rng(child_seed(recipe.seed, "temperature", number))
         some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)

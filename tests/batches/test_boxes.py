@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.images import LabeledVolumes, standing_free
+from meddiff.batches.cuts import Middle
+from meddiff.batches.images import Images
 from meddiff.cache.volumes import cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.images.prepare import VolumeTransform
 from meddiff.images.sizes import labeled_by_size, mask_mm3
 from meddiff.images.views import tile
+from meddiff.images.working_grid import standing_free
 from tests.formats.volume_files import affine_of, ball, write_cases
 from tests.manifest.rows import example_row
 
@@ -28,10 +30,10 @@ def one_volume(folder, array, *, name="a", affine=None, **known):
 def test_a_volume_lies_in_the_middle_of_its_box_and_a_larger_one_is_cut_to_its_middle(tmp_path):
     values = np.arange(5 * 3 * 4, dtype=np.uint16).reshape(5, 3, 4) + 1
     array = cache_volumes([one_volume(tmp_path, values)], RAW, folder=tmp_path / "cache")
-    volumes = LabeledVolumes(array, (), (3, 5, 4))
+    volumes = Images(array, (), Middle((3, 5, 4)))
     stored = np.rint((volumes.batch([0]).image[0, 0].double().numpy() + 1) / 2 * 65535)
     assert volumes.shape == (1, 3, 5, 4)
-    assert volumes.cut == 1
+    assert volumes.clipped == 1
     np.testing.assert_array_equal(stored[:, 1:4], values[1:4])  # cut along axis 0, air around along axis 1
     assert not stored[:, [0, 4]].any()
 
@@ -39,13 +41,13 @@ def test_a_volume_lies_in_the_middle_of_its_box_and_a_larger_one_is_cut_to_its_m
 def test_labels_are_numbers_and_masks_come_along(tmp_path):
     rows = [replace(row, label=name) for row, name in zip(write_cases(tmp_path, 2), "ba", strict=True)]
     array = cache_volumes(rows, VolumeTransform(), with_masks=True, folder=tmp_path / "cache")
-    batch = LabeledVolumes(array, ("a", "b"), (16, 16, 16)).batch([1, 0])
+    batch = Images(array, ("a", "b"), Middle((16, 16, 16))).batch([1, 0])
     assert batch.label is not None
     assert batch.label.tolist() == [0, 1]
     assert batch.mask is not None
     assert batch.mask.shape == batch.image.shape == (2, 1, 16, 16, 16)
     with pytest.raises(InputError, match="label outside the classes"):
-        LabeledVolumes(array, ("a",), (16, 16, 16))
+        Images(array, ("a",), Middle((16, 16, 16)))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_labels_are_numbers_and_masks_come_along(tmp_path):
 def test_the_size_of_a_voxel_is_that_of_all_volumes(tmp_path, affines, expected):
     values = np.zeros((4, 5, 6), np.uint16)
     rows = [one_volume(tmp_path, values, name=str(n), affine=affine) for n, affine in enumerate(affines)]
-    volumes = LabeledVolumes(cache_volumes(rows, RAW, folder=tmp_path / "cache"), (), (8, 8, 8))
+    volumes = Images(cache_volumes(rows, RAW, folder=tmp_path / "cache"), (), Middle((8, 8, 8)))
     if expected is None:
         with pytest.raises(InputError, match=r"1 x 1 x 1 mm in '0'; 1 x 1 x 2 mm in '1'.*--volume.spacing_mm"):
             _ = volumes.spacing_mm

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from meddiff.batches.cuts import AXES
-from meddiff.batches.images import LabeledSlices, slice_rows, whole
+from meddiff.batches.cuts import AXES, Middle, Slice, square
+from meddiff.batches.images import Images
+from meddiff.batches.slices import row_of_volume, slice_rows
+from meddiff.batches.slices import slices_of as prepared_slices
 from meddiff.cache.pictures import decode
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
@@ -30,10 +32,16 @@ def files(tmp_path):
             for name in ("ras", "ilp")]  # fmt: skip
 
 
+def upright_slices(rows, names, *, volumes, axis, size, drawn=None):
+    number = AXES[axis]
+    prepared = prepared_slices(rows, volumes=volumes, drawn=drawn, axis=number)
+    return Images(prepared, names, Slice(number, Middle(square(number, size)), upright=True))
+
+
 def slices_of(rows, tmp_path, axis, *, size=6, transform=PLAIN):
     array = cache_volumes(rows, transform, folder=tmp_path / "cache")
     some = [one for row, case in zip(array.rows, array, strict=True) for one in slice_rows(row, case, AXES[axis])]
-    return LabeledSlices(some, ("ras", "ilp"), volumes=array, drawn=None, axis=AXES[axis], size=size)
+    return upright_slices(some, ("ras", "ilp"), volumes=array, axis=axis, size=size)
 
 
 def test_slices_stand_as_they_are_looked_at(tmp_path):
@@ -49,38 +57,39 @@ def test_slices_stand_as_they_are_looked_at(tmp_path):
 
 @pytest.mark.parametrize("axis", AXES)
 def test_slices_lie_alike_and_are_named_as_in_their_file(files, tmp_path, axis):
-    found = slices_of(files, tmp_path, axis)
+    images = slices_of(files, tmp_path, axis)
     number, count = AXES[axis], RAS.shape[AXES[axis]]
-    assert len(found) == 2 * count
-    assert found.shape == (1, 6, 6)
-    images = np.rint((found.batch(range(2 * count)).image.numpy() + 1) * 1000)
+    assert len(images) == 2 * count
+    assert images.shape == (1, 6, 6)
+    pictures = np.rint((images.batch(range(2 * count)).image.numpy() + 1) * 1000)
     for index in range(count):
         plane = np.rot90(np.take(RAS, index, axis=number)[::-1])  # head or front up, then right to the left
         top, left = [(7 - side) // 2 for side in plane.shape]
         expected = np.zeros((6, 6))
         expected[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
-        np.testing.assert_array_equal(images[index, 0], expected)
-    np.testing.assert_array_equal(images[:count], images[count:])
-    axes = {row.label: row.slice_axis for row in found.rows}
+        np.testing.assert_array_equal(pictures[index, 0], expected)
+    np.testing.assert_array_equal(pictures[:count], pictures[count:])
+    axes = {row.label: row.slice_axis for row in images.rows}
     assert axes == {"ras": number, "ilp": {"axial": 0, "sagittal": 1, "coronal": 2}[axis]}
-    assert [row.slice_index for row in found.rows] == [*range(count), *reversed(range(count))]
-    assert {row.patient_id for row in found.rows} == {"ras", "ilp"}, "a split must not cut a volume"
-    assert len({row.row_id for row in found.rows}) == 2 * count
-    assert found.labels.tolist() == [0] * count + [1] * count
+    assert [row.slice_index for row in images.rows] == [*range(count), *reversed(range(count))]
+    assert {row.patient_id for row in images.rows} == {"ras", "ilp"}, "a split must not cut a volume"
+    assert len({row.row_id for row in images.rows}) == 2 * count
+    assert images.labels.tolist() == [0] * count + [1] * count
 
 
 def test_a_small_square_shows_the_middle(files, tmp_path):
-    found = slices_of(files[:1], tmp_path, "axial", size=4)
-    assert found.cut == 6, "4 x 5 voxels"
-    images = np.rint((found.batch([2]).image.numpy() + 1) * 1000)
-    np.testing.assert_array_equal(images[0, 0], RAS[::-1, 3::-1, 2].T)
+    images = slices_of(files[:1], tmp_path, "axial", size=4)
+    assert images.clipped == 6, "4 x 5 voxels"
+    pictures = np.rint((images.batch([2]).image.numpy() + 1) * 1000)
+    np.testing.assert_array_equal(pictures[0, 0], RAS[::-1, 3::-1, 2].T)
 
 
 def test_coarser_slices_are_those_of_the_file_and_finer_ones_are_refused(files, tmp_path):
     wide = replace(PLAIN, spacing_mm=(1.0, 1.0, 2.0))
-    for found in (slices_of([row], tmp_path, "axial", transform=wide) for row in files):
-        assert len(found) == 3
-        assert [abs(a.slice_index - b.slice_index) for a, b in zip(found.rows, found.rows[1:], strict=False)] == [2, 2]
+    for images in (slices_of([row], tmp_path, "axial", transform=wide) for row in files):
+        assert len(images) == 3
+        indices = [row.slice_index for row in images.rows]
+        assert np.abs(np.diff(indices)).tolist() == [2, 2]
     with pytest.raises(InputError, match="closer than those of the file"):
         slices_of(files, tmp_path, "axial", transform=replace(PLAIN, spacing_mm=(1.0, 1.0, 0.5)))
 
@@ -93,13 +102,13 @@ def test_drawn_pictures_stand_among_slices_as_they_were_saved(files, tmp_path):
     row = example_row("drawn", root=tmp_path, image_path="drawn.png", source="synthetic", split="train", label="ras")
     drawn = decode([row], image_size=6, channels=1, folder=tmp_path / "cache")
     rows = [real[0], row, real[1]]
-    found = LabeledSlices(rows, ("ras",), volumes=array, drawn=drawn, axis=AXES["axial"], size=6)
-    assert found.rows == tuple(rows)
-    batch = found.batch([1, 2])
+    images = upright_slices(rows, ("ras",), volumes=array, drawn=drawn, axis="axial", size=6)
+    assert images.rows == tuple(rows)
+    batch = images.batch([1, 2])
     np.testing.assert_array_equal(np.rint((batch.image[0, 0].numpy() + 1) * 32767.5), pixels)
-    only = LabeledSlices(real[1:2], ("ras",), volumes=array, drawn=None, axis=AXES["axial"], size=6)
+    only = upright_slices(real[1:2], ("ras",), volumes=array, axis="axial", size=6)
     assert torch.equal(batch.image[1], only.batch([0]).image[0])
-    assert whole(real[3]).slice_index is None
+    assert row_of_volume(real[3]).slice_index is None
 
 
 def test_several_sequences_are_refused(files, tmp_path):
@@ -112,4 +121,4 @@ def test_a_slice_that_is_not_there_is_refused(files, tmp_path):
     array = cache_volumes(files[:1], PLAIN, folder=tmp_path / "cache")
     row = replace(files[0], slice_axis=2, slice_index=6)
     with pytest.raises(InputError, match="is slice 6 of a volume that was cut otherwise"):
-        LabeledSlices([row], ("ras",), volumes=array, drawn=None, axis=AXES["axial"], size=6)
+        upright_slices([row], ("ras",), volumes=array, axis="axial", size=6)
