@@ -132,7 +132,6 @@ def train(
         class_balance=usual.training.class_balance,
     )  # fmt: skip
     yield from training_steps(state, batches, optimization, seeds=seeds_of(seed))
-    assert state.ema is not None  # it was asked for
     model.denoiser.network.load_state_dict(state.ema.state_dict())
 
 

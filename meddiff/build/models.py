@@ -200,7 +200,7 @@ def new_model(
 def _diffusion_model(
     recipe: Recipe | SegmentRecipe, plain: Denoiser, channels: int, class_names: Sequence[str]
 ) -> Model:
-    noised = task(recipe, channels=channels, num_classes=len(class_names))
+    noised: Any = task(recipe, channels=channels, num_classes=len(class_names))
     settings = to_dict(recipe.network)
     if isinstance(recipe, SegmentRecipe):
         settings |= {
@@ -219,10 +219,8 @@ def _diffusion_model(
     )  # fmt: skip
 
 
-def denoising(
-    recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: GenerateTask | SegmentTask
-) -> Objective:  # fmt: skip
-    """Say what a denoiser is trained to minimize."""
+def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -> Objective:
+    """Say what a denoiser is trained to minimize; ``noised`` is the recipe's `task`."""
     if isinstance(recipe, SegmentRecipe):
         weights = recipe.mask
         return MaskDenoising(

@@ -32,7 +32,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
     from meddiff.run import RunFolder, digest
-    from meddiff.trained import load, recipe_of
+    from meddiff.trained import of_run, recipe_of
 
     console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
     trained_in = RunFolder(Path(settings.checkpoint).expanduser())
@@ -48,7 +48,7 @@ def run(settings: OtherImages) -> Path:
         if not rows:
             raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
         check_dimensions(rows, recipe)
-        models = {name: load(settings.checkpoint, model=name) for name in model_names(trained)}
+        models = {name: of_run(trained, trained_in, name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
         inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
         for name in models:
