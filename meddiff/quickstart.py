@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from meddiff import build
-from meddiff.batches.images import Labeled
+from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.inference import sampling
 from meddiff.inference.sampling import ImageDenoiser
@@ -36,11 +36,13 @@ from meddiff.training.objectives import Denoising
 from meddiff.training.optimization import Optimization
 from meddiff.training.state import build_state
 
+USUAL = Recipe()
+"""The settings of the commands where nothing else is said."""
 UNLABELED = "unlabeled"
 """The class of images that have none."""
 
 
-def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Labeled:
+def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Images:
     """Read pictures, decoded once into the user's cache.
 
     Args:
@@ -61,12 +63,12 @@ def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Labe
 
 
 def denoiser(
-    network: str = "unet",
+    network: str = USUAL.network.name,
     *,
-    like: Labeled,
-    schedule: str = "cosine",
-    prediction: str = "v",
-    channels: Sequence[int] = (64, 128, 256, 256),
+    like: Images,
+    schedule: str = USUAL.diffusion.schedule,
+    prediction: str = USUAL.diffusion.prediction,
+    channels: Sequence[int] = USUAL.network.channels,
     seed: int = 0,
 ) -> ImageDenoiser:
     """Build an untrained denoiser of images like these, told their class; its weights are a function of the seed.
@@ -95,7 +97,7 @@ def denoiser(
 
 def train(
     model: ImageDenoiser,
-    images: Labeled,
+    images: Images,
     *,
     steps: int = 1000,
     batch_size: int = 32,
@@ -117,19 +119,18 @@ def train(
     Raises:
         TrainingDiverged: a loss is not finite.
     """
-    usual = Recipe()
-    optimization = Optimization(steps, learning_rate, warmup_steps=steps // 20, clip_norm=usual.training.clip_norm)
-    task, dropout = GenerateTask(model.shape[0]), usual.diffusion.condition_dropout
+    optimization = Optimization(steps, learning_rate, warmup_steps=steps // 20, clip_norm=USUAL.training.clip_norm)
+    task, dropout = GenerateTask(model.shape[0]), USUAL.diffusion.condition_dropout
     state = build_state(
         model.denoiser.network.requires_grad_(True).train(),
-        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, usual.diffusion.min_snr_gamma),
+        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, USUAL.diffusion.min_snr_gamma),
         build_fabric(),
         optimization,
-        ema_decay=usual.training.ema_decay,
+        ema_decay=USUAL.training.ema_decay,
     )
     batches = class_batches(
         images, batch_size=batch_size, seed=child_seed(seed, "training", "images"),
-        class_balance=usual.training.class_balance,
+        class_balance=USUAL.training.class_balance,
     )  # fmt: skip
     yield from training_steps(state, batches, optimization, seeds=seeds_of(seed))
     model.denoiser.network.load_state_dict(state.ema.state_dict())

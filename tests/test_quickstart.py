@@ -1,5 +1,7 @@
 """The few lines of Python: what is drawn is a function of seed and label, and a checkpoint gives the same network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,8 +77,8 @@ def test_nothing_drawn_is_an_empty_batch(images):
 
 
 def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_path):
-    recipe = Recipe()
-    model = meddiff.denoiser(like=images, channels=recipe.network.channels)
+    recipe = replace(Recipe(), network=replace(Recipe().network, channels=CHANNELS, attention_levels=1))
+    model = meddiff.denoiser(like=images, channels=CHANNELS)
     plain = model.denoiser
     facts = Facts(
         class_names=model.class_names, image_size=SIZE, channels=3, network=to_dict(recipe.network),
@@ -100,7 +102,7 @@ def test_importing_the_package_imports_no_torch():
     import subprocess
     import sys
 
-    code = "import sys, meddiff; assert 'torch' not in sys.modules and 'numpy' not in sys.modules; meddiff.train"
+    code = "import sys, meddiff; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
