@@ -21,7 +21,10 @@ _PUBLIC = {
     "Denoiser": "meddiff.diffusion.denoiser",
     "bind": "meddiff.diffusion.denoiser",
     "guide": "meddiff.diffusion.guidance",
-    "generate": "meddiff.inference.sampling",
+    "read_images": "meddiff.quickstart",
+    "denoiser": "meddiff.quickstart",
+    "train": "meddiff.quickstart",
+    "generate": "meddiff.quickstart",
     "load": "meddiff.trained",
     "InputError": "meddiff.errors",
 }

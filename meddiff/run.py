@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meddiff.errors import InputError
-from meddiff.files.writing import told_plainly, write_text
+from meddiff.files.snapshot import Snapshot
+from meddiff.files.writing import missing_folders, told_plainly, write_text
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,14 @@ class RunFolder:
 
     @contextmanager
     def opened(self) -> Iterator[RunFolder]:
-        """Create the folder and hold it alone; InputError where it cannot be written or another run holds it."""
+        """Create the folder and hold it alone; a command that is refused before its work began leaves it as it was.
+
+        Raises:
+            InputError: it cannot be written, or another run holds it; and what comes from inside.
+        """
         from filelock import FileLock, Timeout
 
+        made = missing_folders(self.path)
         with told_plainly(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
@@ -74,8 +81,17 @@ class RunFolder:
             raise InputError(
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
+        papers = self.recipe, self.environment, self.manifest, self.skipped, self.stages
+        before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:
             yield self
+        except InputError:
+            if before.put_back() and made:
+                shutil.rmtree(self.path)
+                with suppress(OSError):  # a folder that is not empty any more is not ours alone
+                    for folder in made[1:]:
+                        folder.rmdir()
+            raise
         finally:
             lock.release()
 

@@ -1,4 +1,4 @@
-"""A trained run, ready to segment: the door for programs.
+"""A trained run, ready to segment or to draw: the door for programs.
 
 model = meddiff.load("runs/segment-isic-standard")
 answer = model(model.picture("photo.jpg"))
@@ -19,16 +19,19 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.build import segmentation
-from meddiff.build.models import trained
+from meddiff.build.models import of_checkpoint, trained
 from meddiff.errors import InputError
 from meddiff.formats.open import load_volume
 from meddiff.images.case import Case, case_of_volume, picture_file_case
 from meddiff.inference.decision import Answer, Decision, decide
+from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import SegmentRecipe, check, from_dict, of_volumes
+from meddiff.recipe import Recipe, SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
+from meddiff.training import checkpoint
+from meddiff.training.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -102,31 +105,61 @@ class TrainedModel:
         )
 
 
-def load(run: str | Path, *, model: str = build.DIFFUSION, **inference: Any) -> TrainedModel:
-    """A network of a run folder that `segment train` made.
+def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) -> TrainedModel | ImageDenoiser:
+    """Load a trained network: one that segments, or one that `meddiff.generate` draws images with.
 
     Args:
-        run: the run folder.
-        model: diffusion, or the name of a baseline.
-        inference: settings of the recipe's inference to use instead: members=25, steps=5, fusion="staple" ...
+        place: a run folder of `segment train` or of `train`, or one of its checkpoints: the folder, or a file in it.
+        model: of a run that segments, diffusion or the name of a baseline.
+        settings: settings of the recipe to use instead, of its inference (members=25, steps=5, fusion="staple" ...)
+            or its synthesis (sampler="ddim", steps=50, guidance=2.0 ...).
 
     Raises:
         InputError: no run, no such network, weights that belong to another set-up, a setting out of range.
     """
-    folder = RunFolder(Path(run).expanduser())
-    recipe = recipe_of(folder)
-    recipe = replace(recipe, inference=replace(recipe.inference, **inference))
-    check(recipe)
-    return of_run(recipe, folder, model)
+    path = Path(place).expanduser()
+    found = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
+    stored = None if found is None else checkpoint.read(found)
+    folder = RunFolder(path)
+    values = _recipe_values(folder) if stored is None else stored.facts.recipe
+    recipe = _changed(from_dict(SegmentRecipe if "mask" in values else Recipe, values), settings)
+    if isinstance(recipe, Recipe):
+        return _image_denoiser(recipe, stored or _last(folder))
+    if stored is None:
+        return of_run(recipe, folder, model)
+    name = model if stored.facts.schedule else str(stored.facts.network["name"])
+    return _trained_model(recipe, *of_checkpoint(recipe, stored, name), temperature=1.0)
+
+
+def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
+    """The recipe with settings of its inference or synthesis instead, held to their ranges."""
+    part = "synthesis" if isinstance(recipe, Recipe) else "inference"
+    changed = replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
+    check(changed)
+    return changed
+
+
+def _last(folder: RunFolder) -> checkpoint.Checkpoint:
+    path = checkpoint.latest(folder.checkpoints)
+    if path is None:
+        raise InputError(f"there is no checkpoint in {folder.checkpoints}: run the training stage first")
+    return checkpoint.read(path)
+
+
+def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoiser:
+    denoiser, facts = of_checkpoint(recipe, stored, build.DIFFUSION)
+    size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
+    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), build.sampling(recipe))
 
 
 def of_run(recipe: SegmentRecipe, folder: RunFolder, model: str) -> TrainedModel:
     """A network of a run whose recipe is at hand."""
-    segmenter, facts = trained(recipe, folder, model)
-    return TrainedModel(
-        recipe, segmenter, facts.class_names, saved_temperature(folder, model), facts.pixel_dtype == "uint16",
-        facts.channels,
-    )  # fmt: skip
+    return _trained_model(recipe, *trained(recipe, folder, model), temperature=saved_temperature(folder, model))
+
+
+def _trained_model(recipe: SegmentRecipe, segmenter: Segmenter, facts: Facts, *, temperature: float) -> TrainedModel:
+    deep = facts.pixel_dtype == "uint16"
+    return TrainedModel(recipe, segmenter, facts.class_names, temperature, deep, facts.channels)
 
 
 def recipe_of(folder: RunFolder) -> SegmentRecipe:
@@ -135,9 +168,13 @@ def recipe_of(folder: RunFolder) -> SegmentRecipe:
     Raises:
         InputError: there is no run, or it was written by another version.
     """
+    return from_dict(SegmentRecipe, _recipe_values(folder))
+
+
+def _recipe_values(folder: RunFolder) -> dict[str, Any]:
     if not folder.recipe.is_file():
         raise InputError(f"{folder.path} is no run folder: it has no recipe.yaml. Name that of a `segment train` run")
-    return from_dict(SegmentRecipe, yaml.safe_load(folder.recipe.read_text(encoding="utf-8")))
+    return yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:

@@ -17,7 +17,7 @@ LAYERS = {
     "tasks": 7, "reports": 7,
     "training": 8, "inference": 8,
     "build": 9,
-    "trained": 10,
+    "trained": 10, "quickstart": 10,
     "jobs": 11,
     "pipelines": 12,
 }  # fmt: skip

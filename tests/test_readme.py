@@ -4,6 +4,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -38,6 +41,25 @@ def test_every_command_and_file_that_the_readme_names_is_there():
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
     for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "data_manifest.csv", "constraints.txt"):
         assert (ROOT / name).is_file(), name
+
+
+def test_the_lines_of_python_train_and_draw(tmp_path, monkeypatch):
+    found = re.search(r"<!-- python -->\n```python\n(.+?)\n```", README, re.DOTALL)
+    assert found, "README has no block marked python"
+    lines = [line for line in found[1].splitlines() if line.strip()]
+    assert len(lines) <= 8
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number, name in enumerate(("benign", "malignant")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for image in range(6):
+            pixels = np.full((40, 50, 3), 100 * number + 10 * image, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{image}.png")
+    names: dict = {}
+    exec(found[1], names)
+    assert names["step"].step == 20
+    assert names["pictures"].shape == (2, 3, 32, 32)
+    assert names["pictures"].isfinite().all()
 
 
 def test_constraints_pin_what_the_project_needs():

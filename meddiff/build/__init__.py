@@ -3,7 +3,7 @@
 from meddiff.build.check import arms_of, check_names
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
 from meddiff.build.images import augmentation, channels, images, shares, slices_of, unusable, volume_transform
-from meddiff.build.models import DIFFUSION, classifier, denoiser, new_model, optimization, sampling, task
+from meddiff.build.models import DIFFUSION, classifier, denoiser, new_denoiser, new_model, optimization, sampling, task
 from meddiff.build.tables import (
     ARMS,
     BASELINES,
@@ -66,6 +66,7 @@ __all__ = [
     "extractor",
     "images",
     "named_extractor",
+    "new_denoiser",
     "new_model",
     "optimization",
     "perceptual",

@@ -52,6 +52,10 @@ DIFFUSION = "diffusion"
 """What tables and folders call the diffusion model; baselines have the names of their networks."""
 
 
+OF_THE_IMAGES = ("volume_size", "spacing_mm")
+"""What is known of generated volumes from the images alone, among the facts of their network."""
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """What is kept of one network."""
@@ -107,6 +111,13 @@ def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int)
     kind = pick("network.name", table, recipe.network.name)
     schedule = pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
     return Denoiser(kind(noised, noised, **_taken(kind, recipe.network, offered)), schedule, prediction(recipe))
+
+
+def new_denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
+    """Build the untrained denoiser as `denoiser` does, with weights that are a function of the recipe alone."""
+    use = ("segmentation", DIFFUSION) if isinstance(recipe, SegmentRecipe) else ("denoiser",)
+    with seeded(child_seed(recipe.seed, *use, "weights")):
+        return denoiser(recipe, channels=channels, num_classes=num_classes)
 
 
 def _taken(kind: Callable, settings: Any, offered: dict[str, Any]) -> dict[str, Any]:
@@ -172,14 +183,12 @@ def new_model(
         channels: of the image.
         class_names: labels that images are drawn by, or classes of the masks.
     """
-    use = ("segmentation", name) if isinstance(recipe, SegmentRecipe) else ("denoiser",)
-    count = len(class_names)
-    with seeded(child_seed(recipe.seed, *use, "weights")):
-        if name == DIFFUSION:
-            plain = denoiser(recipe, channels=channels, num_classes=count)
-            return _diffusion_model(recipe, plain, channels, class_names)
-        assert isinstance(recipe, SegmentRecipe)  # images have no baseline
-        network = baseline(recipe, name, channels=channels, num_classes=count)
+    if name == DIFFUSION:
+        plain = new_denoiser(recipe, channels=channels, num_classes=len(class_names))
+        return _diffusion_model(recipe, plain, channels, class_names)
+    assert isinstance(recipe, SegmentRecipe)  # images have no baseline
+    with seeded(child_seed(recipe.seed, "segmentation", name, "weights")):
+        network = baseline(recipe, name, channels=channels, num_classes=len(class_names))
     settings = {"name": name, "channels": recipe.baseline.channels, "dimensions": recipe.dimensions}
     return Model(
         name, network, _facts(recipe, channels, class_names, settings, None),
@@ -191,7 +200,7 @@ def new_model(
 def _diffusion_model(
     recipe: Recipe | SegmentRecipe, plain: Denoiser, channels: int, class_names: Sequence[str]
 ) -> Model:
-    noised = task(recipe, channels=channels, num_classes=len(class_names))
+    noised: Any = task(recipe, channels=channels, num_classes=len(class_names))
     settings = to_dict(recipe.network)
     if isinstance(recipe, SegmentRecipe):
         settings |= {
@@ -210,10 +219,8 @@ def _diffusion_model(
     )  # fmt: skip
 
 
-def denoising(
-    recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: GenerateTask | SegmentTask
-) -> Objective:  # fmt: skip
-    """Say what a denoiser is trained to minimize."""
+def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -> Objective:
+    """Say what a denoiser is trained to minimize; ``noised`` is the recipe's `task`."""
     if isinstance(recipe, SegmentRecipe):
         weights = recipe.mask
         return MaskDenoising(
@@ -284,10 +291,21 @@ def trained(recipe: SegmentRecipe, folder: RunFolder, name: str) -> tuple[Segmen
     path = checkpoint.latest(models_of(folder, name).best)
     if path is None:
         raise InputError(f"there are no weights of {name} in {folder.path}: run the training stage first")
-    stored = checkpoint.read(path)
-    model = new_model(recipe, name, stored.facts.channels, stored.facts.class_names)
-    wanted = replace(model.facts, pixel_dtype=stored.facts.pixel_dtype)
-    checkpoint.check(stored, wanted)
+    return of_checkpoint(recipe, checkpoint.read(path), name)
+
+
+def of_checkpoint(recipe: Recipe | SegmentRecipe, stored: checkpoint.Checkpoint, name: str) -> tuple[Any, Facts]:
+    """Load what a checkpoint's averaged weights are used as (`Model.ready`), and what they are for.
+
+    Raises:
+        InputError: weights that belong to another set-up, or are damaged.
+    """
+    facts = stored.facts
+    model = new_model(recipe, name, facts.channels, facts.class_names)
+    grid = {key: facts.network[key] for key in OF_THE_IMAGES if key in facts.network}
+    size = min(grid["volume_size"]) if grid else model.facts.image_size
+    wanted = replace(model.facts, pixel_dtype=facts.pixel_dtype, image_size=size)
+    checkpoint.check(stored, replace(wanted, network={**model.facts.network, **grid}))
     checkpoint.load_weights(stored, model.network)
     fabric = build_fabric(precision=recipe.training.precision)
-    return model.ready(model.network.requires_grad_(False).eval(), fabric), stored.facts
+    return model.ready(model.network.requires_grad_(False).eval(), fabric), facts

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
@@ -56,9 +56,8 @@ from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.segment import SegmentTask
-from meddiff.tasks.task import Task
 
-Thing = TypeVar("Thing")
+Thing = TypeVar("Thing", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ SAMPLERS: Table[Callable] = Table(
         "probability_flow": Entry(probability_flow, "the probability-flow equation", "song2021score"),
     }
 )
-TASKS: Table[Callable[..., Task]] = Table(
+TASKS: Table[Callable[..., Any]] = Table(
     {
         "generate": Entry(GenerateTask, "images drawn by their class", "ho2020"),
         "segment": Entry(SegmentTask, "masks drawn by their image", "wu2022"),

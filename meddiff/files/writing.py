@@ -26,8 +26,13 @@ _CURES = {
 }
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """Return the folder and those above it that do not exist, the deepest first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
 def output_folder(told: str, inputs: Sequence[str | Path], *, option: str = "--out") -> Path:
-    """Make the folder that results go to.
+    """Return the folder that results go to, which can be made and is not made before there are any.
 
     Args:
         told: as the user named it.
@@ -40,8 +45,11 @@ def output_folder(told: str, inputs: Sequence[str | Path], *, option: str = "--o
     out = Path(told).expanduser()
     if any(Path(one).expanduser().resolve() == out.resolve() for one in inputs if str(one)):
         raise InputError(f"{option} {told} is a folder that is read: results would mix with data. Name another one.")
+    missing = missing_folders(out)
     with told_plainly(out, option=option):
         out.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            folder.rmdir()
     return out
 
 

@@ -32,6 +32,20 @@ class Sampling:
     spacing: Spacing = "trailing"
 
 
+@dataclass(frozen=True)
+class ImageDenoiser:
+    """A denoiser of images, with what it draws."""
+
+    denoiser: Denoiser
+    """Network, schedule and prediction."""
+    class_names: tuple[str, ...]
+    """Label k is class_names[k]."""
+    shape: tuple[int, ...]
+    """(C, *S) of an image."""
+    drawing: Sampling
+    """How images are drawn unless something else is asked for."""
+
+
 def walk(
     denoise: Denoise,
     schedule: NoiseSchedule,

@@ -67,8 +67,7 @@ def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | N
 
 def new_denoiser(recipe: Recipe, images: Images) -> Denoiser:
     """The untrained denoiser of images like these; its weights are a function of the recipe alone."""
-    with seeded(child_seed(recipe.seed, "denoiser", "weights")):
-        return build.denoiser(recipe, channels=images.shape[0], num_classes=len(images.class_names))
+    return build.new_denoiser(recipe, channels=images.shape[0], num_classes=len(images.class_names))
 
 
 def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:

@@ -51,3 +51,13 @@ class Ema:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from saved averages."""
         self.network.load_state_dict(state)
+
+
+class Latest(Ema):
+    """The weights as they are, where no average is kept."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Nothing to take in: the weights are the network's own."""

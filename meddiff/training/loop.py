@@ -88,8 +88,7 @@ def train(
         norm = torch.nn.utils.clip_grad_norm_(objective.network.parameters(), optimization.clip_norm)
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
-        if state.ema is not None:
-            state.ema.update(objective.network, step)
+        state.ema.update(objective.network, step)
         bad = torch.where((bad == 0) & ~(loss + norm).isfinite(), step, bad)
         if (fabric.device.type == "cpu" or step % STEPS_BETWEEN_GUARDS == 0 or step == steps) and int(bad):
             raise diverged(int(bad))

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from meddiff.training.ema import Ema
+from meddiff.training.ema import Ema, Latest
 from meddiff.training.objectives import Objective
 from meddiff.training.optimization import Optimization
 
@@ -25,8 +25,7 @@ class State:
 
     objective: Objective
     optimizer: Optimizer
-    ema: Ema | None
-    """None where no average is kept."""
+    ema: Ema
     fabric: Fabric
 
 
@@ -45,14 +44,14 @@ def build_state(
         objective: makes what is minimized of the same network, wrapped (see `prepare`).
         fabric: device, precision and processes.
         optimization: of which the optimizer takes learning rate and weight decay.
-        ema_decay: of the average of weights; None keeps none.
+        ema_decay: of the average of weights; None keeps the latest alone.
     """
     minimized = objective(fabric)
     network.to(fabric.device)
     optimizer = build_optimizer(
         network, learning_rate=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
-    average = None if ema_decay is None else Ema(network, ema_decay)
+    average = Latest(network) if ema_decay is None else Ema(network, ema_decay)
     return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
 
 

@@ -39,17 +39,19 @@ def run(settings: EvaluateAugmentation, console: Console | None = None) -> None:
     if other and other[1].path.resolve() == opened.path.resolve():
         raise InputError(f"--against {settings.against} is the run itself: name another run on the same test images")
     with opened.opened():
-        compared = _compared(recipe, opened, *other, console) if other else []  # first: it may refuse
+        compared = _compared(recipe, opened, *other, console) if other else {}  # first: it may refuse
         if settings.tables_only:
             written = write_tables(tables_of(recipe, opened, class_names_of(recipe, opened)), opened)
         else:
             written = report.STAGE.run(recipe, opened, console)
+        for path, table in compared.items():
+            write_table(table, path)
     console.print(f"wrote {', '.join(path.name for path in [*written, *compared])} into {opened.path}", soft_wrap=True)
 
 
 def _compared(
     recipe: Recipe, folder: RunFolder, other_recipe: Recipe, other: RunFolder, console: Console
-) -> list[Path]:
+) -> dict[Path, pd.DataFrame]:
     """Each arm minus the same arm of the other run, case by case: against.csv and against_tests.csv."""
     names, theirs = class_names_of(recipe, folder), class_names_of(other_recipe, other)
     if names != theirs:
@@ -65,11 +67,9 @@ def _compared(
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
     )
-    files = {folder.path / AGAINST: differences, folder.path / AGAINST_TESTS: tests}
-    for path, table in files.items():
-        write_table(table.assign(against=str(other.path)), path)
     console.print(_shown(differences, other))
-    return list(files)
+    tables = {folder.path / AGAINST: differences, folder.path / AGAINST_TESTS: tests}
+    return {path: table.assign(against=str(other.path)) for path, table in tables.items()}
 
 
 def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:

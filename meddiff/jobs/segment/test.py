@@ -32,7 +32,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
     from meddiff.run import RunFolder, digest
-    from meddiff.trained import load, recipe_of
+    from meddiff.trained import of_run, recipe_of
 
     console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
     trained_in = RunFolder(Path(settings.checkpoint).expanduser())
@@ -40,14 +40,16 @@ def run(settings: OtherImages) -> Path:
     dataset = settings.dataset or trained.dataset
     if not (settings.data_root or settings.manifest):
         raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
+    if folder.path.resolve() == trained_in.path.resolve():
+        raise InputError(f"--out {settings.out} is the run that is tested: results would mix with it. Name another one")
     recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
     with folder.opened():
         rows = [replace(row, split="test") for row in find_rows(recipe, folder, console) if row.mask_path is not None]
         if not rows:
             raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
         check_dimensions(rows, recipe)
+        models = {name: of_run(trained, trained_in, name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
-        models = {name: load(settings.checkpoint, model=name) for name in model_names(trained)}
         inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
         for name in models:
             afresh(folder.masks / name, inputs)

@@ -1,0 +1,202 @@
+"""A diffusion model of one's own images in a few lines: read, build, train, draw.
+
+    images = meddiff.read_images("photos", size=64)
+    denoiser = meddiff.denoiser(like=images)
+    for step in meddiff.train(denoiser, images, steps=1000):
+        print(step.step, step.loss.item())
+    pictures = meddiff.generate(denoiser, labels=["benign", "malignant"], seeds=[1, 2])
+
+What a recipe can set beyond this (filter, classifiers, report, resuming) belongs to the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from meddiff import build
+from meddiff.batches.images import Images
+from meddiff.errors import InputError
+from meddiff.inference import sampling
+from meddiff.inference.sampling import ImageDenoiser
+from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.table import read_manifest
+from meddiff.recipe import Recipe
+from meddiff.seeds import child_seed
+from meddiff.tasks.generate import GenerateTask
+from meddiff.training.classifier import class_batches
+from meddiff.training.fabric import build_fabric, prepare
+from meddiff.training.loop import TrainStep, seeds_of
+from meddiff.training.loop import train as training_steps
+from meddiff.training.objectives import Denoising
+from meddiff.training.optimization import Optimization
+from meddiff.training.state import build_state
+
+USUAL = Recipe()
+"""The settings of the commands where nothing else is said."""
+UNLABELED = "unlabeled"
+"""The class of images that have none."""
+
+
+def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Images:
+    """Read pictures, decoded once into the user's cache.
+
+    Args:
+        place: a folder ``<class>/<image>``, or a manifest.csv whose label column names the class.
+        size: side of the square that each becomes, in pixels.
+        channels: 3 for color, 1 for gray.
+
+    Raises:
+        InputError: nothing there, or files that cannot be read; they are named.
+    """
+    place = Path(place).expanduser()
+    folder = build.SOURCES["image_folder"]
+    rows = folder.rows(place) if place.is_dir() else read_manifest(place)
+    recipe = Recipe(dataset=folder.name)
+    recipe = replace(recipe, data=replace(recipe.data, image_size=size, channels=channels))
+    named = [row if row.label is not None else replace(row, label=UNLABELED) for row in rows]
+    return build.images(named, recipe, sorted({_label(row) for row in named}))
+
+
+def denoiser(
+    network: str = USUAL.network.name,
+    *,
+    like: Images,
+    schedule: str = USUAL.diffusion.schedule,
+    prediction: str = USUAL.diffusion.prediction,
+    channels: Sequence[int] = USUAL.network.channels,
+    seed: int = 0,
+) -> ImageDenoiser:
+    """Build an untrained denoiser of images like these, told their class; its weights are a function of the seed.
+
+    Args:
+        network: name of a network.
+        like: images that it will be trained on.
+        schedule: name of a noise schedule.
+        prediction: what the network outputs.
+        channels: feature channels per level, from fine to coarse.
+        seed: of the weights.
+
+    Raises:
+        InputError: an unknown name, with those there are; channels that the network cannot have.
+    """
+    recipe = Recipe(seed=seed)
+    attended = min(recipe.network.attention_levels, len(channels) - 1)
+    recipe = replace(
+        recipe,
+        network=replace(recipe.network, name=network, channels=tuple(channels), attention_levels=attended),
+        diffusion=replace(recipe.diffusion, schedule=schedule, prediction=prediction),
+    )
+    plain = build.new_denoiser(recipe, channels=like.shape[0], num_classes=len(like.class_names))
+    return ImageDenoiser(plain, tuple(like.class_names), tuple(like.shape), build.sampling(recipe))
+
+
+def train(
+    model: ImageDenoiser,
+    images: Images,
+    *,
+    steps: int = 1000,
+    batch_size: int = 32,
+    learning_rate: float = 2e-4,
+    seed: int = 0,
+) -> Iterator[TrainStep]:
+    """Train a denoiser in place, one optimizer step per item; with the last one it has the average of its weights.
+
+    Classes are drawn half balanced, and a tenth of the images is not told its class, as in the commands.
+
+    Args:
+        model: from `denoiser`.
+        images: from `read_images`.
+        steps: optimizer steps.
+        batch_size: images per step.
+        learning_rate: of AdamW, after a twentieth of the steps.
+        seed: what all randomness is derived from.
+
+    Raises:
+        TrainingDiverged: a loss is not finite.
+    """
+    optimization = Optimization(steps, learning_rate, warmup_steps=steps // 20, clip_norm=USUAL.training.clip_norm)
+    task, dropout = GenerateTask(model.shape[0]), USUAL.diffusion.condition_dropout
+    state = build_state(
+        model.denoiser.network.requires_grad_(True).train(),
+        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, USUAL.diffusion.min_snr_gamma),
+        build_fabric(),
+        optimization,
+        ema_decay=USUAL.training.ema_decay,
+    )
+    batches = class_batches(
+        images, batch_size=batch_size, seed=child_seed(seed, "training", "images"),
+        class_balance=USUAL.training.class_balance,
+    )  # fmt: skip
+    yield from training_steps(state, batches, optimization, seeds=seeds_of(seed))
+    model.denoiser.network.load_state_dict(state.ema.state_dict())
+
+
+def generate(
+    model: ImageDenoiser,
+    labels: Sequence[int | str],
+    seeds: Sequence[int],
+    *,
+    sampler: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    batch_size: int = 64,
+) -> Tensor:
+    """Draw images.
+
+    Args:
+        model: from `denoiser`, trained, or of a run (`meddiff.load`).
+        labels: class of each image, by its name or number.
+        seeds: one per image; the same seed and label give the same image.
+        sampler: name of a sampler; that of the model unless told.
+        steps: sampler steps.
+        guidance: scale of classifier-free guidance; 1 is none.
+        batch_size: images per network call.
+
+    Returns:
+        [N, C, *S] float32 in [-1, 1] on the CPU.
+
+    Raises:
+        InputError: a label or sampler that there is not; labels and seeds of different lengths.
+    """
+    if len(labels) != len(seeds):
+        raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
+    if not labels:
+        return torch.zeros(0, *model.shape)
+    asked = {"steps": steps, "guidance": guidance}
+    drawing = replace(model.drawing, **{name: value for name, value in asked.items() if value is not None})
+    if sampler is not None:
+        drawing = replace(drawing, sampler=build.pick("sampler", build.SAMPLERS, sampler))
+    fabric = build_fabric()
+    batches = sampling.generate(
+        prepare(model.denoiser.eval().requires_grad_(False), fabric),
+        GenerateTask(model.shape[0]),
+        drawing,
+        labels=[_number(label, model.class_names) for label in labels],
+        seeds=seeds,
+        shape=model.shape,
+        batch_size=min(batch_size, len(labels)),
+        device=fabric.device,
+    )
+    return torch.cat(list(batches))
+
+
+def _label(row: ManifestRow) -> str:
+    return row.label or UNLABELED
+
+
+def _number(label: int | str, names: Sequence[str]) -> int:
+    """The number of a class.
+
+    Raises:
+        InputError: a class that there is not.
+    """
+    if isinstance(label, str) and label in names:
+        return names.index(label)
+    if isinstance(label, int) and 0 <= label < len(names):
+        return label
+    raise InputError(f"there is no class {label!r}: use one of {', '.join(names)}, or 0 to {len(names) - 1}")

@@ -1,0 +1,187 @@
+"""A command that is refused changes nothing: a finished run stays as it is to the byte, a new folder is not made."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from meddiff.pipelines import augment, build_manifest, classify, evaluate, segment, synthesize, train
+from tests.pipelines.small import arguments, draw
+
+MASKS = """
+dataset: phantom
+data: {image_size: 16, fit: stretch, phantom_images: 100}
+network: {channels: [8, 16], patch_size: 1}
+training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 2, log_every: 2, sample_every: 2}
+baseline: {names: [unet], channels: [4, 8]}
+inference: {members: 2, steps: 1}
+validation: {cases: 2, members: 1}
+evaluation: {resamples: 100}
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != ".lock"]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("refused")
+    draw(folder / "images", {"red": 24, "green": 24, "blue": 24})
+    (folder / "masks.yaml").write_text(MASKS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(workplace) -> Path:
+    """A finished run of augment, on pictures of a user."""
+    assert augment.main(arguments(workplace, workplace / "study", "--data-root", workplace / "images")) == 0
+    return workplace / "study"
+
+
+def of_masks(workplace: Path, verb: str, out: Path, *words: str) -> list[str]:
+    return [verb, "--config", str(workplace / "masks.yaml"), "--out", str(out), f"--data.cache={workplace}/c", *words]
+
+
+@pytest.fixture(scope="module")
+def masks(workplace) -> Path:
+    """A finished run of segment evaluate, on phantoms."""
+    assert segment.main(of_masks(workplace, "evaluate", workplace / "masks")) == 0
+    return workplace / "masks"
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "said"),
+    [
+        (augment, ["--seed", "1"], "belongs to another set-up"),
+        (augment, ["--training.steps", "2"], "weights cannot be untrained"),
+        (augment, ["--dimensions", "3"], "pictures or slices"),
+        (augment, ["--training.stepz", "2"], "nearest"),
+        (classify, ["--data.val_fraction", "0.2"], "belongs to another set-up"),
+        (synthesize, ["--network.channels", "[64,32]"], "belongs to another set-up"),
+        (train, ["--network.channels", "[64,32]"], "belongs to another set-up"),
+    ],
+)
+def test_a_finished_study_stays_as_it_is(workplace, study, capsys, command, words, said):
+    before = contents(study)
+    assert command.main(arguments(workplace, study, "--data-root", workplace / "images", *words)) == 2
+    assert said in capsys.readouterr().err
+    assert contents(study) == before
+
+
+def test_build_manifest_leaves_a_finished_study_as_it_is(workplace, study, capsys):
+    before = contents(study)
+    assert build_manifest.main(arguments(workplace, study, "--data-root", workplace / "nowhere")) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert contents(study) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "said"),
+    [
+        ("train", ["--seed", "1"], "belongs to another set-up"),
+        ("train", ["--data.phantom_images", "120"], "belongs to another set-up"),
+        ("train", ["--dataset", "hippocampus_volumes", "--dimensions", "2"], "whole volumes"),
+        ("train", ["--data_root", "/nowhere", "--dataset", "isic"], "/nowhere"),
+        ("evaluate", ["--baseline.channels", "[8,8]"], "belongs to another set-up"),
+        ("evaluate", ["--classes", "[one]"], "holds the value 1, but there are 1 classes"),
+    ],
+)
+def test_a_finished_segmentation_stays_as_it_is(workplace, masks, capsys, verb, words, said):
+    before = contents(masks)
+    assert segment.main(of_masks(workplace, verb, masks, *words)) == 2
+    assert said in capsys.readouterr().err
+    assert contents(masks) == before
+
+
+def test_work_that_was_done_before_a_refusal_stays(workplace, masks, tmp_path, capsys):
+    """The network of masks is trained, then a baseline is refused: what was trained is not thrown away."""
+    out = tmp_path / "run"
+    assert segment.main(of_masks(workplace, "train", out)) == 0
+    shutil.rmtree(out / "models" / "diffusion")
+    words = ["--baseline.channels", "[8,8]", "--inference.members", "3"]
+    assert segment.main(of_masks(workplace, "train", out, *words)) == 2
+    assert "belongs to another set-up" in capsys.readouterr().err
+    assert (out / "models" / "diffusion" / "best").is_dir()
+    assert "members: 3" in (out / "recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize("command", [augment, classify, synthesize, train, build_manifest])
+def test_a_wrong_path_leaves_no_run_folder(workplace, tmp_path, command):
+    out = tmp_path / "not" / "there"
+    assert command.main(arguments(workplace, out, "--data-root", tmp_path / "nowhere")) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("train", ["--data_root", "/nowhere", "--dataset", "isic"]),
+        ("train", ["--dataset", "hippocampus_volumes", "--dimensions", "2"]),
+        ("evaluate", ["--classes", "[one]"]),
+    ],
+)
+def test_a_segmentation_that_is_refused_leaves_no_run_folder(workplace, tmp_path, verb, words):
+    """Also where phantoms were drawn, or the manifest written, before it was."""
+    assert segment.main(of_masks(workplace, verb, tmp_path / "not" / "there", *words)) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_that_was_there_stays(workplace, tmp_path):
+    (tmp_path / "run").mkdir()
+    assert train.main(arguments(workplace, tmp_path / "run", "--data-root", tmp_path / "nowhere")) == 2
+    assert contents(tmp_path / "run") == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--checkpoint", "/nowhere", "--data_root", "{images}"], "is no run folder"),
+        (["--checkpoint", "{masks}"], "needs images"),
+        (["--checkpoint", "{masks}", "--data_root", "/nowhere"], "/nowhere"),
+        (["--checkpoint", "{masks}", "--data_root", "{images}", "--dataset", "image_folder"], "has a mask to judge by"),
+    ],
+)
+def test_segment_test_leaves_results_as_they_are_and_no_new_folder(workplace, masks, tmp_path, capsys, words, said):
+    given = [word.format(masks=masks, images=workplace / "images") for word in words]
+    assert segment.main(["test", *given, "--out", str(tmp_path / "new")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    before = contents(masks)
+    assert segment.main(["test", *given, "--out", str(masks)]) == 2
+    assert contents(masks) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["masks", "--truth", "{run}/masks", "--prediction", "/nowhere"],
+        ["masks", "--truth", "{run}/masks/unet", "--prediction", "{run}/masks/unet", "--names", "a,b"],
+        ["images", "--real", "/nowhere", "--synthetic", "/nowhere"],
+    ],
+)
+def test_an_evaluation_that_is_refused_makes_no_folder(masks, tmp_path, words):
+    given = [word.format(run=masks) for word in words]
+    assert evaluate.main([*given, "--out", str(tmp_path / "a" / "b")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_do_not_go_into_the_run_that_is_tested(workplace, masks, capsys):
+    before = contents(masks)
+    words = ["--checkpoint", str(masks), "--data_root", str(workplace / "images"), "--out", str(masks)]
+    assert segment.main(["test", *words]) == 2
+    assert "is the run that is tested" in capsys.readouterr().err
+    assert contents(masks) == before
+
+
+def test_a_study_that_cannot_be_evaluated_anew_stays_as_it_is(workplace, study, tmp_path, capsys):
+    before = contents(study)
+    assert evaluate.main(["augmentation", "--run", str(study), "--against", str(study)]) == 2
+    assert evaluate.main(["augmentation", "--run", str(study), "--against", str(tmp_path)]) == 2
+    (workplace / "images").rename(workplace / "elsewhere")
+    try:
+        assert evaluate.main(["augmentation", "--run", str(study)]) == 2
+    finally:
+        (workplace / "elsewhere").rename(workplace / "images")
+    assert contents(study) == before
