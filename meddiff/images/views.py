@@ -1,4 +1,4 @@
-"""Arrays of pixels as pictures people look at: one grid of tiles, or a PNG inside an HTML page.
+"""Arrays of pixels as pictures people look at: one grid of tiles.
 
 Medical training images are small (32 to 128 pixels). They are enlarged by whole factors without interpolation,
 so that what is seen is what the network saw.
@@ -10,8 +10,6 @@ head is up. A volume of unknown orientation is shown along its array axes.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -92,17 +90,6 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
         raise InputError(f"a picture has at least one pixel; got {list(image.shape)}")
     flat = image[:, :, None] if image.ndim == 2 else image
     return np.ascontiguousarray(np.broadcast_to(flat, (*flat.shape[:2], 3)))
-
-
-def png_data_uri(image: np.ndarray, *, largest_side: int = 256) -> str:
-    """A uint8 picture as ``data:image/png;base64,...``; sides above `largest_side` pixels are averaged down to it."""
-    picture = Image.fromarray(as_rgb(image))
-    picture.thumbnail((largest_side, largest_side), Image.Resampling.LANCZOS)
-    if image.ndim == 2:
-        picture = picture.convert("L")
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:

@@ -30,7 +30,7 @@ def arms(results: StudyResults) -> Section:
     level = results.recipe.get("evaluation", {}).get("confidence_level")
     reference = results.arm(results.reference).title if results.reference else ""
     rows = [row for row in results.named(results.scores) if is_overall(row)]
-    forests = [_arms_forest(results, found) for metric, found in _by(rows, "metric").items()
+    forests = [_arms_forest(results, lines) for metric, lines in _by(rows, "metric").items()
                if metric in HEADLINE_METRICS]  # fmt: skip
     line = f" The dashed line is the best arm without synthetic images: {reference}." if reference else ""
     text = (
@@ -55,7 +55,7 @@ def numbers(results: StudyResults) -> Section:
 def differences(results: StudyResults) -> Section:
     """Compare each arm with the reference on the same test images."""
     rows = [row for row in results.named(results.differences) if is_overall(row)]
-    forests = [_changes_forest(results, found) for metric, found in _by(rows, "metric").items()
+    forests = [_changes_forest(results, lines) for metric, lines in _by(rows, "metric").items()
                if metric in HEADLINE_METRICS]  # fmt: skip
     table, tests = changes_table(results), tests_table(results)
     parts: list[Part | None] = [
@@ -77,7 +77,7 @@ def differences(results: StudyResults) -> Section:
 def classes(results: StudyResults) -> Section:
     """Show the classes one by one."""
     rows = [row for row in results.named(results.scores) if not is_overall(row) and row["metric"] == "sensitivity"]
-    forests = tuple(_class_forest(results, name, found) for name, found in _by(rows, "class_name").items())
+    forests = tuple(_class_forest(results, name, lines) for name, lines in _by(rows, "class_name").items())
     text = "Sensitivity: the share of a class's test images that the classifier names right."
     made = class_tables(results)
     parts = (text, Panels(forests)) if forests else ()
@@ -113,9 +113,9 @@ def subgroups(results: StudyResults) -> Section:
             for row in results.named(results.subgroups)]  # fmt: skip
     headline = [row for row in rows if row["metric"] == HEADLINE]
     folds: list[Part] = []
-    for attribute, found in _by(headline, "attribute").items():
+    for attribute, lines in _by(headline, "attribute").items():
         caption = f"{words.in_words(HEADLINE)} by {words.in_words(attribute).lower()}"
-        table = tables.crossed(found, caption, down="group", across="arm", value="estimate", formats=results.formats)
+        table = tables.crossed(lines, caption, down="group", across="arm", value="estimate", formats=results.formats)
         title = f"{words.in_words(attribute)}, {words.counted(len(table.rows), 'group')}" if table else ""
         folds += present(table and Folded(title, (table,)))
     gains = [row | {"group": f"{words.in_words(row['attribute'])}: {row['group']}", "low": row["difference_low"],
@@ -170,18 +170,18 @@ def warnings_of(results: StudyResults) -> list[str]:
     rows = [row | {"of": "All classes" if is_overall(row) else str(row["class_name"])}
             for frame in (results.scores, results.differences) for row in results.named(frame)
             if row["metric"] in (*PAGE_METRICS, *CLASS_METRICS)]  # fmt: skip
-    metrics = {name: {row["metric"] for row in found} for name, found in _by(rows, "of").items()}
+    metrics = {name: {row["metric"] for row in lines} for name, lines in _by(rows, "of").items()}
     about: dict[str, Records] = {}
     for row in sorted(rows, key=lambda row: row["of"] != "All classes"):
         for warning in "" if words.is_missing(row.get("warning")) else filter(None, row["warning"].split("; ")):
             about.setdefault(warning, []).append(row)
-    return [f"{_meant(_by(found, 'of'), metrics)}: {warning}." for warning, found in about.items()]
+    return [f"{_meant(_by(lines, 'of'), metrics)}: {warning}." for warning, lines in about.items()]
 
 
-def _meant(found: dict[str, Records], metrics: dict[str, set[str]]) -> str:
+def _meant(about: dict[str, Records], metrics: dict[str, set[str]]) -> str:
     """Name classes, with the metrics where not all of a class are meant: ``mel, nv (Sensitivity, AUROC)``."""
     names = []
-    for name, rows in found.items():
+    for name, rows in about.items():
         meant = dict.fromkeys(row["metric"] for row in rows)
         names.append(name if set(meant) == metrics[name] else f"{name} ({', '.join(map(words.in_words, meant))})")
     return ", ".join(names)
@@ -236,8 +236,8 @@ def _class_tables(
     results: StudyResults, frame: pd.DataFrame, metrics: Sequence[str], what: str, value: str
 ) -> list[Table]:
     rows = [row for row in results.named(frame) if not is_overall(row) and row["metric"] in metrics]
-    made = (tables.crossed(found, f"{words.in_words(metric)}{what}", down="class_name", across="arm", value=value,
-                           formats=results.formats) for metric, found in _by(rows, "metric").items())  # fmt: skip
+    made = (tables.crossed(lines, f"{words.in_words(metric)}{what}", down="class_name", across="arm", value=value,
+                           formats=results.formats) for metric, lines in _by(rows, "metric").items())  # fmt: skip
     return [table for table in made if table is not None]
 
 

@@ -192,17 +192,16 @@ def lines(
     title: str,
     series: Sequence[Series],
     *,
-    x_title: str,
-    y_title: str,
+    axes: tuple[str, str],
     x_domain: tuple[float, float],
     y_domain: tuple[float, float] | None = None,
     logarithmic: bool = False,
     diagonal: bool = False,
     aside: str = "",
 ) -> Figure:
-    """Place lines on common axes; the y axis begins at 0 and covers the largest value where no domain is given.
+    """Place lines on common axes, whose names are those of x and y.
 
-    A logarithmic axis covers the values, a little more on both sides; they must be positive.
+    The y axis begins at 0 and covers the largest value where no domain is given. A logarithmic axis covers the values, a little more on both sides; they must be positive.
     """
     series = [entry for entry in series if len(entry.x)]
     scale = np.log10 if logarithmic else np.asarray
@@ -215,7 +214,7 @@ def lines(
         y = 100 - _places(np.asarray(scale(entry.y), float), (low, high))
         points = tuple((float(x[at]), float(y[at])) for at in _some(len(x), MOST_POINTS))
         drawn.append(Line("accent" if entry.emphasized else "plain", kind, points, entry.faint))
-        marks += _dots(entry, x, y, x_title, y_title)
+        marks += _dots(entry, x, y, axes)
     ticks = _log_ticks(low, high) if logarithmic else nice_ticks(low, high, 4)
     texts = [f"{tick:.6g}" for tick in ticks] if logarithmic else _labels(ticks)
     heights = 100 - _places(np.asarray(scale(np.asarray(ticks, float))), (low, high))
@@ -224,10 +223,10 @@ def lines(
         title, (Strip((*drawn, *marks)),),
         tuple(zip(_places(np.asarray(across, float), x_domain).tolist(), _labels(across), strict=True)),
         tuple(zip(heights.tolist(), texts, strict=True)), diagonal=diagonal, height=PLOT,
-        aside=aside or f"{y_title} over {x_title}",
+        aside=aside or f"{axes[1]} over {axes[0]}",
         keys=tuple(Key(entry.label, "line", "faint" if entry.faint else "accent" if entry.emphasized else "plain", kind)
                    for entry, kind in zip(series, kinds, strict=True)),
-        numbers=_numbers(title, series, x_title, y_title),
+        numbers=_numbers(title, series, axes),
     )  # fmt: skip
 
 
@@ -358,22 +357,22 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) >= 2 else nice_ticks(10**low, 10**high, 4)
 
 
-def _dots(entry: Series, x: np.ndarray, y: np.ndarray, x_title: str, y_title: str) -> list[Dot]:
+def _dots(entry: Series, x: np.ndarray, y: np.ndarray, axes: tuple[str, str]) -> list[Dot]:
     """Mark points of a line that can be pointed at: all where they are drawn, some of a long line."""
     color: Color = "accent" if entry.emphasized else "plain"
     chosen = () if entry.faint else _some(len(x), len(x) if entry.dots else MOST_MARKS)
     return [
-        Dot(f"{entry.label}: {x_title} {words.significant(entry.x[at])}, {y_title} {words.significant(entry.y[at])}",
+        Dot(f"{entry.label}: {axes[0]} {words.significant(entry.x[at])}, {axes[1]} {words.significant(entry.y[at])}",
             color, float(x[at]), float(y[at]), radius=3.5, quiet=not entry.dots)
         for at in chosen if math.isfinite(y[at])
     ]  # fmt: skip
 
 
-def _numbers(title: str, series: Sequence[Series], x_title: str, y_title: str) -> Table | None:
+def _numbers(title: str, series: Sequence[Series], axes: tuple[str, str]) -> Table | None:
     """List what the lines show, in at most MOST_LISTED rows of each."""
     rows = [
         {"line": entry.label, "x": words.significant(entry.x[at]), "y": words.significant(entry.y[at])}
         for entry in series
         for at in _some(len(entry.x), MOST_LISTED)
     ]
-    return from_records(rows, f"Numbers of the figure: {title}", titles={"x": x_title, "y": y_title})
+    return from_records(rows, f"Numbers of the figure: {title}", titles={"x": axes[0], "y": axes[1]})

@@ -59,11 +59,11 @@ def _measures(results: ImageResults) -> list[CitedSentence]:
 
 
 def _extras(results: ImageResults) -> list[CitedSentence]:
-    metrics, found = set(results.quality["metric"]), []
+    metrics, said = set(results.quality["metric"]), []
     if "perceptual_distance" in metrics:
-        found.append(("LPIPS is the mean over all pairs, with AlexNet and the weights of version 0.1", ("zhang2018",)))
+        said.append(("LPIPS is the mean over all pairs, with AlexNet and the weights of version 0.1", ("zhang2018",)))
     if "label_agreement" in metrics:
-        found.append(
+        said.append(
             (
                 "The label agreement is the balanced accuracy, on the other set, of a ridge classifier of the features "
                 "of the first real half",
@@ -71,8 +71,8 @@ def _extras(results: ImageResults) -> list[CitedSentence]:
             )
         )
     if results.unbiased == results.unbiased:  # not NaN
-        found.append(("The Frechet distance was also extrapolated to infinitely many images", ("chong2020",)))
-    return found
+        said.append(("The Frechet distance was also extrapolated to infinitely many images", ("chong2020",)))
+    return said
 
 
 def _copies(results: ImageResults) -> list[CitedSentence]:
@@ -100,32 +100,32 @@ def _copies(results: ImageResults) -> list[CitedSentence]:
 def limitations(results: ImageResults) -> list[str]:
     """Say what this evaluation cannot show, from its own figures."""
     row = results.quality.iloc[0]
-    n, found = min(row["n_real"], row["n_synthetic"]), []
+    n, limits = min(row["n_real"], row["n_synthetic"]), []
     if results.phantom:
-        found.append("The images called real were drawn by code. Nothing here is about any disease or any patient.")
+        limits.append("The images called real were drawn by code. Nothing here is about any disease or any patient.")
     if n < row["dimension"]:
-        found.append(
+        limits.append(
             f"{n} images are fewer than the {row['dimension']:,} features: the Frechet distance is mostly a matter of "
             "their number. Read it beside the halves of real images, and compare it with no figure from elsewhere."
         )
     elif n < FEW:
-        found.append(f"With {n} images only large differences can be seen.")
+        limits.append(f"With {n} images only large differences can be seen.")
     if row["extractor"] != "inception":
-        found.append(
+        limits.append(
             f"The extractor is {row['extractor']}, not Inception: its Frechet distance is no FID, and compares with no "
             "published one."
         )
     if results.group_noun == "image":
-        found.append(
+        limits.append(
             "No patients were named: real images of one patient may be in both halves, which makes real images look "
             "more alike than those of different patients are. Name them with --groups or a manifest."
         )
     if not len(results.copies):
-        found.append("The training images were not given: whether images were copied was not measured.")
+        limits.append("The training images were not given: whether images were copied was not measured.")
     else:
-        found.append("A synthetic image that is no near-copy is not thereby anonymous.")
+        limits.append("A synthetic image that is no near-copy is not thereby anonymous.")
     return [
-        *found,
+        *limits,
         f"Details smaller than {SEEN[bool(row['volumes'])].format(row['resolution'])} were not seen.",
         f"{len(results.quality)} measures are looked at: now and then one of them lies outside by chance alone.",
         "A figure inside the range of real halves is no proof of equality; the measures see what their features see, "

@@ -294,8 +294,8 @@ def _coverage(results: MaskResults) -> Figure | None:
         series.append(Series(str(model), coverage, risk, model not in results.baselines))
     if not series:
         return None
-    return figures.lines("Risk and coverage", series, x_title="share of cases kept, the surest first",
-                         y_title="mean 1 \u2212 Dice", x_domain=(0.0, 1.0))  # fmt: skip
+    axes = ("share of cases kept, the surest first", "mean 1 \u2212 Dice")
+    return figures.lines("Risk and coverage", series, axes=axes, x_domain=(0.0, 1.0))
 
 
 def _uncertainty_table(uncertainty: pd.DataFrame) -> Table | None:
@@ -342,7 +342,7 @@ def _reliability(results: MaskResults) -> list[Figure]:
             count = numbers(rows, "count")
             stated, happened = numbers(rows, "stated") / count, numbers(rows, "happened") / count
             series.append(Series(str(model), stated, happened, model not in results.baselines, dots=True))
-        shown.append(figures.lines(str(name), series, x_title="stated probability", y_title="how often it was true",
+        shown.append(figures.lines(str(name), series, axes=("stated probability", "how often it was true"),
                                    x_domain=(0.0, 1.0), y_domain=(0.0, 1.0), diagonal=True))  # fmt: skip
     return shown
 
@@ -357,9 +357,9 @@ def _free_response(results: MaskResults) -> list[Figure]:
             series.append(Series(str(model), invented, shares, model not in results.baselines, dots=True))
         furthest = max((float(entry.x.max()) for entry in series), default=0.0)
         if not all(np.isnan(entry.y).all() for entry in series):
-            shown.append(figures.lines(str(name), series, x_title="lesions invented per image",
-                                       y_title="share of lesions found", x_domain=(0.0, 1.05 * furthest or 1.0),
-                                       y_domain=(0.0, 1.0)))  # fmt: skip
+            axes = ("lesions invented per image", "share of lesions found")
+            reach = (0.0, 1.05 * furthest or 1.0)
+            shown.append(figures.lines(str(name), series, axes=axes, x_domain=reach, y_domain=(0.0, 1.0)))
     return shown
 
 

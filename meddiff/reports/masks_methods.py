@@ -12,10 +12,14 @@ from meddiff.reports.results import MaskResults
 
 def sentences(results: MaskResults) -> list[CitedSentence]:
     """List the sentences of the methods paragraph: on the models as given, then on what was measured here."""
+    return [*results.methods, *_scores(results), *_further(results)]
+
+
+def _scores(results: MaskResults) -> list[CitedSentence]:
+    """Say how each case was scored, and how means were made."""
     units = distinct(results.cases, "unit")
     tolerance = ", ".join(f"{value:g}" for value in np.unique(numbers(results.cases, "tolerance")))
-    found: list[CitedSentence] = [
-        *results.methods,
+    return [
         (
             "Each case was scored by itself, class by class, with Dice and IoU, the Hausdorff distance and its 95th "
             f"percentile, the average symmetric surface distance (all in {' and '.join(units)}), and the normalized "
@@ -40,53 +44,58 @@ def sentences(results: MaskResults) -> list[CitedSentence]:
             ("rao1988",),
         ),
     ]
+
+
+def _further(results: MaskResults) -> list[CitedSentence]:
+    """Say what else was measured, where it was."""
+    said: list[CitedSentence] = []
     if len(results.differences):
         test = "Differences are paired case by case and tested with Wilcoxon's signed-rank test over "
-        found.append((f"{test}{results.group_noun}s, adjusted by Holm's method", ("wilcoxon1945", "holm1979")))
+        said.append((f"{test}{results.group_noun}s, adjusted by Holm's method", ("wilcoxon1945", "holm1979")))
     if len(results.calibration):
-        found.append((
+        said.append((
             "Calibration errors pool all pixels of the test images in 15 bins of equal width: of the called class, and "
             "of every class's own probability", ("guo2017", "kull2019")))  # fmt: skip
     if len(results.free_response):
-        found.append((
+        said.append((
             "The free-response curve counts lesions (connected components, matched from an IoU of 0.1 on) at eleven "
             "thresholds of the probability", ("chakraborty1990",)))  # fmt: skip
     if "ged" in results.cases:
-        found.append((
+        said.append((
             "The distance to several raters is the squared generalized energy distance with one minus the IoU",
             ("kohl2018",)))  # fmt: skip
     if len(results.uncertainty):
-        found.append((
+        said.append((
             f"A case failed if its Dice, the mean over classes, was below {LOW_DICE:g}; the area under the ROC curve "
             "says how well the uncertainty of a case finds the failures, and the risk-coverage curve what remains if "
             "the most uncertain cases are handed to a person", ("geifman2017",)))  # fmt: skip
-    return found
+    return said
 
 
 def limitations(results: MaskResults) -> list[str]:
     """Say what this evaluation cannot show, from its own numbers."""
-    found, noun = [], results.group_noun
+    limits, noun = [], results.group_noun
     if results.phantom:
-        found.append(
+        limits.append(
             "All images were drawn by code. The numbers show that the program works; they say nothing about any "
             "disease, any patient or any real data set."
         )
     if not results.reference:
-        found.append("No baseline was scored: nothing here says whether a simpler model would have done as well.")
+        limits.append("No baseline was scored: nothing here says whether a simpler model would have done as well.")
     patients = len(distinct(results.cases, "patient"))
     if patients < 100:
-        found.append(f"The test cases are of {patients} {noun}s: only large differences could be seen.")
+        limits.append(f"The test cases are of {patients} {noun}s: only large differences could be seen.")
     if len(results.uncertainty):
         failures = int(numbers(results.uncertainty, "n_failed").min())
         if failures < 20:
-            found.append(f"One model has only {failures} failed cases: how well they are found is known roughly.")
+            limits.append(f"One model has only {failures} failed cases: how well they are found is known roughly.")
     if "px" in distinct(results.cases, "unit"):
-        found.append("The spacing of the pixels is unknown: distances are in pixels and compare only at this size.")
+        limits.append("The spacing of the pixels is unknown: distances are in pixels and compare only at this size.")
     empty = rows_where(results.cases, np.isin(texts(results.cases, "empty"), ["truth", "both"]))
     if not len(empty):
-        found.append("Every test image shows every class: how often the models raise a false alarm was not asked.")
+        limits.append("Every test image shows every class: how often the models raise a false alarm was not asked.")
     return [
-        *found,
+        *limits,
         "Intervals cover other cases from the same source, not another training of the models.",
         "One truth per case is taken as right. Experts differ; a Dice above their agreement means little.",
         "Segmentations and uncertainties are for research. They are no medical device and decide nothing.",

@@ -204,15 +204,11 @@ def mask_results(
     Raises:
         InputError: a table that is incomplete, a baseline that is not there, models scored on other cases.
     """
-    models = distinct(cases, "model") if "model" in cases else []
-    unknown = sorted(set(baselines) - set(models))
-    if unknown:
-        raise InputError(f"no cases of the baseline(s) {', '.join(unknown)}; there are {', '.join(map(str, models))}")
+    order = _order(cases, baselines)
     keys = unknown_keys(methods)
     if keys:
         raise InputError(f"no references {', '.join(keys)}; there are {', '.join(literature())}")
     check_gallery(gallery)
-    order = [*(name for name in models if name in baselines), *(name for name in models if name not in baselines)]
     cases = pd.concat([rows_where(cases, cases["model"] == name) for name in order]) if order else cases
     settings: Any = {"resamples": resamples, "confidence_level": confidence_level, "seed": seed}
     means = summary(cases, **settings)
@@ -231,6 +227,15 @@ def mask_results(
         soft=soft_summary(cases, **settings), gallery=tuple(gallery), methods=tuple(methods),
         provenance=dict(provenance or {}), confidence_level=confidence_level, resamples=resamples,
     )  # fmt: skip
+
+
+def _order(cases: pd.DataFrame, baselines: Sequence[str]) -> list[Any]:
+    """List the models, baselines first; refuse a baseline that has no cases."""
+    models = distinct(cases, "model") if "model" in cases else []
+    unknown = sorted(set(baselines) - set(models))
+    if unknown:
+        raise InputError(f"no cases of the baseline(s) {', '.join(unknown)}; there are {', '.join(map(str, models))}")
+    return [*(name for name in models if name in baselines), *(name for name in models if name not in baselines)]
 
 
 def mask_headline(

@@ -209,7 +209,7 @@ def loss_curve(log: Records) -> Figure | None:
     return figures.lines(
         "Loss of the diffusion model over optimizer steps",
         [Series("loss", step, loss, faint=True), Series("running median", step, smooth, emphasized=True)],
-        x_title="step", y_title="loss", x_domain=(step[0], step[-1]), logarithmic=True,
+        axes=("step", "loss"), x_domain=(step[0], step[-1]), logarithmic=True,
         aside=f"logarithmic axis; from {' to '.join(ends)}{speed}",
     )  # fmt: skip
 

@@ -153,24 +153,24 @@ def _features(name: str) -> str:
 def _augmented(recipe: dict[str, Any]) -> list[CitedSentence]:
     """Say what classical augmentation is, where an arm has one, and the ratios, where some were asked for."""
     classifier = recipe["classifier"]
-    found: list[CitedSentence] = []
+    said: list[CitedSentence] = []
     if recipe["dimensions"] == 2 and any("classical" in arm.split("_") for arm in classifier["arms"]):
         chosen = {"auto": "of the strength that is best on the validation images"}
         strength = chosen.get(classifier["classical"], f"of {classifier['classical']} strength")
-        found.append((f"Classical augmentation is flips, turns, crops and changed colors, {strength}", ["perez2018"]))
+        said.append((f"Classical augmentation is flips, turns, crops and changed colors, {strength}", ["perez2018"]))
     if classifier["ratios"]:
         told = words.setting(classifier["ratios"])
-        found.append((f"Further arms add synthetic images in the ratios {told} to the real ones of each class", []))
-    return found
+        said.append((f"Further arms add synthetic images in the ratios {told} to the real ones of each class", []))
+    return said
 
 
 def limitations(
     phantom: bool, scores: Records, recipe: dict[str, Any], *, group_noun: str = "patient", distances: bool = True
 ) -> list[str]:
     """Say what this run cannot show, from its own numbers; ``distances``: whether it has any between sets of images."""
-    found = []
+    limits = []
     if phantom:
-        found.append(
+        limits.append(
             "All images of this run, those called real as well, were drawn by code. The numbers show that the "
             "program works; they say nothing about any disease, any patient or any real data set."
         )
@@ -178,24 +178,24 @@ def limitations(
     if overall:
         groups, seeds = min(row["n_groups"] for row in overall), min(row["n_seeds"] for row in overall)
         if groups < 100:
-            found.append(
+            limits.append(
                 f"The test split has {words.counted(groups, group_noun)}: only large differences could be seen."
             )
         if seeds < 5:
-            found.append(
+            limits.append(
                 f"Each arm was trained {words.counted(seeds, 'time')}: how much one training differs from the next is "
                 "known only roughly."
             )
     small = dict.fromkeys(str(row["class_name"]) for row in scores if not is_overall(row) and row["n_images"] < 30)
     if small:
-        found.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
+        limits.append(f"Fewer than 30 test images in: {', '.join(small)}. Read their sensitivities with care.")
     if recipe:
-        found.append(
+        limits.append(
             f"Images were brought to {grid_size(recipe)}; findings smaller than that grid are lost, and a result "
             f"at this size need not hold at full resolution."
         )
     return [
-        *found,
+        *limits,
         "Train and test images come from one source. Other cameras, scanners and hospitals were not tested.",
         *([COMPARABLE] if distances else []),
         "Synthetic images are for research on training data. They are no evidence for a diagnosis, and passing the "

@@ -1,18 +1,10 @@
-"""Grids and PNGs: every pixel where it belongs, every wrong input named."""
-
-import base64
-import io
+"""Grids: every pixel where it belongs, every wrong input named."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from meddiff.errors import InputError
-from meddiff.images.views import BACKGROUND, STAMP_BACKGROUND, grid_image, png_data_uri
-
-
-def decoded(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+from meddiff.images.views import BACKGROUND, STAMP_BACKGROUND, grid_image
 
 
 def test_tiles_are_enlarged_without_smoothing_and_stand_in_reading_order():
@@ -58,13 +50,3 @@ def test_a_grid_is_no_wider_than_its_images():
 def test_what_is_no_grid_is_refused(images, options, sentence):
     with pytest.raises(InputError, match=sentence):
         grid_image(images, 2, 1, **options)
-
-
-@pytest.mark.parametrize("shape", [(32, 32), (32, 48, 3)])
-def test_a_small_picture_survives_the_data_uri_exactly(shape):
-    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    assert (decoded(png_data_uri(image)) == image).all()
-
-
-def test_a_large_picture_is_reduced_and_keeps_its_proportions():
-    assert decoded(png_data_uri(np.zeros((600, 300, 3), np.uint8))).shape == (256, 128, 3)

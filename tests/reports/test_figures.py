@@ -86,8 +86,8 @@ def test_ticks_are_round(low, high, ticks):
 
 
 def test_lines_by_pencil():
-    plot = lines("p", [Series("a", np.array([0.0, 1.0]), np.array([0.0, 2.0]), dots=True)], x_title="x",
-                 y_title="y", x_domain=(0, 1), y_domain=(0, 4))  # fmt: skip
+    series = Series("a", np.array([0.0, 1.0]), np.array([0.0, 2.0]), dots=True)
+    plot = lines("p", [series], axes=("x", "y"), x_domain=(0, 1), y_domain=(0, 4))
     line = plot.strips[0].shapes[0]
     assert isinstance(line, Line)
     assert line.points == ((0.0, 100.0), (100.0, 50.0))
@@ -98,12 +98,12 @@ def test_lines_by_pencil():
 
 
 def test_lines_list_their_numbers_and_a_long_one_has_some_marks():
-    plot = lines("p", [Series("a", np.array([0.0, 1.0]), np.array([0.25, 2.0]))], x_title="x", y_title="y",
+    plot = lines("p", [Series("a", np.array([0.0, 1.0]), np.array([0.25, 2.0]))], axes=("x", "y"),
                  x_domain=(0, 1))  # fmt: skip
     assert plot.numbers is not None
     assert [cell.text for cell in plot.numbers.rows[1]] == ["a", "1.00", "2.00"]
     long = np.linspace(1, 9, 5000)
-    plot = lines("p", [Series("a", long, long)], x_title="x", y_title="y", x_domain=(1, 9), logarithmic=True)
+    plot = lines("p", [Series("a", long, long)], axes=("x", "y"), x_domain=(1, 9), logarithmic=True)
     assert len(dots(plot)) <= 40
     assert all(dot.quiet for dot in dots(plot))
     at = {text: place for place, text in plot.y_ticks}
