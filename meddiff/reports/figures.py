@@ -201,7 +201,8 @@ def lines(
 ) -> Figure:
     """Place lines on common axes, whose names are those of x and y.
 
-    The y axis begins at 0 and covers the largest value where no domain is given. A logarithmic axis covers the values, a little more on both sides; they must be positive.
+    The y axis begins at 0 and covers the largest value where no domain is given. A logarithmic axis covers the values,
+    which must be positive, and a little more on both sides.
     """
     series = [entry for entry in series if len(entry.x)]
     scale = np.log10 if logarithmic else np.asarray
