@@ -162,7 +162,7 @@ def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> De
     network: nn.Module = denoiser.network
     if compiled:
         network = torch.compile(network)  # type: ignore[assignment]
-    return Denoiser(prepare_network(network, fabric), denoiser.schedule, denoiser.prediction)
+    return denoiser.of(prepare_network(network, fabric))
 
 
 def prepare_network(network: nn.Module, fabric: Fabric) -> nn.Module:

@@ -120,6 +120,8 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
         f"meddiff {meddiff.__version__} checkpoint={weights.trained(run.folder).digest} sampler={settings.sampler} "
         f"steps={settings.steps} spacing={settings.spacing} guidance={settings.guidance:g}"
     )
+    if settings.threshold != "none":
+        generator += f" threshold={settings.threshold}"
     images = labeled(run, "train")
     kinds = {row.modality for row in images.rows}
     known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
