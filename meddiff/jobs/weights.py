@@ -43,7 +43,7 @@ def new_model(run: Run[Recipe], images: Images) -> Model:
     facts = replace(
         model.facts,
         image_size=min(images.shape[1:]),
-        network=to_dict(recipe.network) | volumes,
+        network={**model.facts.network, **volumes},
         pixel_dtype=images.pixel_dtype,
         manifest_sha256=manifest_hash(run),
     )
