@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 from learning import recipe_of
 
-from meddiff import build
 from meddiff.batches.turns import MEDIUM, Strength, classical_augmentation, flip_rotate90
 from meddiff.jobs import weights
-from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.jobs.splits import labeled
 from meddiff.metrics.classifiers.discrimination import balanced_accuracy
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.training.apply import predict
 from meddiff.training.classifier import class_batches, train_classifier
 from meddiff.training.optimization import Optimization
@@ -49,8 +48,8 @@ def main() -> None:
     given = parser.parse_args()
     folder = RunFolder(given.run)
     recipe = recipe_of(folder)
-    names = class_names_of(recipe, folder)
-    sets = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
+    run = Run(recipe, folder)
+    sets = {split: labeled(run, split) for split in ("train", "val", "test")}
     print(f"{len(sets['train'])} training, {len(sets['val'])} validation, {len(sets['test'])} test images")
     for steps in given.steps:
         for name, augment in AUGMENTATIONS.items():

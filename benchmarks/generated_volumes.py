@@ -23,14 +23,14 @@ from meddiff.batches.images import Images
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import compared
-from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.jobs.splits import labeled
 from meddiff.manifest.table import read_manifest
 from meddiff.metrics.images.fidelity import frechet_distance
 from meddiff.metrics.images.memorization import nearest_image
 from meddiff.recipe import Recipe, from_dict
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.tasks.generate import GenerateTask
-from meddiff.training.fabric import build_fabric, prepare
+from meddiff.training.fabric import build_fabric
 
 NAMES = ("mean", "deviation", "5%", "50%", "95%", "air", "edges", "coarse edges", "neighbors", "left-right")
 
@@ -63,9 +63,10 @@ def described(images: Images) -> np.ndarray:
 
 
 @torch.inference_mode()
-def untrained(recipe: Recipe, images: Images, labels: list[int], seeds: list[int]) -> np.ndarray:
+def untrained(run: Run[Recipe], images: Images, labels: list[int], seeds: list[int]) -> np.ndarray:
     """What the network draws before it has learned anything: statistics [N, 10]."""
-    fresh = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
+    model, recipe = weights.new_model(run, images), run.recipe
+    fresh = model.ready(model.network, build_fabric(precision=recipe.training.precision))
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}
     sampling = build.sampling(recipe)
     batches = generate(fresh, GenerateTask(1), sampling, labels=labels, seeds=seeds, **settings)
@@ -82,16 +83,15 @@ def main() -> None:
     folder = RunFolder(given.run)
     recipe = from_dict(Recipe, yaml.safe_load(folder.recipe.read_text()))
     recipe = replace(recipe, data_root=given.data_root or recipe.data_root)
-    names = class_names_of(recipe, folder)
-    train = weights.training_images(recipe, folder)
-    held_out = [row for split in ("val", "test") for row in rows_of(recipe, folder, split)]
+    run = Run(recipe, folder)
+    names, train, held_out = run.classes, labeled(run, "train"), [*run.of("val"), *run.of("test")]
     synthetic_rows = read_manifest(folder.synthetic_manifest)
     sets = {"held-out real": held_out, "synthetic": synthetic_rows}
     images = {name: build.images(rows, recipe, names) for name, rows in sets.items()}
     reference = described(train)
     some = synthetic_rows[:: max(1, len(synthetic_rows) // given.untrained)]
     found = {name: described(part) for name, part in images.items()}
-    found["untrained"] = untrained(recipe, train, [names.index(row.label or "") for row in some],
+    found["untrained"] = untrained(run, train, [names.index(row.label or "") for row in some],
                                    [row.seed or 0 for row in some])  # fmt: skip
     scale = np.maximum(reference.std(0), SMALLEST_SPREAD)
     print(f"{'':16}{'n':>5} {'Frechet':>9}  " + "".join(f"{name:>13}" for name in NAMES))

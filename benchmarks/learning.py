@@ -26,13 +26,13 @@ from meddiff.batches.images import Images
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import judge_of
-from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.jobs.splits import labeled
 from meddiff.metrics.images.fidelity import frechet_distance, kernel_distance
 from meddiff.recipe import Recipe, from_dict
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training.apply import features
-from meddiff.training.fabric import build_fabric, prepare
+from meddiff.training.fabric import build_fabric
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ def recipe_of(folder: RunFolder) -> Recipe:
 
 
 @torch.inference_mode()
-def measure(recipe: Recipe, folder: RunFolder, *, per_class: int = 40) -> Learned:
+def measure(run: Run[Recipe], *, per_class: int = 40) -> Learned:
     """Draw ``per_class`` images of every class with averaged and with untrained weights, and judge them."""
-    names = class_names_of(recipe, folder)
-    held_out = [*rows_of(recipe, folder, "val"), *rows_of(recipe, folder, "test")]
-    real = build.images(held_out, recipe, names)
-    judge = judge_of(recipe, folder, real).eval()
+    recipe, names = run.recipe, run.classes
+    real = build.images([*run.of("val"), *run.of("test")], recipe, names)
+    judge = judge_of(run, real).eval()
 
-    images = weights.training_images(recipe, folder)
-    trained, device = weights.load(recipe, folder, images)
-    untrained = prepare(weights.new_denoiser(recipe, images), build_fabric(precision=recipe.training.precision)).eval()
+    images = labeled(run, "train")
+    trained, device = weights.load(run, images)
+    model = weights.new_model(run, images)
+    untrained = model.ready(model.network, build_fabric(precision=recipe.training.precision))
     labels = np.repeat(np.arange(len(names)), per_class)
     drawn = {}
     for which, denoiser in (("trained", trained), ("untrained", untrained)):
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=40, help="synthetic images drawn per class (%(default)s)")
     given = parser.parse_args()
     folder = RunFolder(given.run)
-    learned = measure(recipe_of(folder), folder, per_class=given.per_class)
+    learned = measure(Run(recipe_of(folder), folder), per_class=given.per_class)
     by_class = ", ".join(f"{name} {share:.0%}" for name, share in learned.agreement_by_class.items())
     print(f"label named right in {learned.agreement:.1%} of {learned.images} images, chance {learned.chance:.0%}")
     print(f"by class: {by_class}")

@@ -1,4 +1,4 @@
-"""Names and layout of one run's outputs, and which of its stages are done.
+"""One run: its settings, its folder with the names of all outputs, and where it speaks; which of its stages are done.
 
 A stage is done when its record in ``stages.json`` names the same inputs as today's and everything it wrote still
 stands. Delete an output, or change a setting that the stage depends on, and the next run does it again.
@@ -8,17 +8,76 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from rich.console import Console
 
 from meddiff.errors import InputError
 from meddiff.files.snapshot import Snapshot
 from meddiff.files.writing import missing_folders, told_plainly, write_text
+from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.table import read_manifest
+from meddiff.recipe import RunRecipe
+
+Kind = TypeVar("Kind", bound=RunRecipe, covariant=True)
+Made = TypeVar("Made")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.part")
+
+
+@dataclass(frozen=True)
+class Run(Generic[Kind]):
+    """One run: its settings, its folder, and where it speaks. What several stages read is read once.
+
+    A copy that was sent to another process reads for itself and says nothing.
+    """
+
+    recipe: Kind
+    folder: RunFolder
+    console: Console = field(default_factory=partial(Console, quiet=True), compare=False, repr=False)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def rows(self) -> tuple[ManifestRow, ...]:
+        """The rows of the run's manifest."""
+        return self.keep("rows", lambda: tuple(read_manifest(self.folder.manifest, root=self.root, check_files=False)))
+
+    def of(self, split: str) -> tuple[ManifestRow, ...]:
+        """Choose the rows of one split."""
+        return self.keep(("rows", split), lambda: tuple(row for row in self.rows if row.split == split))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of the training images, sorted."""
+        return self.keep("classes", lambda: tuple(sorted({row.label or "" for row in self.of("train")})))
+
+    @property
+    def root(self) -> Path:
+        """What the paths of the run's manifest are relative to."""
+        if self.recipe.data_root:
+            return Path(self.recipe.data_root)
+        return Path(self.recipe.manifest).parent if self.recipe.manifest else self.folder.path
+
+    def keep(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what is kept under the key; made when it is first asked for."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def forget(self) -> None:
+        """Let go of all that is kept: the manifest was written anew."""
+        self._kept.clear()
+
+    def __reduce__(self) -> tuple:
+        """Pickle the settings and the folder alone: a terminal and mapped files stay in their process."""
+        return Run, (self.recipe, self.folder)
 
 
 @dataclass(frozen=True)
@@ -62,7 +121,9 @@ class RunFolder:
 
     @contextmanager
     def opened(self) -> Iterator[RunFolder]:
-        """Create the folder and hold it alone; a command that is refused before its work began leaves it as it was.
+        """Create the folder, hold it alone and remove what killed processes left half written.
+
+        A command that is refused before its work began leaves the folder as it was.
 
         Raises:
             InputError: it cannot be written, or another run holds it; and what comes from inside.
@@ -81,6 +142,7 @@ class RunFolder:
             raise InputError(
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
+        self._remove_half_written()
         papers = self.recipe, self.environment, self.manifest, self.skipped, self.stages
         before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:
@@ -94,6 +156,10 @@ class RunFolder:
             raise
         finally:
             lock.release()
+
+    def _remove_half_written(self) -> None:
+        for leftover in [path for path in self.path.rglob(".*.part") if _LEFTOVER.fullmatch(path.name)]:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.

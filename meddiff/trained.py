@@ -28,7 +28,7 @@ from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, SegmentRecipe, check, from_dict, of_volumes
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training.facts import Facts
@@ -126,7 +126,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     if isinstance(recipe, Recipe):
         return _image_denoiser(recipe, stored or _last(folder))
     if stored is None:
-        return of_run(recipe, folder, model)
+        return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
     return _trained_model(recipe, *of_checkpoint(recipe, stored, name), temperature=1.0)
 
@@ -152,9 +152,10 @@ def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoi
     return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), build.sampling(recipe))
 
 
-def of_run(recipe: SegmentRecipe, folder: RunFolder, model: str) -> TrainedModel:
-    """A network of a run whose recipe is at hand."""
-    return _trained_model(recipe, *trained(recipe, folder, model), temperature=saved_temperature(folder, model))
+def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:
+    """Load a network of a run."""
+    segmenter, facts = trained(run.recipe, run.folder, model)
+    return _trained_model(run.recipe, segmenter, facts, temperature=saved_temperature(run.folder, model))
 
 
 def _trained_model(recipe: SegmentRecipe, segmenter: Segmenter, facts: Facts, *, temperature: float) -> TrainedModel:

@@ -40,7 +40,7 @@ def run(tmp_path_factory):
     """A denoiser and a classifier of real images, trained for half a minute."""
     folder = tmp_path_factory.mktemp("learning")
     recipe = replace(SMALL, out=str(folder / "run"), data=replace(SMALL.data, cache=str(folder / "cache")))
-    return recipe, job.run(recipe, until="filter", console=Console(quiet=True))
+    return job.generate(recipe, until="filter", console=Console(quiet=True))
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_the_loss_halves(run):
 
 @pytest.mark.slow
 def test_the_label_decides_the_picture_and_the_pictures_look_like_the_data(run):
-    learned = measure(*run, per_class=32)
+    learned = measure(run, per_class=32)
     assert learned.agreement > 2 * learned.chance
     ours, untrained = learned.frechet
     assert ours < untrained / 2

@@ -23,6 +23,7 @@ from meddiff.build.tables import (
 from meddiff.errors import InputError
 from meddiff.recipe import Recipe
 from meddiff.recipe.segment import SegmentRecipe
+from meddiff.samplers.ddpm import ddpm
 
 
 def arms_of(recipe: Recipe) -> list[str]:
@@ -59,6 +60,13 @@ def _check_generation(recipe: Recipe) -> None:
     pick("network.name", NETWORKS, recipe.network.name)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
+    drawing, diffusion = recipe.synthesis, recipe.diffusion
+    plain = SAMPLERS[drawing.sampler] is ddpm and drawing.guidance == 1 and drawing.threshold == "none"
+    if diffusion.learned_variance and (not plain or diffusion.self_condition):
+        raise InputError(
+            "diffusion.learned_variance is used by plain ancestral sampling alone: add --synthesis.sampler ddpm "
+            "--synthesis.guidance 1, and leave out synthesis.threshold and diffusion.self_condition"
+        )
 
 
 def _check_study(recipe: Recipe) -> None:

@@ -38,9 +38,12 @@ def images(
 
 
 def shares(
-    images: Images, settings: TrainingRecipe, *, seed: int, class_balance: float, rank: int = 0, ranks: int = 1
+    images: Images, settings: TrainingRecipe, seed: int, class_balance: float, rank: int = 0, ranks: int = 1
 ) -> Callable[[int, int], Batch]:
-    """Deal out the images of each step: (step, micro-batch) -> this process's share, a function of the seed alone."""
+    """Deal out the images of each step: (step, micro-batch) -> this process's share, a function of the seed alone.
+
+    ``rank`` is the number of the process, of ``ranks``.
+    """
     size, accumulate = settings.batch_size, settings.accumulate
 
     def share(step: int, micro: int) -> Batch:

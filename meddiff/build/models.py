@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from meddiff.build.tables import (
 )
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import ClassLogits, Prediction
+from meddiff.diffusion.thresholding import clip_x_0, rescale_x_0
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
 from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
@@ -99,7 +101,8 @@ def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int)
     Raises:
         InputError: an unknown name, or settings that do not fit together.
     """
-    noised = task(recipe, channels=channels, num_classes=num_classes).channels
+    noised = said = task(recipe, channels=channels, num_classes=num_classes).channels
+    learned_variance = False
     offered: dict[str, Any] = {"spatial_dims": recipe.dimensions}
     if isinstance(recipe, SegmentRecipe):
         table = MASK_NETWORKS
@@ -107,10 +110,13 @@ def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int)
         offered |= {"condition_channels": channels, "mask_classes": num_classes, "starts_coarse": starts_coarse}
     else:
         table = NETWORKS
-        offered |= {"num_classes": num_classes}
+        learned_variance = recipe.diffusion.learned_variance
+        said = 2 * noised if learned_variance else noised
+        offered |= {"num_classes": num_classes, "condition_channels": noised * recipe.diffusion.self_condition}
     kind = pick("network.name", table, recipe.network.name)
     schedule = pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
-    return Denoiser(kind(noised, noised, **_taken(kind, recipe.network, offered)), schedule, prediction(recipe))
+    network = kind(noised, said, **_taken(kind, recipe.network, offered))
+    return Denoiser(network, schedule, prediction(recipe), learned_variance=learned_variance)
 
 
 def new_denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
@@ -163,7 +169,13 @@ def sampling(recipe: Recipe | SegmentRecipe) -> Sampling:
         return Sampling(sampler, recipe.inference.steps, spacing=recipe.inference.spacing)
     settings = recipe.synthesis
     sampler = pick("synthesis.sampler", SAMPLERS, settings.sampler)
-    return Sampling(sampler, settings.steps, settings.guidance, settings.spacing)
+    if recipe.diffusion.learned_variance:
+        sampler = partial(sampler, variance="learned")
+    return Sampling(
+        sampler, settings.steps, settings.guidance, settings.spacing,
+        threshold={"none": None, "clip": clip_x_0, "dynamic": rescale_x_0}[settings.threshold],
+        self_condition=recipe.diffusion.self_condition,
+    )  # fmt: skip
 
 
 def optimization(settings: TrainingRecipe) -> Optimization:
@@ -206,12 +218,15 @@ def _diffusion_model(
         settings |= {
             "dimensions": recipe.dimensions, "encoding": recipe.mask.encoding, "scale": recipe.mask.scale
         }  # fmt: skip
+    else:
+        asked = "learned_variance", "self_condition"  # named where they are on: older checkpoints have neither
+        settings |= {name: True for name in asked if getattr(recipe.diffusion, name)}
 
     def objective(fabric: Fabric) -> Objective:
         return denoising(recipe, prepare(plain, fabric, compiled=recipe.training.compile), noised)
 
     def ready(averaged: nn.Module, fabric: Fabric) -> Denoiser | Segmenter:
-        made = prepare(Denoiser(averaged, plain.schedule, plain.prediction), fabric).eval()
+        made = prepare(plain.of(averaged), fabric).eval()
         return diffusion_segmenter(recipe, made, noised, fabric.device) if isinstance(recipe, SegmentRecipe) else made
 
     return Model(
@@ -224,9 +239,14 @@ def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -
     if isinstance(recipe, SegmentRecipe):
         weights = recipe.mask
         return MaskDenoising(
-            prepared, noised, mask_loss(recipe), noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle
-        )
-    return Denoising(prepared, noised, recipe.diffusion.condition_dropout, recipe.diffusion.min_snr_gamma)
+            prepared, noised, mask_loss(recipe), noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle,
+            times=recipe.training.times,
+        )  # fmt: skip
+    settings = recipe.diffusion
+    return Denoising(
+        prepared, noised, settings.condition_dropout, settings.min_snr_gamma, times=recipe.training.times,
+        self_condition=settings.self_condition,
+    )  # fmt: skip
 
 
 def mask_loss(recipe: SegmentRecipe) -> MaskLoss:

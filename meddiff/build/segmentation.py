@@ -63,14 +63,16 @@ def unusable(
     return images(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress=progress).skipped
 
 
-def batches(images: Images, recipe: SegmentRecipe, *, seed: int) -> Callable[[int, int], Batch]:
-    """(step, micro-batch) -> the images and masks of that step, a function of the seed alone.
+def batches(
+    images: Images, recipe: SegmentRecipe, seed: int, rank: int = 0, ranks: int = 1
+) -> Callable[[int, int], Batch]:
+    """Deal out the images and masks of each step, as `build.shares` does.
 
     ``training.class_balance`` balances pictures by the largest class in their masks: 1 draws slices without any lesion
     no more often than those with one. Patches and slices of volumes are balanced by ``volume.foreground_share``.
     """
     balance = 0.0 if of_volumes(recipe) else recipe.training.class_balance
-    return build.shares(images, recipe.training, seed=seed, class_balance=balance)
+    return build.shares(images, recipe.training, seed, balance, rank, ranks)
 
 
 def class_names(recipe: SegmentRecipe, images: Images) -> list[str]:

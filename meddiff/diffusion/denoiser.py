@@ -77,6 +77,10 @@ class Denoiser(nn.Module):
         self.prediction = prediction
         self.learned_variance = learned_variance
 
+    def of(self, network: nn.Module) -> Denoiser:
+        """Build the same denoiser around another network, such as an average or a wrapped one."""
+        return Denoiser(network, self.schedule, self.prediction, learned_variance=self.learned_variance)
+
     def output(self, x_t: Tensor, t: Tensor, condition: Condition) -> Output:
         """What the network says; under autocast only the network itself runs in half precision."""
         given = x_t, t

@@ -18,6 +18,7 @@ from meddiff.diffusion.denoiser import Denoise, Denoiser, bind
 from meddiff.diffusion.guidance import guide
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import NoiseSchedule, Spacing
+from meddiff.diffusion.self_conditioning import SelfConditioned
 from meddiff.samplers.step import Noise, Step
 from meddiff.tasks.task import Task
 
@@ -30,6 +31,16 @@ class Sampling:
     steps: int
     guidance: float = 1.0
     spacing: Spacing = "trailing"
+    threshold: Callable[[Denoise], Denoise] | None = None
+    """Keeps the estimates of a denoiser in the range of the data."""
+    self_condition: bool = False
+    """Whether the network is shown its own last estimate."""
+
+    def denoise(self, denoiser: Denoiser, condition: Condition) -> Denoise:
+        """What a sampler asks: the denoiser, told its condition, guided, and kept in the range of the data."""
+        tell = SelfConditioned if self.self_condition else bind
+        guided = guide(tell(denoiser, condition), tell(denoiser, condition.untold()), self.guidance)
+        return guided if self.threshold is None else self.threshold(guided)
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,5 @@ def generate(
         missing = batch_size - len(seeds[chunk])
         condition = Condition(label=torch.tensor([*labels[chunk], *[labels[-1]] * missing], device=device))
         noise = PerSampleNoise([*seeds[chunk], *[seeds[-1]] * missing], shape, device=device)
-        denoise = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), sampling.guidance)
-        *_, last = walk(denoise, denoiser.schedule, sampling, noise)
+        *_, last = walk(sampling.denoise(denoiser, condition), denoiser.schedule, sampling, noise)
         yield task.decode(last.x)[: batch_size - missing].float().cpu()

@@ -1,25 +1,55 @@
-"""What a study's report says of its data and its costs."""
+"""What a report says of a run: the machine and the command, the data, and the costs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
+import torch
 
+import meddiff
 from meddiff.batches.images import Images
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import default_folder
 from meddiff.jobs.manifest import skipped_files
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, RunFolder, digest
 
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
+
+
+def environment() -> dict[str, Any]:
+    """Say what the figures of this run are made with."""
+    packages = ("torch", "monai", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "meddiff": meddiff.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "gpu": gpu,
+        "command": " ".join(["python -m", *_shown_argv()]),
+    }
+
+
+def _shown_argv() -> list[str]:
+    """The command as it was typed, with the module's name for the file that python was given."""
+    program = Path(sys.argv[0])
+    module = f"meddiff.pipelines.{program.stem}" if program.parent.name == "pipelines" else program.name
+    return [module, *sys.argv[1:]]
 
 
 def size_of(images: Images) -> str:
@@ -76,16 +106,16 @@ def stages_table(folder: RunFolder) -> pd.DataFrame:
     ).dropna(axis="columns", how="all")  # fmt: skip
 
 
-def provenance(recipe: Recipe, folder: RunFolder, sets: dict[str, Images]) -> dict[str, Any]:
+def provenance(run: Run[Recipe], sets: dict[str, Images]) -> dict[str, Any]:
     """Which data, which seeds, and the energy."""
-    images = {name: data_hash(sets[name].rows, recipe.data.cache) for name in ("train", "val", "test")}
+    images = {name: data_hash(sets[name].rows, run.recipe.data.cache) for name in ("train", "val", "test")}
     return {
         "written": datetime.now(UTC).date().isoformat(),
-        "manifest": digest(folder.manifest),
+        "manifest": digest(run.folder.manifest),
         "images": images,
         "licenses": licenses(sets["train"].rows),
-        "seeds": {"run": recipe.seed, "classifiers": list(range(recipe.classifier.seeds))},
-        **energy(folder),
+        "seeds": {"run": run.recipe.seed, "classifiers": list(range(run.recipe.classifier.seeds))},
+        **energy(run.folder),
     }
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from meddiff.errors import InputError
 from meddiff.jobs.energy import EnergyMeter
-from meddiff.recipe import Recipe
-from meddiff.recipe.segment import SegmentRecipe
-from meddiff.run import RunFolder
+from meddiff.manifest.row import ManifestRow
+from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.run import Run
 
 AnyRecipe = Recipe | SegmentRecipe
+AnyRun = Run[Recipe] | Run[SegmentRecipe]
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,34 @@ class Stage:
     name: str
     does: str
     """What the stage does, in words, for the line printed before it."""
-    inputs: Callable[[Any, RunFolder], str]
-    """Digest of the settings and files that the outputs are a function of."""
-    run: Callable[[Any, RunFolder, Console], list[Path]]
-    """Does the work and returns what it wrote."""
-    check: Callable[[Any, RunFolder], None] = lambda _recipe, _folder: None
+    inputs: Callable[[Any], str]
+    """Digest of the settings and files of a run that the outputs are a function of."""
+    run: Callable[[Any], list[Path]]
+    """Does the work of a run and returns what it wrote."""
+    check: Callable[[Any], None] = lambda _run: None
     """Refuses settings and a manifest that the stage cannot work with, before the hours of the stages ahead of it."""
 
 
-def run_stages(stages: Sequence[Stage], recipe: AnyRecipe, folder: RunFolder, console: Console) -> None:
+def run_stages(stages: Sequence[Stage], run: AnyRun) -> None:
     """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost.
 
     The first stage writes the manifest; then all others are asked whether they can work with it.
     """
     for number, stage in enumerate(stages, start=1):
         for later in stages[1:] if number == 2 else ():
-            later.check(recipe, folder)
-        inputs = stage.inputs(recipe, folder)
+            later.check(run)
+        inputs = stage.inputs(run)
         heading = f"{number}/{len(stages)} {stage.name}"
-        if folder.is_done(stage.name, inputs):
-            console.print(f"{heading}: done before, skipped", style="bold")
+        if run.folder.is_done(stage.name, inputs):
+            run.console.print(f"{heading}: done before, skipped", style="bold")
             continue
-        console.print(f"{heading}: {stage.does}", style="bold", soft_wrap=True)
+        run.console.print(f"{heading}: {stage.does}", style="bold", soft_wrap=True)
         started = time.monotonic()
         with EnergyMeter() as energy:
-            outputs = stage.run(recipe, folder, console)
-        folder.finish(
+            outputs = stage.run(run)
+        run.folder.finish(
             stage.name,
-            stage.inputs(recipe, folder),
+            stage.inputs(run),
             outputs,
             seconds=round(time.monotonic() - started, 1),
             peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -61,6 +61,21 @@ def run_stages(stages: Sequence[Stage], recipe: AnyRecipe, folder: RunFolder, co
             cpu_energy_wh=energy.cpu_wh,
             gpu_energy_wh=energy.gpu_wh,
         )
+
+
+def need(run: AnyRun, split: str, why: str) -> tuple[ManifestRow, ...]:
+    """Return the rows of a split that a stage cannot do without.
+
+    Raises:
+        InputError: there are none.
+    """
+    rows = run.of(split)
+    if not rows:
+        raise InputError(
+            f"{run.folder.manifest}: no image is in the {split} split, {why}. Every class needs images of at least "
+            f"four patients; or mark some images as {split} in the split column of a manifest of your own (--manifest)"
+        )
+    return rows
 
 
 def _peak_gpu_memory_mib() -> int | None:

@@ -1,144 +1,195 @@
-"""Stage 2: the denoiser. Stopped or killed, it goes on from the last checkpoint and ends with the same weights."""
+"""The training stages. Stopped or killed, training goes on from the last checkpoint and ends with the same weights.
+
+A denoiser of images, a denoiser of masks and the networks that name masks at once are trained by one function, on one
+device or several. Of the denoiser of images samples are drawn meanwhile. The others segment validation cases as they
+will be used (sampler, steps), and the weights with the best Dice are kept: they are what every later stage uses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
 from lightning_fabric import Fabric
-from PIL import Image
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches.images import Images
-from meddiff.build.models import denoising, optimization
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.build import segmentation
+from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.errors import InputError, Problems
-from meddiff.files.writing import write_atomically
-from meddiff.images.views import grid_image, tile
-from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
-from meddiff.jobs.manifest import need, rows_of
-from meddiff.jobs.progress import bar
-from meddiff.jobs.stage import Stage
+from meddiff.jobs.looks import Look, SampleGrid, Validation
+from meddiff.jobs.progress import bar, new_console
+from meddiff.jobs.splits import labeled, mask_classes, masked
+from meddiff.jobs.stage import AnyRun, Stage, need
 from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingRun
-from meddiff.recipe import Recipe, to_dict
-from meddiff.run import RunFolder, digest
+from meddiff.recipe import Recipe, SegmentRecipe, TrainingRecipe, to_dict
+from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
-from meddiff.training.ema import Ema
-from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.objectives import Objective
-from meddiff.training.state import build_state
-
-SAMPLES_PER_CLASS = 4
+from meddiff.training.fabric import build_fabric
+from meddiff.training.loop import Augment, Batches
+from meddiff.training.state import State, build_state
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    training = {name: value for name, value in to_dict(recipe.training).items() if name not in NOT_WEIGHTS}
-    settings = weights.data_settings(recipe), to_dict(recipe.network), to_dict(recipe.diffusion), training
-    return digest(folder.manifest, *settings, recipe.seed)
+@dataclass(frozen=True)
+class Training:
+    """A network that is to be trained, what it learns from and how it is looked at meanwhile."""
+
+    model: Model
+    settings: TrainingRecipe
+    files: ModelFolder
+    batches: Callable[[int, int], Batches]
+    """(number of a process, how many there are) -> the images of that process."""
+    augment: Augment | None
+    look: Callable[[State], Look]
 
 
-def _check(recipe: Recipe, folder: RunFolder) -> None:
-    names = {row.label for row in need(recipe, folder, "train", "which the denoiser learns from")}
-    others = [row for split in ("val", "test") for row in rows_of(recipe, folder, split) if row.label not in names]
-    problems = Problems(folder.manifest)
+def train_network(run: AnyRun, training_of: Callable[[Any], Training]) -> None:
+    """Train a network, or go on with it, on the devices that the recipe asks for.
+
+    ``training_of`` makes of the run what is trained; with several devices each process does so for itself.
+    """
+    settings = run.recipe.training
+    fabric = build_fabric(devices=settings.devices, precision=settings.precision)
+    if settings.devices > 1:
+        fabric.launch(partial(_train_in_process, run=run, training_of=training_of))  # Fabric takes no frozen arguments
+    else:
+        _train(fabric, run, training_of)
+
+
+def _train_in_process(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
+    """Do the work of one process of several; the first one speaks."""
+    console = new_console() if fabric.is_global_zero else Console(quiet=True)
+    _train(fabric, replace(run, console=console), training_of)
+
+
+def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
+    training = training_of(run)
+    model, settings, files = training.model, training.settings, training.files
+    state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
+    look = training.look(state)
+    going = TrainingRun(settings, files.checkpoints, files.log, fabric, model.network, state, model.facts, look)
+    batches = training.batches(fabric.global_rank, fabric.world_size)
+    description = f"training {model.name}"
+    going.go(batches, run.console, seed=run.recipe.seed, augment=training.augment, description=description)
+
+
+def image_denoiser(run: Run[Recipe]) -> Training:
+    """Set up the training of the denoiser of images."""
+    recipe, images = run.recipe, labeled(run, "train")
+    model, seed = weights.new_model(run, images), child_seed(recipe.seed, "training", "images")
+    return Training(
+        model,
+        recipe.training,
+        ModelFolder(run.folder.path),
+        partial(build.shares, images, recipe.training, seed, recipe.training.class_balance),
+        build.augmentation(recipe),
+        partial(SampleGrid, run, model, images),
+    )
+
+
+def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
+    """Set up the training of a network of masks, by its name in tables."""
+    recipe, images = run.recipe, masked(run, "train")
+    model = new_model(recipe, name, images.shape[0], mask_classes(run))
+    facts = replace(model.facts, pixel_dtype=images.pixel_dtype, manifest_sha256=weights.manifest_hash(run))
+    model = replace(model, facts=facts)
+    files, own_steps = models_of(run.folder, name), recipe.baseline.steps
+    training = recipe.training
+    if own_steps and name != build.DIFFUSION:
+        training = replace(training, steps=own_steps)
+    return Training(
+        model,
+        training,
+        files,
+        partial(segmentation.batches, images, recipe, child_seed(recipe.seed, "training", "images")),
+        build.augmentation(recipe),
+        partial(Validation, run, model, files),
+    )
+
+
+def _settings(run: AnyRun) -> dict[str, Any]:
+    """The settings of training that weights depend on."""
+    return {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
+
+
+def _image_inputs(run: Run[Recipe]) -> str:
+    recipe = run.recipe
+    settings = weights.data_settings(recipe), to_dict(recipe.network), to_dict(recipe.diffusion), _settings(run)
+    return digest(run.folder.manifest, *settings, recipe.seed)
+
+
+def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
+    recipe = run.recipe
+    shared = to_dict(recipe.data), to_dict(recipe.volume), _settings(run), to_dict(recipe.mask), recipe.seed
+    return digest(run.folder.manifest, *shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
+
+
+def _diffusion_inputs(run: Run[SegmentRecipe]) -> str:
+    return _mask_inputs(run, (to_dict(run.recipe.network), to_dict(run.recipe.diffusion)))
+
+
+def _baseline_inputs(run: Run[SegmentRecipe]) -> str:
+    return _mask_inputs(run, to_dict(run.recipe.baseline))
+
+
+def _check_images(run: Run[Recipe]) -> None:
+    names = {row.label for row in need(run, "train", "which the denoiser learns from")}
+    others = [row for split in ("val", "test") for row in run.of(split) if row.label not in names]
+    problems = Problems(run.folder.manifest)
     for label in sorted({row.label or "" for row in others}):
         count = sum(row.label == label for row in others)
         problems.add("class without a training image", f"{label!r} has {count} images, all of them in val and test",
                      "Put some of its patients into train, or leave the class out.")  # fmt: skip
     problems.raise_if_any()
-    images = weights.training_images(recipe, folder)
+    images = labeled(run, "train")
     if len(images.shape) == 3 and images.shape[0] > 1 and images.pixel_dtype == "uint16":
         raise InputError(
             "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
             "images with --data.channels 1"
         )
-    weights.facts(
-        recipe, folder, weights.new_denoiser(recipe, images), images
-    )  # settings and volumes that fit together
+    weights.new_model(run, images)  # settings and volumes that fit together
 
 
-def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    images = weights.training_images(recipe, folder, progress=bar(console, "decoding images", unit="images"))
+def _check_masks(run: Run[SegmentRecipe]) -> None:
+    need(run, "train", "which the networks learn from")
+    need(run, "val", "on which the best weights are chosen")
+    mask_classes(run)
+
+
+def _train_images(run: Run[Recipe]) -> list[Path]:
+    images = labeled(run, "train", progress=bar(run.console, "decoding images", unit="images"))
     if images.clipped:
-        what, size = "volumes" if recipe.dimensions == 3 else "slices", " x ".join(map(str, images.shape[1:]))
-        console.print(f"{images.clipped} of {len(images)} {what} are larger than {size} voxels and cut to their middle")
-    fabric = build_fabric(devices=recipe.training.devices, precision=recipe.training.precision)
-    if recipe.training.devices > 1:
-        fabric.launch(_train, recipe, folder)  # pyright: ignore[reportArgumentType]: Fabric passes them on
-    else:
-        _train(fabric, recipe, folder, console)
-    return [weights.trained(folder).path, folder.log]
+        what, size = "volumes" if run.recipe.dimensions == 3 else "slices", " x ".join(map(str, images.shape[1:]))
+        run.console.print(
+            f"{images.clipped} of {len(images)} {what} are larger than {size} voxels and cut to their middle"
+        )
+    train_network(run, image_denoiser)
+    return [weights.trained(run.folder).path, run.folder.log]
 
 
-def _train(fabric: Fabric, recipe: Recipe, folder: RunFolder, console: Console | None = None) -> None:
-    """The work of one process."""
-    console = console or Console(quiet=not fabric.is_global_zero)
-    images = weights.training_images(recipe, folder)
-    plain = weights.new_denoiser(recipe, images)
-    facts = weights.facts(recipe, folder, plain, images)
-    settings = recipe.training
-    task = build.task(recipe, channels=facts.channels, num_classes=len(facts.class_names))
-
-    def objective(fabric: Fabric) -> Objective:
-        denoiser = prepare(plain, fabric, compiled=settings.compile)
-        return denoising(recipe, denoiser, task)
-
-    state = build_state(plain.network, objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
-
-    def look(step: int) -> bool:
-        if fabric.is_global_zero:
-            draw_samples(prepare_plain(state.ema, plain, fabric), recipe, folder, images, fabric.device, step)
-        return False
-
-    run = TrainingRun(settings, folder.checkpoints, folder.log, fabric, plain.network, state, facts, look)
-    first = run.resume()
-    if first:
-        console.print(f"going on from step {first}")
-    batches, turns = batches_of(images, recipe, fabric), build.augmentation(recipe)
-    run.follow(run.steps(batches, first, seed=recipe.seed, augment=turns), first, console)
+def _train_masks(run: Run[SegmentRecipe], *names: str) -> list[Path]:
+    written = []
+    for name in names:
+        train_network(run, partial(mask_network, name))
+        files = models_of(run.folder, name)
+        written += [files.best, files.validation]
+    return written
 
 
-def batches_of(images: Images, recipe: Recipe, fabric: Fabric):
-    """(step, micro-batch) -> this process's share of the images of that step, a function of the seed alone."""
-    seed, balance = child_seed(recipe.seed, "training", "images"), recipe.training.class_balance
-    return build.shares(
-        images, recipe.training, seed=seed, class_balance=balance, rank=fabric.global_rank, ranks=fabric.world_size
-    )
+def _train_baselines(run: Run[SegmentRecipe]) -> list[Path]:
+    return _train_masks(run, *run.recipe.baseline.names)
 
 
-def draw_samples(
-    averaged: Denoiser, recipe: Recipe, folder: RunFolder, images: Images, device: torch.device, step: int
-) -> None:
-    """A grid of samples of every class from the averaged weights, always of the same seeds."""
-    labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]
-    batches = generate(
-        averaged,
-        build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
-        build.sampling(recipe),
-        labels=labels,
-        seeds=[child_seed(recipe.seed, "samples", number) for number in range(len(labels))],
-        shape=images.shape,
-        batch_size=min(len(labels), recipe.synthesis.batch_size),
-        device=device,
-    )
-    tiles = [tile(image.numpy(), images.spacing_mm) for batch in batches for image in batch]
-    grid = grid_image(
-        tiles,
-        SAMPLES_PER_CLASS,
-        max(1, 128 // max(tiles[0].shape[:2])),
-        captions=[images.class_names[label] for label in labels],
-        stamp="phantom" if folder.phantom.is_dir() else "",
-    )
-    path = folder.samples / f"step_{step:08d}.png"
-    write_atomically(path, lambda file: Image.fromarray(np.asarray(grid)).save(file, "PNG"))
+def _train_diffusion(run: Run[SegmentRecipe]) -> list[Path]:
+    return _train_masks(run, build.DIFFUSION)
 
 
-def prepare_plain(ema: Ema, denoiser: Denoiser, fabric: Fabric) -> Denoiser:
-    """The averaged network as a denoiser, in the precision of the run."""
-    return prepare(Denoiser(ema.network, denoiser.schedule, denoiser.prediction), fabric).eval()
-
-
-STAGE = Stage("train", "training the class-conditional denoiser", _inputs, _run, _check)
+IMAGES = Stage("train", "training the class-conditional denoiser", _image_inputs, _train_images, _check_images)
+MASKS = Stage("train", "training the denoiser of masks", _diffusion_inputs, _train_diffusion, _check_masks)
+BASELINES = Stage(
+    "baselines", "training the deterministic networks it is compared with", _baseline_inputs, _train_baselines
+)

@@ -22,6 +22,7 @@ from torch import nn
 from meddiff.build.models import optimization
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
+from meddiff.jobs.looks import Look
 from meddiff.jobs.progress import progress
 from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
@@ -47,34 +48,56 @@ class TrainingRun:
     """The plain one, that checkpoints are made of."""
     state: State
     facts: Facts
-    look: Callable[[int], bool]
-    """Called with the step every ``sample_every`` steps and after the last; true ends the training there."""
+    look: Look
     lines: list[dict] = field(default_factory=list)
     since: tuple[float, int] = (0.0, 0)
     """When the last log line was written, and after which step."""
 
-    def resume(self) -> int:
-        """Put the newest checkpoint back; the number of steps it has behind it, 0 where there is none.
+    def go(self, batches: Batches, console: Console, *, seed: int, augment: Augment | None, description: str) -> None:
+        """Train, from the newest checkpoint where there is one, to the last step or until a look ends it.
+
+        Raises:
+            InputError: a checkpoint of another set-up, with the differences.
+            KeyboardInterrupt: after a checkpoint of the step at hand.
+        """
+        first, ended = self.resume()
+        if first:
+            console.print(f"going on from step {first}")
+        if not ended:
+            self.follow(self.steps(batches, first, seed=seed, augment=augment), first, console, description)
+
+    def resume(self) -> tuple[int, bool]:
+        """Put the newest checkpoint back, and do again what its process was killed in.
+
+        Returns:
+            The number of steps it has behind it, 0 where there is none, and whether training ended there.
 
         Raises:
             InputError: a checkpoint of another set-up, with the differences.
         """
+        self.since = time.monotonic(), 0
         path = checkpoint.latest(self.checkpoints)
-        first = 0
-        if path is not None:
-            stored = checkpoint.read(path)
-            checkpoint.check(stored, self.facts, resuming=True)
-            first = checkpoint.resume(stored, network=self.network, ema=self.state.ema, optimizer=self.state.optimizer)
-            if first > self.settings.steps:
-                raise InputError(
-                    f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
-                    f"cannot be untrained. Ask for {first} or more, or name another run folder with --out"
-                )
-            if self.log_file.is_file():
-                log = read_table(self.log_file, LOG_COLUMNS)
-                self.lines = [row.to_dict() for _, row in log[log["step"] <= first].iterrows()]
+        if path is None:
+            return 0, False
+        stored = checkpoint.read(path)
+        checkpoint.check(stored, self.facts, resuming=True)
+        first = checkpoint.resume(stored, network=self.network, ema=self.state.ema, optimizer=self.state.optimizer)
+        if first > self.settings.steps:
+            raise InputError(
+                f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
+                f"cannot be untrained. Ask for {first} or more, or name another run folder with --out"
+            )
+        if self.log_file.is_file():
+            log = read_table(self.log_file, LOG_COLUMNS)
+            self.lines = log[log["step"] <= first].to_dict("records")
+        ended = self._is_due(first) and self._seen(first, again=False)
+        if ended and not stored.final:
+            self.save(first, final=True)
+        if self.fabric.is_global_zero:
+            checkpoint.tidy(self.checkpoints)
+            self.look.saved(first)
         self.since = time.monotonic(), first
-        return first
+        return first, ended
 
     def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
         """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
@@ -88,7 +111,7 @@ class TrainingRun:
             augment=augment,
         )
 
-    def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str = "training") -> None:
+    def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str) -> None:
         """Go through the steps, with a progress bar, until they or the patience of ``look`` end.
 
         Raises:
@@ -118,10 +141,23 @@ class TrainingRun:
         note = self.log(step) if step.step % self.settings.log_every == 0 or last else None
         if step.step % self.settings.checkpoint_every == 0 or last:
             self.save(step.step, final=last)
-        ended = (step.step % self.settings.sample_every == 0 or last) and self.look(step.step)
+        ended = self._is_due(step.step) and self._seen(step.step)
         if ended and not last:
             self.save(step.step, final=True)
         return note, ended
+
+    def _is_due(self, step: int) -> bool:
+        """Whether it is time for a look."""
+        return step % self.settings.sample_every == 0 or step == self.settings.steps
+
+    def _seen(self, step: int, *, again: bool = True) -> bool:
+        """Look, or see to it that the look of a step stands; all processes hear from one whether training ends."""
+        ended = False
+        if self.fabric.is_global_zero:
+            if again or not self.look.stands(step):
+                self.look(step)
+            ended = self.look.ends(step)
+        return self.fabric.broadcast(ended)
 
     def log(self, step: TrainStep) -> str:
         """One line of the log."""
@@ -158,6 +194,7 @@ class TrainingRun:
                 facts=self.facts,
                 final=final,
             )
+            self.look.saved(step)
 
 
 @contextmanager

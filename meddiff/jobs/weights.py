@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,39 +14,45 @@ from meddiff import build
 from meddiff.batches import turns
 from meddiff.batches.images import Images
 from meddiff.batches.turns import classical_volume_augmentation
+from meddiff.build.models import Model
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
-from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.jobs.progress import bar
+from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.recipe import Recipe, of_volumes, to_dict
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training import classifier as training
-from meddiff.training.fabric import build_fabric, prepare
-from meddiff.training.facts import Facts, schedule_digest
+from meddiff.training.fabric import build_fabric
 from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
 
 
-def facts(recipe: Recipe, folder: RunFolder, denoiser: Denoiser, images: Images) -> Facts:
-    """What the weights of this run are for."""
+def new_model(run: Run[Recipe], images: Images) -> Model:
+    """Build the untrained denoiser of images like these; its weights are a function of the recipe alone.
+
+    Raises:
+        InputError: settings and images that do not fit together.
+    """
+    recipe = run.recipe
+    model = build.new_model(recipe, build.DIFFUSION, images.shape[0], images.class_names)
     volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
-    return Facts(
-        class_names=images.class_names,
+    facts = replace(
+        model.facts,
         image_size=min(images.shape[1:]),
-        channels=images.shape[0],
-        network=to_dict(recipe.network) | volumes,
-        schedule=recipe.diffusion.schedule,
-        timesteps=recipe.diffusion.timesteps,
-        schedule_digest=schedule_digest(denoiser.schedule),
-        prediction=recipe.diffusion.prediction,
+        network={**model.facts.network, **volumes},
         pixel_dtype=images.pixel_dtype,
-        manifest_sha256=hashlib.sha256(folder.manifest.read_bytes()).hexdigest(),
-        recipe=to_dict(recipe),
+        manifest_sha256=manifest_hash(run),
     )
+    return replace(model, facts=facts)
+
+
+def manifest_hash(run: AnyRun) -> str:
+    """Return the SHA-256 of the run's manifest, hexadecimal."""
+    return hashlib.sha256(run.folder.manifest.read_bytes()).hexdigest()
 
 
 def data_settings(recipe: Recipe) -> list[Any]:
@@ -58,16 +64,6 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     """The settings that decide how one classifier is trained, whatever arms and seeds there are beside it."""
     beside = ("arms", "ratios", "seeds", "classical")
     return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
-
-
-def training_images(recipe: Recipe, folder: RunFolder, *, progress: Callable | None = None) -> Images:
-    """The images of the train split, from the cache; their labels are the classes of the run."""
-    return build.images(rows_of(recipe, folder, "train"), recipe, class_names_of(recipe, folder), progress=progress)
-
-
-def new_denoiser(recipe: Recipe, images: Images) -> Denoiser:
-    """The untrained denoiser of images like these; its weights are a function of the recipe alone."""
-    return build.new_denoiser(recipe, channels=images.shape[0], num_classes=len(images.class_names))
 
 
 def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:
@@ -84,18 +80,18 @@ def trained(folder: RunFolder) -> checkpoint.Checkpoint:
     return checkpoint.read(path)
 
 
-def load(recipe: Recipe, folder: RunFolder, images: Images) -> tuple[Denoiser, torch.device]:
+def load(run: Run[Recipe], images: Images) -> tuple[Denoiser, torch.device]:
     """The averaged denoiser ready to sample, and the device it is on.
 
     Raises:
         InputError: no checkpoint, or one of another set-up, with the differences.
     """
-    stored = trained(folder)
-    denoiser = new_denoiser(recipe, images)
-    checkpoint.check(stored, facts(recipe, folder, denoiser, images))
-    checkpoint.load_weights(stored, denoiser.network)
-    fabric = build_fabric(precision=recipe.training.precision)
-    return prepare(denoiser, fabric).eval(), fabric.device
+    stored = trained(run.folder)
+    model = new_model(run, images)
+    checkpoint.check(stored, model.facts)
+    checkpoint.load_weights(stored, model.network)
+    fabric = build_fabric(precision=run.recipe.training.precision)
+    return model.ready(model.network, fabric), fabric.device
 
 
 def train_classifier(

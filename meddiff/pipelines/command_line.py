@@ -112,7 +112,7 @@ def stage_command(command: str, description: str | None, *, until: str) -> Calla
     def run(recipe: Recipe) -> None:
         from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
-        job.run(recipe, until)
+        job.generate(recipe, until)
 
     def command_main(argv: Sequence[str] | None = None) -> int:
         return main(command, description or "", run, argv)

@@ -20,9 +20,9 @@ from meddiff.recipe.commands import OtherImages
 def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
     """Train the networks, and calibrate them."""
     recipe = parse_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT)
-    from meddiff.jobs import segment_job  # torch and MONAI take seconds to import: not for --help
+    from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
-    segment_job.run(recipe, until)
+    job.segment(recipe, until)
 
 
 def evaluate(words: list[str]) -> None:

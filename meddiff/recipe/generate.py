@@ -52,6 +52,10 @@ class DiffusionRecipe(NoiseRecipe):
     """Clamp of the min-SNR loss weight (Hang et al. 2023); null for unweighted L_simple."""
     condition_dropout: Share = 0.1
     """Probability, per sample, of training without the label (Ho & Salimans 2022)."""
+    learned_variance: bool = False
+    """Learn the variance of ancestral steps too (Nichol & Dhariwal 2021); used by the sampler ddpm at guidance 1."""
+    self_condition: bool = False
+    """Show the network its own last estimate of the image (Chen et al. 2023)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class SynthesisRecipe:
     """Where the steps lie: equal strides of t (trailing) or of the log-SNR (log_snr), and four others."""
     guidance: Weight = 1.5
     """Classifier-free guidance scale; 1 is the plain conditional model."""
+    threshold: Literal["none", "clip", "dynamic"] = "none"
+    """Keep estimates in the range of images: clip them, or rescale those beyond it (Saharia et al. 2022)."""
     batch_size: Count = 64
     """Images per network call."""
     per_class: Amount = 0

@@ -11,6 +11,7 @@ from meddiff.errors import InputError
 from meddiff.formats.find import list_folders
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.class_folders import Place, class_rows
+from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source
 
 # folder name in lower case, with _ for blanks and dashes -> label; copies of the set differ in the first four
@@ -57,5 +58,5 @@ BRAIN_TUMOR = Source(
     channels=1,
     rows=brain_tumor_rows,
     how_to_get=HOW_TO_GET,
-    phantom="brain_mri",
+    phantom=BRAIN_MRI,
 )

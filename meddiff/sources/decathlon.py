@@ -22,7 +22,8 @@ from meddiff.formats.nifti import read_nifti_header
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import ManifestRow
-from meddiff.sources.source import Source, real_row
+from meddiff.sources import phantom as phantoms
+from meddiff.sources.source import Source, StandIn, real_row
 
 _MODALITIES = {"mri": "MR", "ct": "CT", "mr": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "t1w": "MR", "t2w": "MR",
                "t1gd": "MR", "adc": "MR"}  # fmt: skip
@@ -47,7 +48,7 @@ def decathlon(
     modality: str,
     channels: int = 1,
     whole: bool = False,
-    phantom: str | None = None,
+    phantom: StandIn | None = None,
 ) -> Source:
     """The source of one task.
 
@@ -59,7 +60,7 @@ def decathlon(
         modality: MR or CT.
         channels: sequences per volume.
         whole: one row per volume instead of one per slice.
-        phantom: the drawn set that stands in where there are no images.
+        phantom: the drawn images that stand in where there are no others.
     """
     rows = partial(decathlon_rows, dataset=dataset, how_to_get=how_to_get, whole=whole)
     return Source(
@@ -200,6 +201,6 @@ HIPPOCAMPUS_VOLUMES = decathlon(
     f"task, as whole volumes. {_LAYOUT}",
     modality="MR",
     whole=True,
-    phantom="hippocampus",
+    phantom=phantoms.HIPPOCAMPUS,
 )
 """One row per volume."""

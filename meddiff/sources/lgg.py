@@ -12,6 +12,7 @@ from meddiff.errors import InputError, Problems
 from meddiff.formats import load_mask
 from meddiff.formats.find import Folder, list_folders
 from meddiff.manifest.row import ManifestRow
+from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table
 
@@ -88,6 +89,6 @@ LGG = Source(
     channels=3,
     rows=lgg_rows,
     how_to_get=HOW_TO_GET,
-    phantom="brain_mri",
+    phantom=BRAIN_MRI,
 )
 """The Kaggle set lgg-mri-segmentation."""

@@ -35,6 +35,18 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """Drawn images that stand in where a data set is not there."""
+
+    name: str
+    """What a report calls them."""
+    unit: str
+    """What they are: images, or volumes."""
+    write: Callable[..., list[ManifestRow]]
+    """(folder, count, progress=None) -> the rows of the first ``count``, drawn into the folder where they are not."""
+
+
+@dataclass(frozen=True)
 class Source:
     """A data set, or a family of data sets that share file names and classes."""
 
@@ -52,8 +64,8 @@ class Source:
     """One paragraph: where the images are offered and which folders are recognized."""
     archives: tuple[Archive, ...] = ()
     """What meddiff.pipelines.download can fetch."""
-    phantom: str | None = None
-    """The phantom look that stands in where there are no images: dermoscopy or brain_mri, or volumes: hippocampus."""
+    phantom: StandIn | None = None
+    """The drawn images that stand in where there are no others."""
 
 
 def real_row(root: Path, row_id: str, image_path: str, **known: Any) -> ManifestRow:

@@ -71,7 +71,7 @@ def save(
     parts = {WEIGHTS: network.state_dict(), AVERAGE: ema.state_dict(), OPTIMIZER: _flat_state(optimizer)}
     if not all(bool(tensor.isfinite().all()) for part in parts.values() for tensor in part.values()):
         raise denoiser_diverged(step, latest(folder))
-    path = folder / f"step_{step:08d}"
+    path = folder / _name(step)
     part_folder = folder / f".{path.name}.{uuid.uuid4().hex}.part"
     with told_plainly(path):
         part_folder.mkdir(parents=True)
@@ -89,13 +89,30 @@ def save(
             part_folder.replace(path)
         finally:
             shutil.rmtree(part_folder, ignore_errors=True)
-        _remove_old(folder)
+        tidy(folder)
     return path
 
 
 def latest(folder: Path) -> Path | None:
     """The complete checkpoint with the most steps, or None. Half-written ones are ignored."""
     return max(_complete(folder), default=None)
+
+
+def at(folder: Path, step: int) -> Path | None:
+    """The complete checkpoint of a step, or None."""
+    path = folder / _name(step)
+    return path if path in _complete(folder) else None
+
+
+def tidy(folder: Path) -> None:
+    """Keep the last two checkpoints and final ones; remove the others and what killed processes left."""
+    complete = _complete(folder)
+    passing = [path for path in complete if not read(path).final]
+    for path in folder.glob("step_*"):
+        if path in passing[:-KEPT] or path not in complete:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".step_*.part"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def read(path: Path) -> Checkpoint:
@@ -190,11 +207,8 @@ def _complete(folder: Path) -> list[Path]:
     )
 
 
-def _remove_old(folder: Path) -> None:
-    """Keep the last two checkpoints and final ones; remove what killed processes left."""
-    passing = [path for path in _complete(folder) if not read(path).final]
-    for path in [*passing[:-KEPT], *folder.glob(".step_*.part")]:
-        shutil.rmtree(path, ignore_errors=True)
+def _name(step: int) -> str:
+    return f"step_{step:08d}"
 
 
 def _sha256(file: Path) -> str:

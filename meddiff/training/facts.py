@@ -94,6 +94,14 @@ MAY_CHANGE = (
 """Settings that a run may go on with changed: how long, what is written, and what cures a run that diverged."""
 
 
+BEFORE = {
+    "recipe.training.times": "even",
+    "recipe.diffusion.learned_variance": False,
+    "recipe.diffusion.self_condition": False,
+}
+"""Settings that older checkpoints do not name, with what was done then."""
+
+
 def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list[str]:
     """One phrase per fact that decides what the weights mean and that is not the same.
 
@@ -107,6 +115,7 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
         made_of = name == "manifest_sha256" or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
         return resuming and made_of and name not in MAY_CHANGE
 
+    theirs = {name: value for name, value in BEFORE.items() if name in ours} | theirs
     gone = {name for name in theirs if name.startswith("recipe.") and name not in ours}  # they never did anything
     names = [name for name in theirs | ours if matters(name) and name not in gone]
     return [

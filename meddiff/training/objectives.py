@@ -21,7 +21,7 @@ own making. So for a share of the samples x_t is made from the network's own est
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as functional
@@ -33,10 +33,18 @@ from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, Output
 from meddiff.diffusion.loss import diffusion_loss
 from meddiff.diffusion.prediction import ClassLogits
+from meddiff.diffusion.schedule import NoiseSchedule
+from meddiff.diffusion.self_conditioning import shown_in_training
+from meddiff.diffusion.time_sampling import log_normal_times
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, one_hot
 from meddiff.tasks.task import Task
+
+Times = Literal["even", "log_normal"]
+"""Which noise levels are trained on: all alike, or log(sigma/alpha) normal (Karras et al. 2022, table 1)."""
+VARIATIONAL = 0.001
+"""Weight of the bound's term, in bits per dimension, where a variance is learned (Nichol & Dhariwal 2021, eq. 16)."""
 
 
 class Objective(Protocol):
@@ -66,30 +74,47 @@ class Denoising:
     """Probability of each sample to be told nothing."""
     min_snr_gamma: float | None = None
     """Clamp of the min-SNR weight, None for L_simple."""
+    times: Times = "even"
+    """Which noise levels are drawn."""
+    self_condition: bool = False
+    """Show the network, for half of the samples, its own first estimate."""
 
     @property
     def network(self) -> nn.Module:
         """The denoising network."""
         return self.denoiser.network
 
-    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """t, eps and who is told, for each sample."""
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """t, eps, who is told, and who is shown an estimate, for each sample."""
         x_0 = self.task.clean(batch)
-        t, eps = draw_noise(x_0, count, self.denoiser.schedule.T, generator)
+        t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
         keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
-        return t, eps, keep
+        if not self.self_condition:
+            return t, eps, keep
+        return t, eps, keep, torch.rand(len(t), generator=generator, device=generator.device) < 0.5
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """One value per sample [B]."""
-        t, eps, keep = draws
+        t, eps, keep = draws[:3]
         condition = self.task.condition(batch).dropped(keep)
         clean = self.task.clean(batch)
-        return diffusion_loss(self.denoiser, clean, condition, t, eps, min_snr_gamma=self.min_snr_gamma)
+        if self.self_condition:
+            alpha, sigma = self.denoiser.schedule.at(t, clean)
+            condition = shown_in_training(self.denoiser, alpha * clean + sigma * eps, t, condition, draws[3])
+        return diffusion_loss(
+            self.denoiser, clean, condition, t, eps, min_snr_gamma=self.min_snr_gamma,
+            variational=VARIATIONAL if self.denoiser.learned_variance else 0.0,
+        )  # fmt: skip
 
 
-def draw_noise(x_0: Tensor, count: int, T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_noise(
+    x_0: Tensor, count: int, schedule: NoiseSchedule, generator: torch.Generator, times: Times = "even"
+) -> tuple[Tensor, Tensor]:
     """t in 1..T [N] and eps [N, C, *S], for the N = count * B samples of a step."""
-    total, device = count * len(x_0), generator.device
+    total, device, T = count * len(x_0), generator.device, schedule.T
+    if times == "log_normal":
+        t = log_normal_times(schedule, total, generator)
+        return t, torch.randn((total, *x_0.shape[1:]), generator=generator, device=device)
     shift = torch.rand((), generator=generator, device=device)
     spread = (torch.randperm(total, generator=generator, device=device) / total + shift) % 1
     t = (T * spread).long().clamp(max=T - 1) + 1
@@ -126,6 +151,8 @@ class MaskDenoising:
     """Weight of the loss of the condition model's own mask, where it has one."""
     recycle: float = 0.0
     """Share of the samples whose x_t is made from the network's own estimate."""
+    times: Times = "even"
+    """Which noise levels are drawn."""
 
     @property
     def network(self) -> nn.Module:
@@ -135,7 +162,7 @@ class MaskDenoising:
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """t, eps, the noise that an own estimate is made from, and whose estimate is used, for each sample."""
         x_0 = self.task.clean(batch)
-        t, eps = draw_noise(x_0, count, self.denoiser.schedule.T, generator)
+        t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
         first = torch.randn(eps.shape, generator=generator, device=generator.device)
         return t, eps, first, torch.rand(len(t), generator=generator, device=generator.device) < self.recycle
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from meddiff.pipelines import augment
+from meddiff.training.ema import Ema
 from tests.pipelines.small import arguments, draw
 
 MOMENTS = {
     "manifest": ("manifest", "write_manifest", 1),
-    "train": ("train", "prepare_plain", 1),
+    "train": ("looks", "generate", 1),
     "train, in the middle of a step": ("train", "interrupted_in_a_step", 3),
     "synthesize": ("generate.synthesize", "save_image", 5),
     "filter": ("generate.filter", "predict", 1),
@@ -81,8 +82,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(workplace, images, resu
     stage = importlib.import_module(f"meddiff.jobs.{name}")
     with pytest.MonkeyPatch.context() as patch:
         if function == "interrupted_in_a_step":
-            ema = stage.Ema
-            patch.setattr(ema, "update", signal_at(call, ema.update, signal.SIGINT))  # after the optimizer's step
+            patch.setattr(Ema, "update", signal_at(call, Ema.update, signal.SIGINT))  # after the optimizer's step
         else:
             patch.setattr(stage, function, signal_at(call, getattr(stage, function), signal.SIGINT))
         assert augment.main(command) == 130
@@ -96,6 +96,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(workplace, images, resu
 KILLED = """
 import importlib, sys, signal
 from meddiff.pipelines import augment
+from meddiff.training.ema import Ema
 from tests.pipelines.test_interrupted import signal_at
 stage = importlib.import_module("meddiff.jobs.{stage}")
 stage.{function} = signal_at({call}, stage.{function}, signal.SIGKILL)

@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 import pytest
 
 from meddiff import build
-from meddiff.jobs import job, segment_job
+from meddiff.jobs import job
 from meddiff.pipelines import augment, segment, train
 from meddiff.recipe import Recipe, SegmentRecipe, flat
 from tests.pipelines.drawn_volumes import draw
@@ -23,7 +23,6 @@ READ_ELSEWHERE = {
     },
     SegmentRecipe: {
         "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
-        "training.devices": "by nothing yet: masks are trained on one device",
     },
 }
 """Settings that no run below reads, and where they are."""
@@ -87,7 +86,7 @@ def does_something(frame: FrameType | None, idle: set[CodeType]) -> bool:
 
 def codes_that_decide_nothing() -> set[CodeType]:
     """The digests of the stages, and the checks of names and contradictions."""
-    digests = [stage.inputs for stage in (*job.STAGES, *segment_job.STAGES)]
+    digests = [stage.inputs for stage in (*job.GENERATE, *job.SEGMENT)]
     checks = [build.check_names, Recipe.refuse_contradictions,
               SegmentRecipe.refuse_contradictions]  # fmt: skip
     return {getattr(one, "func", one).__code__ for one in [*digests, *checks]}

@@ -13,10 +13,11 @@ from meddiff import build
 from meddiff.errors import InputError
 from meddiff.files.tables import write_table
 from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of, training_rows
+from meddiff.jobs.generate.filter import accepted
 from meddiff.jobs.generate.synthesize import to_draw, wanted
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import ClassifierRecipe, Recipe
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from tests.manifest.rows import example_row
 
 REAL = {"nv": 12, "mel": 4}
@@ -25,7 +26,7 @@ RECIPE = Recipe(classifier=ClassifierRecipe(arms=("real", "real_synthetic", "syn
 
 
 @pytest.fixture
-def folder(tmp_path):
+def run(tmp_path):
     """Training images of two classes and synthetic ones that passed the filter, and some that did not."""
     rows = {
         source: [
@@ -35,23 +36,23 @@ def folder(tmp_path):
         ]
         for source, counts in (("real", REAL), ("synthetic", {"nv": 30, "mel": 15}))
     }  # fmt: skip
-    run = RunFolder(tmp_path)
-    write_manifest(rows["real"], run.manifest)
-    write_manifest(rows["synthetic"], run.synthetic_manifest)
+    folder = RunFolder(tmp_path)
+    write_manifest(rows["real"], folder.manifest)
+    write_manifest(rows["synthetic"], folder.synthetic_manifest)
     kept = [int(row.row_id[-2:]) < KEPT[row.label] for row in rows["synthetic"]]
     named = [(row.row_id, row.label) for row in rows["synthetic"]]
     table = pd.DataFrame(named, columns=["row_id", "label"])
-    write_table(table.assign(kept=kept, reason="", confidence=1.0, predicted=table["label"]), run.filter)
-    return run
+    write_table(table.assign(kept=kept, reason="", confidence=1.0, predicted=table["label"]), folder.filter)
+    return Run(RECIPE, folder, Console(file=StringIO(), width=300))
 
 
 def counts(rows):
     return dict(Counter((row.source, row.label) for row in rows))
 
 
-def test_arms_and_ratios(folder):
-    said = StringIO()
-    images = images_of_arms(RECIPE, folder, Console(file=said, width=300))
+def test_arms_and_ratios(run):
+    images = images_of_arms(run)
+    said = run.console.file
     assert list(images) == ["real", "real_synthetic", "synthetic", "ratio_0.5", "ratio_1", "ratio_2"]
     assert counts(images["real"]) == {("real", "nv"): 12, ("real", "mel"): 4}
     assert counts(images["real_synthetic"]) == {("real", "nv"): 12, ("real", "mel"): 4, ("synthetic", "mel"): 8}
@@ -64,24 +65,24 @@ def test_arms_and_ratios(folder):
     assert "ratio_5 left out: the filter kept no more images than for a ratio of 1.8" in said.getvalue()
 
 
-def test_a_ratio_adds_to_the_images_of_the_one_below(folder):
-    small, large = ({row.row_id for row in training_rows(build.arm(name), RECIPE, folder)}
+def test_a_ratio_adds_to_the_images_of_the_one_below(run):
+    small, large = ({row.row_id for row in training_rows(build.arm(name), accepted(run), run)}
                     for name in ("ratio_0.5", "ratio_1"))  # fmt: skip
     assert small < large
 
 
-def test_the_table_says_what_each_arm_was_trained_on(folder):
-    images = images_of_arms(RECIPE, folder, Console(file=StringIO()))
+def test_the_table_says_what_each_arm_was_trained_on(run):
+    images = images_of_arms(run)
     table = arms_table(images, RECIPE, {"real": "mild"}).set_index("arm")
     assert table.loc["ratio_1", ["ratio", "n_real", "n_synthetic"]].tolist() == [1.0, 16, 16]
     assert np.isnan(table.loc["real_synthetic", "ratio"])
     assert table["augmentation"].tolist() == ["mild", *["none"] * 5]
 
 
-def test_enough_images_are_drawn_for_the_largest_ratio(folder):
-    assert wanted(RECIPE, folder) == {"mel": 12, "nv": 12}
-    assert to_draw(RECIPE, folder) == {"mel": 20, "nv": 60}
-    assert to_draw(replace(RECIPE, classifier=ClassifierRecipe()), folder) == wanted(RECIPE, folder)
+def test_enough_images_are_drawn_for_the_largest_ratio(run):
+    assert wanted(run) == {"mel": 12, "nv": 12}
+    assert to_draw(run) == {"mel": 20, "nv": 60}
+    assert to_draw(replace(run, recipe=replace(RECIPE, classifier=ClassifierRecipe()))) == wanted(run)
 
 
 @pytest.mark.parametrize(

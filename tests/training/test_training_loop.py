@@ -117,7 +117,7 @@ def test_times_cover_the_range_evenly_and_dropping_is_per_sample():
     assert 0.87 < keep.float().mean() < 0.93
     assert eps.shape == (1000, 1, 2, 2)
     one = torch.cat(
-        [draw_noise(batch.image[:1], 1, 10, torch.Generator().manual_seed(seed))[0] for seed in range(2000)]
+        [draw_noise(batch.image[:1], 1, cosine(10), torch.Generator().manual_seed(seed))[0] for seed in range(2000)]
     )
     assert one.bincount(minlength=11)[1:].float().div(2000).sub(0.1).abs().max() < 0.03  # uniform on its own
 

@@ -17,11 +17,10 @@ from meddiff.evaluation.classifiers.runs import FinishedRun, compared_runs
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.generate import report
 from meddiff.jobs.generate.report import read_predictions, tables_of, write_tables
-from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.recipe import Recipe, flat, from_dict
 from meddiff.recipe.commands import EvaluateAugmentation
 from meddiff.reports import words
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 
 AGAINST, AGAINST_TESTS = "against.csv", "against_tests.csv"
 SHOWN = ("balanced_accuracy", "macro_auroc", "macro_auprc", "expected_calibration_error")
@@ -33,43 +32,38 @@ def run(settings: EvaluateAugmentation, console: Console | None = None) -> None:
     Raises:
         InputError: a folder that is no finished run, runs on other test images or with other classes.
     """
-    console = console or Console()
-    recipe, opened = opened_run(settings.run)
-    other = opened_run(settings.against) if settings.against else None
-    if other and other[1].path.resolve() == opened.path.resolve():
+    run = opened_run(settings.run, console or Console())
+    other = opened_run(settings.against, run.console) if settings.against else None
+    if other and other.folder.path.resolve() == run.folder.path.resolve():
         raise InputError(f"--against {settings.against} is the run itself: name another run on the same test images")
-    with opened.opened():
-        compared = _compared(recipe, opened, *other, console) if other else {}  # first: it may refuse
-        if settings.tables_only:
-            written = write_tables(tables_of(recipe, opened, class_names_of(recipe, opened)), opened)
-        else:
-            written = report.STAGE.run(recipe, opened, console)
+    with run.folder.opened():
+        compared = _compared(run, other) if other else {}  # first: it may refuse
+        written = write_tables(tables_of(run), run.folder) if settings.tables_only else report.STAGE.run(run)
         for path, table in compared.items():
             write_table(table, path)
-    console.print(f"wrote {', '.join(path.name for path in [*written, *compared])} into {opened.path}", soft_wrap=True)
+    names = ", ".join(path.name for path in [*written, *compared])
+    run.console.print(f"wrote {names} into {run.folder.path}", soft_wrap=True)
 
 
-def _compared(
-    recipe: Recipe, folder: RunFolder, other_recipe: Recipe, other: RunFolder, console: Console
-) -> dict[Path, pd.DataFrame]:
+def _compared(run: Run[Recipe], other: Run[Recipe]) -> dict[Path, pd.DataFrame]:
     """Each arm minus the same arm of the other run, case by case: against.csv and against_tests.csv."""
-    names, theirs = class_names_of(recipe, folder), class_names_of(other_recipe, other)
-    if names != theirs:
+    ours, theirs = run.folder, other.folder
+    if run.classes != other.classes:
         raise InputError(
-            f"{folder.path} has the classes {', '.join(names)}, {other.path} has {', '.join(theirs)}: "
+            f"{ours.path} has the classes {', '.join(run.classes)}, {theirs.path} has {', '.join(other.classes)}: "
             "runs with other classes do not compare"
         )
     differences, tests = compared_runs(
-        read_predictions(folder.predictions, names),
-        read_predictions(other.predictions, names),
-        names,
-        resamples=recipe.evaluation.resamples,
-        confidence_level=recipe.evaluation.confidence_level,
-        seed=recipe.seed,
+        read_predictions(ours.predictions, run.classes),
+        read_predictions(theirs.predictions, run.classes),
+        list(run.classes),
+        resamples=run.recipe.evaluation.resamples,
+        confidence_level=run.recipe.evaluation.confidence_level,
+        seed=run.recipe.seed,
     )
-    console.print(_shown(differences, other))
-    tables = {folder.path / AGAINST: differences, folder.path / AGAINST_TESTS: tests}
-    return {path: table.assign(against=str(other.path)) for path, table in tables.items()}
+    run.console.print(_shown(differences, theirs))
+    tables = {ours.path / AGAINST: differences, ours.path / AGAINST_TESTS: tests}
+    return {path: table.assign(against=str(theirs.path)) for path, table in tables.items()}
 
 
 def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:
@@ -87,8 +81,8 @@ def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:
     return table
 
 
-def opened_run(path: str) -> tuple[Recipe, RunFolder]:
-    """A run folder whose classifiers are trained, and its recipe.
+def opened_run(path: str, console: Console) -> Run[Recipe]:
+    """Open a run whose classifiers are trained.
 
     Raises:
         InputError: no run folder of `augment` or `classify`, or one that is not finished.
@@ -102,18 +96,18 @@ def opened_run(path: str) -> tuple[Recipe, RunFolder]:
                 f"{needed} is missing: the run is not finished, or of a segmentation or an older version. Give the "
                 "command that made the run once more; what is finished is used"
             )
-    return from_dict(Recipe, yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))), folder
+    return Run(from_dict(Recipe, yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))), folder, console)
 
 
 def finished_run(path: str) -> FinishedRun:
     """The tables of a run that has its report; InputError for one that has not."""
-    recipe, folder = opened_run(path)
-    names = class_names_of(recipe, folder)
+    run = opened_run(path, Console(quiet=True))
+    folder = run.folder
     return FinishedRun(
         name=str(path),
-        settings=flat(recipe),
-        phantom=any(row.source == "phantom" for row in rows_of(recipe, folder, "test")),
-        predictions=read_predictions(folder.predictions, names),
+        settings=flat(run.recipe),
+        phantom=any(row.source == "phantom" for row in run.of("test")),
+        predictions=read_predictions(folder.predictions, run.classes),
         arms=read_table(folder.arms, ["arm", "n_real", "n_synthetic"]),
         scores=read_table(folder.scores, ["arm", "metric", "estimate", "low", "high"]),
         distances=read_table(folder.distances, ["comparison", "metric", "value", "features"]),

@@ -12,7 +12,7 @@ apart (benchmarks/classical_baseline.py).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +24,12 @@ from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.generate.filter import accepted
 from meddiff.jobs.generate.synthesize import wanted
-from meddiff.jobs.manifest import class_names_of, rows_of
 from meddiff.jobs.progress import progress
 from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.classifiers.discrimination import balanced_accuracy
 from meddiff.recipe import Recipe
-from meddiff.run import RunFolder
+from meddiff.run import Run
 from meddiff.seeds import child_seed
 from meddiff.training.apply import predict
 
@@ -38,14 +37,14 @@ RowsOfArms = dict[str, list[ManifestRow]]
 """Arm -> the rows that it trains on."""
 
 
-def images_of_arms(recipe: Recipe, folder: RunFolder, console: Console) -> RowsOfArms:
+def images_of_arms(run: Run[Recipe]) -> RowsOfArms:
     """The arms that there are images for, with these; says which are left out, and what falls short.
 
     Raises:
         InputError: no arm is left.
     """
-    kept = accepted(folder)
-    asked = build.arms_of(recipe)
+    kept = accepted(run)
+    asked = build.arms_of(run.recipe)
     arms = [name for name in asked if kept or not build.arm(name).synthetic]
     advice = "Train the denoiser for longer (--training.steps) or lower --filter.confidence"
     if not arms:
@@ -53,25 +52,28 @@ def images_of_arms(recipe: Recipe, folder: RunFolder, console: Console) -> RowsO
             f"the filter kept no synthetic image: nothing to train {', '.join(asked)} on. {advice}, or add the arm real"
         )
     if left_out := [name for name in asked if name not in arms]:
-        console.print(
+        run.console.print(
             f"the filter kept no synthetic image: {', '.join(left_out)} left out. {advice}", soft_wrap=True
         )  # fmt: skip
-    unseen = [name for name in class_names_of(recipe, folder) if name not in {row.label for row in kept}]
+    unseen = [name for name in run.classes if name not in {row.label for row in kept}]
     for name in arms:
         if unseen and build.arm(name).synthetic and not build.arm(name).real:
-            console.print(f"{name}: no image of {', '.join(unseen)}, of which the filter kept none", soft_wrap=True)
-    images = {name: training_rows(build.arm(name), recipe, folder) for name in arms}
-    return _without_repeats(images, recipe, folder, console)
+            run.console.print(f"{name}: no image of {', '.join(unseen)}, of which the filter kept none", soft_wrap=True)
+    images = {name: training_rows(build.arm(name), kept, run) for name in arms}
+    return _without_repeats(images, run)
 
 
-def training_rows(arm: build.Arm, recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
-    """The images an arm trains on: real, synthetic, or real with synthetic ones that fill up or keep to a ratio."""
-    real = rows_of(recipe, folder, "train")
+def training_rows(arm: build.Arm, kept: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
+    """The images an arm trains on: real, synthetic, or real with synthetic ones that fill up or keep to a ratio.
+
+    ``kept`` are the synthetic images that passed the filter.
+    """
+    real = list(run.of("train"))
     if not arm.synthetic:
         return real
-    room = _room(arm, real, wanted(recipe, folder))
+    room = _room(arm, real, wanted(run))
     offered: dict[str, list[ManifestRow]] = defaultdict(list)
-    for row in accepted(folder):
+    for row in kept:
         offered[row.label or ""].append(row)
     chosen = [row for label, count in room.items() for row in offered[label][:count]]
     return [*real, *chosen] if arm.real else chosen
@@ -102,9 +104,9 @@ def _room(arm: build.Arm, real: list[ManifestRow], full: Mapping[str, int]) -> d
     return {label: max(0, count - have[label] * arm.real) for label, count in full.items()}
 
 
-def _without_repeats(images: RowsOfArms, recipe: Recipe, folder: RunFolder, console: Console) -> RowsOfArms:
+def _without_repeats(images: RowsOfArms, run: Run[Recipe]) -> RowsOfArms:
     """The arms without those ratios that no more images are left for; says where a ratio was not reached."""
-    real = len(rows_of(recipe, folder, "train"))
+    real = len(run.of("train"))
     found: RowsOfArms = {}
     most = real
     for name, rows in images.items():
@@ -112,13 +114,13 @@ def _without_repeats(images: RowsOfArms, recipe: Recipe, folder: RunFolder, cons
         if ratio is not None:
             reached = f"a ratio of {len(rows) / real - 1:.2g}"
             if len(rows) == most:
-                console.print(
+                run.console.print(
                     f"{name} left out: the filter kept no more images than for {reached}. Draw more with "
                     "--synthesis.oversample", soft_wrap=True
                 )  # fmt: skip
                 continue
-            if len(rows) < (1 + ratio) * real - len(class_names_of(recipe, folder)):
-                console.print(f"{name}: the filter kept images for {reached} only; all are used", soft_wrap=True)
+            if len(rows) < (1 + ratio) * real - len(run.classes):
+                run.console.print(f"{name}: the filter kept images for {reached} only; all are used", soft_wrap=True)
             most = len(rows)
         found[name] = rows
     return found

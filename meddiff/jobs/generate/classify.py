@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from meddiff import build
 from meddiff.batches.images import Images
@@ -22,14 +21,14 @@ from meddiff.evaluation.rows import rows_where
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs import weights
 from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
-from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import progress
-from meddiff.jobs.stage import Stage
+from meddiff.jobs.splits import labeled
+from meddiff.jobs.stage import Stage, need
 from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images.skin_tone import typology_angle_degrees
 from meddiff.recipe import Recipe, to_dict
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
 from meddiff.training.apply import predict
 
@@ -37,41 +36,45 @@ PHOTOGRAPHS = ("dermoscopy", "photography", "clinical")
 """Modalities whose pictures show skin."""
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
+def _inputs(run: Run[Recipe]) -> str:
     return digest(
-        folder.filter, folder.manifest, to_dict(recipe.classifier), weights.data_settings(recipe), recipe.seed
+        run.folder.filter,
+        run.folder.manifest,
+        to_dict(run.recipe.classifier),
+        weights.data_settings(run.recipe),
+        run.recipe.seed,
     )
 
 
-def _check(recipe: Recipe, folder: RunFolder) -> None:
-    need(recipe, folder, "test", "on which the classifiers are judged")
+def _check(run: Run[Recipe]) -> None:
+    need(run, "test", "on which the classifiers are judged")
 
 
-def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    names = class_names_of(recipe, folder)
-    judged = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("test", "val")}
-    train = build.images(rows_of(recipe, folder, "train"), recipe, names)
-    images = images_of_arms(recipe, folder, console)
-    parts = folder.path / "predictions"
-    strength = strength_of(recipe, train, judged["val"], parts / f"classical-{_basis(recipe, folder)}.csv", console)
-    files = {(name, seed): parts / _key(name, images[name], strength, recipe, folder) / f"{name}-{seed}.csv"
-             for seed in range(recipe.classifier.seeds) for name in images}  # fmt: skip
-    with progress(console, unit="classifiers") as shown:
+def _work(run: Run[Recipe]) -> list[Path]:
+    names = run.classes
+    judged = {split: labeled(run, split) for split in ("test", "val")}
+    train = labeled(run, "train")
+    images = images_of_arms(run)
+    parts = run.folder.path / "predictions"
+    strength = strength_of(run.recipe, train, judged["val"], parts / f"classical-{_basis(run)}.csv", run.console)
+    files = {(name, seed): parts / _key(name, images[name], strength, run) / f"{name}-{seed}.csv"
+             for seed in range(run.recipe.classifier.seeds) for name in images}  # fmt: skip
+    with progress(run.console, unit="classifiers") as shown:
         task = shown.add_task("training classifiers", total=len(files), note="")
         for (name, seed), file in files.items():
             shown.update(task, note=f"{name}, seed {seed}")
             if not file.is_file():
-                rows = build.images(images[name], recipe, names)
-                write_table(_predictions(name, seed, rows, judged, strength, recipe), file)
+                rows = build.images(images[name], run.recipe, names)
+                write_table(_predictions(name, seed, rows, judged, strength, run.recipe), file)
             shown.advance(task)
         shown.update(task, note="")
     table = pd.concat([read_table(file, ["split", *predicted_columns(names)]) for file in files.values()])
     classical = {name: strength for name in images if build.arm(name).classical}
     return _written({
-        folder.predictions: rows_where(table, table["split"] == "test").drop(columns="split"),
-        folder.validation_predictions: rows_where(table, table["split"] == "val").drop(columns="split"),
-        folder.arms: arms_table(images, recipe, classical),
-        folder.attributes: attributes_of(judged["test"].rows, skin_angles(judged["test"])),
+        run.folder.predictions: rows_where(table, table["split"] == "test").drop(columns="split"),
+        run.folder.validation_predictions: rows_where(table, table["split"] == "val").drop(columns="split"),
+        run.folder.arms: arms_table(images, run.recipe, classical),
+        run.folder.attributes: attributes_of(judged["test"].rows, skin_angles(judged["test"])),
     })  # fmt: skip
 
 
@@ -92,16 +95,18 @@ def skin_angles(images: Images) -> dict[str, float]:
     return angles
 
 
-def _basis(recipe: Recipe, folder: RunFolder) -> str:
+def _basis(run: Run[Recipe]) -> str:
     """Digest of what all classifiers of the study depend on."""
-    return digest(folder.manifest, weights.training_settings(recipe), weights.data_settings(recipe), recipe.seed)
+    return digest(
+        run.folder.manifest, weights.training_settings(run.recipe), weights.data_settings(run.recipe), run.recipe.seed
+    )
 
 
-def _key(name: str, rows: Sequence[ManifestRow], strength: str, recipe: Recipe, folder: RunFolder) -> str:
+def _key(name: str, rows: Sequence[ManifestRow], strength: str, run: Run[Recipe]) -> str:
     """Digest of what the classifiers of an arm depend on; a synthetic image's path tells what drew it."""
     arm = build.arm(name)
     drawn = [row.image_path for row in rows if row.source == "synthetic"]
-    return digest(_basis(recipe, folder), asdict(arm), strength if arm.classical else "", drawn)
+    return digest(_basis(run), asdict(arm), strength if arm.classical else "", drawn)
 
 
 def _predictions(
@@ -134,4 +139,4 @@ def _written(tables: dict[Path, pd.DataFrame]) -> list[Path]:
     return list(tables)
 
 
-STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _run, _check)
+STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _work, _check)

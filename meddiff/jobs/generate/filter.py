@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -22,16 +21,16 @@ from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.jobs import weights
-from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import bar
-from meddiff.jobs.stage import Stage
+from meddiff.jobs.splits import labeled
+from meddiff.jobs.stage import Stage, need
 from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.networks.classifier import Classifier
 from meddiff.recipe import Recipe, to_dict
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
 from meddiff.training.apply import predict
 
@@ -42,66 +41,67 @@ COMPARED_SIDE = {2: 32, 3: 16}
 """Side in pixels, or voxels, at which images are compared for copies: a copy is of the whole, not of its noise."""
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    settings = to_dict(recipe.filter), weights.training_settings(recipe), weights.data_settings(recipe)
-    return digest(folder.synthetic_manifest, folder.manifest, *settings, recipe.seed)
+def _inputs(run: Run[Recipe]) -> str:
+    settings = to_dict(run.recipe.filter), weights.training_settings(run.recipe), weights.data_settings(run.recipe)
+    return digest(run.folder.synthetic_manifest, run.folder.manifest, *settings, run.recipe.seed)
 
 
-def _check(recipe: Recipe, folder: RunFolder) -> None:
-    need(recipe, folder, "val", "by which near-copies are told from honest images")
-    names = class_names_of(recipe, folder)
+def _check(run: Run[Recipe]) -> None:
+    need(run, "val", "by which near-copies are told from honest images")
+    names = run.classes
     if len(names) < 2:
         raise InputError(
-            f"{folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for a classifier "
-            "to tell apart. Add images of another class; the commands train and synthesize also work with one"
+            f"{run.folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for "
+            "a classifier to tell apart. Add images of another class; the commands train and synthesize also work with "
+            "one"
         )
     weights.new_classifier(
-        recipe, weights.training_images(recipe, folder), recipe.seed
+        run.recipe, labeled(run, "train"), run.recipe.seed
     )  # with settings that fit, and weights that are there
 
 
-def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    names = class_names_of(recipe, folder)
-    train, held_out = (build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val"))
-    synthetic_rows = read_manifest(folder.synthetic_manifest, check_files=False)
+def _work(run: Run[Recipe]) -> list[Path]:
+    names = run.classes
+    train, held_out = (labeled(run, split) for split in ("train", "val"))
+    synthetic_rows = read_manifest(run.folder.synthetic_manifest, check_files=False)
     synthetic = build.images(
-        synthetic_rows, recipe, names, progress=bar(console, "reading synthetic images", unit="images")
+        synthetic_rows, run.recipe, names, progress=bar(run.console, "reading synthetic images", unit="images")
     )
-    judge = _judge(train, recipe, folder, console)
-    table = judged(synthetic, predict(judge, synthetic, batch_size=recipe.classifier.batch_size), names, recipe)
-    table = without_copies(table, synthetic, train, held_out, recipe.filter.copy_quantile)
-    write_table(table, folder.filter)
-    console.print(counts_table(table))
-    return [folder.filter, folder.classifier]
+    judge = _judge(train, run)
+    table = judged(synthetic, predict(judge, synthetic, batch_size=run.recipe.classifier.batch_size), names, run.recipe)
+    table = without_copies(table, synthetic, train, held_out, run.recipe.filter.copy_quantile)
+    write_table(table, run.folder.filter)
+    run.console.print(counts_table(table))
+    return [run.folder.filter, run.folder.classifier]
 
 
-def judge_of(recipe: Recipe, folder: RunFolder, images: Images) -> Classifier:
+def judge_of(run: Run[Recipe], images: Images) -> Classifier:
     """The classifier of real images alone that this stage has trained; it takes images like these.
 
     Raises:
         InputError: its file is damaged.
     """
-    judge = weights.new_classifier(recipe, images, recipe.seed)
+    judge = weights.new_classifier(run.recipe, images, run.recipe.seed)
     try:
-        judge.load_state_dict(load_file(folder.classifier))
+        judge.load_state_dict(load_file(run.folder.classifier))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(
-            f"{folder.classifier} is damaged or of another classifier ({' '.join(str(error).split())[:200]}). Delete "
-            "it: the same command makes it again."
+            f"{run.folder.classifier} is damaged or of another classifier ({' '.join(str(error).split())[:200]}). "
+            "Delete it: the same command makes it again."
         ) from error
     return judge
 
 
-def _judge(train: Images, recipe: Recipe, folder: RunFolder, console: Console) -> Classifier:
+def _judge(train: Images, run: Run[Recipe]) -> Classifier:
     """A classifier of real images alone, saved in the run folder.
 
     Classes are drawn alike and images turned and mirrored. Changed colors make a worse judge where training is short
     (quick preset on phantoms: balanced accuracy 0.62 with the strong ``classical_augmentation``, 0.85 with flips).
     """
     arm = build.ARMS["real_balanced_flips"]
-    seed = child_seed(recipe.seed, "filter", "classifier")
-    judge = train_classifier(recipe, arm, train, seed, console)
-    write_atomically(folder.classifier, lambda file: file.write(save(judge.state_dict())))
+    seed = child_seed(run.recipe.seed, "filter", "classifier")
+    judge = train_classifier(run.recipe, arm, train, seed, run.console)
+    write_atomically(run.folder.classifier, lambda file: file.write(save(judge.state_dict())))
     return judge
 
 
@@ -154,11 +154,11 @@ def compared(images: Images) -> np.ndarray:
     return np.concatenate([interpolate(images.batch(part).image, smaller, mode="area").numpy() for part in parts])
 
 
-def accepted(folder: RunFolder) -> list[ManifestRow]:
+def accepted(run: Run[Recipe]) -> list[ManifestRow]:
     """The synthetic rows that passed, in the order they were drawn."""
-    table = read_table(folder.filter, COLUMNS)
+    table = read_table(run.folder.filter, COLUMNS)
     kept = set(table.loc[table["kept"], "row_id"])
-    return [row for row in read_manifest(folder.synthetic_manifest, check_files=False) if row.row_id in kept]
+    return [row for row in read_manifest(run.folder.synthetic_manifest, check_files=False) if row.row_id in kept]
 
 
 def filter_counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -183,5 +183,5 @@ def counts_table(table: pd.DataFrame) -> Table:
 
 
 STAGE = Stage(
-    "filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _run, _check
+    "filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _work, _check
 )

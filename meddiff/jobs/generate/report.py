@@ -8,12 +8,11 @@ The tables of a run's study, from what its classifiers said: read, computed, wri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from meddiff import build, evaluation
@@ -26,7 +25,7 @@ from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.generate import filter as filtering
 from meddiff.jobs.generate.classify import predicted_columns
-from meddiff.jobs.manifest import class_names_of, rows_of
+from meddiff.jobs.splits import labeled
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
@@ -35,40 +34,40 @@ from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ArmName, Gallery, Named, StudyResults
 from meddiff.reports.study import study_report
 from meddiff.reports.write import write_report
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.apply import features as extract_features
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    study = folder.predictions, folder.validation_predictions, folder.arms, folder.attributes
-    return digest(*study, folder.filter, folder.log, folder.classifier, to_dict(recipe))
+def _inputs(run: Run[Recipe]) -> str:
+    study = run.folder.predictions, run.folder.validation_predictions, run.folder.arms, run.folder.attributes
+    return digest(*study, run.folder.filter, run.folder.log, run.folder.classifier, to_dict(run.recipe))
 
 
-def _check(recipe: Recipe, folder: RunFolder) -> None:
-    if all(build.arm(name).synthetic for name in recipe.classifier.arms):
+def _check(run: Run[Recipe]) -> None:
+    if all(build.arm(name).synthetic for name in run.recipe.classifier.arms):
         raise InputError(
-            f"classifier.arms are {', '.join(recipe.classifier.arms)}, all with synthetic images: add one without, "
+            f"classifier.arms are {', '.join(run.recipe.classifier.arms)}, all with synthetic images: add one without, "
             "such as real, to compare them with"
         )
 
 
-def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    names = class_names_of(recipe, folder)
-    sets = {split: build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val", "test")}
-    kept = filtering.accepted(folder)
+def _work(run: Run[Recipe]) -> list[Path]:
+    names = run.classes
+    sets = {split: labeled(run, split) for split in ("train", "val", "test")}
+    kept = filtering.accepted(run)
     if kept:
-        sets["synthetic"] = build.images(kept, recipe, names)
-    study = tables_of(recipe, folder, names)
-    measured = image_distances(sets, recipe, folder)
-    tables = write_tables(study, folder)
-    write_table(measured, folder.distances)
+        sets["synthetic"] = build.images(kept, run.recipe, names)
+    study = tables_of(run)
+    measured = image_distances(sets, run)
+    tables = write_tables(study, run.folder)
+    write_table(measured, run.folder.distances)
     headline = headline_of(study, sets)
-    written = write_report(study_report(assemble(recipe, folder, sets, headline, study, measured)), folder.path)
-    console.print(scores_table(study.scores))
-    console.print(f"{headline}\n", style="bold")
-    console.print(f"The report: {written[0]}", soft_wrap=True)
-    return [*tables, folder.distances, *written]
+    written = write_report(study_report(assemble(run, sets, headline, study, measured)), run.folder.path)
+    run.console.print(scores_table(study.scores))
+    run.console.print(f"{headline}\n", style="bold")
+    run.console.print(f"The report: {written[0]}", soft_wrap=True)
+    return [*tables, run.folder.distances, *written]
 
 
 def headline_of(study: StudyTables, sets: dict[str, Images]) -> str:
@@ -84,15 +83,17 @@ def headline_of(study: StudyTables, sets: dict[str, Images]) -> str:
     return evaluation.summary_sentence(study.differences, group_noun=group_noun(sets["train"]), arm_title=arm_title)
 
 
-def image_distances(sets: dict[str, Images], recipe: Recipe, folder: RunFolder) -> pd.DataFrame:
+def image_distances(sets: dict[str, Images], run: Run[Recipe]) -> pd.DataFrame:
     """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
-    own = f"{recipe.classifier.network} of this run, trained on its real images"
-    given = build.extractor(recipe)
-    name = own if given is None else f"{recipe.evaluation.features} ({Path(recipe.evaluation.weights).name})"
-    extractor = filtering.judge_of(recipe, folder, sets["test"]) if given is None else given
+    own = f"{run.recipe.classifier.network} of this run, trained on its real images"
+    given = build.extractor(run.recipe)
+    name = own if given is None else f"{run.recipe.evaluation.features} ({Path(run.recipe.evaluation.weights).name})"
+    extractor = filtering.judge_of(run, sets["test"]) if given is None else given
 
     def features(*names: str) -> evaluation.ImageFeatures:
-        values = [extract_features(extractor, sets[name], batch_size=recipe.classifier.batch_size) for name in names]
+        values = [
+            extract_features(extractor, sets[name], batch_size=run.recipe.classifier.batch_size) for name in names
+        ]
         rows = [row for name in names for row in sets[name].rows]
         return evaluation.ImageFeatures(
             np.concatenate(values), np.array([row.group for row in rows]), np.array([row.label for row in rows])
@@ -103,25 +104,24 @@ def image_distances(sets: dict[str, Images], recipe: Recipe, folder: RunFolder) 
         real,
         features("synthetic") if "synthetic" in sets else real.chosen(np.zeros(len(real.values), dtype=bool)),
         features=name,
-        confidence_level=recipe.evaluation.confidence_level,
-        seed=recipe.seed,
+        confidence_level=run.recipe.evaluation.confidence_level,
+        seed=run.recipe.seed,
     )
 
 
 def assemble(
-    recipe: Recipe,
-    folder: RunFolder,
+    run: Run[Recipe],
     sets: dict[str, Images],
     headline: str,
     study: StudyTables,
     measured: pd.DataFrame,
 ) -> StudyResults:
     """Everything the page shows."""
-    filtered = read_table(folder.filter, filtering.COLUMNS)
-    nearest, held_out, copies = memorization(sets, recipe)
-    source = build.source(recipe.dataset)
+    filtered = read_table(run.folder.filter, filtering.COLUMNS)
+    nearest, held_out, copies = memorization(sets, run.recipe)
+    source = build.source(run.recipe.dataset)
     phantom = any(row.source == "phantom" for row in sets["train"].rows)
-    shown = f"phantom {source.phantom or ''}".replace("_", " ") if phantom else source.title
+    shown = f"phantom {source.phantom.name if source.phantom else ''}" if phantom else source.title
     return StudyResults(
         title=f"Do synthetic images help? {shown}, {size_of(sets['train'])}",
         headline=headline,
@@ -129,7 +129,7 @@ def assemble(
         data=data_table(sets),
         split_note=split_note(sets["train"]),
         group_noun=group_noun(sets["train"]),
-        skipped=skipped_table(sets, folder),
+        skipped=skipped_table(sets, run.folder),
         scores=study.scores,
         differences=study.differences,
         tests=study.tests,
@@ -137,19 +137,19 @@ def assemble(
         curve=study.curve,
         arms=study.arms,
         arm_names=arm_names(study.arms["arm"]),
-        alternatives=alternatives(recipe),
+        alternatives=alternatives(run.recipe),
         distances=measured,
-        galleries=galleries(sets, child_seed(recipe.seed, "report", "gallery")),
+        galleries=galleries(sets, child_seed(run.recipe.seed, "report", "gallery")),
         nearest=nearest,
         held_out_nearest=held_out,
         copies=copies,
         filter_counts=filtering.filter_counts(filtered),
-        log=read_table(folder.log, LOG_COLUMNS),
-        stages=stages_table(folder),
-        environment=json.loads(folder.environment.read_text()),
-        recipe=to_dict(recipe),
-        recipe_differences=differences(recipe, Recipe()),
-        provenance=provenance(recipe, folder, sets),
+        log=read_table(run.folder.log, LOG_COLUMNS),
+        stages=stages_table(run.folder),
+        environment=json.loads(run.folder.environment.read_text()),
+        recipe=to_dict(run.recipe),
+        recipe_differences=differences(run.recipe, Recipe()),
+        provenance=provenance(run, sets),
     )
 
 
@@ -187,7 +187,7 @@ def scores_table(scores: pd.DataFrame) -> Table:
     return shown
 
 
-STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _run, _check)
+STAGE = Stage("report", "scores, distances, memorization, pictures", _inputs, _work, _check)
 
 
 SHOWN_PER_CLASS = 12
@@ -249,29 +249,29 @@ def picture(images: Images, position: int) -> np.ndarray:
     return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
 
 
-def read_predictions(path: Path, names: list[str]) -> pd.DataFrame:
+def read_predictions(path: Path, names: Sequence[str]) -> pd.DataFrame:
     """The long table of predictions of a run."""
     return read_table(path, predicted_columns(names))
 
 
-def study_of(folder: RunFolder, names: list[str]) -> Study:
+def study_of(folder: RunFolder, names: Sequence[str]) -> Study:
     """What the classifiers of a run said, of test and validation images."""
     predictions, validation = (
         read_predictions(path, names) for path in (folder.predictions, folder.validation_predictions)
     )
-    return read_study(predictions, names, validation)
+    return read_study(predictions, list(names), validation)
 
 
-def tables_of(recipe: Recipe, folder: RunFolder, names: list[str]) -> StudyTables:
+def tables_of(run: Run[Recipe]) -> StudyTables:
     """All tables of the study; every arm is compared with the best of those without synthetic images."""
     return study_tables(
-        study_of(folder, names),
-        reference_arms=[name for name in recipe.classifier.arms if not build.arm(name).synthetic],
-        attributes=read_table(folder.attributes, ["row_id"]),
-        arms=read_table(folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
-        resamples=recipe.evaluation.resamples,
-        confidence_level=recipe.evaluation.confidence_level,
-        seed=recipe.seed,
+        study_of(run.folder, run.classes),
+        reference_arms=[name for name in run.recipe.classifier.arms if not build.arm(name).synthetic],
+        attributes=read_table(run.folder.attributes, ["row_id"]),
+        arms=read_table(run.folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
+        resamples=run.recipe.evaluation.resamples,
+        confidence_level=run.recipe.evaluation.confidence_level,
+        seed=run.recipe.seed,
     )
 
 

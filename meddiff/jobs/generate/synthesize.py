@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import meddiff
 from meddiff import build
@@ -23,70 +22,68 @@ from meddiff.images.working_grid import standing_free
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import near_copies
-from meddiff.jobs.manifest import class_names_of, need, rows_of
 from meddiff.jobs.progress import bar
-from meddiff.jobs.stage import Stage
+from meddiff.jobs.splits import labeled
+from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import Recipe, to_dict
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
 
 
-def _inputs(recipe: Recipe, folder: RunFolder) -> str:
-    refused = recipe.filter.copy_quantile if recipe.synthesis.refuse_copies else None
-    return digest(weights.trained(folder).digest, to_dict(recipe.synthesis), to_draw(recipe, folder), folder.manifest,
-                  recipe.seed, refused)  # fmt: skip
+def _inputs(run: Run[Recipe]) -> str:
+    refused = run.recipe.filter.copy_quantile if run.recipe.synthesis.refuse_copies else None
+    return digest(weights.trained(run.folder).digest, to_dict(run.recipe.synthesis), to_draw(run), run.folder.manifest,
+                  run.recipe.seed, refused)  # fmt: skip
 
 
-def _check(recipe: Recipe, folder: RunFolder) -> None:
-    if recipe.synthesis.refuse_copies:
-        need(recipe, folder, "val", "by which near-copies are told from honest images")
-    if not any(wanted(recipe, folder).values()):
+def _check(run: Run[Recipe]) -> None:
+    if run.recipe.synthesis.refuse_copies:
+        need(run, "val", "by which near-copies are told from honest images")
+    if not any(wanted(run).values()):
         raise InputError(
-            f"synthesis.max_ratio {recipe.synthesis.max_ratio:g} allows not a single synthetic image of any class: "
+            f"synthesis.max_ratio {run.recipe.synthesis.max_ratio:g} allows not a single synthetic image of any class: "
             "it is how many there may be per real one. Raise it"
         )
 
 
-def _run(recipe: Recipe, folder: RunFolder, console: Console) -> list[Path]:
-    rows = plan(recipe, folder)
+def _work(run: Run[Recipe]) -> list[Path]:
+    rows = plan(run)
     missing = [row for row in rows if not row.image_file.is_file()]
     if len(missing) < len(rows):
-        console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
-    images = weights.training_images(recipe, folder)
-    denoiser, device = weights.load(recipe, folder, images)
+        run.console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
+    images = labeled(run, "train")
+    denoiser, device = weights.load(run, images)
     batches = generate(
         denoiser,
-        build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
-        build.sampling(recipe),
+        build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
+        build.sampling(run.recipe),
         labels=[images.class_names.index(row.label or "") for row in missing],
         seeds=[row.seed or 0 for row in missing],
         shape=images.shape,
-        batch_size=recipe.synthesis.batch_size,
+        batch_size=run.recipe.synthesis.batch_size,
         device=device,
     )
     drawn = (image.numpy() for batch in batches for image in batch)
-    show = bar(console, "drawing synthetic images", unit="images")
+    show = bar(run.console, "drawing synthetic images", unit="images")
     for row, image in show(zip(missing, drawn, strict=True), len(missing)):
         save(image, row.image_file, images)
-    if recipe.synthesis.refuse_copies:
-        rows = without_copies(rows, recipe, folder, console)
-    write_manifest(rows, folder.synthetic_manifest, root=folder.path)
-    return [folder.synthetic_manifest, folder.synthetic]
+    if run.recipe.synthesis.refuse_copies:
+        rows = without_copies(rows, run)
+    write_manifest(rows, run.folder.synthetic_manifest, root=run.folder.path)
+    return [run.folder.synthetic_manifest, run.folder.synthetic]
 
 
-def without_copies(
-    rows: Sequence[ManifestRow], recipe: Recipe, folder: RunFolder, console: Console
-) -> list[ManifestRow]:
+def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
     """The rows without the near-copies of training images, whose files are deleted.
 
     Raises:
         InputError: none is left.
     """
-    names = class_names_of(recipe, folder)
-    train, held_out = (build.images(rows_of(recipe, folder, split), recipe, names) for split in ("train", "val"))
-    copy, _, _ = near_copies(build.images(rows, recipe, names), train, held_out, recipe.filter.copy_quantile)
+    names = run.classes
+    train, held_out = (labeled(run, split) for split in ("train", "val"))
+    copy, _, _ = near_copies(build.images(rows, run.recipe, names), train, held_out, run.recipe.filter.copy_quantile)
     if copy.all():
         raise InputError(
             f"all {len(rows)} synthetic images are near-copies of training images: the model has memorized them. Train "
@@ -95,7 +92,7 @@ def without_copies(
     for row, is_copy in zip(rows, copy, strict=True):
         if is_copy:
             row.image_file.unlink()
-    console.print(f"{int(copy.sum())} of {len(rows)} synthetic images were near-copies of training images: deleted")
+    run.console.print(f"{int(copy.sum())} of {len(rows)} synthetic images were near-copies of training images: deleted")
     return [row for row, is_copy in zip(rows, copy, strict=True) if not is_copy]
 
 
@@ -112,20 +109,23 @@ def save(image: np.ndarray, path: Path, like: Images) -> None:
     save_volume(pixels, path, affine=None if spacing is None else standing_free(spacing, image.shape[1:]))
 
 
-def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
+def plan(run: Run[Recipe]) -> list[ManifestRow]:
     """The rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
 
     The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in, and
     those that stand are used when more are asked for.
     """
+    settings = run.recipe.synthesis
     generator = (
-        f"meddiff {meddiff.__version__} checkpoint={weights.trained(folder).digest} sampler={recipe.synthesis.sampler} "
-        f"steps={recipe.synthesis.steps} spacing={recipe.synthesis.spacing} guidance={recipe.synthesis.guidance:g}"
+        f"meddiff {meddiff.__version__} checkpoint={weights.trained(run.folder).digest} sampler={settings.sampler} "
+        f"steps={settings.steps} spacing={settings.spacing} guidance={settings.guidance:g}"
     )
-    images = weights.training_images(recipe, folder)
+    if settings.threshold != "none":
+        generator += f" threshold={settings.threshold}"
+    images = labeled(run, "train")
     kinds = {row.modality for row in images.rows}
     known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
-        "dataset": recipe.dataset,
+        "dataset": run.recipe.dataset,
         "modality": kinds.pop() if len(kinds) == 1 else None,
         "source": "synthetic",
         "split": "train",
@@ -133,7 +133,7 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
     }
     known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
     suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
-    drawn_from = f"{folder.synthetic.name}/{digest(generator, folder.manifest, recipe.seed)}"
+    drawn_from = f"{run.folder.synthetic.name}/{digest(generator, run.folder.manifest, run.recipe.seed)}"
     return [
         ManifestRow(
             **known
@@ -141,27 +141,29 @@ def plan(recipe: Recipe, folder: RunFolder) -> list[ManifestRow]:
                 "row_id": f"synthetic-{label}-{number:05d}",
                 "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}{suffix}",
                 "label": label,
-                "seed": child_seed(recipe.seed, "synthesis", label, number),
+                "seed": child_seed(run.recipe.seed, "synthesis", label, number),
             },
-            root=folder.path,
+            root=run.folder.path,
         )
-        for class_number, (label, count) in enumerate(to_draw(recipe, folder).items())
-        for number in range(math.ceil(count * recipe.synthesis.oversample))
+        for class_number, (label, count) in enumerate(to_draw(run).items())
+        for number in range(math.ceil(count * run.recipe.synthesis.oversample))
     ]
 
 
-def wanted(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+def wanted(run: Run[Recipe]) -> dict[str, int]:
     """How many synthetic images of each class may join training: the size of a full class, bounded by max_ratio."""
-    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
-    full = recipe.synthesis.per_class or max(real.values())
-    return {label: min(full, math.floor(recipe.synthesis.max_ratio * count)) for label, count in sorted(real.items())}
+    real = Counter(row.label or "" for row in run.of("train"))
+    full = run.recipe.synthesis.per_class or max(real.values())
+    return {
+        label: min(full, math.floor(run.recipe.synthesis.max_ratio * count)) for label, count in sorted(real.items())
+    }
 
 
-def to_draw(recipe: Recipe, folder: RunFolder) -> dict[str, int]:
+def to_draw(run: Run[Recipe]) -> dict[str, int]:
     """How many images of each class the arms need that need most: those of `wanted`, or of the largest ratio."""
-    real = Counter(row.label or "" for row in rows_of(recipe, folder, "train"))
-    largest = max(recipe.classifier.ratios, default=0.0)
-    return {label: max(count, math.ceil(largest * real[label])) for label, count in wanted(recipe, folder).items()}
+    real = Counter(row.label or "" for row in run.of("train"))
+    largest = max(run.recipe.classifier.ratios, default=0.0)
+    return {label: max(count, math.ceil(largest * real[label])) for label, count in wanted(run).items()}
 
 
 def _file_name(label: str) -> str:
@@ -169,4 +171,4 @@ def _file_name(label: str) -> str:
     return re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:60]
 
 
-STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _run, _check)
+STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _work, _check)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import case_scores
@@ -28,39 +27,41 @@ from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume
 from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
-from meddiff.jobs.manifest import need, rows_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
-from meddiff.jobs.stage import Stage
+from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.segment import SegmentRecipe
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, digest
 from meddiff.trained import TrainedModel, of_run
 
 MARK = "inputs.txt"
 
 
-def afresh(masks: Path, inputs: str) -> bool:
-    """Whether a model's cases must be done (again): what was done on other inputs is removed."""
+def made_of(masks: Path, inputs: str) -> bool:
+    """Whether the cases in a model's folder were done on these inputs."""
     mark = masks / MARK
-    if mark.is_file() and mark.read_text(encoding="utf-8") == inputs:
-        return False
-    shutil.rmtree(masks, ignore_errors=True)
-    return True
+    return mark.is_file() and mark.read_text(encoding="utf-8") == inputs
 
 
-def judge(
-    models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], folder: RunFolder, console: Console
-) -> list[Path]:
+def begin(masks: Path, inputs: str) -> None:
+    """Make a model's folder ready for cases done on these inputs; what was done on others is removed."""
+    if not made_of(masks, inputs):
+        shutil.rmtree(masks, ignore_errors=True)
+        write_text(masks / MARK, inputs)
+
+
+def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: Run[SegmentRecipe]) -> list[Path]:
     """Write cases.csv, calibration.csv and detections.csv of these models on these rows.
 
     Raises:
         InputError: an image or mask that cannot be read, values in it that are no classes.
     """
+    folder = run.folder
     lines, detections, tables = [], [], []
     for name, model in models.items():
         pooled = []
-        for row in bar(console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
+        for row in bar(run.console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
             told = _case(model, row, folder.masks / name)
             about = {"model": name, "case": row.row_id, "patient": row.group}
             lines += [about | score for score in told["scores"]]
@@ -106,21 +107,19 @@ def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
     return told
 
 
-def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
-    return digest(answers_depend_on(recipe, folder), folder.temperatures)
+def _inputs(run: Run[SegmentRecipe]) -> str:
+    return digest(answers_depend_on(run), run.folder.temperatures)
 
 
-def _check(recipe: SegmentRecipe, folder: RunFolder) -> None:
-    need(recipe, folder, "test", "on which the masks are judged")
+def _check(run: Run[SegmentRecipe]) -> None:
+    need(run, "test", "on which the masks are judged")
 
 
-def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
-    models = {name: of_run(recipe, folder, name) for name in model_names(recipe)}
+def _work(run: Run[SegmentRecipe]) -> list[Path]:
+    models = {name: of_run(run, name) for name in model_names(run.recipe)}
     for name, model in models.items():
-        inputs = digest(answers_depend_on(recipe, folder, [name]), model.temperature)
-        afresh(folder.masks / name, inputs)
-        write_text(folder.masks / name / MARK, inputs)
-    return judge(models, rows_of(recipe, folder, "test"), folder, console)
+        begin(run.folder.masks / name, digest(answers_depend_on(run, [name]), model.temperature))
+    return judge(models, run.of("test"), run)
 
 
-STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _run, _check)
+STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _work, _check)

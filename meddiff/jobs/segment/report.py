@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
 from meddiff import build
@@ -23,7 +22,7 @@ from meddiff.files.tables import read_table, write_table
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.facts import data_hash, energy, licenses
-from meddiff.jobs.manifest import rows_of
+from meddiff.jobs.looks import VALIDATION_COLUMNS, best_step
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.stage import Stage
 from meddiff.manifest.row import ManifestRow
@@ -34,7 +33,7 @@ from meddiff.reports.masks import mask_report
 from meddiff.reports.pictures import GalleryCase
 from meddiff.reports.results import mask_results
 from meddiff.reports.write import write_report
-from meddiff.run import RunFolder, digest
+from meddiff.run import Run, RunFolder, digest
 from meddiff.trained import TrainedModel, of_run
 from meddiff.training import checkpoint
 
@@ -43,26 +42,26 @@ LARGEST = 640  # pixels of a side that a case keeps for its picture
 GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
 
 
-def _inputs(recipe: SegmentRecipe, folder: RunFolder) -> str:
-    return digest(folder.cases, folder.calibration, folder.detections, to_dict(recipe.evaluation), recipe.seed)
+def _inputs(run: Run[SegmentRecipe]) -> str:
+    return digest(
+        run.folder.cases, run.folder.calibration, run.folder.detections, to_dict(run.recipe.evaluation), run.recipe.seed
+    )
 
 
-def _run(recipe: SegmentRecipe, folder: RunFolder, console: Console) -> list[Path]:
-    rows = rows_of(recipe, folder, "test")
-    model = of_run(recipe, folder, build.DIFFUSION)
-    return report(model, rows, folder, console, title=f"Segmentation of {recipe.dataset}", run=folder,
-                  provenance=provenance(recipe, folder))  # fmt: skip
+def _work(run: Run[SegmentRecipe]) -> list[Path]:
+    model, title = of_run(run, build.DIFFUSION), f"Segmentation of {run.recipe.dataset}"
+    return report(model, run.of("test"), run, title=title, trained_in=run.folder, provenance=provenance(run))
 
 
 def report(
-    model: TrainedModel, rows: Sequence[ManifestRow], folder: RunFolder, console: Console, *, title: str,
-    run: RunFolder, provenance: dict,
+    model: TrainedModel, rows: Sequence[ManifestRow], run: Run[SegmentRecipe], *, title: str, trained_in: RunFolder,
+    provenance: dict,
 ) -> list[Path]:  # fmt: skip
-    """The report of what `judge` wrote into the folder.
+    """Write the report of what `judge` wrote into the folder of the run.
 
-    ``model`` is the diffusion model, which draws the gallery, and ``run`` the folder that it was trained in.
+    ``model`` is the diffusion model, which draws the gallery.
     """
-    recipe = model.recipe
+    recipe, folder, console = model.recipe, run.folder, run.console
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
     calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
     results = mask_results(
@@ -73,7 +72,7 @@ def report(
         gallery=gallery(model, rows, cases),
         provenance=provenance,
         baselines=recipe.baseline.names,
-        methods=methods(recipe, trained_steps(recipe, run)),
+        methods=methods(recipe, trained_steps(recipe, trained_in)),
         phantom=all(row.source == "phantom" for row in rows),
         group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
         resamples=recipe.evaluation.resamples,
@@ -141,34 +140,29 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
     )
 
 
-def provenance(recipe: SegmentRecipe, folder: RunFolder) -> dict:
+def provenance(run: Run[SegmentRecipe]) -> dict:
     """What the figures were made with."""
-    record = folder.record()
+    record = run.folder.record()
     best = {
-        name: best_step(read_table(models_of(folder, name).validation, ("step", "dice")))
-        for name in model_names(recipe)
+        name: best_step(read_table(models_of(run.folder, name).validation, VALIDATION_COLUMNS))
+        for name in model_names(run.recipe)
     }
     return {
-        "environment": json.loads(folder.environment.read_text(encoding="utf-8")),
+        "environment": json.loads(run.folder.environment.read_text(encoding="utf-8")),
         "written": datetime.now(UTC).date().isoformat(),
-        "manifest": digest(folder.manifest),
-        "images": data_hash(rows_of(recipe, folder, "test"), recipe.data.cache),
-        "licenses": licenses(rows_of(recipe, folder, "train")),
-        "seed": recipe.seed,
+        "manifest": digest(run.folder.manifest),
+        "images": data_hash(run.of("test"), run.recipe.data.cache),
+        "licenses": licenses(run.of("train")),
+        "seed": run.recipe.seed,
         "settings other than the defaults": {
-            name: used for name, (_, used) in differences(recipe, SegmentRecipe()).items() if name != "out"
+            name: used for name, (_, used) in differences(run.recipe, SegmentRecipe()).items() if name != "out"
         },
-        "optimizer steps": trained_steps(recipe, folder),
+        "optimizer steps": trained_steps(run.recipe, run.folder),
         "steps behind the weights used": best,
-        "temperatures": json.loads(folder.temperatures.read_text(encoding="utf-8")),
+        "temperatures": json.loads(run.folder.temperatures.read_text(encoding="utf-8")),
         "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
-        **energy(folder),
+        **energy(run.folder),
     }
-
-
-def best_step(validation: pd.DataFrame) -> int:
-    """The first step with the best Dice."""
-    return int(validation["step"].to_numpy()[validation["dice"].to_numpy().argmax()])
 
 
 def scores_table(summary: pd.DataFrame) -> Table:
@@ -181,12 +175,12 @@ def scores_table(summary: pd.DataFrame) -> Table:
     return table
 
 
-STAGE = Stage("report", "measuring, comparing and drawing the report", _inputs, _run)
+STAGE = Stage("report", "measuring, comparing and drawing the report", _inputs, _work)
 
 
-def trained_steps(recipe: SegmentRecipe, run: RunFolder) -> dict[str, int]:
+def trained_steps(recipe: SegmentRecipe, folder: RunFolder) -> dict[str, int]:
     """Optimizer steps of each model of a run, as its last checkpoint counts them."""
-    last = {name: checkpoint.latest(models_of(run, name).checkpoints) for name in model_names(recipe)}
+    last = {name: checkpoint.latest(models_of(folder, name).checkpoints) for name in model_names(recipe)}
     return {name: checkpoint.read(path).step for name, path in last.items() if path is not None}
 
 

@@ -23,18 +23,17 @@ def run(settings: OtherImages) -> Path:
         InputError: no run, no images with masks, masks that cannot be read.
     """
     from meddiff.build import DIFFUSION
-    from meddiff.files.writing import write_text
-    from meddiff.jobs.job import environment
+    from meddiff.jobs.facts import environment
     from meddiff.jobs.manifest import check_dimensions, find_rows
     from meddiff.jobs.progress import new_console
     from meddiff.jobs.segment.calibrate import model_names
-    from meddiff.jobs.segment.evaluate import MARK, afresh, judge
+    from meddiff.jobs.segment.evaluate import begin, judge
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
-    from meddiff.run import RunFolder, digest
+    from meddiff.run import Run, RunFolder, digest
     from meddiff.trained import of_run, recipe_of
 
-    console, folder = new_console(), RunFolder(Path(settings.out).expanduser())
+    folder = RunFolder(Path(settings.out).expanduser())
     trained_in = RunFolder(Path(settings.checkpoint).expanduser())
     trained = recipe_of(trained_in)
     dataset = settings.dataset or trained.dataset
@@ -43,19 +42,19 @@ def run(settings: OtherImages) -> Path:
     if folder.path.resolve() == trained_in.path.resolve():
         raise InputError(f"--out {settings.out} is the run that is tested: results would mix with it. Name another one")
     recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
+    other = Run(recipe, folder, new_console())
     with folder.opened():
-        rows = [replace(row, split="test") for row in find_rows(recipe, folder, console) if row.mask_path is not None]
+        rows = [replace(row, split="test") for row in find_rows(other) if row.mask_path is not None]
         if not rows:
             raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
         check_dimensions(rows, recipe)
-        models = {name: of_run(trained, trained_in, name) for name in model_names(trained)}
+        models = {name: of_run(Run(trained, trained_in), name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
         inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
         for name in models:
-            afresh(folder.masks / name, inputs)
-            write_text(folder.masks / name / MARK, inputs)
-        judge(models, rows, folder, console)
-        told = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
+            begin(folder.masks / name, inputs)
+        judge(models, rows, other)
+        made_with = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
         title = f"Networks of {trained.dataset} on other images: {dataset}"
-        report(models[DIFFUSION], rows, folder, console, title=title, run=trained_in, provenance=told)
+        report(models[DIFFUSION], rows, other, title=title, trained_in=trained_in, provenance=made_with)
     return folder.report_html

@@ -20,6 +20,7 @@ from meddiff.sources.isic.labels import overlaps
 from meddiff.sources.isic.ph2 import ph2_rows
 from meddiff.sources.isic.pictures import OfficialParts, choose_pixels, keep_groups_whole, make_row
 from meddiff.sources.isic.tables import Facts, find_tables, read_facts
+from meddiff.sources.phantom import DERMOSCOPY
 from meddiff.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -130,5 +131,5 @@ ISIC = Source(
     rows=isic_rows,
     how_to_get=HOW_TO_GET,
     archives=ARCHIVES,
-    phantom="dermoscopy",
+    phantom=DERMOSCOPY,
 )

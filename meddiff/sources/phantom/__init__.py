@@ -8,9 +8,9 @@ A row is all that a picture needs: the skin or the head is drawn from ``patient_
 the view from ``seed``.
 """
 
-from meddiff.sources.phantom.files import PHANTOM, draw, stamp, write
+from meddiff.sources.phantom.files import BRAIN_MRI, DERMOSCOPY, PHANTOM, draw, stamp, write
 from meddiff.sources.phantom.hippocampus import HIPPOCAMPUS, draw_volume, volume_rows, write_volumes
 from meddiff.sources.phantom.people import GENERATOR, LOOKS, STANDARD_COUNTS, rows
 
-__all__ = ["GENERATOR", "HIPPOCAMPUS", "LOOKS", "PHANTOM", "STANDARD_COUNTS", "draw", "draw_volume", "rows", "stamp",
-           "volume_rows", "write", "write_volumes"]  # fmt: skip
+__all__ = ["BRAIN_MRI", "DERMOSCOPY", "GENERATOR", "HIPPOCAMPUS", "LOOKS", "PHANTOM", "STANDARD_COUNTS", "draw",
+           "draw_volume", "rows", "stamp", "volume_rows", "write", "write_volumes"]  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from meddiff.files.writing import write_atomically
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.people import GENERATOR, LOOKS, rows
-from meddiff.sources.source import Source
+from meddiff.sources.source import Source, StandIn
 
 
 def draw(row: ManifestRow, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +151,13 @@ def _rows_in(folder: Path) -> list[ManifestRow]:
     return sorted(found, key=lambda row: row.row_id)
 
 
+def write_first(look: str, folder: Path, count: int, *, progress: Callable | None = None) -> list[ManifestRow]:
+    """Draw the first ``count`` pictures of a look into a folder; returns their rows."""
+    return write(rows(look, seed=0, count=count), folder, progress=progress)
+
+
+DERMOSCOPY = StandIn("dermoscopy", "images", partial(write_first, "dermoscopy"))
+BRAIN_MRI = StandIn("brain mri", "images", partial(write_first, "brain_mri"))
 PHANTOM = Source(
     name="phantom",
     title="phantom images (drawn by code, showing no patient)",
@@ -158,5 +166,5 @@ PHANTOM = Source(
     rows=_rows_in,
     how_to_get="Phantoms need no images: meddiff draws them from a seed (meddiff.sources.phantom). A folder that it "
     "has drawn into is recognized by phantom/dermoscopy/ or phantom/brain_mri/.",
-    phantom="dermoscopy",
+    phantom=DERMOSCOPY,
 )

@@ -15,10 +15,8 @@ from meddiff.formats.nifti import save_volume
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.people import GENERATOR
-from meddiff.sources.source import real_row
+from meddiff.sources.source import StandIn, real_row
 
-HIPPOCAMPUS = "hippocampus"
-"""What a Source names as its phantom, for these volumes."""
 MARGIN = (13, 11, 13)  # voxels around the body
 HEAD = 0.42  # share of the length that is anterior
 TISSUE, BODY, WATER = 0.72, 0.5, 0.12
@@ -28,12 +26,12 @@ def volume_rows(*, seed: int, count: int) -> list[ManifestRow]:
     """The first ``count`` volumes of the set with this seed, each of a patient of its own; draws nothing."""
     rows = []
     for number in range(1, count + 1):
-        row_id = f"{HIPPOCAMPUS}-{seed}-{number:05d}"
-        path = f"phantom/{HIPPOCAMPUS}/{row_id}"
+        row_id = f"hippocampus-{seed}-{number:05d}"
+        path = f"phantom/hippocampus/{row_id}"
         known = {f"spacing_mm_{axis}": 1.0 for axis in range(3)} | {
-            "dataset": "phantom", "patient_id": f"{HIPPOCAMPUS}-{seed}-P{number:04d}", "modality": "MR",
+            "dataset": "phantom", "patient_id": f"hippocampus-{seed}-P{number:04d}", "modality": "MR",
             "mask_path": f"{path}_mask.nii.gz", "source": "phantom", "license": "CC0-1.0", "generator": GENERATOR,
-            "seed": child_seed(seed, "phantom", HIPPOCAMPUS, number) % 2**31,
+            "seed": child_seed(seed, "phantom", "hippocampus", number) % 2**31,
         }  # fmt: skip
         rows.append(real_row(Path(), row_id, f"{path}.nii.gz", **known))
     return rows
@@ -80,3 +78,11 @@ def write_volumes(
             for array, file in zip(draw_volume(row), (row.image_file, row.mask_file), strict=True):
                 save_volume(array, file, affine=np.eye(4))
     return rows
+
+
+def write_first(folder: Path, count: int, *, progress: Callable | None = None) -> list[ManifestRow]:
+    """Draw the first ``count`` volumes into a folder; returns their rows."""
+    return write_volumes(volume_rows(seed=0, count=count), folder, progress=progress)
+
+
+HIPPOCAMPUS = StandIn("hippocampus", "volumes", write_first)
