@@ -252,6 +252,26 @@ def report_schema() -> dict:
     return json.loads((files("meddiff.reports") / "report.schema.json").read_text(encoding="utf-8"))
 
 
+def check_task(task, batch, truth) -> None:
+    """A task says what is clean and what is known of a batch, and brings what was clean back.
+
+    ``truth`` is what ``decode`` makes of a perfect estimate.
+    """
+    import torch
+
+    x_0 = task.clean(batch)
+    assert x_0.shape[:2] == (len(batch.image), task.channels), "channels must be those of x_0"
+    assert x_0.dtype.is_floating_point
+    assert x_0.abs().max() <= 1
+    assert torch.equal(x_0, task.clean(batch))
+    condition = task.condition(batch)
+    told = [part for part in (condition.label, condition.image, condition.context) if part is not None]
+    assert told, "a task tells the denoiser something"
+    assert all(len(part) == len(batch.image) for part in told), "each sample is told its own"
+    torch.testing.assert_close(task.decode(x_0), truth)
+    assert task.decode(3 * x_0).abs().max() <= 1, "what a sampler overshoots must not leave the range of what is saved"
+
+
 def check_section(section, empty=None) -> None:
     """A section of a report renders to HTML, Markdown and JSON, and no anchor stands twice.
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from meddiff.errors import InputError
+from meddiff.jobs.job import as_it_was_begun
 from meddiff.recipe import (
     NetworkRecipe,
     Recipe,
@@ -24,6 +25,7 @@ from meddiff.recipe import (
     to_dict,
 )
 from meddiff.recipe.values import hints, limits
+from meddiff.run import RunFolder
 
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
@@ -148,3 +150,18 @@ def test_a_recipe_file_names_real_settings_only(file):
 def test_sections_are_dataclasses_all_the_way():
     sections = [entry for entry in fields(Recipe) if is_dataclass(getattr(Recipe(), entry.name))]
     assert {entry.name for entry in sections} >= {"data", "network", "diffusion", "training", "synthesis", "classifier"}
+
+
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+def test_a_run_of_a_former_version_keeps_seeing_slices_as_it_was_trained_on_them(kind, tmp_path):
+    former = to_dict(kind())
+    assert former["data"].pop("slices") == "upright"
+    assert from_dict(kind, former).data.slices == "array"
+    folder = RunFolder(tmp_path)
+    assert as_it_was_begun(kind(), folder).data.slices == "upright", "a run that begins today"
+    folder.recipe.write_text(yaml.safe_dump(former))
+    assert as_it_was_begun(kind(), folder).data.slices == "array", "one that goes on"
+    folder.recipe.write_text(yaml.safe_dump(to_dict(kind())))
+    assert as_it_was_begun(kind(), folder).data.slices == "upright"
+    folder.recipe.write_text("{broken")
+    assert as_it_was_begun(kind(), folder) == kind()

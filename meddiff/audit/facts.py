@@ -22,7 +22,7 @@ from meddiff.formats.open import load_volume, reader_of
 from meddiff.formats.pictures import DAMAGE
 from meddiff.formats.slices import PERCENTILES
 from meddiff.images.intensity import check_finite
-from meddiff.images.prepare import load_sequences, mask_on_grid
+from meddiff.images.prepare import check_volumes_of_slice, load_sequences, mask_on_grid
 from meddiff.images.working_grid import working_grid
 from meddiff.manifest.row import SERIES, ManifestRow
 
@@ -71,6 +71,7 @@ def _of_picture(row: ManifestRow) -> Facts:
         return facts
     try:
         classes = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+        check_volumes_of_slice(row)
     except InputError as error:
         return replace(facts, mask_problem=reason_of(error))
     place = _place(gray, classes) if classes.shape == picture.size else None

@@ -20,6 +20,7 @@ from torch import Tensor
 from meddiff.cache.store import PreparedCase
 from meddiff.cache.volumes import CachedVolume
 from meddiff.errors import InputError
+from meddiff.images.views import upright
 from meddiff.seeds import child_seed
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -200,11 +201,6 @@ def slice_stack(volume: Tensor, index: int, *, axis: int, neighbors: int = 0) ->
     """Slice ``index`` of a volume [C, I, J, K], whole, with its neighbors: [(2 neighbors + 1) C, H, W]."""
     planes = volume.movedim(axis + 1, 0)
     return planes[_around(index, len(planes), neighbors)].flatten(0, 1)
-
-
-def upright(planes: np.ndarray) -> np.ndarray:
-    """Turn [..., H, W], whose axes lead to the right, front or head, as radiologists look at it."""
-    return planes.swapaxes(-1, -2)[..., ::-1, ::-1]
 
 
 def cut_image(case: PreparedCase, start: Size, size: Size) -> np.ndarray:

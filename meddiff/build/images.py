@@ -87,6 +87,7 @@ def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | N
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
         channels=channels(recipe),
+        slices=slice_transform(recipe),
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
@@ -104,9 +105,15 @@ def unusable(
         image_size=recipe.data.image_size,
         fit=recipe.data.fit,
         channels=channels(recipe),
+        slices=slice_transform(recipe),
         folder=recipe.data.cache or None,
         progress=progress,
     )
+
+
+def slice_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform | None:
+    """How slices that a manifest names are scaled before they stand upright; None takes them as the array has them."""
+    return volume_transform(recipe) if recipe.data.slices == "upright" else None
 
 
 def channels(recipe: Recipe | SegmentRecipe) -> int:

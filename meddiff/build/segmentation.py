@@ -11,6 +11,7 @@ from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import AXES, WHOLE, Cut, Patch, Slice, square
 from meddiff.batches.images import Images
 from meddiff.build import volume_transform
+from meddiff.build.images import slice_transform
 from meddiff.cache.pictures import decode
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
@@ -23,7 +24,9 @@ from meddiff.recipe.segment import SegmentRecipe
 
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
     """How a picture becomes a square."""
-    return Transform(recipe.data.image_size, recipe.data.fit, build.channels(recipe), True, deep)
+    return Transform(
+        recipe.data.image_size, recipe.data.fit, build.channels(recipe), True, deep, slice_transform(recipe)
+    )
 
 
 def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:
@@ -41,7 +44,10 @@ def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Call
     }  # fmt: skip
     if of_volumes(recipe):
         return Images(cache_volumes(rows, volume_transform(recipe), **how), cut=_cut(recipe))
-    sides = {"image_size": recipe.data.image_size, "fit": recipe.data.fit, "channels": build.channels(recipe)}
+    sides: dict[str, Any] = {
+        "image_size": recipe.data.image_size, "fit": recipe.data.fit, "channels": build.channels(recipe),
+        "slices": slice_transform(recipe),
+    }  # fmt: skip
     return Images(decode(rows, **sides, **how), cut=_cut(recipe))
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
 from meddiff.formats import is_deep
-from meddiff.manifest.row import ManifestRow
+from meddiff.formats.open import files_below
+from meddiff.manifest.row import SERIES, ManifestRow
+
+_PAIRS = (".hdr", ".img", ".mhd", ".nhdr")  # headers whose voxels lie in another file of the same name
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path)
         memory: the folder that remembers hashes.
     """
     wanted = [_wanted(row, with_masks) for row in rows]
-    files = list(dict.fromkeys(file for _, *some in wanted for file in some if file is not None))
+    files = list(dict.fromkeys(file for _, *some in wanted for part in some for file in part))
     parts = [
         files[start : start + 256] for start in range(0, len(files), 256)
     ]  # one task per file costs more than stat
@@ -49,14 +52,36 @@ def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path)
             _remember(known, remembered)
     content = dict(zip(files, known, strict=True))
     return [
-        Fingerprint(" ".join([text, content[image][0], content[mask][0] if mask else "-"]), content[image][1])
+        Fingerprint(
+            " ".join([text, *(content[file][0] for file in image), *([content[file][0] for file in mask] or ["-"])]),
+            any(content[file][1] for file in image),
+        )
         for text, image, mask in wanted
     ]
 
 
-def _wanted(row: ManifestRow, with_masks: bool) -> tuple[str, Path, Path | None]:
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """All files that images are read from: of a folder or series those in it, of a header its voxels too."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            found += files_below(path)
+        elif path.name.endswith(SERIES):
+            found += sorted(file for file in path.parent.iterdir() if file.is_file())
+        elif any(path.name.lower().endswith((suffix, f"{suffix}.gz")) for suffix in _PAIRS):
+            stem = path.name.partition(".")[0]
+            found += sorted(file for file in path.parent.glob(f"{stem}.*") if file.is_file()) or [path]
+        else:
+            found.append(path)
+    return found
+
+
+def _wanted(row: ManifestRow, with_masks: bool) -> tuple[str, list[Path], list[Path]]:
     text = f"{row.slice_axis} {row.slice_index} {row.sha256} {row.source == 'synthetic'}"
-    return text, row.image_file, row.mask_file if with_masks else None
+    image, mask = [row.image_file], [row.mask_file] if with_masks and row.mask_file else []
+    if row.slice_axis is not None:
+        image, mask = files_of(image), files_of(mask)
+    return text, image, mask
 
 
 def _state(file: Path) -> list[str | int]:

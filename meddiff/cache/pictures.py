@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from meddiff.cache.contents import Fingerprint, fingerprints
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
 from meddiff.files.writing import told_plainly
-from meddiff.images.prepare import Transform, mask_misfit, prepare
+from meddiff.images.prepare import PLAIN, Transform, VolumeTransform, mask_misfit, prepare
 from meddiff.manifest.row import ManifestRow
 
 FORMAT = 1  # raise it when what prepare() returns changes
@@ -89,6 +89,7 @@ def decode(
     image_size: int,
     fit: str = "crop",
     channels: int = 3,
+    slices: VolumeTransform | None = PLAIN,
     with_masks: bool = False,
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
@@ -101,6 +102,7 @@ def decode(
         image_size: side of the square images, in pixels.
         fit: crop, pad or stretch (see resize.place).
         channels: 3 repeats gray images, 1 turns color into luminance.
+        slices: how slices of volumes are scaled, which then stand upright; None takes them as the array has them.
         with_masks: whether masks are decoded too; every row must then have one.
         on_bad_file: stop refuses rows that cannot be read, after trying all; skip lists and leaves them out.
         folder: of the cache; None is XDG_CACHE_HOME/meddiff.
@@ -112,7 +114,9 @@ def decode(
     """
     if on_bad_file not in ("stop", "skip"):
         raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
-    home, transform, bad = _cached(rows, image_size, fit, channels, with_masks, folder, progress)
+    home, transform, bad = _cached(
+        rows, Transform(image_size, fit, channels, with_masks, False, slices), folder, progress
+    )
     if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
         refuse(list(bad.values()), len(rows))
     return _opened(home, rows, transform, bad)
@@ -124,6 +128,7 @@ def unusable(
     image_size: int,
     fit: str = "crop",
     channels: int = 3,
+    slices: VolumeTransform | None = PLAIN,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[tuple[ManifestRow, str]]:
@@ -131,7 +136,7 @@ def unusable(
 
     The other images are in the cache afterwards. Arguments as in decode.
     """
-    _, _, bad = _cached(rows, image_size, fit, channels, False, folder, progress)
+    _, _, bad = _cached(rows, Transform(image_size, fit, channels, False, False, slices), folder, progress)
     misfits = {position: reason for position, reason in enumerate(_in_order(mask_misfit, rows)) if reason}
     return [(rows[position], reason) for position, reason in sorted((misfits | bad).items())]
 
@@ -146,20 +151,15 @@ def refuse(reasons: Sequence[str], count: int) -> None:
 
 
 def _cached(
-    rows: Sequence[ManifestRow],
-    image_size: int,
-    fit: str,
-    channels: int,
-    with_masks: bool,
-    folder: str | Path | None,
-    progress: Progress | None,
+    rows: Sequence[ManifestRow], transform: Transform, folder: str | Path | None, progress: Progress | None
 ) -> tuple[Path, Transform, dict[int, str]]:
     """Where the array lies, how it was made, and the position and reason of the rows it lacks; built if need be."""
     if not rows:
         raise InputError("there is no image to decode: no row is left. Check the manifest and its split column.")
     top = Path(folder) if folder else default_folder()
-    prints = fingerprints(rows, with_masks=with_masks, memory=top)
-    transform = Transform(image_size, fit, channels, with_masks, deep=any(print_.deep for print_ in prints))
+    prints = fingerprints(rows, with_masks=transform.with_masks, memory=top)
+    slices = transform.slices if any(row.slice_axis is not None for row in rows) else None
+    transform = replace(transform, deep=any(print_.deep for print_ in prints), slices=slices)
     home = top / _key(prints, transform)
     bad = _read_index(home, rows, transform)
     if bad is None:
@@ -176,7 +176,8 @@ def default_folder() -> Path:
 
 
 def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:
-    digest = hashlib.sha256(json.dumps([FORMAT, asdict(transform)]).encode())
+    settings = {name: value for name, value in asdict(transform).items() if value is not None}
+    digest = hashlib.sha256(json.dumps([FORMAT, settings]).encode())
     for print_ in prints:
         digest.update(print_.text.encode())
     return digest.hexdigest()[:32]

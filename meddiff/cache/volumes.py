@@ -22,25 +22,25 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.cache.contents import fingerprints
+from meddiff.cache.contents import files_of, fingerprints
 from meddiff.cache.pictures import Progress, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile, bad_file
 from meddiff.files.writing import told_plainly
-from meddiff.formats.open import files_below, load_volume
+from meddiff.formats.open import load_volume
+from meddiff.images.intensity import to_stored
 from meddiff.images.prepare import VolumeTransform, load_sequences, mask_on_grid, prepare_volume, restore
 from meddiff.images.working_grid import WorkingGrid
-from meddiff.manifest.row import SERIES, ManifestRow
+from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 
 REMEMBERED = 10_000  # voxels of each class, for choosing patches without reading the mask
-_PAIRS = (".hdr", ".img", ".mhd", ".nhdr")  # headers whose voxels lie in another file of the same name
 
 
 def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path) -> list[str]:
     """The hashes of all files that each row's image (and mask) is read from, in one text per row."""
-    files = [[*_files_of(row.image_files), None, *_files_of(_mask_files(row, with_masks))] for row in rows]
+    files = [[*files_of(row.image_files), None, *files_of(_mask_files(row, with_masks))] for row in rows]
     single = [
         replace(row, image_path=str(path.absolute()), mask_path=None, root=Path())
         for row, paths in zip(rows, files, strict=True)
@@ -57,21 +57,6 @@ def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: 
 
 def _mask_files(row: ManifestRow, with_masks: bool) -> list[Path]:
     return [row.mask_file] if with_masks and row.mask_file is not None else []
-
-
-def _files_of(paths: Sequence[Path]) -> list[Path]:
-    found = []
-    for path in paths:
-        if path.is_dir():
-            found += files_below(path)
-        elif path.name.endswith(SERIES):
-            found += sorted(file for file in path.parent.iterdir() if file.is_file())
-        elif any(path.name.lower().endswith((suffix, f"{suffix}.gz")) for suffix in _PAIRS):
-            stem = path.name.partition(".")[0]
-            found += sorted(file for file in path.parent.glob(f"{stem}.*") if file.is_file()) or [path]
-        else:
-            found.append(path)
-    return found
 
 
 def read_case(home: Path) -> dict[str, Any] | None:
@@ -124,7 +109,7 @@ def _prepare(
         )
     _check_hash(row)
     prepared = prepare_volume(load_sequences(row.image_files), transform, name=row.image_file)
-    pixels = np.rint((prepared.image + 1) * np.float32(65535 / 2)).astype(np.uint16)
+    pixels = to_stored(prepared.image)
     told: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
     if not with_masks:
         return {"image.bin": pixels}, told

@@ -1,4 +1,4 @@
-"""Files to arrays and back: pictures and slices of NIfTI volumes.
+"""Files to arrays and back: pictures and slices of volumes.
 
 What a number means. 8-bit pictures have a range of their own: 0 is -1 and 255 is 1 for the model. Anything deeper
 has not: a 16-bit MRI slice may end at 1200 of 65535, in units that differ from scanner to scanner. There -1 and 1
@@ -18,9 +18,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from meddiff.errors import InputError
-from meddiff.files.bad import bad_file, check_file
+from meddiff.files.bad import bad_file
 from meddiff.files.writing import write_atomically
-from meddiff.formats.pictures import DAMAGE, as_class_indices, is_deep_picture, read_mask_picture, read_pixels
+from meddiff.formats.dicom.series import is_dicom
+from meddiff.formats.open import load_volume, reader_of
+from meddiff.formats.pictures import as_class_indices, is_deep_picture, is_picture, read_mask_picture, read_pixels
+from meddiff.formats.volume import Volume
+from meddiff.manifest.row import SERIES, on_disk
 
 PERCENTILES = (0.1, 99.9)
 _NIFTI = (".nii", ".nii.gz")
@@ -45,7 +49,7 @@ def load_image(path: str | Path, *, size_hint: int | None = None) -> np.ndarray:
     """A picture as an array, upright by its EXIF orientation.
 
     Args:
-        path: JPEG, PNG, TIFF, BMP or any other that Pillow reads, or a NIfTI of one slice.
+        path: JPEG, PNG, TIFF, BMP or any other that Pillow reads, or a volume of one slice.
         size_hint: a JPEG may be decoded smaller as long as neither side falls below this many pixels.
 
     Returns:
@@ -59,7 +63,7 @@ def load_image(path: str | Path, *, size_hint: int | None = None) -> np.ndarray:
 
 
 def load_slice(path: str | Path, axis: int, index: int) -> np.ndarray:
-    """One slice of a NIfTI volume, in the order of the array's other axes, or one page of a TIFF (axis 0).
+    """One slice of a volume, in the order of the array's other axes, or one page of a TIFF (axis 0).
 
     Raises:
         InputError: as load_image, and an axis or index that is not there.
@@ -76,7 +80,7 @@ def load_mask(path: str | Path, *, axis: int | None = None, index: int | None = 
         InputError: as load_image, and masks in colors or that are not whole numbers from 0 to 255.
     """
     path = Path(path)
-    if not _is_nifti(path):
+    if not is_of_volume(path):
         return read_mask_picture(path)
     values = read_picture(path, axis=axis, index=index).pixels
     return as_class_indices(values // 255 if set(np.unique(values)) == {0, 255} else values, path)
@@ -91,21 +95,57 @@ def read_picture(
         InputError: as load_image and load_slice.
     """
     path = Path(path)
-    if _is_nifti(path):
-        check_file(path)
-        with _volume_lock:  # threads that want slices of the same volume read it once
-            values, low, high = _volume(path, path.stat().st_mtime_ns)
-        pixels = _cut(values, path, axis, index)
-        return Picture(pixels, (pixels.shape[0], pixels.shape[1]), low, high)
+    if is_of_volume(path):
+        volume = open_volume(path)
+        pixels = plane_of(volume, path, axis, index)
+        pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+        return Picture(pixels, (pixels.shape[0], pixels.shape[1]), *_range_of_volume(path, changed(path)))
     if axis not in (None, 0):
         raise bad_file(path, f"a picture has no slice axis {axis}, pages of a TIFF lie along axis 0")
     pixels, size = read_pixels(path, frame=index, size_hint=size_hint)
-    return Picture(pixels, size, *_value_range(pixels, path))
+    return Picture(pixels, size, *((0.0, 255.0) if pixels.dtype == np.uint8 else value_range_of(pixels, path)))
+
+
+def is_of_volume(path: Path) -> bool:
+    """Tell whether a path names a volume (NIfTI, NRRD, MetaImage, DICOM), and no picture."""
+    if is_picture(path):
+        return False
+    return reader_of(path) is not None or path.name.endswith(SERIES) or path.is_dir() or is_dicom(path)
+
+
+def open_volume(path: Path) -> Volume:
+    """Read a volume; threads and slices that want the same one share it.
+
+    Raises:
+        InputError: as `formats.open.load_volume`.
+    """
+    with _volume_lock:
+        return _volume(path, changed(path))
+
+
+def plane_of(volume: Volume, path: Path, axis: int | None, index: int | None) -> np.ndarray:
+    """Cut one slice of a volume, [H, W] or [H, W, 3], in the order of the array's other axes; all of a single slice.
+
+    Raises:
+        InputError: several volumes on one grid, an axis or index that is not there, a volume of which none is named.
+    """
+    array, shape = volume.array, volume.shape
+    if volume.count > 1:
+        raise bad_file(path, f"a volume of 2 or 3 axes of numbers is needed, this is {array.dtype} {array.shape}")
+    if axis is None or index is None:
+        if shape[2] != 1:
+            raise bad_file(path, f"this is a volume {shape}: say which slice with slice_axis and slice_index")
+        axis, index = 2, 0
+    if axis > 2 or index >= shape[axis]:
+        raise bad_file(path, f"there is no slice {index} along axis {axis} of a volume {shape}")
+    return np.ascontiguousarray(
+        np.take(array.reshape(*shape, 3) if volume.color else array.reshape(shape), index, axis)
+    )
 
 
 def is_deep(path: str | Path) -> bool:
     """Whether a file has more than 8 bits per value, by its header; False where that is damaged."""
-    return True if _is_nifti(Path(path)) else is_deep_picture(Path(path))
+    return True if is_of_volume(Path(path)) else is_deep_picture(Path(path))
 
 
 def save_image(
@@ -128,7 +168,7 @@ def save_image(
         ValueError: an array that the file cannot hold.
     """
     path = Path(path)
-    if _is_nifti(path):
+    if path.name.lower().endswith(_NIFTI):
         content = _nifti_bytes(array, spacing_mm)
         data = gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content
         write_atomically(path, lambda file: file.write(data), durable=False)
@@ -144,43 +184,27 @@ def save_image(
         raise InputError(f"{path}: images are written as .png, .nii or .nii.gz. Choose one of these names.")
 
 
-def _is_nifti(path: Path) -> bool:
-    return path.name.lower().endswith(_NIFTI)
-
-
 @lru_cache(maxsize=2)  # rows come volume by volume: two are enough, and memory stays bounded
-def _volume(path: Path, _modified_ns: int) -> tuple[np.ndarray, float, float]:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        values = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
-    except (ImageFileError, HeaderDataError, *DAMAGE) as error:
-        raise bad_file(path, f"the volume is cut off or damaged ({error})") from error
-    while values.ndim > 2 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim not in (2, 3) or values.dtype.kind not in "iuf":
-        raise bad_file(path, f"a volume of 2 or 3 axes of numbers is needed, this is {values.dtype} {values.shape}")
-    if values.dtype not in (np.uint8, np.uint16):
-        values = values.astype(np.float32)
-    return values, *_value_range(values, path)
+def _volume(path: Path, _changed: object) -> Volume:
+    return load_volume(path)
 
 
-def _cut(values: np.ndarray, path: Path, axis: int | None, index: int | None) -> np.ndarray:
-    if axis is None or index is None:
-        if values.ndim == 2:
-            return values
-        raise bad_file(path, f"this is a volume {values.shape}: say which slice with slice_axis and slice_index")
-    if axis >= values.ndim or index >= values.shape[axis]:
-        raise bad_file(path, f"there is no slice {index} along axis {axis} of a volume {values.shape}")
-    return np.ascontiguousarray(np.take(values, index, axis=axis))
-
-
-def _value_range(values: np.ndarray, path: Path) -> tuple[float, float]:
-    if values.dtype == np.uint8 and not _is_nifti(path):
+@lru_cache(maxsize=64)
+def _range_of_volume(path: Path, _changed: object) -> tuple[float, float]:
+    """The values of a whole volume that are -1 and 1 for the model, for every slice of it."""
+    volume = open_volume(path)
+    array = volume.array
+    if volume.color:
         return 0.0, 255.0
-    return value_range_of(values, path)
+    return value_range_of(array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32), path)
+
+
+def changed(path: Path) -> int | None:
+    """When a file was written last, so that it is read anew after that."""
+    try:
+        return on_disk(path).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def value_range_of(values: np.ndarray, path: object) -> tuple[float, float]:

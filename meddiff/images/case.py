@@ -18,13 +18,17 @@ from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Place, Volume
 from meddiff.images.intensity import to_model_range
 from meddiff.images.prepare import (
+    Opened,
     Transform,
     VolumeTransform,
     check_same_grid,
+    check_volumes_of_slice,
     class_indices,
     load_sequences,
     of_picture,
+    open_picture,
     prepare_volume,
+    sliced,
 )
 from meddiff.images.square import place, unplace
 from meddiff.manifest.row import ManifestRow
@@ -58,8 +62,8 @@ def picture_case(row: ManifestRow, transform: Transform) -> Case:
     Raises:
         InputError: the file cannot be read.
     """
-    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
-    return _case_of_picture(row.row_id, picture, transform, _plane_spacing(row), drawn=row.source == "synthetic")
+    opened = open_picture(row, transform)
+    return _case_of_picture(row.row_id, opened, transform, _plane_spacing(row), drawn=row.source == "synthetic")
 
 
 def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
@@ -92,14 +96,25 @@ def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> I
             f"{name}: slices are cut from one volume along axis 0, 1 or 2; this holds {volume.count} volumes, the axis "
             f"asked for is {axis}. Give one of its volumes in a file of its own."
         )
-    low, high = value_range_of(volume.array, name)
     spacing = known_spacing(volume)
     plane = None if spacing is None else tuple(mm for number, mm in enumerate(spacing) if number != axis)
-    for index in range(volume.shape[axis]):
+    for index, opened in enumerate(_slices(name, volume, axis, transform)):
+        yield _case_of_picture(f"{name} {index}", opened, transform, plane)
+
+
+def _slices(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Opened]:
+    count = volume.shape[axis]
+    if transform.slices is not None:
+        whole = sliced(volume, transform.slices, name=name)
+        turn = whole.turn(axis)
+        yield from (Opened(whole.picture(axis, index), turn.size, turn) for index in range(count))
+        return
+    low, high = value_range_of(volume.array, name)
+    for index in range(count):
         pixels = np.take(volume.array, index, axis=axis)
         pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
         picture = Picture(np.ascontiguousarray(pixels), (pixels.shape[0], pixels.shape[1]), low, high)
-        yield _case_of_picture(f"{name} {index}", picture, transform, plane)
+        yield Opened(picture, picture.size)
 
 
 def picture_file_case(path: Path, transform: Transform) -> Case:
@@ -108,16 +123,22 @@ def picture_file_case(path: Path, transform: Transform) -> Case:
     Raises:
         InputError: the file cannot be read.
     """
-    return _case_of_picture(path.stem, read_picture(path, size_hint=transform.image_size), transform, None)
+    picture = read_picture(path, size_hint=transform.image_size)
+    return _case_of_picture(path.stem, Opened(picture, picture.size), transform, None)
 
 
 def _case_of_picture(
-    name: str, picture: Picture, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
+    name: str, opened: Opened, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
 ) -> Case:
+    picture, turn = opened.picture, opened.turn
     placement = place(*picture.size, transform.image_size, fit=transform.fit)
-    pixels = of_picture(picture, placement, transform, drawn=drawn)
-    image = to_model_range(pixels).numpy()
-    return Case(name, image, picture.size, lambda values: unplace(values, placement, picture.size), spacing_mm)
+    image = to_model_range(of_picture(picture, placement, transform, drawn=drawn)).numpy()
+
+    def restore(values: np.ndarray) -> np.ndarray:
+        shown = unplace(values, placement, picture.size)
+        return shown if turn is None else turn.back(shown)
+
+    return Case(name, image, opened.size, restore, spacing_mm)
 
 
 def known_spacing(volume: Volume) -> tuple[float, float, float] | None:
@@ -147,6 +168,7 @@ def truth_of(row: ManifestRow, case: Case) -> np.ndarray:
         )
     if volume is not None:
         check_same_grid(volume.place, case.place, row.mask_file, row.image_file)
+    check_volumes_of_slice(row)
     return mask.astype(np.int64)
 
 

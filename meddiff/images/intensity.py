@@ -76,6 +76,11 @@ def to_model_range(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32)).div_(half).sub_(1)
 
 
+def to_stored(image: np.ndarray) -> np.ndarray:
+    """An image in [-1, 1] as the uint16 that are kept of it: -1 is 0 and 1 is 65535."""
+    return np.rint((image + 1) * np.float32(65535 / 2)).astype(np.uint16)
+
+
 def to_pixels(image: np.ndarray, dtype: np.dtype | type = np.uint8) -> np.ndarray:
     """An image [C, H, W] in [-1, 1] as pixels [H, W, C], or [H, W] where C is 1.
 

@@ -11,7 +11,9 @@ Several sequences of one patient on one grid (T1, T2, FLAIR ... of MRI) to one v
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -20,15 +22,20 @@ from meddiff.files.bad import bad_file
 from meddiff.formats import Picture, load_mask, read_picture
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
+from meddiff.formats.slices import changed, is_of_volume, open_volume, plane_of
 from meddiff.formats.volume import Place, Volume, corners_apart_mm, same_place
-from meddiff.images.intensity import INTENSITIES, check_finite, to_unit_range, value_range
+from meddiff.images.intensity import INTENSITIES, check_finite, to_stored, to_unit_range, value_range
+from meddiff.images.plane import SlicedVolume, Turn
 from meddiff.images.square import Placement, place, resize_image, resize_mask, to_channels
 from meddiff.images.working_grid import WorkingGrid, working_grid
-from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.row import ManifestRow, on_disk
 
 SAME_SPACING_MM = 1e-3
 OTHER_MASK = "Give the mask that was drawn on this image, on its voxels."
 WHOLE = 1e-3  # header scaling makes 0.99999997 of a class index
+
+
+_slicing = Lock()
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,10 @@ class VolumeTransform:
                 raise InputError(f"{what} is {pair}. The second value must be above the first.")
         if not self.clip_std > 0:
             raise InputError(f"clip_std is {self.clip_std}. It is a number of standard deviations above 0.")
+
+
+PLAIN = VolumeTransform()
+"""Each volume by its own body, on its own voxels."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +221,9 @@ class Transform:
     with_masks: bool
     deep: bool
     """Whether the array is uint16, because some file has more than 8 bits."""
+    slices: VolumeTransform | None = None
+    """How a slice of a volume is scaled, and then stands upright; None takes it in the order and the range of the
+    array, as runs of former versions did."""
 
 
 def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
@@ -219,12 +233,55 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
         InputError: a file that cannot be read, a missing mask, or one of another size than its image.
     """
     _check_hash(row)
-    picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=transform.image_size)
-    placement = place(*picture.size, transform.image_size, fit=transform.fit)
+    opened = open_picture(row, transform)
+    placement = place(*opened.picture.size, transform.image_size, fit=transform.fit)
     mask = None
     if transform.with_masks:
-        mask = resize_mask(_mask_of(row, picture), placement)[None]
-    return of_picture(picture, placement, transform, drawn=row.source == "synthetic"), mask
+        own = _mask_of(row, opened.size)
+        mask = resize_mask(own if opened.turn is None else opened.turn.upright(own[None])[0], placement)[None]
+    return of_picture(opened.picture, placement, transform, drawn=row.source == "synthetic"), mask
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture, or a slice of a volume, as it was read."""
+
+    picture: Picture
+    size: tuple[int, int]
+    """Rows and columns in the order of the file, where masks are drawn and written."""
+    turn: Turn | None = None
+    """How the slice was turned; None for what is as in its file."""
+
+
+def open_picture(row: ManifestRow, transform: Transform) -> Opened:
+    """Read the picture of a row, or its slice of a volume.
+
+    Raises:
+        InputError: the file cannot be read, or there is no such slice.
+    """
+    file, axis, index = row.image_file, row.slice_axis, row.slice_index
+    if axis is None or index is None or transform.slices is None or not is_of_volume(file):
+        picture = read_picture(file, axis=axis, index=index, size_hint=transform.image_size)
+        return Opened(picture, picture.size)
+    plane_of(open_volume(file), file, axis, index)  # says what is wrong with axis and index
+    with _slicing:
+        volume = _sliced(file, changed(file), transform.slices)
+    return Opened(volume.picture(axis, index), volume.turn(axis).size, volume.turn(axis))
+
+
+def sliced(volume: Volume, transform: VolumeTransform, *, name: object = "the volume") -> SlicedVolume:
+    """Prepare a volume, on its own voxels, for being cut into pictures.
+
+    Raises:
+        InputError: as `prepare_volume`.
+    """
+    prepared = prepare_volume(volume, replace(transform, spacing_mm=None), name=name)
+    return SlicedVolume(to_stored(prepared.image), prepared.grid)
+
+
+@lru_cache(maxsize=2)  # rows come volume by volume: two are enough, and memory stays bounded
+def _sliced(path: Path, _changed: object, transform: VolumeTransform) -> SlicedVolume:
+    return sliced(open_volume(path), transform, name=path)
 
 
 def of_picture(picture: Picture, placement: Placement, transform: Transform, *, drawn: bool) -> np.ndarray:
@@ -241,18 +298,30 @@ def _check_hash(row: ManifestRow) -> None:
             raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
 
 
-def _mask_of(row: ManifestRow, picture: Picture) -> np.ndarray:
+def _mask_of(row: ManifestRow, size: tuple[int, int]) -> np.ndarray:
     if row.mask_file is None:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
     mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
-    if mask.shape != picture.size:
-        raise InputError(_of_another_size(row, mask.shape, picture.size))
+    if mask.shape != size:
+        raise InputError(_of_another_size(row, mask.shape, size))
+    check_volumes_of_slice(row)
     return mask
+
+
+def check_volumes_of_slice(row: ManifestRow) -> None:
+    """Refuse the mask of a slice whose volume lies elsewhere than that of the image.
+
+    Raises:
+        InputError: as `check_same_grid`.
+    """
+    image, mask = row.image_file, row.mask_file
+    if row.slice_axis is not None and mask is not None and is_of_volume(image) and is_of_volume(mask):
+        check_same_grid(open_volume(mask).place, open_volume(image).place, mask, image)
 
 
 def mask_misfit(row: ManifestRow) -> str | None:
     """What is wrong with the size of the row's mask, by a look at the headers of two pictures; None for nothing."""
-    if row.mask_file is None or not row.mask_file.exists():
+    if row.mask_file is None or not on_disk(row.mask_file).exists():
         return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
     mask, image = header_size(row.mask_file), header_size(row.image_file)
     return None if mask is None or image is None or mask == image else _of_another_size(row, mask, image)

@@ -101,6 +101,16 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     return shown
 
 
+def upright(planes: np.ndarray) -> np.ndarray:
+    """Turn [..., H, W], whose axes lead to the right, front or head, as radiologists look at it."""
+    return planes.swapaxes(-1, -2)[..., ::-1, ::-1]
+
+
+def lying(planes: np.ndarray) -> np.ndarray:
+    """Turn what `upright` gives back."""
+    return planes[..., ::-1, ::-1].swapaxes(-1, -2)
+
+
 SHOWN = (1.0, 99.0)  # percentiles that become black and white
 _AXES = ("RL", "AP", "SI")
 

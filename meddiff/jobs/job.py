@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from rich.console import Console
@@ -21,6 +23,8 @@ from meddiff.jobs.segment import report as masks_report
 from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages
 from meddiff.recipe import Recipe, SegmentRecipe, differences, to_dict
 from meddiff.run import Run, RunFolder
+
+Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 
 GENERATE = (
     manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.LABELED),
@@ -47,7 +51,8 @@ def generate(recipe: Recipe, until: str, console: Console | None = None) -> Run[
         InputError: whatever the user can cure, before work is lost to it.
     """
     build.check_names(recipe)
-    run = Run(recipe, RunFolder(Path(recipe.out or f"runs/{name_of(recipe)}")), console or new_console())
+    folder = RunFolder(Path(recipe.out or f"runs/{name_of(recipe)}"))
+    run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
     _go(run, GENERATE, until)
     return run
 
@@ -59,7 +64,8 @@ def segment(recipe: SegmentRecipe, until: str, console: Console | None = None) -
         InputError: whatever the user can cure, before work is lost to it.
     """
     build.check_names(recipe)
-    run = Run(recipe, RunFolder(Path(recipe.out or f"runs/segment-{name_of(recipe)}")), console or new_console())
+    folder = RunFolder(Path(recipe.out or f"runs/segment-{name_of(recipe)}"))
+    run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
     _go(run, SEGMENT, until)
     return run
 
@@ -73,6 +79,16 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
         write_text(folder.recipe, yaml.safe_dump(to_dict(run.recipe), sort_keys=False))
         write_text(folder.environment, json.dumps(environment(), indent=2))
         run_stages(stages[: names.index(until) + 1], run)
+
+
+def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
+    """The recipe with slices as the array has them, where the run was begun by a version that knew no others."""
+    try:
+        begun = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return recipe
+    former = isinstance(begun, dict) and "slices" not in begun.get("data", {"slices": ""})
+    return replace(recipe, data=replace(recipe.data, slices="array")) if former else recipe
 
 
 def name_of(recipe: AnyRecipe) -> str:

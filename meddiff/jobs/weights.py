@@ -57,7 +57,7 @@ def manifest_hash(run: AnyRun) -> str:
 
 def data_settings(recipe: Recipe) -> list[Any]:
     """All settings that decide how files become arrays."""
-    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume) if of_volumes(recipe) else None]
+    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume)]
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:

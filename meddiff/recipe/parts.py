@@ -63,6 +63,8 @@ class DataRecipe:
     """Images of the built-in phantom set, where it is used."""
     slice_axis: Literal["axial", "coronal", "sagittal"] | None = None
     """Cut whole volumes into slices across this axis: image_size voxels of each, by the settings of volume."""
+    slices: Literal["upright", "array"] = "upright"
+    """Slices that a manifest names: upright and scaled by the settings of volume, or as the file's array has them."""
 
 
 @dataclass(frozen=True)

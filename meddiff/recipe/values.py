@@ -42,7 +42,16 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     Raises:
         InputError: a setting that there is not.
     """
-    return _made(kind, without_idle(kind, values))
+    return _made(kind, as_begun(without_idle(kind, values)))
+
+
+def as_begun(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what a recipe of a former version did without saying so, where the default is another one today.
+
+    A run keeps seeing what it was trained on: slices as the array has them, where it does not say ``data.slices``.
+    """
+    data = values.get("data")
+    return dict(values) if data is None else {**values, "data": {"slices": "array", **data}}
 
 
 def _made(kind: type[Kind], values: Mapping[str, Any]) -> Kind:

@@ -18,7 +18,8 @@ from meddiff.cache import pictures as cache
 from meddiff.cache.pictures import decode
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.images.prepare import Transform, prepare
+from meddiff.images.prepare import PLAIN, Transform, prepare
+from meddiff.images.views import upright
 from tests.manifest.rows import draw_pictures, example_row
 
 
@@ -211,13 +212,17 @@ def test_deep_files_make_a_deep_array(tmp_path, home):
     assert decode(rows[1:2], image_size=8, folder=home).images.dtype == np.uint8
 
 
-def test_slices_of_a_volume(tmp_path, home):
+@pytest.mark.parametrize(
+    ("slices", "shown"),  # the middle of nine pixels lies between two places of eight
+    [(None, lambda plane: plane[:, :8] + plane[:, 1:]), (PLAIN, lambda plane: upright(plane)[:8] + upright(plane)[1:])],
+)
+def test_slices_of_a_volume(tmp_path, home, slices, shown):
     volume = np.random.default_rng(0).random((8, 9, 10), dtype=np.float32)
     save_image(volume, tmp_path / "v.nii.gz")
     rows = [example_row(str(k), root=tmp_path, image_path="v.nii.gz", slice_axis=2, slice_index=k) for k in range(10)]
-    images = decode(rows, image_size=8, channels=1, folder=home).images[:, 0]
+    images = decode(rows, image_size=8, channels=1, slices=slices, folder=home).images[:, 0]
     for k in range(10):
-        assert np.corrcoef(images[k].ravel(), volume[:, :, k][:, :8].ravel())[0, 1] > 0.6
+        assert np.corrcoef(images[k].ravel(), shown(volume[:, :, k]).ravel())[0, 1] > 0.9
     assert len({images[k].tobytes() for k in range(10)}) == 10
 
 

@@ -1,0 +1,32 @@
+"""Every task keeps the contract of a task, and says which rows it can use."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from meddiff import build
+from meddiff.batches.batch import Batch
+from meddiff.formats.find import blank_row
+from meddiff.tasks.segment import one_hot
+from tests.contracts import check_task
+
+IMAGE = torch.rand(4, 3, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+MASK = torch.randint(0, 3, (4, 1, 6, 5), generator=torch.Generator().manual_seed(1))
+BATCH = Batch(image=IMAGE, label=torch.tensor([0, 1, 1, 0]), mask=MASK, index=torch.arange(4))
+TRUTHS = {"generate": IMAGE, "segment": one_hot(MASK[:, 0], 3)}
+MADE = {"generate": {"channels": 3}, "segment": {"num_classes": 3, "scale": 0.5}}
+
+
+@pytest.mark.parametrize("name", build.TASKS)
+def test_every_task_keeps_the_contract(name):
+    check_task(build.TASKS[name](**MADE[name]), BATCH, TRUTHS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"), [("generate", "label", "nevus"), ("segment", "mask_path", "m.png")]
+)
+def test_a_row_without_what_a_task_learns_is_not_usable(name, column, value, tmp_path):
+    task, row = build.TASKS[name](**MADE[name]), blank_row("a", "a.png", tmp_path)
+    assert f"no {column.removesuffix('_path')}" in task.usable(row)
+    assert task.usable(replace(row, **{column: value})) is None
