@@ -1,12 +1,14 @@
-"""The prepared images of a run, split by split; opened when a stage first asks and kept for the others."""
+"""The prepared images of a run: opened when a stage first asks for them, and kept for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.build import segmentation
+from meddiff.cache.store import Prepared
+from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, SegmentRecipe
 from meddiff.run import Run
 
@@ -14,6 +16,23 @@ from meddiff.run import Run
 def labeled(run: Run[Recipe], split: str, *, progress: Callable | None = None) -> Images:
     """Return the images of a split with their labels, which are the classes of the run."""
     return run.keep(("images", split), lambda: build.images(run.of(split), run.recipe, run.classes, progress=progress))
+
+
+def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Callable | None = None) -> Images:
+    """Return images of the training split and drawn ones, in the order of their rows.
+
+    Those that a stage has asked for before are not prepared again. Drawn images have the depth of the training images.
+    """
+    train = labeled(run, "train")
+    cases = run.keep("cases by row", lambda: dict(zip(train.rows, train.prepared, strict=True)))
+    skipped: dict[ManifestRow, str] = run.keep("skipped rows", dict)
+    if new := [row for row in rows if row not in cases and row not in skipped]:
+        images = build.images(new, run.recipe, run.classes, progress=progress)
+        cases.update(zip(images.rows, images.prepared, strict=True))
+        skipped.update(images.skipped)
+    usable = tuple(row for row in rows if row in cases)
+    left_out = tuple((row, skipped[row]) for row in rows if row in skipped)
+    return Images(Prepared(tuple(cases[row] for row in usable), usable, left_out), run.classes, train.cut)
 
 
 def masked(run: Run[SegmentRecipe], split: str) -> Images:

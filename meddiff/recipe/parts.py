@@ -69,7 +69,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class VolumeRecipe:
-    """How volumes become training data, where ``dimensions`` is 3 or ``data.slice_axis`` is given."""
+    """How volumes become training data, whole or slice by slice; slices that a manifest names take its intensities."""
 
     spacing_mm: tuple[float, float, float] | None = None
     """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""

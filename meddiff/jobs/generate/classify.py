@@ -22,7 +22,7 @@ from meddiff.files.tables import read_table, write_table
 from meddiff.jobs import weights
 from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
 from meddiff.jobs.progress import progress
-from meddiff.jobs.splits import labeled
+from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
 from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
@@ -64,7 +64,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
         for (name, seed), file in files.items():
             shown.update(task, note=f"{name}, seed {seed}")
             if not file.is_file():
-                rows = build.images(images[name], run.recipe, names)
+                rows = labeled_rows(run, images[name])
                 write_table(_predictions(name, seed, rows, judged, strength, run.recipe), file)
             shown.advance(task)
         shown.update(task, note="")

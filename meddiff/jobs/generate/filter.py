@@ -22,7 +22,7 @@ from meddiff.files.tables import read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.jobs import weights
 from meddiff.jobs.progress import bar
-from meddiff.jobs.splits import labeled
+from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
 from meddiff.jobs.weights import train_classifier
 from meddiff.manifest.row import ManifestRow
@@ -64,9 +64,8 @@ def _work(run: Run[Recipe]) -> list[Path]:
     names = run.classes
     train, held_out = (labeled(run, split) for split in ("train", "val"))
     synthetic_rows = read_manifest(run.folder.synthetic_manifest, check_files=False)
-    synthetic = build.images(
-        synthetic_rows, run.recipe, names, progress=bar(run.console, "reading synthetic images", unit="images")
-    )
+    show = bar(run.console, "reading synthetic images", unit="images")
+    synthetic = labeled_rows(run, synthetic_rows, progress=show)
     judge = _judge(train, run)
     table = judged(synthetic, predict(judge, synthetic, batch_size=run.recipe.classifier.batch_size), names, run.recipe)
     table = without_copies(table, synthetic, train, held_out, run.recipe.filter.copy_quantile)

@@ -25,7 +25,7 @@ from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.generate import filter as filtering
 from meddiff.jobs.generate.classify import predicted_columns
-from meddiff.jobs.splits import labeled
+from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
@@ -53,11 +53,10 @@ def _check(run: Run[Recipe]) -> None:
 
 
 def _work(run: Run[Recipe]) -> list[Path]:
-    names = run.classes
     sets = {split: labeled(run, split) for split in ("train", "val", "test")}
     kept = filtering.accepted(run)
     if kept:
-        sets["synthetic"] = build.images(kept, run.recipe, names)
+        sets["synthetic"] = labeled_rows(run, kept)
     study = tables_of(run)
     measured = image_distances(sets, run)
     tables = write_tables(study, run.folder)

@@ -23,7 +23,7 @@ from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import near_copies
 from meddiff.jobs.progress import bar
-from meddiff.jobs.splits import labeled
+from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.manifest.table import write_manifest
@@ -81,9 +81,8 @@ def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[Manife
     Raises:
         InputError: none is left.
     """
-    names = run.classes
     train, held_out = (labeled(run, split) for split in ("train", "val"))
-    copy, _, _ = near_copies(build.images(rows, run.recipe, names), train, held_out, run.recipe.filter.copy_quantile)
+    copy, _, _ = near_copies(labeled_rows(run, rows), train, held_out, run.recipe.filter.copy_quantile)
     if copy.all():
         raise InputError(
             f"all {len(rows)} synthetic images are near-copies of training images: the model has memorized them. Train "
