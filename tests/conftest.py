@@ -23,6 +23,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _drawn_alike():
+    """What a test draws without a generator of its own is the same in every run."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """A page of a headless chromium; the test is skipped with a sentence where there is none."""

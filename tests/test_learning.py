@@ -45,7 +45,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_loss_halves(run):
-    loss = pd.read_csv(run[1].log)["loss"]
+    loss = pd.read_csv(run.folder.log)["loss"]
     assert loss.tail(10).mean() < loss.head(3).mean() / 2
 
 
