@@ -8,7 +8,7 @@ answer.classes, answer.probabilities, answer.entropy, answer.uncertainty       #
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,10 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
     """The recipe with settings of its inference or synthesis instead, held to their ranges."""
     part = "synthesis" if isinstance(recipe, Recipe) else "inference"
+    known = [setting.name for setting in fields(getattr(recipe, part))]
+    if unknown := [name for name in settings if name not in known]:
+        what = "draws images" if isinstance(recipe, Recipe) else "segments"
+        raise InputError(f"a run that {what} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
     changed = replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
     check(changed)
     return changed

@@ -9,7 +9,9 @@ from PIL import Image
 
 import meddiff
 from meddiff.errors import InputError
+from meddiff.pipelines import predict
 from meddiff.recipe import Recipe, to_dict
+from meddiff.recipe.commands import Predict
 from meddiff.training import checkpoint
 from meddiff.training.ema import Ema
 from meddiff.training.facts import Facts, schedule_digest
@@ -94,6 +96,11 @@ def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_p
         torch.testing.assert_close(meddiff.generate(loaded, [0, 1], [1, 2]), expected)
     with pytest.raises(InputError, match=r"synthesis\.steps is 0"):
         meddiff.load(folder, steps=0)
+    with pytest.raises(InputError, match="a run that draws images has no setting members; it has sampler"):
+        meddiff.load(folder, members=3)
+    with pytest.raises(InputError, match="draws images and segments none: give the run folder of `segment train`"):
+        predict.run(Predict(checkpoint=str(folder), input=str(tmp_path / "photos"), output=str(tmp_path / "masks")))
+    assert not (tmp_path / "masks").exists()
     with pytest.raises(InputError, match="is no run folder"):
         meddiff.load(tmp_path)
 

@@ -12,7 +12,7 @@ lies the value that is -1 for the model, that of the darkest tissue and of air, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from torch import Tensor
@@ -111,16 +111,16 @@ class Patch:
                 f"foreground_share is {self.foreground_share}. It goes from 0 (anywhere) to 1 (all on the foreground)."
             )
 
-    def start(self, case: CachedVolume, draw: Draw, use: str = "patch") -> Size:
+    def start(self, case: PreparedCase, draw: Draw, use: str = "patch") -> Size:
         """The first voxel of the box; ``use`` names the stream of random numbers."""
         generator = draw.generator(use)
-        center = self._center(case, draw.number, generator)
+        center = self._center(cast(CachedVolume, case), draw.number, generator)
         return tuple(
             _first(*sides, None if center is None else center[axis], generator)
             for axis, sides in enumerate(zip(case.shape, self.size, strict=True))
         )
 
-    def __call__(self, case: CachedVolume, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
         """The image and mask in the box."""
         return _boxed(case, self.start(case, draw), self.size)
 

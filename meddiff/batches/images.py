@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from meddiff.batches.cuts import WHOLE, Cut, Draw
 from meddiff.batches.order import Order
 from meddiff.cache.pictures import ImageArray
 from meddiff.cache.store import Prepared
+from meddiff.cache.volumes import CachedVolume
 from meddiff.errors import InputError, Problems
 from meddiff.images.intensity import to_model_range
 from meddiff.manifest.row import ManifestRow
@@ -112,9 +114,8 @@ class Images:
         """
         if len(self.shape) == 3:
             return None  # squares are scaled, each by another factor
-        return _common_spacing(
-            {case.grid.spacing_mm: row.row_id for case, row in zip(self.prepared, self.rows, strict=True)}
-        )
+        volumes = cast(Prepared[CachedVolume], self.prepared)
+        return _common_spacing({case.grid.spacing_mm: row.row_id for case, row in zip(volumes, self.rows, strict=True)})
 
     @cached_property
     def largest_classes(self) -> np.ndarray:

@@ -89,7 +89,7 @@ class TrainingRun:
             )
         if self.log_file.is_file():
             log = read_table(self.log_file, LOG_COLUMNS)
-            self.lines = log[log["step"] <= first].to_dict("records")
+            self.lines = log[log["step"] <= first].to_dict(orient="records")  # pyright: ignore[reportCallIssue]
         ended = self._is_due(first) and self._seen(first, again=False)
         if ended and not stored.final:
             self.save(first, final=True)

@@ -7,6 +7,7 @@ of held-out real images do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,9 @@ def _check(run: Run[Recipe]) -> None:
     names = run.classes
     if len(names) < 2:
         raise InputError(
-            f"{run.folder.manifest}: all training images are of one class, {names[0]!r}: there is nothing for "
-            "a classifier to tell apart. Add images of another class; the commands train and synthesize also work with "
-            "one"
+            f"{run.folder.manifest}: all training images are of one class, {', '.join(map(repr, names))}: there is "
+            "nothing for a classifier to tell apart. Add images of another class; the commands train and "
+            "synthesize also work with one"
         )
     weights.new_classifier(
         run.recipe, labeled(run, "train"), run.recipe.seed
@@ -104,7 +105,7 @@ def _judge(train: Images, run: Run[Recipe]) -> Classifier:
     return judge
 
 
-def judged(synthetic: Images, probabilities: np.ndarray, names: list[str], recipe: Recipe) -> pd.DataFrame:
+def judged(synthetic: Images, probabilities: np.ndarray, names: Sequence[str], recipe: Recipe) -> pd.DataFrame:
     """One row per synthetic image: what the classifier says of it, and whether that is enough."""
     confidence = probabilities[np.arange(len(synthetic)), synthetic.labels]
     kept = confidence >= recipe.filter.confidence
