@@ -142,3 +142,11 @@ def test_nobody_imports_the_pipelines():
 def test_there_is_no_drawer_of_odds_and_ends():
     names = {file.stem for file in modules()}
     assert not names & {"utils", "util", "common", "helpers", "base", "core", "misc"}
+
+
+def test_the_heart_of_the_map_is_there():
+    map_of_it = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    lines = map_of_it.split("## The heart, in reading order", 1)[1].split("```")[1].strip().splitlines()
+    names = [name for line in lines for name in line.split("   ")[0].split()]
+    assert f"\n{len(names)} of the files below" in map_of_it
+    assert not [name for name in names if not (PACKAGE / f"{name}.py").is_file()]
