@@ -130,14 +130,12 @@ def _in_evaluation(network: nn.Module) -> Iterator[None]:
 def wrong_bf16(
     convolutions: Iterable[Convolution],
     *,
-    error: Callable[[Convolution], float] | None = None,
     capabilities: Iterable[str] | None = None,
 ) -> str:
     """Explain why bf16 cannot be trusted with these convolutions on this CPU; empty where it can.
 
     Args:
         convolutions: those that are about to be done.
-        error: measures one of them; `bf16_error` unless given.
         capabilities: instruction sets of the processor; None asks PyTorch.
     """
     having = set(cpu_capabilities() if capabilities is None else capabilities)
@@ -148,7 +146,7 @@ def wrong_bf16(
             "uninitialised (pytorch#163347)"
         )
     for one in ordered:
-        if (off := (error or bf16_error)(one)) > LARGEST_ERROR:
+        if (off := bf16_error(one)) > LARGEST_ERROR:
             return (
                 f"on this processor a {one} in bf16 differs from float32 by {off:.3g} of its result, where rounding "
                 "explains 0.01"

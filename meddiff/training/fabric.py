@@ -110,13 +110,14 @@ class InPrecision(nn.Module):
 
         def note(part: Tensor) -> Tensor:
             shapes.append(part.shape)
-            return _in_float32(part[:1])
+            return part
 
-        one = _each(given, note)
+        _each(given, note)
         key = getattr(function, "__name__", ""), *shapes
         if key not in self._right:
             plain = getattr(self.network, "_orig_mod", self.network)  # what torch.compile was given
             call = plain if function is self.network else function
+            one = _each(given, lambda part: _in_float32(part[:1]))
             reason = wrong_bf16(convolutions_in(plain, call, *one))
             if reason and self.precision.asked == "bf16":
                 raise InputError(
