@@ -38,22 +38,24 @@ def draw_dermoscopy(*, label: str, patient: int, lesion: int, view: int, size: i
         image [size, size, 3] uint8 and mask [size, size] uint8 (0 or 1).
     """
     rng = np.random.default_rng(view)
-    plane = _placed(rng, 2 * size, np.random.default_rng(child_seed(lesion, "place")))
-    pigments = _skin(np.random.default_rng(patient), np.random.default_rng(child_seed(lesion, "skin")), plane)
+    plane = placed(rng, 2 * size, np.random.default_rng(child_seed(lesion, "place")))
+    pigments = healthy_skin(np.random.default_rng(patient), np.random.default_rng(child_seed(lesion, "skin")), plane)
     shape = PAINTERS[label](np.random.default_rng(lesion), plane, pigments)
-    color = _light(pigments, plane.pixel) * illumination(rng, 2 * size)
+    color = reflected(pigments, plane.pixel) * illumination(rng, 2 * size)
     color = halved(in_front(rng, color))
     mask = halved((shape.inside > 0).astype(np.float32)) >= 0.5
     return photograph(rng, color), mask.astype(np.uint8)
 
 
-def _placed(rng: Random, side: int, lesion: Random) -> Plane:
+def placed(rng: Random, side: int, lesion: Random) -> Plane:
+    """Lay a plane of this side under the camera, its middle near the lesion."""
     zoom = math.exp(rng.normal(0, 0.12)) * lesion.uniform(0.9, 1.05)
     center = np.clip(rng.normal(0, 0.07, 2), -0.2, 0.2)
     return Plane.view(side, angle=rng.uniform(0, 2 * np.pi), zoom=min(zoom, 1.2), center=center)
 
 
-def _skin(patient: Random, rng: Random, plane: Plane) -> Pigments:
+def healthy_skin(patient: Random, rng: Random, plane: Plane) -> Pigments:
+    """Draw the pigments of a patient's skin before there is a lesion."""
     kind = patient.choice(6, p=SKIN_TYPES)
     melanin = SKIN_MELANIN[kind] * math.exp(patient.normal(0, 0.2))
     flush = patient.uniform(0.03, 0.30)
@@ -74,8 +76,8 @@ def _skin(patient: Random, rng: Random, plane: Plane) -> Pigments:
     )  # fmt: skip
 
 
-def _light(pigments: Pigments, pixel: float) -> Array:
-    """Pigments -> reflected light [S, S, 3] in 0..1, shaded by the relief."""
+def reflected(pigments: Pigments, pixel: float) -> Array:
+    """Compute the light [S, S, 3] in 0..1 that pigments reflect, shaded by the relief."""
     names = ("melanin", "blood", "venous", "keratin")
     depth = np.tensordot(ABSORPTION, np.stack([getattr(pigments, name) for name in names]), 1)  # [3, S, S]
     color = SCATTER[:, None, None] * np.exp(-depth)

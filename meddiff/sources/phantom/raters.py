@@ -18,7 +18,7 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.camera import illumination, photograph
-from meddiff.sources.phantom.dermoscopy import _light, _placed, _skin
+from meddiff.sources.phantom.dermoscopy import healthy_skin, placed, reflected
 from meddiff.sources.phantom.pigment import bounded
 from meddiff.sources.phantom.texture import halved, outline
 
@@ -56,8 +56,8 @@ def draw_rated(seed: int, *, size: int = 64, raters: int = 4, fade: float | None
         np.random.default_rng(child_seed(seed, "rated", name)) for name in ("view", "patient", "skin", "lesion", "band")
     )
     width = float(band.uniform(*FADES)) if fade is None else fade
-    plane = _placed(view, 2 * size, growth)
-    pigments = _skin(patient, skin, plane)
+    plane = placed(view, 2 * size, growth)
+    pigments = healthy_skin(patient, skin, plane)
     edge = outline(growth, roughness=growth.uniform(0.02, 0.08))
     settings = {"stretch": growth.uniform(1, 1.4), "ragged": growth.uniform(0.01, 0.03)}
     shape = bounded(growth, plane, growth.uniform(0.3, 0.5), edge=edge, **settings)
@@ -65,7 +65,7 @@ def draw_rated(seed: int, *, size: int = 64, raters: int = 4, fade: float | None
     (mottle,) = plane.texture(growth, 0.1, "cloud")
     pigments.melanin += share * growth.uniform(0.6, 1.3) * np.exp(0.15 * mottle)
     pigments.blood += share * growth.uniform(0, 0.3)
-    image = photograph(view, halved(_light(pigments, plane.pixel) * illumination(view, 2 * size)))
+    image = photograph(view, halved(reflected(pigments, plane.pixel) * illumination(view, 2 * size)))
     # a line is drawn before pixels are averaged, or a sharp border too would have its half-covered pixels to differ on
     masks = [halved((share > level).astype(np.float32)) >= 0.5 for level in thresholds(raters)]
     return RatedLesion(image, np.stack(masks).astype(np.uint8), width)

@@ -1,0 +1,67 @@
+"""A function's docstring begins with what it does, all others with what the thing is: no clause stands for either."""
+
+import ast
+
+import pytest
+
+from tests.house.exceptions import CLAUSE, NO_VERB
+from tests.house.source import Definition, Function, definitions, functions, names, only_these, trees
+
+VERBS = names(
+    """
+    Add Apply Ask Average Begin Bound Bring Build Call Check Choose Classify Close Collect Color Compare Compute
+    Convert Copy Count Create Cut Deal Decide Decode Delete Describe Digest Divide Do Download Draw Embed Encode
+    Estimate Evaluate Explain Fail Fetch Fill Find Fit Flip Fold Forget Format Fuse Give Go Group Guide Hash Hold
+    Invert Join Judge Keep Know Leave Let List Load Log Look Make Map Mark Match Mean Measure Merge Mirror Move Name
+    Normalize Note Number Open Order Pair Parse Place Pool Predict Prepare Print Put Raise Read Recompute Record
+    Reduce Refuse Remember Remove Rename Render Repeat Replace Report Resample Rescale Resize Restore Return Rewrite
+    Round Run Sample Save Say Scale Score Search Segment Select Send Set Shift Show Skip Smooth Solve Sort Span
+    Split Start Stop Store Sum Summarize Take Tell Test Train Trace Turn Undo Unfold Unpack Use Wait Walk Warn Weigh
+    Wrap Write Yield
+    """
+)
+"""The verbs that docstrings begin with. Another one is welcome here."""
+CLAUSES = {"What", "Which", "Whether", "How", "Where", "Who", "Whose", "Why", "When", "That"}
+
+
+def first_word(node: ast.AST) -> str:
+    return next(iter((ast.get_docstring(node) or "").split()), "").strip(".,:;")
+
+
+def is_property(node: ast.AST) -> bool:
+    return any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def verbs_wanted() -> list[Definition]:
+    return [one for one in functions() if not is_property(one.node)]
+
+
+def nouns_wanted() -> list[Definition]:
+    others = [one for one in definitions() if not isinstance(one.node, Function) or is_property(one.node)]
+    return [*others, *(Definition(file, "", tree) for file, tree in trees().items())]
+
+
+def test_docstrings_of_functions_begin_with_a_verb():
+    broken = {one.file for one in verbs_wanted() if (word := first_word(one.node)) and word not in VERBS}
+    only_these(broken, NO_VERB, "docstrings that do not begin with a verb (or one that is not in VERBS yet)")
+
+
+def test_docstrings_of_all_else_are_no_clauses():
+    broken = {one.file for one in nouns_wanted() if first_word(one.node) in CLAUSES}
+    only_these(broken, CLAUSE, "docstrings that are clauses: name the thing")
+
+
+def test_public_functions_and_classes_say_what_they_are():
+    silent = {
+        str(one)
+        for one in definitions()
+        if one.is_public and "." not in one.name and "__" not in one.name and not first_word(one.node)
+    }
+    only_these(silent, set(), "public, without a docstring")
+
+
+@pytest.mark.parametrize(
+    ("docstring", "word"), [("'''Read it.'''", "Read"), ("'''Which: a, b.'''", "Which"), ("1", "")]
+)
+def test_the_first_word_is_seen(docstring, word):
+    assert first_word(ast.parse(docstring)) == word

@@ -1,0 +1,56 @@
+"""A name says what it is: file names do not repeat, results are called by what they are, private names stay at home."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+from tests.house.exceptions import REPEATED, SAYS_FOUND, SAYS_TOLD
+from tests.house.source import files, only_these, trees
+
+SUBJECTS = {"study", "masks", "images"}
+"""The three subjects that go through all floors: on each they mean the same."""
+VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report"}
+"""What a command does has its settings, its door and its work under one name."""
+CONDITIONS = (
+    "diffusion/",
+    "samplers/",
+    "networks/",
+    "tasks/",
+    "training/",
+    "inference/",
+    "build/",
+    "quickstart",
+    "trained",
+)
+"""Where a part of a condition is told or untold: the word means nothing else, anywhere."""
+
+
+def test_no_two_files_bear_one_name():
+    places = defaultdict(list)
+    for file in files():
+        places[PurePosixPath(file).stem].append(file)
+    repeated = {name for name, where in places.items() if len(where) > 1}
+    only_these(repeated - SUBJECTS - VERBS - {"__init__"}, REPEATED, "names of two files")
+
+
+def test_told_means_conditioned():
+    told = {file for file, text in files().items() if re.search(r"(\b|_)(un)?told(\b|_)", text)}
+    only_these({file for file in told if not file.startswith(CONDITIONS)}, SAYS_TOLD, "told means conditioned")
+
+
+def test_no_result_is_called_found():
+    stored = {
+        file for file, tree in trees().items() for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == "found"
+    }  # fmt: skip
+    only_these(stored, SAYS_FOUND, "a result is called by what it is, not `found`")
+
+
+def test_no_private_name_leaves_its_file():
+    taken = {
+        f"{file}: {alias.name}" for file, tree in trees().items() for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("meddiff") for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    }  # fmt: skip
+    only_these(taken, set(), "private names imported")
