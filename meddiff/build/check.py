@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+
 from meddiff.build.features import extractor
 from meddiff.build.images import augmentation
 from meddiff.build.tables import (
@@ -22,6 +26,7 @@ from meddiff.build.tables import (
 )
 from meddiff.errors import InputError
 from meddiff.recipe import Recipe
+from meddiff.recipe.generate import NetworkRecipe
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.samplers.ddpm import ddpm
 
@@ -57,7 +62,7 @@ def _check_segmentation(recipe: SegmentRecipe) -> None:
 
 
 def _check_generation(recipe: Recipe) -> None:
-    pick("network.name", NETWORKS, recipe.network.name)
+    check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     drawing, diffusion = recipe.synthesis, recipe.diffusion
@@ -66,6 +71,23 @@ def _check_generation(recipe: Recipe) -> None:
         raise InputError(
             "diffusion.learned_variance is used by plain ancestral sampling alone: add --synthesis.sampler ddpm "
             "--synthesis.guidance 1, and leave out synthesis.threshold and diffusion.self_condition"
+        )
+
+
+def check_has(network: Callable, recipe: Recipe) -> None:
+    """Refuse settings of a network that the chosen one does not have.
+
+    Raises:
+        InputError: the setting, and the networks that have it.
+    """
+    for entry in fields(NetworkRecipe):
+        value = getattr(recipe.network, entry.name)
+        if entry.name == "name" or value == entry.default or entry.name in inspect.signature(network).parameters:
+            continue
+        able = [name for name, other in NETWORKS.items() if entry.name in inspect.signature(other).parameters]
+        raise InputError(
+            f"network.{entry.name} is {value}, which the network {recipe.network.name} does not have: leave it out, "
+            f"or use --network.name {' or '.join(able)}"
         )
 
 

@@ -58,6 +58,10 @@ OF_THE_IMAGES = ("volume_size", "spacing_mm")
 """What is known of generated volumes from the images alone, among the facts of their network."""
 
 
+OF_THE_TRAINING = ("dropout", "checkpointing")
+"""Settings of a network that its weights do not depend on: no facts of them."""
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """What is kept of one network."""
@@ -213,7 +217,7 @@ def _diffusion_model(
     recipe: Recipe | SegmentRecipe, plain: Denoiser, channels: int, class_names: Sequence[str]
 ) -> Model:
     noised: Any = task(recipe, channels=channels, num_classes=len(class_names))
-    settings = to_dict(recipe.network)
+    settings = {name: value for name, value in to_dict(recipe.network).items() if name not in OF_THE_TRAINING}
     if isinstance(recipe, SegmentRecipe):
         settings |= {
             "dimensions": recipe.dimensions, "encoding": recipe.mask.encoding, "scale": recipe.mask.scale
@@ -245,7 +249,7 @@ def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -
     settings = recipe.diffusion
     return Denoising(
         prepared, noised, settings.condition_dropout, settings.min_snr_gamma, times=recipe.training.times,
-        self_condition=settings.self_condition,
+        self_condition=settings.self_condition, dropout=recipe.network.dropout > 0,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from meddiff.ensemble import fusion
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.networks.classifier import Classifier, build_classifier
+from meddiff.networks.edm2_unet import EDM2UNet
 from meddiff.networks.features.dinov2 import DinoFeatures
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.inception import InceptionFeatures
@@ -188,6 +189,7 @@ TASKS: Table[Callable[..., Any]] = Table(
 NETWORKS: Table[Callable[..., nn.Module]] = Table(
     {
         "unet": Entry(ConditionalUNet, "MONAI's diffusion U-Net", "cardoso2022,pinaya2023"),
+        "edm2": Entry(EDM2UNet, "the U-Net of EDM2", "karras2024"),
     }
 )
 """Denoisers of images that are told a class."""

@@ -42,6 +42,10 @@ class NetworkRecipe:
     """Channels per attention head."""
     patch_size: Count = 1
     """Pixels per side folded into channels before the first level; 2 makes a step about four times cheaper."""
+    dropout: Annotated[float, Range(0, 0.9)] = 0.0
+    """Probability of a feature to be dropped in training (edm2 alone)."""
+    checkpointing: bool = False
+    """Compute features again for the gradient instead of keeping them: less memory, a third more work (edm2 alone)."""
 
 
 @dataclass(frozen=True)

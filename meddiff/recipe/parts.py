@@ -109,8 +109,10 @@ class TrainingRecipe:
     """AdamW learning rate after warm-up."""
     warmup_steps: Amount = 500
     """Optimizer steps of linear warm-up."""
-    decay: Literal["none", "cosine"] = "none"
-    """What the learning rate does afterwards: stay, or fall to zero at the last step."""
+    decay: Literal["none", "cosine", "inverse_sqrt"] = "none"
+    """What the learning rate does afterwards: stay, fall to zero at the last step, or fall with the root of the step."""
+    decay_from: Count = 1000
+    """Step from which an inverse_sqrt decay falls."""
     weight_decay: Weight = 0.0
     """AdamW weight decay."""
     clip_norm: Annotated[float, Range(1e-6, 1e6)] = 1.0

@@ -77,7 +77,15 @@ class Facts:
 
 
 FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
-MADE_OF = ("recipe.seed", "recipe.data", "recipe.dimensions", "recipe.volume", "recipe.diffusion", "recipe.training")
+MADE_OF = (
+    "recipe.seed",
+    "recipe.data",
+    "recipe.dimensions",
+    "recipe.volume",
+    "recipe.network.dropout",
+    "recipe.diffusion",
+    "recipe.training",
+)
 """The settings that weights are a function of, beside the facts themselves and the manifest."""
 MAY_CHANGE = (
     "recipe.data.cache",
@@ -96,6 +104,8 @@ MAY_CHANGE = (
 
 BEFORE = {
     "recipe.training.times": "even",
+    "recipe.training.decay_from": 1000,
+    "recipe.network.dropout": 0.0,
     "recipe.diffusion.learned_variance": False,
     "recipe.diffusion.self_condition": False,
 }

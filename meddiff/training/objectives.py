@@ -78,6 +78,8 @@ class Denoising:
     """Which noise levels are drawn."""
     self_condition: bool = False
     """Show the network, for half of the samples, its own first estimate."""
+    dropout: bool = False
+    """The network drops features: draw which from the step's own seed, so that a resumed run drops the same."""
 
     @property
     def network(self) -> nn.Module:
@@ -89,12 +91,19 @@ class Denoising:
         x_0 = self.task.clean(batch)
         t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
         keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
-        if not self.self_condition:
-            return t, eps, keep
-        return t, eps, keep, torch.rand(len(t), generator=generator, device=generator.device) < 0.5
+        draws = [t, eps, keep]
+        if self.self_condition:
+            draws.append(torch.rand(len(t), generator=generator, device=generator.device) < 0.5)
+        return (*draws, _dropout_seeds(batch, count, generator)) if self.dropout else tuple(draws)
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """One value per sample [B]."""
+        if not self.dropout:
+            return self._loss(batch, draws)
+        with seeded(int(draws[-1][0]), (batch.image.device,)):
+            return self._loss(batch, draws)
+
+    def _loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         t, eps, keep = draws[:3]
         condition = self.task.condition(batch).dropped(keep)
         clean = self.task.clean(batch)
@@ -105,6 +114,11 @@ class Denoising:
             self.denoiser, clean, condition, t, eps, min_snr_gamma=self.min_snr_gamma,
             variational=VARIATIONAL if self.denoiser.learned_variance else 0.0,
         )  # fmt: skip
+
+
+def _dropout_seeds(batch: Batch, count: int, generator: torch.Generator) -> Tensor:
+    """The seed of each sample's micro-batch [count * B]; the first one's is the generator's."""
+    return (torch.arange(count) + generator.initial_seed()).repeat_interleave(len(batch.image))
 
 
 def draw_noise(
@@ -227,9 +241,8 @@ class ClassNaming:
     network: nn.Module
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """The seed of the dropout of each sample's micro-batch; the first one's is the generator's."""
-        seeds = torch.arange(count) + generator.initial_seed()
-        return (seeds.repeat_interleave(len(batch.image)),)
+        """The seed of the dropout of each sample's micro-batch."""
+        return (_dropout_seeds(batch, count, generator),)
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """The cross-entropy of the batch, 0-dimensional.

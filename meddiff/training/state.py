@@ -2,6 +2,9 @@
 
 The network goes to its device first; the optimizer and the average are made of the weights that are there. An average
 made before would stay on the CPU, and every first step on a GPU would end with an error.
+
+A network whose weights have a length of their own (``force()``, see `networks.preserving`) is brought back to it after
+each step of the optimizer, before the average takes the weights in.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ def build_state(
     optimizer = build_optimizer(
         network, learning_rate=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
+    if force := getattr(network, "force", None):
+        optimizer.register_step_post_hook(lambda *_: force())
     average = Latest(network) if ema_decay is None else Ema(network, ema_decay)
     return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
 
