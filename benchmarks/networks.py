@@ -7,9 +7,9 @@ Whatever stands behind -- are settings of `augment` that all candidates share; a
 that it alone has, listed in CANDIDATES or given with ``--candidate "NAME: --setting value ..."``. Each trains on one
 thread until it has used its processor time, looked at after each half; what looking costs is not counted.
 
-Two figures per look, on images that no candidate has seen: the share of drawn images to which a classifier trained on
-real images alone gives the label that they were drawn for, and the Frechet distance in the features of that classifier
-to real images of the validation and test splits. Beside them, as the floor, stands the distance of real training images.
+Two figures per look: the share of drawn images to which a classifier trained on real images alone gives the label that
+they were drawn for, and the Frechet distance in the features of that classifier to real images of the validation and
+test splits, which no candidate has seen. The distance of real training images is the floor.
 """
 
 from __future__ import annotations
@@ -152,8 +152,9 @@ def main() -> None:
             own = replace(run, recipe=parse_recipe("networks", "", words, AUGMENT))
             for row in candidate(own, judge, given.minutes, given.per_class):
                 rows.append({"candidate": name, "seed": seed, **row})
-                print(f"{name:24} seed {seed}  {row['minutes']:5.2f} min  {row['step']:6d} steps  loss {row['loss']:.4f}"
-                      f"  right {row['right']:.1%}  Frechet {row['frechet']:8.2f}", flush=True)  # fmt: skip
+                spent, learned = f"{row['minutes']:5.2f} min  {row['step']:6d} steps", f"loss {row['loss']:.4f}"
+                print(f"{name:16} seed {seed}  {spent}  {learned}  right {row['right']:.1%}  "
+                      f"Frechet {row['frechet']:8.2f}", flush=True)  # fmt: skip
     with (given.out / "networks.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()

@@ -13,7 +13,7 @@ prediction ``edm``, which gives it inputs of unit variance and asks for outputs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 
 import torch
@@ -82,7 +82,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
-        """[B, inputs, *S] to [B, outputs, *S]."""
+        """Compute [B, outputs, *S] of x [B, inputs, *S] and the embedding [B, E]."""
         if self.encoder:
             x = unit_channels(x if self.past is None else self.past(x))
         y = self.first(functional.silu(x), SILU_GAIN)
@@ -106,7 +106,7 @@ class Attention(nn.Module):
         self.answer = Preserving(width, width, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """[B, C, *S] to the same shape."""
+        """Attend from each pixel of x [B, C, *S] to all of them and to the tokens [B, L, D]."""
         query, key, value = unit(self._by_head(self.ask(x).flatten(2), 3), (-1,)).unbind(1)
         if self.tokens is not None and context is not None:
             beside = unit(self._by_head(self.tokens(context).transpose(1, 2), 2), (-1,)).to(key.dtype)
@@ -116,20 +116,114 @@ class Attention(nn.Module):
         return torch.add(self.answer(y, _BRANCH), x, alpha=_PAST)
 
     def _by_head(self, x: Tensor, parts: int) -> Tensor:
-        """[B, parts * C, L] to [B, parts, heads, L, C / heads]."""
+        """Split [B, parts * C, L] into [B, parts, heads, L, C / heads]."""
         return x.unflatten(1, (parts, self.heads, -1)).transpose(3, 4)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of [B, heads, L, C]; fused but in training on a CPU, where the fused backward is the slower one."""
+    """Attend over [B, heads, L, C]; fused but in training on a CPU, where the fused backward is the slower one."""
     if query.device.type == "cpu" and torch.is_grad_enabled():
         weights = (query @ key.transpose(-1, -2)).mul(1 / sqrt(query.shape[-1])).softmax(-1)
         return weights.to(value.dtype) @ value
     return functional.scaled_dot_product_attention(query, key, value)
 
 
+class Embedding(nn.Module):
+    """The embedding of time and label that every block is given; that of an untold label is zero."""
+
+    def __init__(self, waves: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.waves = Waves(waves)
+        self.time = Preserving(waves, width)
+        self.label = Preserving(num_classes, width) if num_classes else None
+
+    def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
+        """Embed t [B] and labels [B] as [B, width].
+
+        Raises:
+            InputError: labels that the network was not built for.
+        """
+        embedding = self.time(self.waves(t))
+        if self.label is None and label is not None:
+            raise InputError("this U-Net was built without classes, got labels: build it with num_classes > 0")
+        if self.label is not None:
+            label = torch.full_like(t, -1, dtype=torch.int64) if label is None else label
+            one_hot = sqrt(self.num_classes) * torch.eye(self.num_classes, device=t.device)
+            rows = functional.embedding(label + 1, functional.pad(one_hot, (0, 0, 1, 0)))
+            embedding = preserving_sum(embedding, self.label(rows), 0.5)
+        return functional.silu(embedding) * SILU_GAIN
+
+
+class Levels(nn.Module):
+    """The two halves of the U and what joins them: each block of the decoder also sees one of the encoder's."""
+
+    def __init__(
+        self, channels: Sequence[int], residual_blocks: int, block: Callable[..., Block], checkpointing: bool
+    ) -> None:
+        """Build the blocks by ``block(inputs, level, encoder=)``."""
+        super().__init__()
+        self.checkpointing = checkpointing
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        now, skipped = channels[0], []
+        for level, wide in enumerate(channels):
+            widths = [now, *[wide] * (residual_blocks - 1)]
+            skipped += [now, *[wide] * residual_blocks]
+            self.encoder.append(nn.ModuleList(block(width, level, encoder=True) for width in widths))
+            now = wide
+        self.middle = nn.ModuleList(block(now, len(channels) - 1, encoder=False) for _ in range(2))
+        for level, wide in reversed(list(enumerate(channels))):
+            blocks = nn.ModuleList()
+            for _ in range(residual_blocks + 1):
+                blocks.append(block(now + skipped.pop(), level, encoder=False))
+                now = wide
+            self.decoder.append(blocks)
+
+    def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
+        """Go down and up again: [B, channels[0], *S] to the same shape."""
+
+        def through(block: nn.Module, x: Tensor) -> Tensor:
+            if self.checkpointing and torch.is_grad_enabled():
+                return checkpoint(block, x, embedding, context, use_reentrant=False)
+            return block(x, embedding, context)
+
+        skipped = []
+        for level, blocks in enumerate(self.encoder):
+            x = _halved(x) if level else x
+            skipped.append(x)
+            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
+                skipped.append(x := through(block, x))
+        for block in self.middle:
+            x = through(block, x)
+        for depth, blocks in enumerate(self.decoder):
+            x = functional.interpolate(x, scale_factor=2.0, mode="nearest") if depth else x
+            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
+                x = through(block, preserving_cat(x, skipped.pop()))
+        return x
+
+
 class EDM2UNet(nn.Module):
-    """A U-Net of magnitude-preserving layers that is told a label, an image beside x_t, tokens, or nothing."""
+    """A U-Net of magnitude-preserving layers that is told a label, an image beside x_t, tokens, or nothing.
+
+    Args:
+        in_channels: channels of x_t.
+        out_channels: channels of the output; twice ``in_channels`` for a learned variance.
+        channels: feature channels per level, from fine to coarse.
+        residual_blocks: blocks per level of the encoder; the decoder has one more.
+        attention_levels: how many of the coarsest levels have self-attention; with one, the middle has it too.
+        head_channels: channels per attention head.
+        num_classes: number of labels; 0 for a network that is told none.
+        patch_size: pixels per side folded into channels.
+        condition_channels: channels of ``condition.image``; 0 for a network that is told none.
+        context_channels: width of the tokens of ``condition.context``; 0 for a network that is told none.
+        dropout: probability of a feature to be dropped in training.
+        checkpointing: keep in training what goes into each block alone, and compute the rest again for the gradient:
+            less memory, a third more work.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Raises:
+        InputError: where these numbers do not fit together.
+    """
 
     def __init__(
         self,
@@ -148,62 +242,24 @@ class EDM2UNet(nn.Module):
         checkpointing: bool = False,
         spatial_dims: int = 2,
     ) -> None:
-        """Build the network.
-
-        Args:
-            in_channels: channels of x_t.
-            out_channels: channels of the output; twice ``in_channels`` for a learned variance.
-            channels: feature channels per level, from fine to coarse.
-            residual_blocks: blocks per level of the encoder; the decoder has one more.
-            attention_levels: how many of the coarsest levels have self-attention, and the middle where there is one.
-            head_channels: channels per attention head.
-            num_classes: number of labels; 0 for a network that is told none.
-            patch_size: pixels per side folded into channels.
-            condition_channels: channels of ``condition.image``; 0 for a network that is told none.
-            context_channels: width of the tokens of ``condition.context``; 0 for a network that is told none.
-            dropout: probability of a feature to be dropped in training.
-            checkpointing: keep in training what goes into each block alone, and compute the rest again for the
-                gradient: less memory, a third more work.
-            spatial_dims: 2 for images, 3 for volumes.
-
-        Raises:
-            InputError: where these numbers do not fit together.
-        """
         super().__init__()
         check_edm2_settings(channels, residual_blocks, attention_levels, head_channels, patch_size, spatial_dims)
-        levels = len(channels)
-        self.num_classes, self.condition_channels = num_classes, condition_channels
-        self.context_channels, self.checkpointing = context_channels, checkpointing
+        levels, width = len(channels), 4 * channels[0]
+        self.condition_channels, self.context_channels = condition_channels, context_channels
         self.patch_size = patch_size
         self.size_multiple = patch_size * 2 ** (levels - 1)
-        width = 4 * channels[0]
-        self.waves = Waves(channels[0])
-        self.time = Preserving(channels[0], width)
-        self.label = Preserving(num_classes, width) if num_classes else None
         folded, dims = patch_size**spatial_dims, {"spatial_dims": spatial_dims}
-        self.entry = Preserving((in_channels + condition_channels) * folded + 1, channels[0], size=3, **dims)
-        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
 
         def block(inputs: int, level: int, *, encoder: bool) -> Block:
-            attended = level >= levels - attention_levels
+            heads = head_channels if level >= levels - attention_levels else 0
             return Block(
-                inputs, channels[level], embedding=width, encoder=encoder, dropout=dropout,
-                head_channels=head_channels * attended, context_channels=context_channels, **dims,
+                inputs, channels[level], embedding=width, encoder=encoder, head_channels=heads,
+                context_channels=context_channels, dropout=dropout, **dims,
             )  # fmt: skip
 
-        now, skipped = channels[0], []
-        for level, wide in enumerate(channels):
-            widths = [now, *[wide] * (residual_blocks - 1)]
-            skipped += [now, *[wide] * residual_blocks]
-            self.encoder.append(nn.ModuleList(block(width, level, encoder=True) for width in widths))
-            now = wide
-        self.middle = nn.ModuleList(block(now, levels - 1, encoder=False) for _ in range(2))
-        for level in reversed(range(levels)):
-            blocks = []
-            for _ in range(residual_blocks + 1):
-                blocks.append(block(now + skipped.pop(), level, encoder=False))
-                now = channels[level]
-            self.decoder.append(nn.ModuleList(blocks))
+        self.embedding = Embedding(channels[0], width, num_classes)
+        self.entry = Preserving((in_channels + condition_channels) * folded + 1, channels[0], size=3, **dims)
+        self.levels = Levels(channels, residual_blocks, block, checkpointing)
         self.last = Preserving(channels[0], out_channels * folded, size=3, **dims)
         self.last_gain = nn.Parameter(torch.zeros(()))
 
@@ -228,29 +284,11 @@ class EDM2UNet(nn.Module):
         x, window = pad_to_multiple(self._with_image(x_t, condition), self.size_multiple)
         x = fold(x, self.patch_size)
         x = torch.cat((x, torch.ones_like(x[:, :1])), dim=1).contiguous(memory_format=_CHANNELS_LAST[x.ndim - 2])
-        told = self._embedding(t, condition), condition.context
-        x = self.entry(x)
-        skipped = []
-        for level, blocks in enumerate(self.encoder):
-            x = _halved(x) if level else x
-            skipped.append(x)
-            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
-                skipped.append(x := self._through(block, x, *told))
-        for block in self.middle:
-            x = self._through(block, x, *told)
-        for depth, blocks in enumerate(self.decoder):
-            x = functional.interpolate(x, scale_factor=2.0, mode="nearest") if depth else x
-            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
-                x = self._through(block, preserving_cat(x, skipped.pop()), *told)
+        x = self.levels(self.entry(x), self.embedding(t, condition.label), condition.context)
         return unfold(self.last(x, self.last_gain), self.patch_size)[window]
 
-    def _through(self, block: nn.Module, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, x, embedding, context, use_reentrant=False)
-        return block(x, embedding, context)
-
     def _with_image(self, x_t: Tensor, condition: Condition) -> Tensor:
-        """x_t [B, C, *S] with the channels of the condition image behind its own."""
+        """Put the channels of the condition image behind those of x_t [B, C, *S]."""
         for what, part, width, axis in (
             ("image", condition.image, self.condition_channels, 1),
             ("context", condition.context, self.context_channels, 2),
@@ -258,26 +296,14 @@ class EDM2UNet(nn.Module):
             given = 0 if part is None else part.shape[axis]
             if given != width:
                 raise InputError(
-                    f"this U-Net was built for a condition {what} of {width} channels, got {given}: tell it one of "
-                    f"that many channels, or build it with {'condition' if axis == 1 else what}_channels={given}"
+                    f"this U-Net was built for a condition {what} of {width} channels, got {given}: give one of that "
+                    f"many channels, or build it with {'condition' if axis == 1 else what}_channels={given}"
                 )
         return x_t if condition.image is None else torch.cat((x_t, condition.image.to(x_t.dtype)), dim=1)
 
-    def _embedding(self, t: Tensor, condition: Condition) -> Tensor:
-        """What the blocks are told of time and label [B, E]; the embedding of an untold label is zero."""
-        embedding = self.time(self.waves(t))
-        if self.label is None and condition.label is not None:
-            raise InputError("this U-Net was built without classes, got labels: build it with num_classes > 0")
-        if self.label is not None:
-            label = torch.full_like(t, -1, dtype=torch.int64) if condition.label is None else condition.label
-            one_hot = sqrt(self.num_classes) * torch.eye(self.num_classes, device=t.device)
-            rows = functional.embedding(label + 1, functional.pad(one_hot, (0, 0, 1, 0)))
-            embedding = preserving_sum(embedding, self.label(rows), 0.5)
-        return functional.silu(embedding) * SILU_GAIN
-
 
 def _halved(x: Tensor) -> Tensor:
-    """The mean of each two pixels along every axis, at half the size."""
+    """Average each two pixels along every axis: half the size."""
     return functional.avg_pool2d(x, 2) if x.ndim == 4 else functional.avg_pool3d(x, 2)
 
 

@@ -27,14 +27,14 @@ _CONVOLUTIONS = {0: functional.linear, 2: functional.conv2d, 3: functional.conv3
 
 
 def unit(x: Tensor, dims: Sequence[int]) -> Tensor:
-    """``x`` divided by its root mean square over ``dims``, which is taken in float32 at least."""
+    """Divide ``x`` by its root mean square over ``dims``, which is taken in float32 at least."""
     norm = torch.linalg.vector_norm(x, dim=tuple(dims), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     count = prod(x.shape[dim] for dim in dims)
     return x / (_SMALL + norm / sqrt(count)).to(x.dtype)
 
 
 def unit_channels(x: Tensor) -> Tensor:
-    """[B, C, *S] divided by the root mean square over the channels of each pixel (eq. 62)."""
+    """Divide x [B, C, *S] by the root mean square over the channels of each pixel (eq. 62)."""
     return unit(x, (1,))
 
 
@@ -60,7 +60,7 @@ class Preserving(nn.Module):
         self.padding = size // 2
 
     def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        """``gain`` times the layer of x [B, inputs, *S] (or [..., inputs])."""
+        """Apply the layer to x [B, inputs, *S] (or [..., inputs]), times ``gain``."""
         weight = self._unit() * (gain / sqrt(self.weight[0].numel()))
         if self.spatial_dims == 0:
             return functional.linear(x, weight)
@@ -76,13 +76,13 @@ class Preserving(nn.Module):
 
 
 def preserving_sum(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """The weighted sum of two values that know nothing of each other; ``share`` is that of ``b``."""
+    """Add two values that know nothing of each other; ``share`` is that of ``b``."""
     length = sqrt((1 - share) ** 2 + share**2)
     return torch.add(a * ((1 - share) / length), b, alpha=share / length)
 
 
 def preserving_cat(a: Tensor, b: Tensor) -> Tensor:
-    """Both along the channels, each with half of the influence whatever its width (eq. 103)."""
+    """Join both along the channels, each with half of the influence whatever its width (eq. 103)."""
     wide, narrow = a.shape[1], b.shape[1]
     if wide == narrow:
         return torch.cat((a, b), dim=1)
@@ -101,6 +101,6 @@ class Waves(nn.Module):
         self.register_buffer("frequencies", longest ** -(torch.arange(half) / half), persistent=False)
 
     def forward(self, t: Tensor) -> Tensor:
-        """[B] to [B, width] float32."""
+        """Embed t [B] as [B, width] float32."""
         angle = t.float()[:, None] * self.frequencies
         return torch.cat((angle.cos(), angle.sin()), dim=1) * sqrt(2)

@@ -110,7 +110,7 @@ class TrainingRecipe:
     warmup_steps: Amount = 500
     """Optimizer steps of linear warm-up."""
     decay: Literal["none", "cosine", "inverse_sqrt"] = "none"
-    """What the learning rate does afterwards: stay, fall to zero at the last step, or fall with the root of the step."""
+    """What the learning rate does afterwards: stay, fall to zero at the last step, or with the root of the step."""
     decay_from: Count = 1000
     """Step from which an inverse_sqrt decay falls."""
     weight_decay: Weight = 0.0

@@ -9,7 +9,7 @@ from tests.house.source import Definition, Function, definitions, functions, nam
 
 VERBS = names(
     """
-    Add Apply Ask Average Begin Bound Bring Build Call Check Choose Classify Close Collect Color Compare Compute
+    Add Apply Ask Attend Average Begin Bound Bring Build Call Check Choose Classify Close Collect Color Compare Compute
     Convert Copy Count Create Cut Deal Decide Decode Delete Describe Digest Divide Do Download Draw Embed Encode
     Estimate Evaluate Explain Fail Fetch Fill Find Fit Flip Fold Forget Format Fuse Give Go Group Guide Hash Hold
     Invert Join Judge Keep Know Leave Let List Load Log Look Make Map Mark Match Mean Measure Merge Mirror Move Name

@@ -37,7 +37,7 @@ def test_no_block_changes_the_magnitude_of_smooth_features(channels):
     """Sides of constant values lose nothing to the mean of neighbors, so that only the layers themselves count."""
     network = tiny(in_channels=16, channels=channels, attention_levels=1, head_channels=8)
     sizes = []
-    for block in (*[block for level in network.encoder for block in level], *network.middle):
+    for block in (*[block for level in network.levels.encoder for block in level], *network.levels.middle):
         block.register_forward_hook(lambda _block, _given, output: sizes.append(output.square().mean().sqrt().item()))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
