@@ -11,13 +11,14 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import yaml
 from rich.console import Console
 
 from meddiff.errors import InputError
@@ -120,10 +121,11 @@ class RunFolder:
     temperatures = property(lambda self: self.path / "temperatures.json")
 
     @contextmanager
-    def opened(self) -> Iterator[RunFolder]:
+    def opened(self, papers: Sequence[Path] = ()) -> Iterator[RunFolder]:
         """Create the folder, hold it alone and remove what killed processes left half written.
 
-        A command that is refused before its work began leaves the folder as it was.
+        A command that is refused before its work began leaves the folder as it was; ``papers`` are the files that it
+        writes before its work begins, those of a run unless told.
 
         Raises:
             InputError: it cannot be written, or another run holds it; and what comes from inside.
@@ -143,7 +145,7 @@ class RunFolder:
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
         self._remove_half_written()
-        papers = self.recipe, self.environment, self.manifest, self.skipped, self.stages
+        papers = papers or (self.recipe, self.environment, self.manifest, self.skipped, self.stages)
         before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:
             yield self
@@ -189,6 +191,19 @@ class RunFolder:
         listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
         record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
         write_text(self.stages, json.dumps(record, indent=2))
+
+
+def root_of_manifest(manifest: Path) -> Path:
+    """Return what the paths of a manifest are relative to: of a run's what its recipe says, else its own folder."""
+    folder = RunFolder(manifest.parent)
+    if manifest.name != folder.manifest.name or not folder.recipe.is_file():
+        return manifest.parent
+    try:
+        told = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+        data_root, own = (str(told.get(name) or "") for name in ("data_root", "manifest"))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
+        return manifest.parent
+    return Path(data_root) if data_root else Path(own).parent if own else manifest.parent
 
 
 def _listing(path: Path) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.build import segmentation
-from meddiff.build.models import of_checkpoint, trained
+from meddiff.build.models import best_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.formats.open import load_volume
 from meddiff.images.case import Case, case_of_volume, picture_file_case
@@ -31,7 +31,6 @@ from meddiff.recipe import Recipe, SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
-from meddiff.training.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class TrainedModel:
     """Whether it was trained on pictures of more than 8 bits."""
     channels: int
     """That the network is told."""
+    weights: str
+    """Short hash of its weights."""
 
     def __call__(self, case: Case) -> Answer:
         """The answer for a case: its members are functions of the run's seed and the case's name."""
@@ -128,7 +129,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
-    return _trained_model(recipe, *of_checkpoint(recipe, stored, name), temperature=1.0)
+    return _trained_model(recipe, stored, name, temperature=1.0)
 
 
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
@@ -158,13 +159,16 @@ def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoi
 
 def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:
     """Load a network of a run."""
-    segmenter, facts = trained(run.recipe, run.folder, model)
-    return _trained_model(run.recipe, segmenter, facts, temperature=saved_temperature(run.folder, model))
+    stored = best_of(run.folder, model)
+    return _trained_model(run.recipe, stored, model, temperature=saved_temperature(run.folder, model))
 
 
-def _trained_model(recipe: SegmentRecipe, segmenter: Segmenter, facts: Facts, *, temperature: float) -> TrainedModel:
+def _trained_model(
+    recipe: SegmentRecipe, stored: checkpoint.Checkpoint, name: str, *, temperature: float
+) -> TrainedModel:
+    segmenter, facts = of_checkpoint(recipe, stored, name)
     deep = facts.pixel_dtype == "uint16"
-    return TrainedModel(recipe, segmenter, facts.class_names, temperature, deep, facts.channels)
+    return TrainedModel(recipe, segmenter, facts.class_names, temperature, deep, facts.channels, stored.digest)
 
 
 def recipe_of(folder: RunFolder) -> SegmentRecipe:

@@ -15,20 +15,19 @@ import numpy as np
 from meddiff import load
 from meddiff.errors import InputError
 from meddiff.formats import save_image
-from meddiff.formats.find import find_inputs
+from meddiff.formats.find import find, names_of
 
 
 def main(run: str, photographs: str, masks: str) -> None:
     """Segment every picture."""
-    model, found = load(run), []
-    for one in find_inputs(photographs):
-        if one.volume is not None:
-            continue
+    model, answers = load(run), []
+    pictures = [one for one in find(photographs) if one.kind == "picture"]
+    for one, name in zip(pictures, names_of(pictures), strict=True):
         answer = model(model.picture(one.path))
-        save_image(answer.classes, Path(masks) / f"{one.name}_mask.png")
-        save_image(np.rint(255 * answer.entropy).astype(np.uint8), Path(masks) / f"{one.name}_entropy.png")
-        found.append((answer.uncertainty, one.name))
-    for uncertainty, name in sorted(found, reverse=True):
+        save_image(answer.classes, Path(masks) / f"{name}_mask.png")
+        save_image(np.rint(255 * answer.entropy).astype(np.uint8), Path(masks) / f"{name}_entropy.png")
+        answers.append((answer.uncertainty, name))
+    for uncertainty, name in sorted(answers, reverse=True):
         print(f"{uncertainty:.3f}  {name}")
 
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, copies
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space
-from meddiff.formats.find import blank_row
+from meddiff.manifest.row import blank_row
 from meddiff.reports.images import headline
 from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults

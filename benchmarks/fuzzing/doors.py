@@ -60,14 +60,14 @@ def inspection(path: Path) -> None:
     from rich.console import Console
 
     from meddiff.files.unpack import unpacked
-    from meddiff.formats.find import find_inputs
+    from meddiff.formats.find import find
     from meddiff.pipelines.inspect import run
     from meddiff.recipe.commands import Inspect
 
     with Path("/dev/null").open("w") as nowhere:
         run(Inspect(str(path)), Console(file=nowhere, width=120))
     with unpacked(path) as place:
-        find_inputs(place)
+        find(place)
 
 
 DOORS: dict[str, Callable[[Path], None]] = {

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from meddiff.audit.finding import Finding
 from meddiff.audit.leaks import FOLDERS
 from meddiff.errors import InputError
-from meddiff.formats.open import files_below
+from meddiff.files.walk import files_below
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture
 from meddiff.manifest.row import COLUMNS, ManifestRow
 

@@ -306,16 +306,16 @@ def models_of(folder: RunFolder, name: str) -> ModelFolder:
     return ModelFolder(folder.models / name)
 
 
-def trained(recipe: SegmentRecipe, folder: RunFolder, name: str) -> tuple[Segmenter, Facts]:
-    """Load what segments with a network's best weights, and what they are for.
+def best_of(folder: RunFolder, name: str) -> checkpoint.Checkpoint:
+    """Read which weights of a network of a run are its best.
 
     Raises:
-        InputError: it was not trained, or its weights belong to another set-up.
+        InputError: it was not trained.
     """
     path = checkpoint.latest(models_of(folder, name).best)
     if path is None:
         raise InputError(f"there are no weights of {name} in {folder.path}: run the training stage first")
-    return of_checkpoint(recipe, checkpoint.read(path), name)
+    return checkpoint.read(path)
 
 
 def of_checkpoint(recipe: Recipe | SegmentRecipe, stored: checkpoint.Checkpoint, name: str) -> tuple[Any, Facts]:

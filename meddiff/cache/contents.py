@@ -14,10 +14,8 @@ from pathlib import Path
 from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
 from meddiff.formats import is_deep
-from meddiff.formats.open import files_below
-from meddiff.manifest.row import SERIES, ManifestRow
-
-_PAIRS = (".hdr", ".img", ".mhd", ".nhdr")  # headers whose voxels lie in another file of the same name
+from meddiff.formats.open import files_of
+from meddiff.manifest.row import ManifestRow
 
 
 @dataclass(frozen=True)
@@ -60,27 +58,11 @@ def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path)
     ]
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """All files that images are read from: of a folder or series those in it, of a header its voxels too."""
-    found = []
-    for path in paths:
-        if path.is_dir():
-            found += files_below(path)
-        elif path.name.endswith(SERIES):
-            found += sorted(file for file in path.parent.iterdir() if file.is_file())
-        elif any(path.name.lower().endswith((suffix, f"{suffix}.gz")) for suffix in _PAIRS):
-            stem = path.name.partition(".")[0]
-            found += sorted(file for file in path.parent.glob(f"{stem}.*") if file.is_file()) or [path]
-        else:
-            found.append(path)
-    return found
-
-
 def _wanted(row: ManifestRow, with_masks: bool) -> tuple[str, list[Path], list[Path]]:
     text = f"{row.slice_axis} {row.slice_index} {row.sha256} {row.source == 'synthetic'}"
     image, mask = [row.image_file], [row.mask_file] if with_masks and row.mask_file else []
     if row.slice_axis is not None:
-        image, mask = files_of(image), files_of(mask)
+        image, mask = ([file for path in part for file in files_of(path)] for part in (image, mask))
     return text, image, mask
 
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.cache.contents import files_of, fingerprints
+from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import Progress, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile, bad_file
 from meddiff.files.writing import told_plainly
-from meddiff.formats.open import load_volume
+from meddiff.formats.open import files_of, load_volume
 from meddiff.images.intensity import to_stored
 from meddiff.images.prepare import VolumeTransform, load_sequences, mask_on_grid, prepare_volume, restore
 from meddiff.images.working_grid import WorkingGrid
@@ -40,7 +40,7 @@ REMEMBERED = 10_000  # voxels of each class, for choosing patches without readin
 
 def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path) -> list[str]:
     """The hashes of all files that each row's image (and mask) is read from, in one text per row."""
-    files = [[*files_of(row.image_files), None, *files_of(_mask_files(row, with_masks))] for row in rows]
+    files = [[*_all_files(row.image_files), None, *_all_files(_mask_files(row, with_masks))] for row in rows]
     single = [
         replace(row, image_path=str(path.absolute()), mask_path=None, root=Path())
         for row, paths in zip(rows, files, strict=True)
@@ -53,6 +53,10 @@ def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: 
         parts = ["mask" if path is None else f"{path.suffix} {next(content).text}" for path in paths]
         texts.append("\n".join([f"{row.slice_axis} {len(row.image_files)}", *parts]))
     return texts
+
+
+def _all_files(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in files_of(path)]
 
 
 def _mask_files(row: ManifestRow, with_masks: bool) -> list[Path]:

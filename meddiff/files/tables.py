@@ -13,6 +13,7 @@ from meddiff.files.writing import write_atomically
 TEXTS = (
     "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
     "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
+    "sha256", "made_by", "stale",
     "split", "attribute", "subgroup", "dataset", "site", "reference",
 )  # fmt: skip
 """Columns that hold names: a class may be called 007, and an image 12."""
@@ -23,14 +24,17 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> pd.DataFrame:
     """A table that ``write_table`` wrote. Only an empty cell is unknown: a class may be called NA or None.
+
+    With ``as_text`` every cell is the text that stands in it, an empty one too.
 
     Raises:
         InputError: the file is gone, is no table, or lacks one of ``columns``.
     """
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+        kinds, unknown = (str, []) if as_text else (dict.fromkeys(TEXTS, str), [""])
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=unknown)  # type: ignore[arg-type]
     except (OSError, ValueError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors
         raise _damaged(path, " ".join(str(error).split())) from error
     missing = [name for name in columns if name not in table.columns]

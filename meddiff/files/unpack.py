@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import check_file
+from meddiff.files.walk import RUBBISH
 from meddiff.files.writing import told_plainly
 
 Progress = Callable[[str, int, int | None], None]
@@ -38,7 +39,6 @@ LARGEST_COUNT = 250_000
 LARGEST_DEPTH = 32
 _HARMLESS_BYTES = 100 * 10**6
 _LISTED_BYTES = 150  # of an entry in the list, with a long name
-_RUBBISH = ("__MACOSX", ".DS_Store", "Thumbs.db")
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 _DAMAGE = (
     zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError, struct.error, zlib.error,
@@ -133,7 +133,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _is_rubbish(entry: zipfile.ZipInfo) -> bool:
-    return entry.is_dir() or any(name in _RUBBISH for name in PurePosixPath(entry.filename).parts)
+    return entry.is_dir() or any(name in RUBBISH for name in PurePosixPath(entry.filename).parts)
 
 
 def _check_listing(path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
+from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
 from meddiff.formats.damage import damage_told
@@ -105,6 +106,14 @@ def _whole_numbers(path: Path, told: dict[str, str], *keys: str) -> list[int]:
     if not words or not all(word.isascii() and word.isdigit() and len(word) < 20 and int(word) for word in words):
         raise bad_file(path, f"{' or '.join(keys)} must be whole numbers above 0, the header says {text[:80]!r}")
     return [int(word) for word in words]
+
+
+def files_of_header(path: Path) -> list[Path]:
+    """The header and the file that it says its voxels lie in; the header alone where it cannot be read."""
+    try:
+        return list(dict.fromkeys([path, _voxel_file(path, _fields(path))]))
+    except (InputError, OSError):
+        return [path]
 
 
 def _voxel_file(path: Path, told: dict[str, str]) -> Path:

@@ -9,9 +9,11 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, check_file, exists
 from meddiff.files.unpack import is_archive, unpacked
+from meddiff.files.walk import files_below
 from meddiff.formats import metaimage, nifti
 from meddiff.formats.dicom.series import Series, choose, find_series, is_dicom, read_header
 from meddiff.formats.dicom.volume import read_series
+from meddiff.formats.pictures import PICTURE_SUFFIXES
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import SERIES, on_disk
 
@@ -83,17 +85,32 @@ def reader_of(path: Path) -> Callable[[Path], Volume] | None:
 
 def is_volume(path: Path) -> bool:
     """Whether a file is a volume by its name; the voxels of a pair (.img) are read through their header (.hdr)."""
-    return reader_of(path) is not None and not (path.suffix == ".img" and path.with_suffix(".hdr").exists())
+    voxels = path.name.lower().endswith((".img", ".img.gz"))
+    return reader_of(path) is not None and not (voxels and len(_pair(path)) > 1)
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, sorted, hidden ones left out.
+def stem_of(name: str) -> str:
+    """A file's name without the suffix that tells how it is read: ``1.3.6.100.nii.gz`` -> ``1.3.6.100``."""
+    suffixes = [suffix for suffix in (*READERS, *PICTURE_SUFFIXES) if name.lower().endswith(suffix)]
+    return name[: len(name) - max(map(len, suffixes), default=0)] or name
 
-    Raises:
-        InputError: the folder may not be read.
-    """
-    try:
-        files = [file for file in folder.rglob("*") if file.is_file()]
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}. Name a folder that you may read.") from error
-    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+
+def files_of(path: Path) -> list[Path]:
+    """All files that an image is read from: of a folder or series those in it, of a header its voxels too."""
+    if path.is_dir():
+        return files_below(path)
+    if path.name.endswith(SERIES):
+        return sorted(file for file in path.parent.iterdir() if file.is_file())
+    if path.name.lower().endswith((".hdr", ".hdr.gz", ".img", ".img.gz")):
+        return _pair(path) or [path]
+    if path.name.lower().endswith((".mhd", ".nhdr")):
+        return metaimage.files_of_header(path)
+    return [path]
+
+
+def _pair(path: Path) -> list[Path]:
+    """The header and the voxels of an Analyze or NIfTI pair, as far as they are there."""
+    endings = [f"{ending}{packed}" for ending in (".hdr", ".img") for packed in ("", ".gz")]
+    names = [f"{stem_of(path.name)}{ending}" for some in endings for ending in (some, some.upper())]
+    files = [file for name in names if (file := path.with_name(name)).is_file()]
+    return list({file.stat().st_ino: file for file in files}.values())  # some disks know no capitals

@@ -66,6 +66,12 @@ class ManifestRow:
         return self.patient_id or self.lesion_id or self.row_id
 
 
+def blank_row(row_id: str, image_path: str, folder: Path) -> ManifestRow:
+    """Make the row of a file of which nothing is known but where it lies."""
+    known = {"row_id": row_id, "dataset": folder.name, "image_path": image_path, "source": "real", "root": folder}
+    return ManifestRow(**dict.fromkeys(COLUMNS) | known)  # pyright: ignore[reportArgumentType]
+
+
 def spelled_out(text: str) -> tuple[str, ...]:
     """The paths that one cell names: ``{t1,flair}.nii`` names two."""
     match = _SEVERAL.fullmatch(text)

@@ -31,8 +31,8 @@ from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
 if TYPE_CHECKING:
-    from meddiff.formats.find import Entry
     from meddiff.formats.volume import Volume
+    from meddiff.jobs.inspect import Entry
 
 TILE = 192  # pixels
 SHOWN_PROBLEMS = 6
@@ -54,10 +54,14 @@ def run(settings: Inspect, console: Console | None = None) -> int:
 
 def _told(place: Path, path: Path, montage: str, console: Console) -> int:
     """Look at ``place`` and print what is there, under the name ``path``."""
-    from meddiff.formats.find import look
+    from meddiff.formats.find import find
     from meddiff.images.views import three_planes
+    from meddiff.jobs.inspect import entries_of
 
-    entries, count, others = look(place)
+    listed = find(place)
+    volumes = [one for one in listed if one.kind in ("volume", "series")]
+    others = [one.path for one in listed if one.kind in ("picture", "other")]
+    entries, count = entries_of(volumes, place if place.is_dir() else place.parent), len(volumes)
     tiles, captions, unreadable = [], [], 0
     quiet = not console.is_terminal
     for entry in track(entries, "reading", total=count, console=console, transient=True, disable=quiet):

@@ -7,7 +7,7 @@ A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.
 --dicom_seg also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
 one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
 of pictures or slices goes through a volume slice by slice. One case is in memory at a time; a killed run goes on where
-it was.
+it was. Run again, it segments what is new or has changed (the table holds the SHA-256 of each image), and no more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from meddiff.pipelines.command_line import parse_settings
 from meddiff.recipe.commands import Predict
 
 if TYPE_CHECKING:
-    from meddiff.formats.find import Input
+    from rich.console import Console
+
+    from meddiff.jobs.segment.ledger import Ledger
+
+SHOWN = 5
+"""Names of cases that a line shows."""
 
 
 def parse(words: Sequence[str]) -> Predict:
@@ -41,7 +46,7 @@ def run(settings: Predict) -> Path:
 
     from meddiff.files.unpack import unpacked
     from meddiff.jobs.progress import bar
-    from meddiff.jobs.segment.predict import Job
+    from meddiff.jobs.segment.predict import Job, inputs_at
     from meddiff.run import RunFolder
     from meddiff.trained import TrainedModel, load
 
@@ -57,39 +62,57 @@ def run(settings: Predict) -> Path:
     if RunFolder(Path(settings.checkpoint).expanduser()).phantom.is_dir():
         console.print("note: this run was trained on drawn images (phantoms); its masks say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:
-        found = _found(settings, place)
+        inputs = inputs_at(place, settings)
         with Job.opened(settings, model, place) as job:
-            if done := len(job.lines):
-                console.print(f"{done} of {len(found)} were done before")
-            for one in bar(console, "segmenting", unit="cases")(found, len(found)):
-                job.segment(one)
-    failed = sum(bool(line["problem"]) for line in job.lines.values())
-    console.print(f"{len(found) - failed} segmented, {failed} failed: {job.table}", soft_wrap=True)
-    if failed == len(found):
-        first = next(iter(job.lines.values()))["problem"]
-        raise InputError(f"nothing could be segmented; the first of {failed}: {first}")
-    return job.table
+            ledger = job.ledger
+            ledger.begin(inputs)
+            _tell_before(ledger, console)
+            job.segment(bar(console, "segmenting", unit="cases")(ledger.tasks, len(ledger.tasks)))
+    return _tell_after(ledger, len(inputs), console)
+
+
+def _tell_before(ledger: Ledger, console: Console) -> None:
+    """Print what stands of a former run, what is done again and why, and whose images are gone."""
+    from meddiff.jobs.segment.ledger import CHANGED, MISSING, SETTINGS
+
+    if ledger.kept:
+        console.print(f"{len(ledger.kept)} of {len(ledger.kept) + len(ledger.tasks)} were done before")
+    for why in (CHANGED, SETTINGS, MISSING):
+        if names := [task.name for task in ledger.tasks if task.again == why]:
+            console.print(f"segmented again, {why}: {_some(names)}", soft_wrap=True)
+    if ledger.gone:
+        console.print(f"masks of images that are not among these, left as they are: {_some(ledger.gone)}",
+                      soft_wrap=True)  # fmt: skip
+
+
+def _tell_after(ledger: Ledger, count: int, console: Console) -> Path:
+    """Print how many cases were segmented, failed and stood; returns predictions.csv.
+
+    Raises:
+        InputError: nothing could be segmented.
+    """
+    problems = [str(line["problem"]) for task in ledger.tasks if (line := ledger.lines[task.name])["problem"]]
+    kept = f", {len(ledger.kept)} kept from before" if ledger.kept else ""
+    done = len(ledger.tasks) - len(problems)
+    console.print(f"{done} segmented, {len(problems)} failed{kept}: {ledger.table}", soft_wrap=True)
+    if len(problems) == count:
+        raise InputError(f"nothing could be segmented; the first of {count}: {problems[0]}")
+    return ledger.table
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def _check(settings: Predict) -> None:
     """Mistakes that can be told before torch is imported, which takes seconds."""
     from meddiff.files.bad import exists
+    from meddiff.files.writing import output_folder
     from meddiff.manifest.row import on_disk
 
     if settings.on_bad_file not in ("skip", "stop"):
         raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
     if not exists(on_disk(Path(settings.input).expanduser())):
         raise InputError(f"--input {settings.input}: there is no such file or folder. Correct the path.")
-
-
-def _found(settings: Predict, place: Path) -> list[Input]:
-    """What is to be segmented at ``place``, where the input lies or was unpacked."""
-    from meddiff.formats.find import find_inputs
-
-    found = find_inputs(place, series=settings.series)
-    if settings.dicom_seg and not any(one.series for one in found):
-        raise InputError(
-            f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
-            "references the images it was drawn on. Name a folder with a series, or leave the flag out."
-        )
-    return found
+    output_folder(settings.output, [settings.input], option="--output")

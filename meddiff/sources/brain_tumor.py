@@ -8,9 +8,9 @@ sides of it. Images are split anew, by the groups of a groups.csv (see ``meddiff
 from pathlib import Path, PurePosixPath
 
 from meddiff.errors import InputError
-from meddiff.formats.find import list_folders
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.class_folders import Place, class_rows
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.errors import InputError, Problems
-from meddiff.formats.find import Folder, list_folders
+from meddiff.files.walk import Folder
 from meddiff.formats.nifti import read_nifti_header
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources import phantom as phantoms
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.source import Source, StandIn, real_row
 
 _MODALITIES = {"mri": "MR", "ct": "CT", "mr": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "t1w": "MR", "t2w": "MR",

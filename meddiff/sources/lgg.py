@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 from meddiff.errors import InputError, Problems
+from meddiff.files.walk import Folder
 from meddiff.formats import load_mask
-from meddiff.formats.find import Folder, list_folders
 from meddiff.manifest.row import ManifestRow
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table

@@ -78,21 +78,21 @@ def test_predict_writes_a_segmentation_where_there_is_a_series(run, study, tmp_p
     codes = "[SCT:108369006:Neoplasm]"
     assert predict(run, study, out, "--segment_codes", codes, "--save_maps", "true", "--save_members", "true") == 0
     table = pd.read_csv(out / "predictions.csv", keep_default_na=False).set_index("name")
-    assert table.loc["series_7", "dicom_seg"] == "series_7_seg.dcm"
-    assert "gantry is tilted" in table.loc["series_8", "note"]
+    assert table.loc["a/series_7", "dicom_seg"] == "a/series_7_seg.dcm"
+    assert "gantry is tilted" in table.loc["b/series_8", "note"]
     assert "a picture has no DICOM Segmentation" in table.loc["photo", "note"]
     assert all((out / mask).is_file() for mask in table["mask"]), "the masks are there all the same"
-    dataset = pydicom.dcmread(out / "series_7_seg.dcm")
+    dataset = pydicom.dcmread(out / "a" / "series_7_seg.dcm")
     assert (dataset.StudyInstanceUID, str(dataset.PatientName)) == (STUDY, PLANTED["PatientName"])
     (lesion,) = dataset.SegmentSequence
     assert (lesion.SegmentLabel, lesion.SegmentedPropertyTypeCodeSequence[0].CodeMeaning) == ("lesion", "Neoplasm")
     assert lesion.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "meddiff diffusion"
-    assert_nobody_is_named(out, but=[out / "series_7_seg.dcm"])
+    assert_nobody_is_named(out, but=[out / "a" / "series_7_seg.dcm"])
     capsys.readouterr()
-    (out / "series_7_seg.dcm").unlink()
+    (out / "a" / "series_7_seg.dcm").unlink()
     assert predict(run, study, out, "--segment_codes", codes, "--save_maps", "true", "--save_members", "true") == 0
     assert "2 of 3 were done before" in capsys.readouterr().out
-    assert (out / "series_7_seg.dcm").is_file()
+    assert (out / "a" / "series_7_seg.dcm").is_file()
 
 
 def test_the_segmentation_is_the_mask_of_the_nifti_beside_it(run, study, tmp_path):

@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from meddiff.errors import InputError
+from meddiff.evaluation.images.listing import list_volumes
 from meddiff.evaluation.images.sets import Space, volume_set
-from meddiff.formats.find import list_volumes
 from meddiff.formats.nifti import save_volume
 from meddiff.jobs.evaluate.images import run
 from meddiff.networks.features.encoder3d import Encoder3D

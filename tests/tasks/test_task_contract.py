@@ -7,7 +7,7 @@ import torch
 
 from meddiff import build
 from meddiff.batches.batch import Batch
-from meddiff.formats.find import blank_row
+from meddiff.manifest.row import blank_row
 from meddiff.tasks.segment import one_hot
 from tests.contracts import check_task
 

@@ -26,9 +26,10 @@ from torch import Tensor
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import decode, default_folder
 from meddiff.errors import InputError, Problems
+from meddiff.evaluation.images.listing import VolumeCase
 from meddiff.files.bad import reason_of
+from meddiff.files.content import content_of
 from meddiff.files.writing import write_atomically
-from meddiff.formats.find import VolumeCase
 from meddiff.formats.volume import Volume
 from meddiff.images.cube import cube_of, middle_planes
 from meddiff.images.intensity import to_model_range
@@ -155,12 +156,6 @@ def check_comparable(*sets: ImageSet) -> None:
         )
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def features_file(folder: Path, space: Space, contents: Sequence[str], kind: str) -> Path:
     """Where features of these contents lie; ``kind``: what else they depend on."""
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(space), kind, list(contents)]).encode())
@@ -217,7 +212,7 @@ def volume_set(
         InputError: files that cannot be read (with on_bad_file stop), none that can, or a cache that cannot be written.
     """
     top = folder or default_folder()
-    contents = tuple(_content(case) for case in cases)
+    contents = tuple(content_of(case.files) for case in cases)
     path = features_file(top, space, contents, "volumes")
     planes_path = path.with_suffix(".planes.npy")
     features, planes = stored_array(path, len(cases)), stored_array(planes_path, len(cases))
@@ -261,15 +256,6 @@ def _check_thick(volume: Volume, row: ManifestRow) -> None:
             "along every axis. Compare single slices as pictures: PNG or TIFF files, or a manifest with slice_axis "
             "and slice_index"
         )
-
-
-def _content(case: VolumeCase) -> str:
-    """Hash of all files of a volume."""
-    digest = hashlib.sha256()
-    for file in case.files:
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _refuse(skipped: Sequence[tuple[ManifestRow, str]], count: int) -> None:

@@ -24,7 +24,8 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.tables import read_table
-from meddiff.formats.open import files_below, load_volume, reader_of
+from meddiff.files.walk import files_below
+from meddiff.formats.open import is_volume, load_volume, stem_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_mask_picture, read_pixels
 from meddiff.formats.volume import corners_apart_mm, same_place
 
@@ -108,12 +109,7 @@ def masks_below(folder: Path) -> dict[str, Path]:
 
 def case_name(path: Path) -> str | None:
     """The file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
-    if is_picture(path):
-        return path.stem
-    if reader_of(path) is None or path.suffix.lower() in (".hdr", ".raw"):
-        return None
-    stem = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
-    return stem[: stem.rindex(".")]
+    return stem_of(path.name) if is_picture(path) or is_volume(path) else None
 
 
 def read_mask(path: Path) -> MaskFile:

@@ -20,11 +20,12 @@ import meddiff
 from meddiff import build
 from meddiff.errors import InputError
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
+from meddiff.evaluation.images.listing import common_side, holds_volumes, list_images, list_volumes
 from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
-from meddiff.evaluation.images.sets import ImageSet, Space, image_set, sha256_of, volume_set
+from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set
+from meddiff.files.content import sha256_of
 from meddiff.files.writing import output_folder, write_text
-from meddiff.formats.find import common_side, holds_volumes, list_images, list_volumes
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
 from meddiff.jobs.progress import bar

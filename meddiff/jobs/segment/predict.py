@@ -3,65 +3,56 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+import meddiff
 from meddiff.build import segmentation
-from meddiff.build.models import models_of
 from meddiff.errors import InputError
-from meddiff.files.tables import read_table, write_table
-from meddiff.files.writing import write_text
 from meddiff.formats import save_image
 from meddiff.formats.dicom.codes import Segment, segments_of
 from meddiff.formats.dicom.segmentation import save_dicom_seg
-from meddiff.formats.find import Input
+from meddiff.formats.dicom.series import choose
+from meddiff.formats.find import Found, find
 from meddiff.formats.nifti import save_volume
+from meddiff.formats.pictures import PICTURE_SUFFIXES
 from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.inference.decision import Answer, member_classes
-from meddiff.recipe import SegmentRecipe, of_volumes, to_dict
+from meddiff.jobs.segment.ledger import Ledger, Task, is_output
+from meddiff.recipe import of_volumes, to_dict
 from meddiff.recipe.commands import Predict
 from meddiff.run import RunFolder, digest
 from meddiff.trained import TrainedModel
-from meddiff.training import checkpoint
 
-COLUMNS = ("name", "file", "uncertainty", "mask", "seconds", "problem")
-SECONDS_BETWEEN_SAVES = 5.0
 DEEP = 65535
 
 
-@dataclass
+@dataclass(frozen=True)
 class Job:
-    """What is segmented with, and what was done so far."""
+    """What is segmented with, and where the answers go."""
 
     folder: Path
     settings: Predict
     model: TrainedModel
     place: Path
     """Where the inputs lie; a temporary folder if they came in an archive."""
+    ledger: Ledger
     segments: tuple[Segment, ...] = ()
     """Of the classes from 1 on, for DICOM."""
-    lines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    saved: float = 0.0
-
-    @property
-    def table(self) -> Path:
-        """predictions.csv."""
-        return self.folder / "predictions.csv"
 
     @classmethod
     @contextmanager
     def opened(cls, settings: Predict, model: TrainedModel, place: Path) -> Iterator[Job]:
-        """Open the job with its finished lines; what it has done is written when it ends, however it ends.
+        """Hold the output folder alone; what was done is written down when the job ends, however it ends.
 
         Raises:
-            InputError: an axis for a network that is told none.
+            InputError: an axis for a network that is told none, a folder that is read or that another process holds.
         """
         if settings.axis is not None and of_volumes(model.recipe):
             raise InputError(
@@ -71,55 +62,74 @@ class Job:
             )
         codes = model.recipe.segment_codes if settings.segment_codes is None else settings.segment_codes
         segments = segments_of(model.class_names[1:], codes) if settings.dicom_seg else ()
-        job = cls(Path(settings.output).expanduser(), settings, model, place, segments)
-        job.go_on(_digest(settings, model.recipe))
+        folder = Path(settings.output).expanduser()
+        ledger = Ledger(folder, _made_by(settings, model), lambda what: _in_words(what, place, settings.input))
+        with RunFolder(folder).opened(papers=[ledger.table, ledger.mark]):
+            yield cls(folder, settings, model, place, ledger, segments)
+
+    def segment(self, tasks: Iterable[Task]) -> None:
+        """Segment inputs one by one; a bad one gets a line that says so, or stops the job.
+
+        Raises:
+            InputError: an input that cannot be segmented, with on_bad_file stop.
+        """
         try:
-            yield job
+            for task in tasks:
+                self._segment(task)
         finally:
-            job.save()
+            self.ledger.save()
 
-    def go_on(self, inputs: str) -> None:
-        """Take over the lines of cases that were finished on the same inputs and whose masks stand."""
-        mark = self.folder / "settings.txt"
-        if mark.is_file() and mark.read_text(encoding="utf-8") == inputs and self.table.is_file():
-            table = read_table(self.table, COLUMNS).fillna(dict.fromkeys(("problem", "dicom_seg", "note"), ""))
-            self.lines = {
-                str(line["name"]): line
-                for line in table.to_dict("records")
-                if not line["problem"]
-                and all((self.folder / line.get(what, "")).exists() for what in ("mask", "dicom_seg"))
-            }
-        write_text(mark, inputs)
-
-    def save(self) -> None:
-        """Write predictions.csv with the lines there are."""
-        table = pd.DataFrame(list(self.lines.values()))
-        counts = [name for name in table.columns if str(name).endswith(" pixels")]
-        table = table.astype(dict.fromkeys(counts, "Int64"))  # a case that failed has none, and 7022 stays 7022
-        write_table(table if len(table) else pd.DataFrame(columns=list(COLUMNS)), self.table)
-        self.saved = time.monotonic()
-
-    def segment(self, one: Input) -> None:
-        """Segment one input, unless that was done before."""
-        if one.name in self.lines:
-            return
+    def _segment(self, task: Task) -> None:
         started = time.monotonic()
-        line: dict[str, Any] = {"name": one.name, "file": self.in_words(one.path), "problem": ""}
+        self.ledger.start(task)
+        one, line = task.image, dict[str, Any]()
         try:
-            line |= _picture(self, one) if one.volume is None else _volume(self, one, one.volume())
+            line |= _picture(self, task) if one.kind == "picture" else _volume(self, task, one.read())
             if self.settings.dicom_seg:
                 line.setdefault("note", f"{one.path}: a picture has no DICOM Segmentation")
         except InputError as error:
             if self.settings.on_bad_file == "stop":
                 raise
-            line["problem"] = self.in_words(error)
-        self.lines[one.name] = line | {"seconds": round(time.monotonic() - started, 2)}
-        if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
-            self.save()
+            line["problem"] = self.ledger.in_words(error)
+        self.ledger.note(task, line | {"seconds": round(time.monotonic() - started, 2)})
 
-    def in_words(self, what: object) -> str:
-        """Say a path or message with the input's own name in it, also where that was an archive."""
-        return str(what).replace(str(self.place), self.settings.input)
+
+def inputs_at(place: Path, settings: Predict) -> list[Found]:
+    """List what is to be segmented; outputs that lie below the inputs are left out.
+
+    Raises:
+        InputError: there is nothing, or no DICOM series where one is needed.
+    """
+    out = Path(settings.output).expanduser().resolve()
+    made = out if place.resolve() in out.parents else None
+    inputs = [one for one in find(place) if one.kind != "other"]
+    inputs = [one for one in inputs if not (is_output(one) and made in one.path.resolve().parents)]
+    if settings.series is not None:
+        chosen = choose([one.series for one in inputs if one.series], settings.series, place)
+        inputs = [one for one in inputs if one.series in (None, chosen)]
+    if not inputs:
+        raise InputError(
+            f"{place}: there is nothing to segment in it. Name a picture ({', '.join(PICTURE_SUFFIXES)}), a volume "
+            "(NIfTI, NRRD, MetaImage), a DICOM series, or a folder of them."
+        )
+    if settings.dicom_seg and not any(one.series for one in inputs):
+        raise InputError(
+            f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
+            "references the images it was drawn on. Name a folder with a series, or leave the flag out."
+        )
+    return inputs
+
+
+def _in_words(what: object, place: Path, told: str) -> str:
+    """Say a path or message with the input's own name in it, also where that was an archive."""
+    return str(what).replace(str(place), told)
+
+
+def _made_by(settings: Predict, model: TrainedModel) -> str:
+    """Digest of what the outputs are a function of, beside the images: another one makes them anew."""
+    elsewhere = ("checkpoint", "input", "output", "series", "on_bad_file")
+    asked = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
+    return digest(meddiff.__version__, model.weights, model.temperature, to_dict(model.recipe), asked)
 
 
 @dataclass(frozen=True)
@@ -132,50 +142,44 @@ class _Segmented:
     """What was asked for beside the mask, by the name in its file."""
 
 
-def _digest(settings: Predict, recipe: SegmentRecipe) -> str:
-    """Digest of what the outputs are a function of, beside the input files: another one starts afresh."""
-    asked = {name: value for name, value in asdict(settings).items() if name != "on_bad_file"}
-    best = checkpoint.latest(models_of(RunFolder(Path(settings.checkpoint).expanduser()), settings.model).best)
-    return digest(to_dict(recipe.inference), best and best / checkpoint.INDEX, asked)
-
-
-def _picture(job: Job, one: Input) -> dict[str, Any]:
+def _picture(job: Job, task: Task) -> dict[str, Any]:
     """Segment a picture and write its mask; returns its line."""
-    segmented = _of_case(job, job.model.picture(one.path))
-    save_image(segmented.classes, mask := job.folder / f"{one.name}_mask.png")
+    segmented = _of_case(job, job.model.picture(task.image.path))
+    save_image(segmented.classes, mask := job.folder / f"{task.name}_mask.png")
     for what, values in segmented.beside.items():
         pixels = values if values.dtype == np.uint8 else np.rint(values.clip(0, 1) * DEEP).astype(np.uint16)
-        save_image(pixels, job.folder / f"{one.name}_{what}.png")
+        save_image(pixels, job.folder / f"{task.name}_{what}.png")
     return _line(job, segmented, mask, None)
 
 
-def _volume(job: Job, one: Input, volume: Volume) -> dict[str, Any]:
+def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
     """Segment a volume and write its mask; returns its line."""
-    segmented = _whole(job, one, volume) if of_volumes(job.model.recipe) else _by_slices(job, one, volume)
-    mask = job.folder / f"{one.name}_mask.nii.gz"
+    segment = _whole if of_volumes(job.model.recipe) else _by_slices
+    segmented = segment(job, task.image, volume)
+    mask = job.folder / f"{task.name}_mask.nii.gz"
     spacing = known_spacing(volume)
     place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None}
     save_volume(segmented.classes, mask, **place)
     for what, values in segmented.beside.items():
-        save_volume(values, job.folder / f"{one.name}_{what}.nii.gz", **place)
-    return _line(job, segmented, mask, spacing) | _dicom(job, one, segmented.classes)
+        save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
+    return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented.classes)
 
 
-def _whole(job: Job, one: Input, volume: Volume) -> _Segmented:
+def _whole(job: Job, one: Found, volume: Volume) -> _Segmented:
     """Segment a volume by a network of volumes."""
     model = job.model
     if volume.count != model.sequences:
         raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {model.sequences}")
-    return _of_case(job, case_of_volume(one.name, volume, segmentation.volume_transform(model.recipe)))
+    return _of_case(job, case_of_volume(one.stem, volume, segmentation.volume_transform(model.recipe)))
 
 
-def _by_slices(job: Job, one: Input, volume: Volume) -> _Segmented:
+def _by_slices(job: Job, one: Found, volume: Volume) -> _Segmented:
     """Segment a volume slice by slice; uncertain is the mean over the slices, weighed by what is called in them."""
     axis = job.settings.axis
     if axis is None:
         axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
     transform = segmentation.picture_transform(job.model.recipe, deep=job.model.deep)
-    slices = [_of_case(job, case) for case in slice_cases(one.name, volume, axis, transform)]
+    slices = [_of_case(job, case) for case in slice_cases(one.stem, volume, axis, transform)]
     weights = [1 + np.count_nonzero(part.classes) for part in slices]
     return _Segmented(
         np.stack([part.classes for part in slices], axis=axis),
@@ -212,14 +216,14 @@ def _line(job: Job, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, 
         else:
             sizes[f"{name} ml"] = round(count * float(np.prod(spacing_mm)) / 1000, 4)
     place = mask.relative_to(job.folder).as_posix()
-    return {"uncertainty": round(segmented.uncertainty, 6), "mask": place, **sizes}
+    return {"uncertainty": round(float(segmented.uncertainty), 6), "mask": place, **sizes}
 
 
-def _dicom(job: Job, one: Input, classes: np.ndarray) -> dict[str, Any]:
+def _dicom(job: Job, task: Task, classes: np.ndarray) -> dict[str, Any]:
     """Write the mask as DICOM Segmentation where it was asked for; where there is none, its line says why."""
     if not job.settings.dicom_seg:
         return {}
-    file = job.folder / f"{one.name}_seg.dcm"
+    file, one = job.folder / f"{task.name}_seg.dcm", task.image
     try:
         if one.series is None:
             raise InputError(f"{one.path}: no DICOM Segmentation can be written for what is no DICOM series")
@@ -228,5 +232,5 @@ def _dicom(job: Job, one: Input, classes: np.ndarray) -> dict[str, Any]:
     except InputError as error:
         if job.settings.on_bad_file == "stop":
             raise
-        return {"dicom_seg": "", "note": job.in_words(error)}
+        return {"dicom_seg": "", "note": job.ledger.in_words(error)}
     return {"dicom_seg": file.relative_to(job.folder).as_posix(), "note": ""}

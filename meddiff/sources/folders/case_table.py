@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meddiff.errors import Problems
-from meddiff.formats.find import Folder
+from meddiff.files.walk import Folder
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.tables import known, number, read_table
 

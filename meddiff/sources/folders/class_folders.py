@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from meddiff.errors import Problems
-from meddiff.formats.find import Folder
+from meddiff.files.walk import Folder
 from meddiff.formats.pictures import is_picture
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import real_row

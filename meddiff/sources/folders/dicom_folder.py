@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meddiff.errors import InputError, Problems
+from meddiff.files.walk import Folder
 from meddiff.formats.dicom.series import Series, find_series
 from meddiff.formats.dicom.volume import stack_series
-from meddiff.formats.find import Folder, list_folders
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import SERIES, ManifestRow
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import told_by_tables
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.source import Source, real_row
 
 HOW_TO_GET = (

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from meddiff.errors import InputError
-from meddiff.formats.find import Folder, list_folders
+from meddiff.files.walk import Folder
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.class_folders import Place, class_rows
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.source import Source
 
 PARTS = {

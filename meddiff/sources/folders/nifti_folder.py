@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from meddiff.errors import InputError, Problems
-from meddiff.formats.find import Folder, list_folders
+from meddiff.files.walk import Folder
 from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import told_by_tables
+from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.source import Source, real_row
 
 IMAGES = ("images", "imagesTr")

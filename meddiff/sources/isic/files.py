@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from meddiff.formats.find import Folder
+from meddiff.files.walk import Folder
 from meddiff.formats.pictures import PICTURE_SUFFIXES
 
 _ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation)?", re.IGNORECASE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from meddiff.errors import InputError, Problems
-from meddiff.formats.find import Folder
+from meddiff.files.walk import Folder
 from meddiff.formats.pictures import is_picture
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.source import real_row

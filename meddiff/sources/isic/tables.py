@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meddiff.errors import Problems
-from meddiff.formats.find import Folder
+from meddiff.files.walk import Folder
 from meddiff.sources.isic import labels
 from meddiff.sources.isic.files import Origin, isic_id, origin_of
 from meddiff.sources.tables import Table, known, number, read_header, read_table
