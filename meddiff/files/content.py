@@ -1,4 +1,4 @@
-"""What a file is by its content, whatever it is called and wherever it lies: its SHA-256."""
+"""The content of files, whatever they are called and wherever they lie: SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `inspect` tells of each series and volume: read one by one, with what is odd about it."""
+"""Entries of `inspect`: each series and volume is read in its turn, with what is odd about it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entries_of(volumes: Sequence[Found], top: Path) -> Iterator[Entry]:
 
 
 def _named(one: Found, top: Path) -> tuple[str, str, int]:
-    """The name, the kind and how many files it has."""
+    """Give the name, the kind and how many files it has."""
     if one.series is None:
         suffixes = one.path.suffixes
         kind = "".join(suffixes[-2:] if one.path.suffix == ".gz" else suffixes[-1:])

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from meddiff.errors import InputError
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.class_folders import Place, class_rows
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source
 

@@ -17,8 +17,8 @@ from meddiff.files.walk import Folder
 from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import ManifestRow
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.folders.image_folder import PARTS
-from meddiff.sources.folders.listing import list_folders
 from meddiff.sources.source import Source, real_row
 
 SEQUENCES = {"t1": "t1", "t1n": "t1", "t1ce": "t1ce", "t1c": "t1ce", "t1gd": "t1ce", "t2": "t2", "t2w": "t2",

@@ -23,7 +23,7 @@ from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources import phantom as phantoms
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source, StandIn, real_row
 
 _MODALITIES = {"mri": "MR", "ct": "CT", "mr": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "t1w": "MR", "t2w": "MR",

@@ -12,7 +12,7 @@ from meddiff.errors import InputError, Problems
 from meddiff.files.walk import Folder
 from meddiff.formats import load_mask
 from meddiff.manifest.row import ManifestRow
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.phantom import BRAIN_MRI
 from meddiff.sources.source import Source, real_row
 from meddiff.sources.tables import number, read_table

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.files.writing import told_plainly
 from meddiff.networks.weights import misfits
 from meddiff.training.divergence import denoiser_diverged
@@ -80,7 +81,7 @@ def save(
                 # not save_file: its own error says nothing of a full disk that told_plainly could read
                 content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
                 (part_folder / name).write_bytes(content)
-            hashes = {name: _sha256(part_folder / name) for name in parts}
+            hashes = {name: sha256_of(part_folder / name) for name in parts}
             index = {"step": step, "final": final, "sha256": hashes, "facts": facts.to_dict()}
             (part_folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
             for file in part_folder.iterdir():
@@ -209,11 +210,6 @@ def _complete(folder: Path) -> list[Path]:
 
 def _name(step: int) -> str:
     return f"step_{step:08d}"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _to_disk(file: Path) -> None:

@@ -10,7 +10,8 @@ from tests.house.source import files, only_these, trees
 
 SUBJECTS = {"study", "masks", "images"}
 """The three subjects that go through all floors: on each they mean the same."""
-VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report"}
+VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report",
+         "inspect"}
 """What a command does has its settings, its door and its work under one name."""
 CONDITIONS = (
     "diffusion/",

@@ -11,7 +11,7 @@ from meddiff.errors import InputError
 from meddiff.files.content import content_of
 from meddiff.formats import save_image
 from meddiff.formats.find import find
-from meddiff.jobs.segment.ledger import CHANGED, MISSING, SETTINGS, Ledger
+from meddiff.jobs.segment.ledger import CHANGED, MISSING, SETTINGS, Ledger, read_lines
 from tests.dicom_series import write_series
 
 
@@ -78,7 +78,7 @@ def run(place: Path, *, made_by: str = "weights", stop_after: int | None = None)
 
 def assert_right(place: Path, *, made_by: str = "weights") -> None:
     """Every image has one line and the mask of itself; of all other lines it is said that their images are gone."""
-    lines = Ledger(place / "out", made_by)._read()
+    lines = read_lines(place / "out" / "predictions.csv")
     images = {str(one.path): one for one in find(place / "in") if one.kind != "other"}
     told = {line["file"]: line for line in lines.values() if not line["stale"]}
     assert set(told) == set(images)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from meddiff.errors import InputError
-from meddiff.evaluation.images.listing import list_volumes
+from meddiff.evaluation.images.given import list_volumes
 from meddiff.evaluation.images.sets import Space, volume_set
 from meddiff.formats.nifti import save_volume
 from meddiff.jobs.evaluate.images import run

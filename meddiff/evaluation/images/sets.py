@@ -26,7 +26,7 @@ from torch import Tensor
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import decode, default_folder
 from meddiff.errors import InputError, Problems
-from meddiff.evaluation.images.listing import VolumeCase
+from meddiff.evaluation.images.given import VolumeCase
 from meddiff.files.bad import reason_of
 from meddiff.files.content import content_of
 from meddiff.files.writing import write_atomically

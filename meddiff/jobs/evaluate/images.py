@@ -20,7 +20,7 @@ import meddiff
 from meddiff import build
 from meddiff.errors import InputError
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
-from meddiff.evaluation.images.listing import common_side, holds_volumes, list_images, list_volumes
+from meddiff.evaluation.images.given import common_side, holds_volumes, list_images, list_volumes
 from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set

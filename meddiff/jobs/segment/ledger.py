@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ LAST = ("seconds", "sha256", "made_by", "stale")
 COLUMNS = (*FIRST, "seconds")
 """Of predictions.csv; between them are the sizes of the classes."""
 TEXTS = ("name", "file", "mask", "problem", "sha256", "made_by", "stale")
-NOT_DONE = "not segmented yet"
 SECONDS_BETWEEN_SAVES = 5.0
+NOT_DONE = "not segmented yet"
 CHANGED = "the image has changed"
 SETTINGS = "made with other weights or settings"
 MISSING = "its mask was missing"
@@ -67,6 +67,7 @@ class Ledger:
     """What is to be segmented."""
     _contents: dict[Found, str] = field(default_factory=dict)
     _stand: dict[str, list[Path]] = field(default_factory=dict)
+    """Outputs of former runs, by name."""
     _saved: float = 0.0
 
     @property
@@ -90,27 +91,21 @@ class Ledger:
         Raises:
             InputError: a table of another command, or files in the way that no line tells of.
         """
-        before = self._read()
-        names = self._names(inputs, before)
         ours = self.mark.is_file()
+        before = read_lines(self.table) if ours else {}
+        names = names_with_lines(inputs, before, self.is_of)
         self._stand = outputs_below(self.folder, {*names, *before})
+        in_the_way = [file for name in names for file in self._stand.get(name, ())]
+        if not ours and (in_the_way or self.table.is_file()):
+            raise InputError(
+                f"{[*in_the_way, self.table][0]} is in the way: this command has not made it, and would replace it. "
+                "Name another folder with --output, or move it away"
+            )
         for one, name in zip(inputs, names, strict=True):
-            line = before.pop(name, {})
-            again = self._why_again(one, line)
-            if line and not again:
-                self.kept.append(name)
-                self.lines[name] = line | {"file": self.in_words(one.path), "stale": ""}
-                continue
-            if not ours and name in self._stand:
-                raise InputError(
-                    f"{self._stand[name][0]} is in the way: it was not made by this command, and would be replaced. "
-                    "Name another folder with --output, or move it away"
-                )
-            self.tasks.append(Task(one, name, again))
-            self.lines[name] = {"name": name, "file": self.in_words(one.path), "problem": NOT_DONE}
+            self._plan(one, name, before.pop(name, None))
         for name, line in before.items():
             if line["problem"] != NOT_DONE:
-                other = "" if line["made_by"] == self.made_by else "; made with other weights or settings"
+                other = "" if line["made_by"] == self.made_by else f"; {SETTINGS}"
                 self.lines[name] = line | {"stale": f"not among the images of the last run{other}"}
         write_text(self.mark, self.made_by)
         self.save()
@@ -123,18 +118,6 @@ class Ledger:
         self._clear(task.name)
         self.content(task.image)
 
-    def content(self, one: Found) -> str:
-        """Hash what an input is read from; empty where it cannot be read.
-
-        The order of the files of a series does not matter.
-        """
-        if one not in self._contents:
-            try:
-                self._contents[one] = content_of(one.files)
-            except OSError:
-                self._contents[one] = ""
-        return self._contents[one]
-
     def note(self, task: Task, line: Line) -> None:
         """Take over the line of a case that is done, and save the table now and then."""
         first = {"name": task.name, "file": self.in_words(task.image.path), "problem": ""}
@@ -145,58 +128,76 @@ class Ledger:
 
     def save(self) -> None:
         """Write predictions.csv with the lines there are."""
-        told = (key for line in self.lines.values() for key in line)
-        columns = dict.fromkeys([*FIRST, *(key for key in told if key not in LAST), *LAST])
+        sizes = [key for line in self.lines.values() for key in line if key not in LAST]
+        columns = dict.fromkeys([*FIRST, *sizes, *LAST])
         write_table(pd.DataFrame(list(self.lines.values()), columns=list(columns), dtype=object), self.table)
         self._saved = time.monotonic()
 
-    def _clear(self, name: str) -> None:
-        for file in self._stand.pop(name, []):
-            file.unlink(missing_ok=True)
+    def content(self, one: Found) -> str:
+        """Hash what an input is read from, once; empty where it cannot be read."""
+        if one not in self._contents:
+            try:
+                self._contents[one] = content_of(one.files)
+            except OSError:
+                self._contents[one] = ""
+        return self._contents[one]
 
-    def _read(self) -> dict[str, Line]:
-        """The lines there are, every cell as it was written."""
-        if not self.table.is_file():
-            return {}
-        if not self.mark.is_file():
-            raise InputError(f"{self.table} is of another command, and would be replaced. Name another folder with "
-                             "--output")  # fmt: skip
-        table = read_table(self.table, COLUMNS, as_text=True)
-        return {line["name"]: dict.fromkeys(TEXTS, "") | line for line in table.to_dict("records")}
+    def is_of(self, line: Line, one: Found, by: str) -> bool:
+        """Tell whether a line is of an input, by its "file" or by its "sha256"."""
+        return line[by] == (self.in_words(one.path) if by == "file" else self.content(one)) != ""
 
-    def _names(self, inputs: Sequence[Found], before: dict[str, Line]) -> list[str]:
-        """A name for each input: that of its line, which its file or else its content tells; else one of its own."""
-        names: dict[Found, str] = {}
-        used: set[str] = set()
-        for same in (self._of_this_file, self._of_this_content):
-            for one in inputs:
-                for name in one.names if one not in names else ():
-                    if name in before and name not in used and same(one, before[name]):
-                        names[one] = name
-                        used.add(name)
-                        break
-        new = [one for one in inputs if one not in names]
-        names |= dict(zip(new, names_of(new, names.values()), strict=True))
-        return [names[one] for one in inputs]
+    def _plan(self, one: Found, name: str, line: Line | None) -> None:
+        """Keep the line of an input where its mask stands; else note that it is to be made."""
+        again = "" if line is None else self._why_again(line, one)
+        if line is None or again:
+            self.tasks.append(Task(one, name, again))
+            self.lines[name] = {"name": name, "file": self.in_words(one.path), "problem": NOT_DONE}
+        else:
+            self.kept.append(name)
+            self.lines[name] = line | {"file": self.in_words(one.path), "stale": ""}
 
-    def _of_this_file(self, one: Found, line: Line) -> bool:
-        return line["file"] == self.in_words(one.path)
-
-    def _of_this_content(self, one: Found, line: Line) -> bool:
-        return bool(line["sha256"]) and line["sha256"] == self.content(one)
-
-    def _why_again(self, one: Found, line: Line) -> str:
-        """Why what a line tells of must be done again; empty where it stands, or where there is nothing yet."""
-        if not line or line["problem"] == NOT_DONE:
-            return "" if not line else UNFINISHED
+    def _why_again(self, line: Line, one: Found) -> str:
         if line["problem"]:
-            return FAILED
-        if not self._of_this_content(one, line):
+            return UNFINISHED if line["problem"] == NOT_DONE else FAILED
+        if not self.is_of(line, one, "sha256"):
             return CHANGED
         if line["made_by"] != self.made_by:
             return SETTINGS
         made = [line[what] for what in ("mask", "dicom_seg") if line.get(what)]
         return "" if made and all((self.folder / file).is_file() for file in made) else MISSING
+
+    def _clear(self, name: str) -> None:
+        for file in self._stand.pop(name, []):
+            file.unlink(missing_ok=True)
+
+
+def read_lines(table: Path) -> dict[str, Line]:
+    """Read the lines of a table by their names, every cell as it was written; none where there is no table.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not table.is_file():
+        return {}
+    lines = read_table(table, COLUMNS, as_text=True).to_dict("records")
+    return {line["name"]: dict.fromkeys(TEXTS, "") | line for line in lines}
+
+
+def names_with_lines(
+    inputs: Sequence[Found], lines: Mapping[str, Line], is_of: Callable[[Line, Found, str], bool]
+) -> list[str]:
+    """Name each input: as the line that its file, or else its content, is known by; or by a name of its own."""
+    names: dict[Found, str] = {}
+    used: set[str] = set()
+    for by in ("file", "sha256"):
+        for one in [one for one in inputs if one not in names]:
+            known = [name for name in one.names if name in lines and name not in used and is_of(lines[name], one, by)]
+            if known:
+                names[one] = known[0]
+                used.add(known[0])
+    new = [one for one in inputs if one not in names]
+    names |= dict(zip(new, names_of(new, used), strict=True))
+    return [names[one] for one in inputs]
 
 
 def is_output(one: Found) -> bool:
@@ -208,12 +209,13 @@ def is_output(one: Found) -> bool:
 def outputs_below(folder: Path, names: Collection[str]) -> dict[str, list[Path]]:
     """List the output files that stand, by the name of their case; of two that fit the longer name."""
     stand: dict[str, list[Path]] = {}
-    for place in sorted({(folder / name).parent for name in names}):
+    cases = {folder / name: name for name in names}
+    for place in sorted({case.parent for case in cases}):
         for file in sorted(place.iterdir()) if place.is_dir() else ():
             parts = file.name.split("_")
             for length in range(len(parts) - 1, 0, -1):
-                case = file.with_name("_".join(parts[:length])).relative_to(folder).as_posix()
-                if case in names and _OUTPUT.fullmatch("_".join(parts[length:])):
-                    stand.setdefault(case, []).append(file)
+                case = file.with_name("_".join(parts[:length]) or file.name)
+                if case in cases and _OUTPUT.fullmatch("_".join(parts[length:])):
+                    stand.setdefault(cases[case], []).append(file)
                     break
     return stand

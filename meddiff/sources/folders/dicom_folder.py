@@ -20,7 +20,7 @@ from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import SERIES, ManifestRow
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import told_by_tables
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source, real_row
 
 HOW_TO_GET = (

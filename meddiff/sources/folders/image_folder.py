@@ -15,7 +15,7 @@ from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.class_folders import Place, class_rows
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source
 
 PARTS = {

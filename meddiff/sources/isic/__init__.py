@@ -14,7 +14,7 @@ from pathlib import Path
 from meddiff.errors import InputError
 from meddiff.files.walk import Folder
 from meddiff.manifest.row import ManifestRow
-from meddiff.sources.folders.listing import list_folders
+from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.isic.archives import ARCHIVES
 from meddiff.sources.isic.files import find_pictures
 from meddiff.sources.isic.labels import overlaps

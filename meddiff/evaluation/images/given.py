@@ -23,11 +23,11 @@ from meddiff.manifest.table import read_manifest
 from meddiff.run import root_of_manifest
 
 LARGEST_SIDE = 256
-"""Images are compared at no more pixels per side than this unless told."""
+"""Images are compared at no more pixels per side than this unless asked for."""
 
 
 def list_images(path: str, *, groups: str = "", labels: str = "", option: str = "--real") -> list[ManifestRow]:
-    """The images below a folder, or of a manifest; ``manifest.csv:test`` are those of one split.
+    """List the images below a folder, or of a manifest; ``manifest.csv:test`` are those of one split.
 
     Of a manifest that holds both, ``--synthetic`` takes the synthetic rows and every other option the others.
 
@@ -50,7 +50,7 @@ def list_images(path: str, *, groups: str = "", labels: str = "", option: str = 
 
 
 def renamed(rows: Sequence[ManifestRow], groups: str, labels: str) -> list[ManifestRow]:
-    """The rows with the patient and the label that two regular expressions find in their row_id, where given.
+    """Give the rows the patient and the label that two regular expressions find in their row_id, where given.
 
     Raises:
         InputError: no regular expression, or a name without a match.
@@ -65,7 +65,7 @@ def renamed(rows: Sequence[ManifestRow], groups: str, labels: str) -> list[Manif
 
 
 def common_side(rows: Sequence[ManifestRow], largest: int = LARGEST_SIDE) -> int:
-    """The shortest side of all the images: at this size none is enlarged, and none has detail that another lacks."""
+    """Find the shortest side of all images: at this size none is enlarged, and none has detail that another lacks."""
     sides: dict[tuple[Path, int | None], int] = {}
     for row in rows:
         key = (row.image_file, row.slice_axis)
@@ -125,7 +125,7 @@ class VolumeCase:
 
 
 def holds_volumes(path: str, *, option: str = "--real") -> bool:
-    """Whether a folder has no pictures, or a manifest names volumes instead of slices of them.
+    """Tell whether a folder has no pictures, or a manifest names volumes instead of slices of them.
 
     Raises:
         InputError: as `list_images`, of a manifest.
@@ -137,7 +137,7 @@ def holds_volumes(path: str, *, option: str = "--real") -> bool:
 
 
 def list_volumes(path: str, *, groups: str = "", labels: str = "", option: str = "--real") -> list[VolumeCase]:
-    """The volumes below a folder, or of a manifest; arguments as of `list_images`.
+    """List the volumes below a folder, or of a manifest; arguments as of `list_images`.
 
     Raises:
         InputError: nothing there, pictures among the volumes, rows of several sequences.
