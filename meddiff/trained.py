@@ -125,7 +125,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     values = _recipe_values(folder) if stored is None else stored.facts.recipe
     recipe = _changed(from_dict(SegmentRecipe if "mask" in values else Recipe, values), settings)
     if isinstance(recipe, Recipe):
-        return _image_denoiser(recipe, stored or _last(folder))
+        return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints))
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
@@ -142,13 +142,6 @@ def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> Segmen
     changed = replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
     check(changed)
     return changed
-
-
-def _last(folder: RunFolder) -> checkpoint.Checkpoint:
-    path = checkpoint.latest(folder.checkpoints)
-    if path is None:
-        raise InputError(f"there is no checkpoint in {folder.checkpoints}: run the training stage first")
-    return checkpoint.read(path)
 
 
 def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoiser:

@@ -11,6 +11,7 @@ lies the value that is -1 for the model, that of the darkest tissue and of air, 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -69,23 +70,34 @@ class Whole:
 WHOLE = Whole()
 
 
+class Box(ABC):
+    """A box of the image; its kinds differ in where it begins."""
+
+    size: Size
+    """Voxels along each axis."""
+
+    @abstractmethod
+    def start(self, case: PreparedCase, draw: Draw, use: str = "patch") -> Size:
+        """Choose the first voxel of the box; ``use`` names the stream of random numbers."""
+
+    def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the image and mask in the box."""
+        return _boxed(case, self.start(case, draw), self.size)
+
+
 @dataclass(frozen=True)
-class Middle:
+class Middle(Box):
     """The middle of the image; where it is smaller than the box, it lies in the middle of the box."""
 
     size: Size
 
     def start(self, case: PreparedCase, draw: Draw, use: str = "") -> Size:
-        """The first voxel of the box."""
+        """Choose the first voxel so that the middles meet."""
         return tuple(int((has - wanted) / 2) for has, wanted in zip(case.shape, self.size, strict=True))
-
-    def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image and mask in the box."""
-        return _boxed(case, self.start(case, draw), self.size)
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(Box):
     """A box anywhere in a volume; for a share of the samples around a voxel of the foreground.
 
     Of any run of samples the share is centered on the foreground, to one sample: by its number and not by a coin. A
@@ -112,17 +124,13 @@ class Patch:
             )
 
     def start(self, case: PreparedCase, draw: Draw, use: str = "patch") -> Size:
-        """The first voxel of the box; ``use`` names the stream of random numbers."""
+        """Choose the first voxel of the box; ``use`` names the stream of random numbers."""
         generator = draw.generator(use)
         center = self._center(cast(CachedVolume, case), draw.number, generator)
         return tuple(
             _first(*sides, None if center is None else center[axis], generator)
             for axis, sides in enumerate(zip(case.shape, self.size, strict=True))
         )
-
-    def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image and mask in the box."""
-        return _boxed(case, self.start(case, draw), self.size)
 
     def _center(self, case: CachedVolume, number: int, generator: np.random.Generator) -> Size | None:
         """A voxel of the foreground, if it is this sample's turn; None else, or where there is none."""

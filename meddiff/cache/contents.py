@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.files.writing import write_atomically
 from meddiff.formats import is_deep
 from meddiff.formats.open import files_of
@@ -76,8 +77,7 @@ def _state(file: Path) -> list[str | int]:
 
 def _content(file: Path) -> tuple[str, bool]:
     try:
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest = sha256_of(file)
     except OSError:
         return f"unreadable {file.absolute()}", False
     # the suffix decides how a file is read: "volume.nii.gz" -> ".nii.gz"

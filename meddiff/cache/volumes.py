@@ -26,11 +26,11 @@ from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import Progress, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
-from meddiff.files.bad import BadFile, bad_file
+from meddiff.files.bad import BadFile
 from meddiff.files.writing import told_plainly
 from meddiff.formats.open import files_of, load_volume
 from meddiff.images.intensity import to_stored
-from meddiff.images.prepare import VolumeTransform, load_sequences, mask_on_grid, prepare_volume, restore
+from meddiff.images.prepare import VolumeTransform, check_content, load_sequences, mask_on_grid, prepare_volume, restore
 from meddiff.images.working_grid import WorkingGrid
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
@@ -111,7 +111,7 @@ def _prepare(
             f"row {row.row_id!r} is slice {row.slice_index} of a volume, whole volumes are needed. Leave slice_axis "
             "and slice_index empty, with one row per volume."
         )
-    _check_hash(row)
+    check_content(row)
     prepared = prepare_volume(load_sequences(row.image_files), transform, name=row.image_file)
     pixels = to_stored(prepared.image)
     told: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
@@ -134,14 +134,6 @@ def _some_voxels(mask: np.ndarray, index: int) -> np.ndarray:
     if len(flat) <= REMEMBERED:
         return flat
     return np.sort(np.random.default_rng(child_seed(index, "remembered voxels")).choice(flat, REMEMBERED, False))
-
-
-def _check_hash(row: ManifestRow) -> None:
-    if row.sha256 is not None and row.image_file.is_file():
-        with row.image_file.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != row.sha256:
-            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
 
 
 def _write(part: Path, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:

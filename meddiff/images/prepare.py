@@ -8,7 +8,6 @@ A picture is read, checked, cut or padded, shrunk, and its range and channels ar
 Several sequences of one patient on one grid (T1, T2, FLAIR ... of MRI) to one volume with a last axis for them.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,6 +18,7 @@ import numpy as np
 
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
+from meddiff.files.content import sha256_of
 from meddiff.formats import Picture, load_mask, read_picture
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
@@ -232,7 +232,7 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
     Raises:
         InputError: a file that cannot be read, a missing mask, or one of another size than its image.
     """
-    _check_hash(row)
+    check_content(row)
     opened = open_picture(row, transform)
     placement = place(*opened.picture.size, transform.image_size, fit=transform.fit)
     mask = None
@@ -290,12 +290,12 @@ def of_picture(picture: Picture, placement: Placement, transform: Transform, *, 
     return to_channels(_picture_in_range(square, picture, drawn=drawn, deep=transform.deep), transform.channels)
 
 
-def _check_hash(row: ManifestRow) -> None:
+def check_content(row: ManifestRow) -> None:
+    """Refuse an image whose content is not that which its row states."""
     if row.sha256 is not None and row.image_file.is_file():
-        with row.image_file.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != row.sha256:
-            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {found[:12]}...")
+        content = sha256_of(row.image_file)
+        if content != row.sha256:
+            raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {content[:12]}...")
 
 
 def _mask_of(row: ManifestRow, size: tuple[int, int]) -> np.ndarray:

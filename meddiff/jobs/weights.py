@@ -16,7 +16,6 @@ from meddiff.batches.images import Images
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.models import Model
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.errors import InputError
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
@@ -73,11 +72,8 @@ def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:
 
 
 def trained(folder: RunFolder) -> checkpoint.Checkpoint:
-    """The newest checkpoint of the run."""
-    path = checkpoint.latest(folder.checkpoints)
-    if path is None:
-        raise InputError(f"there is no checkpoint in {folder.checkpoints}: run the training stage first")
-    return checkpoint.read(path)
+    """Read the newest checkpoint of the run."""
+    return checkpoint.read_latest(folder.checkpoints)
 
 
 def load(run: Run[Recipe], images: Images) -> tuple[Denoiser, torch.device]:

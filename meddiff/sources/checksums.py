@@ -17,7 +17,7 @@ from meddiff.sources.source import Archive
 
 
 def record_file(target: Path) -> Path:
-    """Where the checksum of a downloaded file is recorded."""
+    """Name the file beside a download, whole or in part, in which is noted what is known of it."""
     return target.with_name(f"{target.name}.json")
 
 

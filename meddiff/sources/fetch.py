@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 from meddiff.errors import InputError
 from meddiff.files.unpack import Progress
 from meddiff.files.writing import told_plainly
-from meddiff.sources.checksums import accept, read_json, write_json
+from meddiff.sources.checksums import accept, read_json, record_file, write_json
 from meddiff.sources.source import Archive
 
 CHUNK_BYTES = 1 << 18
@@ -65,7 +65,7 @@ def fetch(
     accept(archive, part, url=url, progress=progress)
     with told_plainly(target):
         part.replace(target)
-        _state_file(part).unlink(missing_ok=True)
+        record_file(part).unlink(missing_ok=True)
     return target
 
 
@@ -100,7 +100,7 @@ def _download_from(url: str, part: Path, progress: Progress, patience: Patience)
 
 def _transfer(url: str, part: Path, progress: Progress, timeout_s: float) -> None:
     """One request: append to ``part`` what is missing of it."""
-    state, done = read_json(_state_file(part)), _size(part)
+    state, done = read_json(record_file(part)), _size(part)
     total = state.get("size_bytes")
     if done and done == total:
         return
@@ -113,7 +113,7 @@ def _transfer(url: str, part: Path, progress: Progress, timeout_s: float) -> Non
         if response.status != 206:
             done, total = 0, _length(response.headers)
             state = {"url": url, "size_bytes": total, "validator": _validator(response.headers)}
-            write_json(_state_file(part), state)
+            write_json(record_file(part), state)
         _check_room(part, total)
         with told_plainly(part), part.open("ab" if done else "wb") as file:
             for chunk in _chunks(response):
@@ -122,7 +122,7 @@ def _transfer(url: str, part: Path, progress: Progress, timeout_s: float) -> Non
                 progress(f"downloading {part.stem}", done, total)
     if total is not None and done != total:
         raise _BrokenError(f"the connection ended after {done} of {total} bytes")
-    write_json(_state_file(part), state | {"size_bytes": done})
+    write_json(record_file(part), state | {"size_bytes": done})
 
 
 def _opened(url: str, headers: dict[str, str], timeout_s: float) -> Any:
@@ -153,10 +153,6 @@ def _check_room(part: Path, total_bytes: int | None) -> None:
     if needed > free:
         raise InputError(f"{part.parent}: {needed / 1e9:.1f} GB more are needed, {free / 1e9:.1f} GB are free. "
                          "Free some space or name a folder on another disk with --data-root.")  # fmt: skip
-
-
-def _state_file(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
 
 
 def _size(path: Path) -> int:

@@ -99,6 +99,18 @@ def latest(folder: Path) -> Path | None:
     return max(_complete(folder), default=None)
 
 
+def read_latest(folder: Path) -> Checkpoint:
+    """Read the complete checkpoint with the most steps.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = latest(folder)
+    if path is None:
+        raise InputError(f"there is no checkpoint in {folder}: run the training stage first")
+    return read(path)
+
+
 def at(folder: Path, step: int) -> Path | None:
     """The complete checkpoint of a step, or None."""
     path = folder / _name(step)

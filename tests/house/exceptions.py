@@ -140,10 +140,10 @@ CLAUSE = names(
     ensemble/fusion.py ensemble/uncertainty_maps.py evaluation/classifiers/metrics.py evaluation/classifiers/runs.py
     evaluation/images/copies.py evaluation/images/distances.py evaluation/images/measures.py
     evaluation/images/sets.py evaluation/masks/calibration.py evaluation/masks/cases.py evaluation/masks/pairs.py
-    files/bounds.py files/snapshot.py formats/damage.py formats/dicom/codes.py formats/dicom/frames.py
-    formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py images/case.py
-    images/intensity.py images/square.py images/working_grid.py inference/decision.py inference/sampling.py
-    inference/segmenters.py jobs/facts.py jobs/generate/arms.py jobs/looks.py jobs/manifest.py
+    files/bounds.py files/hashes.py files/snapshot.py formats/damage.py formats/dicom/codes.py
+    formats/dicom/frames.py formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py
+    images/case.py images/intensity.py images/square.py images/working_grid.py inference/decision.py
+    inference/sampling.py inference/segmenters.py jobs/facts.py jobs/generate/arms.py jobs/looks.py jobs/manifest.py
     jobs/segment/predict.py jobs/training_run.py jobs/weights.py manifest/consistency.py manifest/row.py
     manifest/split.py metrics/classifiers/calibration.py metrics/classifiers/discrimination.py
     metrics/images/color.py metrics/images/diversity.py metrics/images/fidelity.py metrics/images/label_agreement.py
