@@ -5,7 +5,7 @@
 HAM10000 is cut in three by lesion: real images; the training images of an imaginary generator; and images that take the
 place of synthetic ones, as a generator that is as good as reality would draw. PH2 in their place is a real shift
 (another hospital, camera and patients), and so are the training images themselves, mirrored and saved anew: a
-generator that has memorized all of them. Features: MobileNetV2 (ImageNet).
+generator that has memorized all of them. Features: the default, an untrained VGG.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from meddiff.manifest.table import write_manifest
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.sources.isic import ISIC
 
-WEIGHTS = "weights/mobilenet_v2_quant/mobilenet_v2_dequantised.npz"
 IN_PLACE_OF_SYNTHETIC = {
     "other_lesions": "other lesions of HAM10000",
     "ph2": "PH2",
@@ -64,7 +63,7 @@ def manifests(data: Path, count: int, folder: Path) -> dict[str, Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds HAM10000, PH2 and weights")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds HAM10000 and PH2")
     parser.add_argument("--images", type=int, default=120, help="images of each set")
     parser.add_argument("--splits", type=int, default=10, help="of the real images in halves")
     parser.add_argument("--out", type=Path, help="where the three reports go; without it they are not kept")
@@ -79,7 +78,7 @@ def main() -> None:
             run(
                 EvaluateImages(
                     real=str(place["real"]), synthetic=str(place[synthetic]), train=str(place["train"]),
-                    weights=str(options.data / WEIGHTS), splits=options.splits, cache=str(folder / "cache"),
+                    splits=options.splits, cache=str(folder / "cache"),
                     out=str(out),
                 ),
                 Console(quiet=True),

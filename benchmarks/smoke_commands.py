@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +107,7 @@ def _predictions() -> Iterator[Command]:
 
 
 def _scores() -> Iterator[Command]:
-    extractor = "--features mobilenet --weights data/tiny.npz --splits 3 --size 16"
+    extractor = "--splits 3 --size 16"
     for kind, real in {"pictures": "augment_pictures/manifest.csv", "volumes": "data/images"}.items():
         synthetic = f"augment_{kind}/synthetic_manifest.csv"
         words = f"evaluate images --real {real} --synthetic {synthetic} {extractor} --out images_{kind} --cache cache"
@@ -139,7 +138,6 @@ def prepare(folder: Path) -> None:
         lines.append(f"case{number:02d},{'large' if number % 2 else 'small'},p{number}")
     (data / "labels.csv").write_text("\n".join(lines))
     _draw_pictures(data, generator)
-    _draw_extractor(data / "tiny.npz", generator)
 
 
 def _draw_volume(data: Path, number: int, generator: np.random.Generator) -> None:
@@ -165,17 +163,3 @@ def _draw_pictures(data: Path, generator: np.random.Generator) -> None:
                "mask_path": f"picture_masks/{number}.png", "source": "real"}  # fmt: skip
         lines.append(",".join(row.get(name, "") for name in columns))
     (data / "pictures.csv").write_text("\n".join(lines))
-
-
-def _draw_extractor(file: Path, generator: np.random.Generator) -> None:
-    """Two layers of random filters in the format that the extractor ``mobilenet`` reads."""
-    operations: list[dict] = []
-    arrays = {}
-    for number, (out, channels, kernel, stride) in enumerate([(16, 3, 7, 8), (48, 16, 3, 2)]):
-        weight = generator.normal(size=(out, channels, kernel, kernel)) / (kernel * channels**0.5)
-        arrays[f"conv{number:02}.weight"] = weight.astype(np.float32)
-        arrays[f"conv{number:02}.bias"] = np.zeros(out, np.float32)
-        operations.append({"op": "CONV_2D", "inputs": [number], "output": number + 1, "clip": [0, 6],
-                           "key": f"conv{number:02}", "stride": stride, "groups": 1})  # fmt: skip
-    operations.append({"op": "AVERAGE_POOL_2D", "inputs": [2], "output": 3, "clip": [-9, 9]})
-    np.savez(file, graph_json=json.dumps({"ops": operations}), **arrays)

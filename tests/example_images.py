@@ -15,7 +15,7 @@ from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults
 
 FOLDER, SIDE = Path("pictures"), 32
-SPACE = Space("mobilenet", "ab" * 32, SIDE, "crop", "224 x 224, bilinear, antialiased")
+SPACE = Space("dinov2", "ab" * 32, SIDE, "crop", "224 x 224, bicubic")
 
 
 def image_set(kind: str, seeds: range, blur: float = 0.0) -> ImageSet:
@@ -56,7 +56,7 @@ def example_image_report() -> ImageResults:
         nearest=shown[SYNTHETIC], held_out_nearest=shown[HELD_OUT], group_noun="image",
         notes=("2 synthetic images could not be read and were left out.",),
         provenance={"options": {"real": f"/data/{HOSTILE}"}, "versions": {"meddiff": "0"}}, confidence_level=0.95,
-        extractor=("a MobileNetV2 that learned on ImageNet", ("sandler2018",)),
+        extractor=("DINOv2", ("oquab2024", "stein2023")),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from meddiff.build.tables import EXTRACTORS, VOLUME_EXTRACTORS, pick
 from meddiff.cache.pictures import default_folder
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.networks.features.lpips import LpipsEmbedding
 from meddiff.networks.features.network import FeatureNetwork, PlaneFeatures, VolumeNetwork
 from meddiff.recipe import Recipe
@@ -14,19 +15,27 @@ from meddiff.sources.weights import LPIPS_FILES, WEIGHTS, published_weights
 
 
 def extractor(recipe: Recipe) -> FeatureNetwork | None:
-    """The feature extractor of the distances; None where it is the run's own classifier.
+    """Build the feature extractor of the distances; None where it is the run's own classifier.
 
     Raises:
-        InputError: an unknown name, or a weights file that is missing or not of this network.
+        InputError: an unknown name, or a weights file that is missing, not of this network, or of one that has none.
     """
-    make = pick("evaluation.features", EXTRACTORS, recipe.evaluation.features)
-    if make is not None and not recipe.evaluation.weights:
-        raise InputError(f"evaluation.features {recipe.evaluation.features} needs its file: --evaluation.weights FILE")
-    return None if make is None else make(recipe.evaluation.weights)
+    name, weights = recipe.evaluation.features, recipe.evaluation.weights
+    make = pick("evaluation.features", EXTRACTORS, name)
+    if make is None:
+        return None
+    if not make.of_file:
+        _refuse_weights("evaluation.features", name, weights, option="--evaluation.weights")
+        return make()
+    if not weights:
+        raise InputError(f"evaluation.features {name} needs its file: --evaluation.weights FILE")
+    return make(weights)
 
 
-def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, Path]:
-    """An extractor that needs no run, and the file that it was made from: ``weights``, or its authors' download.
+def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, str]:
+    """Make an extractor that needs no run, and hash its weights: the file ``weights``, or its authors' download.
+
+    The hash is empty where an extractor has no file.
 
     Raises:
         InputError: an unknown name, the classifier of a run, a file that is missing or not of this network, or one
@@ -36,21 +45,24 @@ def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, Pat
         raise InputError(f"--features {name} takes volumes (NIfTI, DICOM series ...), and these are pictures")
     made = {key: make for key, make in EXTRACTORS.items() if make is not None}
     make = pick("--features", made, name)
+    if not make.of_file:
+        _refuse_weights("--features", name, str(weights), option="--weights")
+        return make(), ""
     file = _weights_file(name, weights)
-    return make(str(file)), file
+    return make(str(file)), sha256_of(file)
 
 
-def volume_extractor(name: str, weights: str | Path) -> tuple[VolumeNetwork, Path]:
-    """The same for volumes; an extractor of pictures sees slices of three planes.
+def volume_extractor(name: str, weights: str | Path) -> tuple[VolumeNetwork, str]:
+    """Make one for volumes in the same way; an extractor of pictures sees slices of three planes.
 
     Raises:
         InputError: as `named_extractor`.
     """
     if name not in VOLUME_EXTRACTORS:
-        network, file = named_extractor(name, weights)
-        return PlaneFeatures(network), file
+        network, digest = named_extractor(name, weights)
+        return PlaneFeatures(network), digest
     file = _weights_file(name, weights)
-    return VOLUME_EXTRACTORS[name](str(file)), file
+    return VOLUME_EXTRACTORS[name](str(file)), sha256_of(file)
 
 
 def perceptual(place: str) -> LpipsEmbedding:
@@ -69,6 +81,12 @@ def perceptual(place: str) -> LpipsEmbedding:
             "or give --lpips download"
         )
     return LpipsEmbedding(*files)
+
+
+def _refuse_weights(kind: str, name: str, weights: str, *, option: str) -> None:
+    if weights:
+        raise InputError(f"{kind} {name} has learned nothing and takes no weights: leave {option} out, or name the "
+                         f"network that {weights} is of")  # fmt: skip
 
 
 def _weights_file(name: str, weights: str | Path) -> Path:

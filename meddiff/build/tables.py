@@ -25,9 +25,9 @@ from meddiff.networks.features.dinov2 import DinoFeatures
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.inception import InceptionFeatures
 from meddiff.networks.features.medicalnet import MedicalNetFeatures
-from meddiff.networks.features.mobilenet import MobileNetFeatures
 from meddiff.networks.features.network import FeatureNetwork, VolumeNetwork
 from meddiff.networks.features.radimagenet import RadImageNetFeatures
+from meddiff.networks.features.untrained import UntrainedVGG
 from meddiff.networks.medsegdiff.v1 import MedSegDiffV1
 from meddiff.networks.medsegdiff.v2 import MedSegDiffV2
 from meddiff.networks.segmenter import Segmenter, build_segmenter
@@ -233,10 +233,14 @@ CLASSIFIERS: Table[Callable[..., Classifier]] = Table(
     }
 )
 """Classifiers of the study."""
-EXTRACTORS: Table[Callable[[str], FeatureNetwork] | None] = Table(
+EXTRACTORS: Table[type[FeatureNetwork] | None] = Table(
     {
         "classifier": Entry(None, "a classifier of this run, trained on its real images"),
-        "mobilenet": Entry(MobileNetFeatures, "a MobileNetV2 that learned on ImageNet", "sandler2018"),
+        "untrained": Entry(
+            UntrainedVGG,
+            "a VGG with orthogonal random weights, which has learned nothing",
+            "naeem2020,simonyan2015,saxe2014",
+        ),
         "inception": Entry(
             InceptionFeatures, "the Inception v3 of the Frechet Inception distance", "szegedy2016,heusel2017"
         ),
@@ -244,7 +248,7 @@ EXTRACTORS: Table[Callable[[str], FeatureNetwork] | None] = Table(
         "radimagenet": Entry(RadImageNetFeatures, "a ResNet50 that learned on RadImageNet", "mei2022"),
     }
 )
-"""What makes a feature extractor from a weights file; the run's own classifier needs none."""
+"""Feature extractors, made from a weights file or from nothing; the run's own classifier is there already."""
 VOLUME_EXTRACTORS: Table[Callable[[str], VolumeNetwork]] = Table(
     {
         "medicalnet": Entry(

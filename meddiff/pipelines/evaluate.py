@@ -1,6 +1,6 @@
 """Score what any tool has made, with intervals, tests and a report.
 
-    python -m meddiff.pipelines.evaluate images --real real/ --synthetic drawn/ --weights mobilenet.npz
+    python -m meddiff.pipelines.evaluate images --real real/ --synthetic drawn/ --train seen/
     python -m meddiff.pipelines.evaluate images --real manifest.csv:test --synthetic drawn/ --train manifest.csv:train
     python -m meddiff.pipelines.evaluate images --real scans/ --synthetic drawn/ --features medicalnet
     python -m meddiff.pipelines.evaluate masks --truth masks/ --prediction nnunet_output/ --out evaluation

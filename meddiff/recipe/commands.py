@@ -142,9 +142,9 @@ class EvaluateImages(Evaluation):
     """Images that a model has drawn."""
     train: str = ""
     """Images that it was trained on: copies are counted."""
-    features: str = "mobilenet"
-    """mobilenet, inception, dinov2 or radimagenet, which see slices of volumes in three planes; of volumes also
-    medicalnet, or encoder3d: a TorchScript file."""
+    features: str = "untrained"
+    """untrained (needs no file), inception, dinov2 or radimagenet, which see slices of volumes in three planes; of
+    volumes also medicalnet, or encoder3d: a TorchScript file."""
     weights: str = ""
     """File of the extractor's weights; inception, dinov2 and medicalnet are downloaded without."""
     lpips: str = ""

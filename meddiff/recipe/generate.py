@@ -131,7 +131,7 @@ class EvaluationRecipe(IntervalRecipe):
     """Intervals and distances of the report."""
 
     features: str = "classifier"
-    """Feature extractor of the Frechet and kernel distances: classifier, or mobilenet with weights."""
+    """Feature extractor of the Frechet and kernel distances: classifier, untrained, or another with weights."""
     weights: str = ""
     """Local weights file of the feature extractor, where it needs one."""
 

@@ -141,8 +141,9 @@ SECTIONS = (measures, gallery, every_figure, memorization)
 def made_of(results: ImageResults) -> str:
     """Say in one line what every distance on the page carries."""
     row = results.quality.iloc[0]
+    weights = f"weights {row['weights'][:8]}" if row["weights"] else "nothing learned"
     return (
-        f"{row['extractor']} features ({row['dimension']:,} numbers, weights {row['weights'][:8]}); "
+        f"{row['extractor']} features ({row['dimension']:,} numbers, {weights}); "
         f"{words.counted(row['n_real'], 'real image')}, {row['n_synthetic']:,} synthetic; "
         f"{row['resolution']} {'voxels' if row['volumes'] else 'px'}, {row['fit']}, {row['resize_filter']}"
     )

@@ -21,11 +21,12 @@ def _measures(results: ImageResults) -> list[CitedSentence]:
     what, unit = ("Volumes", "voxels") if row["volumes"] else ("Images", "pixels")
     size = " by ".join([str(row["resolution"])] * (3 if row["volumes"] else 2))
     name, source = results.extractor or (str(row["extractor"]), ())
+    weights = f" (weights {row['weights'][:8]})" if row["weights"] else ""
     return [
         (
             f"{what} were brought to {size} {unit} ({row['fit']}; "
-            f"{row['resize_filter']}); features, {row['dimension']:,} per image, are those of {name} "
-            f"(weights {row['weights'][:8]}), which sees them at {row['preprocessing']}",
+            f"{row['resize_filter']}); features, {row['dimension']:,} per image, are those of {name}{weights}, "
+            f"which sees them at {row['preprocessing']}",
             ("parmar2022", *source),
         ),
         (
@@ -114,6 +115,12 @@ def limitations(results: ImageResults) -> list[str]:
         limits.append(
             f"The extractor is {row['extractor']}, not Inception: its Frechet distance is no FID, and compares with no "
             "published one."
+        )
+    if not row["weights"]:
+        limits.append(
+            "The extractor has learned nothing: it sees color, texture and coarse form, not what only a trained eye "
+            "would notice. Figures that papers give need their network: --features inception or dinov2, with --weights "
+            "FILE where nothing can be downloaded."
         )
     if results.group_noun == "image":
         limits.append(

@@ -59,7 +59,7 @@ SPELLED: dict[str, set[str]] = {
     "jobs/generate/report.py": {"real_synthetic"},
     "networks/classifier.py": {"densenet121", "efficientnet_b0", "resnet18"},
     "networks/segmenter.py": {"dynunet", "segresnet", "unet"},
-    "recipe/commands.py": {"mobilenet"},
+    "recipe/commands.py": {"untrained"},
     "recipe/generate.py": {"dpm_solver", "real_balanced", "real_classical", "real_synthetic", "resnet18", "unet"},
     "recipe/parts.py": {"cosine"},
     "recipe/segment.py": {"bits", "cosine", "ddpm", "majority", "one_hot", "staple", "twin_unet", "unet"},

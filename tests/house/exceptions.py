@@ -108,16 +108,16 @@ NO_VERB = names(
     metrics/masks/lesions.py metrics/masks/overlap.py metrics/masks/surface.py metrics/masks/uncertainty.py
     metrics/resampling.py networks/blocks.py networks/classifier.py networks/features/dinov2.py
     networks/features/inception.py networks/features/lpips.py networks/features/medicalnet.py
-    networks/features/mobilenet.py networks/features/network.py networks/features/radimagenet.py networks/folding.py
-    networks/initialization.py networks/medsegdiff/ff_parser.py networks/medsegdiff/ss_former.py
-    networks/medsegdiff/v1.py networks/medsegdiff/v2.py networks/segmenter.py networks/told_image.py
-    networks/twin_unet.py networks/unet.py networks/weights.py pipelines/command_line.py pipelines/download.py
-    pipelines/evaluate.py pipelines/inspect.py pipelines/inspect_audit.py pipelines/predict.py pipelines/segment.py
-    quickstart.py recipe/parts.py recipe/values.py reports/figures.py run.py samplers/ddim.py samplers/ddpm.py
-    samplers/dpm_solver.py samplers/dpm_solver_sde.py samplers/euler.py samplers/heun.py samplers/langevin.py
-    samplers/ode.py samplers/pndm.py samplers/predictor_corrector.py samplers/sde.py samplers/step.py
-    samplers/unipc.py seeds.py sources/brain_tumor.py sources/brats.py sources/checksums.py sources/decathlon.py
-    sources/fetch.py sources/folders/case_table.py sources/folders/class_folders.py sources/folders/dicom_folder.py
+    networks/features/network.py networks/features/radimagenet.py networks/folding.py networks/initialization.py
+    networks/medsegdiff/ff_parser.py networks/medsegdiff/ss_former.py networks/medsegdiff/v1.py
+    networks/medsegdiff/v2.py networks/segmenter.py networks/told_image.py networks/twin_unet.py networks/unet.py
+    networks/weights.py pipelines/command_line.py pipelines/download.py pipelines/evaluate.py pipelines/inspect.py
+    pipelines/inspect_audit.py pipelines/predict.py pipelines/segment.py quickstart.py recipe/parts.py
+    recipe/values.py reports/figures.py run.py samplers/ddim.py samplers/ddpm.py samplers/dpm_solver.py
+    samplers/dpm_solver_sde.py samplers/euler.py samplers/heun.py samplers/langevin.py samplers/ode.py
+    samplers/pndm.py samplers/predictor_corrector.py samplers/sde.py samplers/step.py samplers/unipc.py seeds.py
+    sources/brain_tumor.py sources/brats.py sources/checksums.py sources/decathlon.py sources/fetch.py
+    sources/folders/case_table.py sources/folders/class_folders.py sources/folders/dicom_folder.py
     sources/folders/image_folder.py sources/folders/nifti_folder.py sources/isic/__init__.py
     sources/isic/archives.py sources/isic/files.py sources/isic/labels.py sources/isic/ph2.py
     sources/isic/pictures.py sources/isic/tables.py sources/lgg.py sources/phantom/brain.py

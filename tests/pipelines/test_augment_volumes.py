@@ -157,7 +157,7 @@ def test_pictures_are_no_volumes(study, tmp_path, capsys):
     [
         ([(1.0, 2.0, 1.5), (1.0, 1.0, 1.0)], [], "voxels of several sizes"),
         ([(1.0, 2.0, 1.5)], ["--training.augment", "square"], "use mirror or none"),
-        ([(1.0, 2.0, 1.5)], ["--evaluation.features", "mobilenet"], "looks at pictures"),
+        ([(1.0, 2.0, 1.5)], ["--evaluation.features", "untrained"], "looks at pictures"),
         ([(1.0, 2.0, 1.5)], ["--dimensions", "2"], "take them as they are with --dimensions 3"),
         ([(1.0, 2.0, 1.5)], ["--volume.patch_size", "[0,8,8]"], "volume.patch_size is [0, 8, 8]"),
         ([(1.0, 2.0, 1.5)], ["--label", "size"], "too few for thirds by size"),

@@ -23,23 +23,6 @@ pytestmark = pytest.mark.slow  # phantoms are drawn, and ten evaluations made of
 SIDE, COUNT = 32, 48
 
 
-def extractor(file):
-    """A network small enough for a test: two layers of random filters under the names that `mobilenet` reads."""
-    generator = np.random.default_rng(0)
-    layers = [(16, 3, 7, 8), (48, 16, 3, 2)]
-    operations, arrays = [], {}
-    for number, (out, channels, kernel, stride) in enumerate(layers):
-        arrays[f"conv{number:02}.weight"] = generator.normal(size=(out, channels, kernel, kernel)).astype(
-            np.float32
-        ) / (kernel * channels**0.5)
-        arrays[f"conv{number:02}.bias"] = np.zeros(out, np.float32)
-        operations.append({"op": "CONV_2D", "inputs": [number], "output": number + 1, "clip": [0, 6],
-                           "key": f"conv{number:02}", "stride": stride, "groups": 1})  # fmt: skip
-    operations.append({"op": "AVERAGE_POOL_2D", "inputs": [2], "output": 3, "clip": [-9, 9]})
-    np.savez(file, graph_json=json.dumps({"ops": operations}), **arrays)
-    return file
-
-
 def save(folder, images, names):
     folder.mkdir()
     for name, image in zip(names, images, strict=True):
@@ -50,7 +33,6 @@ def save(folder, images, names):
 def folders(tmp_path_factory):
     """Real and training images, and generators: an honest one, which draws other people, and broken ones."""
     top = tmp_path_factory.mktemp("sets")
-    extractor(top / "tiny.npz")
     rows = phantom.rows("dermoscopy", seed=0, count=3 * COUNT)
     people = list(dict.fromkeys(row.patient_id for row in rows))
     images = {row.row_id: phantom.draw(row, SIDE)[0] for row in rows}
@@ -89,7 +71,7 @@ def evaluated(folders, name, **settings):
     console = Console(width=200, record=True, file=io.StringIO())
     told = {"real": "real", "synthetic": name, "train": ""} | settings
     told |= {key: str(folders / told[key]) for key in ("real", "synthetic", "train") if told[key]}
-    fixed = {"weights": str(folders / "tiny.npz"), "groups": "^[^_]+", "splits": 5, "cache": str(folders / "cache")}
+    fixed = {"groups": "^[^_]+", "splits": 5, "cache": str(folders / "cache")}
     report = run(EvaluateImages(**fixed | {"out": str(folders / f"out-{name}")} | told), console)
     return report, report.quality.set_index("metric"), console.export_text()
 
@@ -114,7 +96,7 @@ def test_an_honest_generator_stays_within_what_real_halves_give(folders, honest)
     assert pixels.loc["synthetic", "share_of_copies"] < 0.25
     assert pixels.loc["synthetic", "high"] < 1
     about = quality.loc["frechet_distance"]
-    assert (about["extractor"], about["dimension"], about["resolution"]) == ("mobilenet", 48, 32)
+    assert (about["extractor"], about["dimension"], about["resolution"]) == ("untrained", 64, 32)
     assert about["resize_filter"] == "Pillow bicubic, antialiased"
     written = sorted(path.name for path in (folders / "out-honest").iterdir())
     assert written == ["copies.csv", "measures.csv", "references.bib", "report.html", "report.json", "report.md"]
@@ -226,8 +208,8 @@ def test_features_are_made_once_and_again_for_other_content(folders, honest, mon
 
 def test_features_of_different_extractors_are_not_compared():
     sets = [ImageSet((), np.zeros((0, 3, 8, 8)), np.zeros((0, 2)), (), Space(name, "", 8, "crop", ""))
-            for name in ("mobilenet", "inception")]  # fmt: skip
-    with pytest.raises(InputError, match=r"cannot be compared: mobilenet .* and inception"):
+            for name in ("untrained", "inception")]  # fmt: skip
+    with pytest.raises(InputError, match=r"cannot be compared: untrained .* and inception"):
         check_comparable(*sets)
 
 
@@ -243,7 +225,8 @@ def test_features_of_different_extractors_are_not_compared():
         ({"copy_rate": 2.0}, "--copy-rate"),
         ({"train": "real"}, "0 of the .* real images are held out"),
         ({"features": "classifier"}, "unknown --features"),
-        ({"features": "inception"}, "no file of tensors"),
+        ({"features": "inception", "weights": "manifest.csv"}, "no weights of Inception v3 at .*manifest.csv"),
+        ({"weights": "some.pth"}, "untrained has learned nothing and takes no weights: leave --weights out"),
     ],
 )
 def test_bad_input(folders, settings, match):
@@ -256,7 +239,7 @@ def test_a_manifest_gives_patients_and_splits(folders, tmp_path, capsys):
     lines = [f"{name},mine,{name.split('_')[0]},{'test' if n else 'train'},{name},real" for n, name in enumerate(names)]
     table = folders / "real" / "manifest.csv"
     table.write_text("\n".join(["row_id,dataset,patient_id,split,image_path,source", *lines]))
-    told = ["images", "--synthetic", str(folders / "honest"), "--weights", str(folders / "tiny.npz"), "--splits", "2",
+    told = ["images", "--synthetic", str(folders / "honest"), "--splits", "2",
             "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]  # fmt: skip
     try:
         capsys.readouterr()

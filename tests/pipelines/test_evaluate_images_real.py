@@ -11,25 +11,28 @@ from meddiff.jobs.evaluate.images import run
 from meddiff.recipe.commands import EvaluateImages
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]  # features of 120 photographs by MobileNet, three evaluations
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.slow,
+]  # features of 300 photographs by an untrained VGG, three evaluations
 
 
 @pytest.fixture(scope="module")
 def evaluated(real_data, tmp_path_factory):
     """The three reports of benchmarks/evaluate_images.py with few images."""
     sys.path.insert(0, str(BENCHMARKS))
-    from evaluate_images import IN_PLACE_OF_SYNTHETIC, WEIGHTS, manifests
+    from evaluate_images import IN_PLACE_OF_SYNTHETIC, manifests
 
-    for place in (real_data / "HAM10000", real_data / "PH2", real_data / WEIGHTS):
+    for place in (real_data / "HAM10000", real_data / "PH2"):
         if not place.exists():
             pytest.skip(f"{place} is not there")
     folder = tmp_path_factory.mktemp("real")
-    place = manifests(real_data, 24, folder)
+    place = manifests(real_data, 60, folder)
     return {
         name: run(
             EvaluateImages(
                 real=str(place["real"]), synthetic=str(place[name]), train=str(place["train"]), size=48,
-                weights=str(real_data / WEIGHTS), splits=3, cache=str(folder / "cache"), out=str(folder / "out" / name),
+                splits=3, cache=str(folder / "cache"), out=str(folder / "out" / name),
             ),
             Console(file=io.StringIO()),
         )

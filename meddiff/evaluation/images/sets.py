@@ -59,7 +59,7 @@ class Space:
     extractor: str
     """Its name."""
     weights: str
-    """SHA-256 of its weights file."""
+    """SHA-256 of its weights file; empty where it has learned nothing."""
     resolution: int
     """Side of the square that every image is brought to first, in pixels."""
     fit: str
@@ -73,7 +73,7 @@ class Space:
     def __str__(self) -> str:
         """In one line, for tables and messages."""
         size = f"{self.resolution} {'voxels' if self.volumes else 'px'}"
-        return f"{self.extractor} ({self.weights[:8]}), {size}, {self.fit}, {self.resize_filter}"
+        return f"{self.extractor} ({self.weights[:8] or 'no weights'}), {size}, {self.fit}, {self.resize_filter}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from meddiff.evaluation.images.given import common_side, holds_volumes, list_ima
 from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set
-from meddiff.files.content import sha256_of
 from meddiff.files.writing import output_folder, write_text
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
@@ -237,9 +236,9 @@ def embedder(settings: EvaluateImages) -> Embed | None:
 
 def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     rows = {name: list_images(place, **_naming(settings, name)) for name, place in _places(settings).items()}
-    network, file = build.named_extractor(settings.features, settings.weights)
+    network, digest = build.named_extractor(settings.features, settings.weights)
     side = settings.size or common_side([row for part in rows.values() for row in part])
-    space = Space(settings.features, sha256_of(file), side, settings.fit or "crop", network.preprocessing)
+    space = Space(settings.features, digest, side, settings.fit or "crop", network.preprocessing)
     device = _device()
     network.to(device)
     return {
@@ -252,9 +251,9 @@ def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
 
 def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     cases = {name: list_volumes(place, **_naming(settings, name)) for name, place in _places(settings).items()}
-    network, file = build.volume_extractor(settings.features, settings.weights)
+    network, digest = build.volume_extractor(settings.features, settings.weights)
     side = settings.size or VOLUME_SIDE
-    space = Space(settings.features, sha256_of(file), side, settings.fit or "pad", network.preprocessing, FILTER, True)
+    space = Space(settings.features, digest, side, settings.fit or "pad", network.preprocessing, FILTER, True)
     device = _device()
     network.to(device)
     return {

@@ -22,7 +22,9 @@ class FeatureNetwork(nn.Module, ABC):
     """``features`` turns images of any size into as many numbers each."""
 
     preprocessing = ""
-    """How it resizes and scales what it is given, in words: figures made otherwise cannot be compared."""
+    """The way it resizes and scales what it is given, in words: figures made otherwise cannot be compared."""
+    of_file = True
+    """Made from a file of weights; else of nothing, and the same for everybody."""
 
     @torch.no_grad()
     def features(self, image: Tensor) -> Tensor:

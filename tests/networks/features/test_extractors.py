@@ -159,6 +159,6 @@ def test_files_that_are_something_else(tmp_path, inception_file):
         InceptionFeatures(inception_file).features(torch.zeros(1, 2, 8, 8))
     with pytest.raises(InputError, match=r"unknown --features 'inceptoin'.*did you mean 'inception'"):
         build.named_extractor("inceptoin", "")
-    with pytest.raises(InputError, match="mobilenet needs its weights from a local file"):
-        build.named_extractor("mobilenet", "")
+    with pytest.raises(InputError, match="radimagenet needs its weights from a local file"):
+        build.named_extractor("radimagenet", "")
     assert np.isfinite(build.named_extractor("inception", inception_file)[0].features(torch.ones(1, 3, 9, 9))).all()

@@ -9,6 +9,7 @@ from torch import nn
 
 from meddiff import build
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.medicalnet import MedicalNetFeatures
 from meddiff.networks.features.network import SLICES, FeatureNetwork, PlaneFeatures
@@ -60,8 +61,8 @@ def test_medicalnet_reads_its_size_off_the_file(tmp_path, make, shortcut, width)
     network = make(spatial_dims=3, n_input_channels=1, feed_forward=False, shortcut_type=shortcut,
                    bias_downsample=False)  # fmt: skip
     torch.save(published(network), tmp_path / "medicalnet.pth")
-    made, file = build.volume_extractor("medicalnet", tmp_path / "medicalnet.pth")
-    assert file == tmp_path / "medicalnet.pth"
+    made, digest = build.volume_extractor("medicalnet", tmp_path / "medicalnet.pth")
+    assert digest == sha256_of(tmp_path / "medicalnet.pth")
     volume = torch.rand(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     found = made.features(volume)
     assert found.shape == (1, width)
