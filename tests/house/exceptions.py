@@ -40,8 +40,8 @@ SAYS_TOLD = names(
     evaluation/images/measures.py evaluation/images/membership.py evaluation/masks/pairs.py files/unpack.py
     files/writing.py formats/damage.py formats/dicom/capture.py formats/dicom/codes.py formats/dicom/dataset.py
     formats/dicom/frames.py formats/dicom/pixels.py formats/dicom/references.py formats/dicom/segmentation.py
-    formats/dicom/series.py formats/dicom/stacking.py formats/dicom/volume.py formats/metaimage.py
-    formats/nifti.py images/prepare.py images/working_grid.py jobs/evaluate/images.py jobs/evaluate/leaderboard.py
+    formats/dicom/series.py formats/dicom/stacking.py formats/dicom/volume.py formats/metaimage.py formats/nifti.py
+    images/prepare.py images/working_grid.py jobs/evaluate/images.py jobs/evaluate/leaderboard.py
     jobs/evaluate/masks.py jobs/generate/arms.py jobs/generate/filter.py jobs/generate/synthesize.py
     jobs/manifest.py jobs/segment/evaluate.py jobs/segment/predict.py jobs/segment/report.py metrics/images/color.py
     metrics/images/membership.py metrics/images/memorization.py metrics/masks/overlap.py pipelines/build_manifest.py
@@ -55,20 +55,19 @@ SAYS_TOLD = names(
 """Files that say told of something that is no condition."""
 SAYS_FOUND = names(
     """
-    audit/copies.py audit/leaks.py audit/listing.py audit/masks.py audit/pixels.py audit/study.py
-    cache/volumes.py ensemble/components.py ensemble/fusion.py ensemble/temperature.py ensemble/uncertainty_maps.py
+    audit/copies.py audit/leaks.py audit/listing.py audit/masks.py audit/pixels.py audit/study.py cache/volumes.py
+    ensemble/components.py ensemble/fusion.py ensemble/temperature.py ensemble/uncertainty_maps.py
     evaluation/classifiers/metrics.py evaluation/classifiers/runs.py evaluation/classifiers/tables.py
     evaluation/classifiers/tests.py evaluation/images/copies.py evaluation/images/measures.py
     evaluation/images/quality.py evaluation/images/sets.py evaluation/masks/calibration.py evaluation/masks/cases.py
     evaluation/masks/detections.py evaluation/masks/pairs.py evaluation/masks/summary.py formats/dicom/pixels.py
-    formats/nifti.py formats/open.py images/cube.py images/prepare.py jobs/energy.py
-    jobs/evaluate/images.py jobs/evaluate/masks.py jobs/evaluate/study.py jobs/facts.py jobs/generate/arms.py
-    jobs/segment/report.py metrics/classifiers/comparison.py metrics/classifiers/discrimination.py
-    metrics/classifiers/operating_point.py metrics/images/memorization.py metrics/masks/lesions.py
-    networks/features/dinov2.py networks/features/encoder3d.py networks/features/inception.py
-    pipelines/inspect_audit.py recipe/values.py sources/brats.py sources/decathlon.py
-    sources/folders/class_folders.py sources/folders/dicom_folder.py sources/isic/tables.py sources/phantom/files.py
-    trained.py training/checkpoint.py
+    formats/nifti.py formats/open.py images/cube.py images/prepare.py jobs/energy.py jobs/evaluate/images.py
+    jobs/evaluate/masks.py jobs/evaluate/study.py jobs/facts.py jobs/generate/arms.py jobs/segment/report.py
+    metrics/classifiers/comparison.py metrics/classifiers/discrimination.py metrics/classifiers/operating_point.py
+    metrics/images/memorization.py metrics/masks/lesions.py networks/features/dinov2.py
+    networks/features/encoder3d.py networks/features/inception.py pipelines/inspect_audit.py recipe/values.py
+    sources/brats.py sources/decathlon.py sources/folders/class_folders.py sources/folders/dicom_folder.py
+    sources/isic/tables.py sources/phantom/files.py trained.py training/checkpoint.py
     """
 )
 """Files in which a result is called found."""
@@ -140,10 +139,10 @@ CLAUSE = names(
     ensemble/fusion.py ensemble/uncertainty_maps.py evaluation/classifiers/metrics.py evaluation/classifiers/runs.py
     evaluation/images/copies.py evaluation/images/distances.py evaluation/images/measures.py
     evaluation/images/sets.py evaluation/masks/calibration.py evaluation/masks/cases.py evaluation/masks/pairs.py
-    files/bounds.py files/hashes.py files/snapshot.py formats/damage.py formats/dicom/codes.py
-    formats/dicom/frames.py formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py
-    images/case.py images/intensity.py images/square.py images/working_grid.py inference/decision.py
-    inference/sampling.py inference/segmenters.py jobs/facts.py jobs/generate/arms.py jobs/looks.py jobs/manifest.py
+    files/bounds.py files/snapshot.py formats/damage.py formats/dicom/codes.py formats/dicom/frames.py
+    formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py images/case.py
+    images/intensity.py images/square.py images/working_grid.py inference/decision.py inference/sampling.py
+    inference/segmenters.py jobs/facts.py jobs/generate/arms.py jobs/looks.py jobs/manifest.py
     jobs/segment/predict.py jobs/training_run.py jobs/weights.py manifest/consistency.py manifest/row.py
     manifest/split.py metrics/classifiers/calibration.py metrics/classifiers/discrimination.py
     metrics/images/color.py metrics/images/diversity.py metrics/images/fidelity.py metrics/images/label_agreement.py
@@ -173,11 +172,5 @@ UNUSED = names(
     """
 )
 """Public names that nothing but tests uses."""
-TWINS = names(
-    """
-    batches/cuts.py::Middle.__call__ batches/cuts.py::Patch.__call__ cache/volumes.py::_check_hash
-    images/prepare.py::_check_hash jobs/weights.py::trained
-    sources/checksums.py::record_file sources/fetch.py::_state_file trained.py::_last
-    """
-)
+TWINS: set[str] = set()
 """Functions whose body stands elsewhere too."""
