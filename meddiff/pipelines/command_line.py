@@ -50,6 +50,8 @@ class Family(Generic[Kind]):
     preset_names: tuple[str, ...]
 
 
+DESCRIBE = "--describe"
+"""Flag of the commands that train: say what the networks cost, and do nothing."""
 AUGMENT = Family(Recipe, "presets", "augment", ("quick", "standard", "full"))
 SEGMENT = Family(SegmentRecipe, "segment/presets", "segment", ("quick", "standard"))
 
@@ -106,8 +108,13 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
     return settings
 
 
-def stage_command(command: str, description: str | None, *, until: str) -> Callable[..., int]:
-    """The ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``."""
+def stage_command(
+    command: str, description: str | None, *, until: str, describes: bool = False
+) -> Callable[..., int]:  # fmt: skip
+    """The ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``.
+
+    With ``describes`` it knows the flag --describe, which prints what the recipe's networks cost and does no more.
+    """
 
     def run(recipe: Recipe) -> None:
         from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
@@ -115,9 +122,19 @@ def stage_command(command: str, description: str | None, *, until: str) -> Calla
         job.generate(recipe, until)
 
     def command_main(argv: Sequence[str] | None = None) -> int:
-        return main(command, description or "", run, argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        plain = [word for word in words if not (describes and word == DESCRIBE)]
+        return main(command, description or "", describe if len(plain) < len(words) else run, plain)
 
     return command_main
+
+
+def describe(recipe: Recipe | SegmentRecipe) -> None:
+    """Print what the networks of a recipe cost."""
+    from meddiff.jobs import progress
+    from meddiff.jobs.describe import describe as printed
+
+    printed(recipe, progress.new_console())
 
 
 def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:

@@ -8,18 +8,22 @@
 Without --data-root the built-in drawn images are used. evaluate writes report.html with 95% intervals; test judges the
 run's networks, as they are, on other images; predict takes a picture, a volume (NIfTI, NRRD, MetaImage), a DICOM
 series, or a folder of them. A finished stage is skipped; a killed run goes on where it was. Every setting is listed by
-`segment VERB --help`.
+`segment VERB --help`; `segment train --describe` prints how large the networks are and what they cost.
 """
 
 from __future__ import annotations
 
-from meddiff.pipelines.command_line import SEGMENT, parse_recipe, parse_settings, verbs_command
+from meddiff.pipelines.command_line import DESCRIBE, SEGMENT, describe, parse_recipe, parse_settings, verbs_command
 from meddiff.recipe.commands import OtherImages
 
 
 def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
     """Train the networks, and calibrate them."""
-    recipe = parse_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT)
+    plain = [word for word in words if word != DESCRIBE]
+    recipe = parse_recipe(f"segment {verb}", __doc__ or "", plain, SEGMENT)
+    if len(plain) < len(words):
+        describe(recipe)
+        return
     from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
     job.segment(recipe, until)

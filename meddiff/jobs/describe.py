@@ -1,0 +1,111 @@
+"""Size and cost of the networks of a recipe, before anything is read or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from meddiff import build
+from meddiff.diffusion.condition import Condition
+from meddiff.recipe import Recipe, SegmentRecipe
+
+CLASSES = 2
+"""Labels or classes of masks where the data have not been read: more of them cost next to nothing."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The size of a network and the work of one image."""
+
+    weights: int
+    """Number of weights."""
+    forward: int
+    """Floating point operations of one call for one image; a multiplication and an addition are two."""
+    training: int
+    """Floating point operations of one image in a training step: forward and backward."""
+
+
+def cost(network: nn.Module, call: Callable[[nn.Module], Tensor]) -> Cost:
+    """Count the work of a network by shapes alone: nothing is computed, and no memory is taken for features.
+
+    Args:
+        network: any.
+        call: network -> its output for one image.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with FlopCounterMode(display=False) as once, torch.no_grad():
+            call(network)
+        with FlopCounterMode(display=False) as both:
+            call(network).sum().backward()
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return Cost(weights, once.get_total_flops(), both.get_total_flops())
+
+
+def describe(recipe: Recipe | SegmentRecipe, console: Console) -> None:
+    """Print size and cost of each network that the recipe trains.
+
+    Raises:
+        InputError: an unknown name, or settings that do not fit together.
+    """
+    build.check_names(recipe)
+    shape = shape_of(recipe)
+    table = Table(title=f"networks for images of {' x '.join(map(str, shape[1:]))}, {shape[0]} channels")
+    for heading in ("network", "weights", "GFLOP per image", "per image trained", "PFLOP of the training"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for name, one, steps in costs(recipe):
+        images = steps * recipe.training.batch_size * recipe.training.accumulate * recipe.training.devices
+        table.add_row(
+            name, f"{one.weights / 1e6:.2f} M", f"{one.forward / 1e9:.2f}", f"{one.training / 1e9:.2f}",
+            f"{one.training * images / 1e15:,.4f}",
+        )  # fmt: skip
+    console.print(table)
+    if isinstance(recipe, Recipe):
+        drawing = recipe.synthesis
+        calls = drawing.steps * (1 if drawing.guidance in (0, 1) else 2)
+        console.print(f"an image is drawn by about {calls} calls ({drawing.sampler}, guidance {drawing.guidance:g})")
+    else:
+        calls = recipe.inference.members * recipe.inference.steps
+        console.print(f"a mask is drawn by about {calls} calls ({recipe.inference.members} members)")
+
+
+def costs(recipe: Recipe | SegmentRecipe) -> list[tuple[str, Cost, int]]:
+    """Count the work of each network that the recipe trains, with its number of training steps."""
+    shape = shape_of(recipe)
+    names = ["background", *(f"class {number}" for number in range(1, CLASSES))]
+    model = build.new_model(recipe, build.DIFFUSION, shape[0], names)
+    noised = build.task(recipe, channels=shape[0], num_classes=CLASSES).channels
+
+    def denoise(network: nn.Module) -> Tensor:
+        image, t = torch.zeros(1, *shape), torch.ones(1)
+        x_t = torch.zeros(1, noised, *shape[1:])
+        if isinstance(recipe, SegmentRecipe):
+            condition = Condition(image=image)
+        else:
+            label = torch.zeros(1, dtype=torch.int64)
+            condition = Condition(label=label, image=x_t if recipe.diffusion.self_condition else None)
+        output = network(x_t, t, condition)
+        return output[0] + output[1].sum() if isinstance(output, tuple) else output
+
+    listed = [(recipe.network.name, cost(model.network, denoise), recipe.training.steps)]
+    for name in recipe.baseline.names if isinstance(recipe, SegmentRecipe) else ():
+        network = build.new_model(recipe, name, shape[0], names).network
+        one = cost(network, lambda network: network(torch.zeros(1, *shape)))
+        listed.append((f"baseline {name}", one, recipe.baseline.steps or recipe.training.steps))
+    return listed
+
+
+def shape_of(recipe: Recipe | SegmentRecipe) -> tuple[int, ...]:
+    """Return the shape (C, *S) of what the networks are shown."""
+    channels = build.channels(recipe)
+    if isinstance(recipe, SegmentRecipe) and recipe.data.slice_axis is not None:
+        channels *= 1 + 2 * recipe.data.neighbors
+    if recipe.dimensions == 3:
+        return (channels, *recipe.volume.patch_size)
+    return (channels, recipe.data.image_size, recipe.data.image_size)
