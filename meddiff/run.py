@@ -90,6 +90,7 @@ class RunFolder:
     recipe = property(lambda self: self.path / "recipe.yaml")
     manifest = property(lambda self: self.path / "manifest.csv")
     skipped = property(lambda self: self.path / "skipped.csv")
+    findings = property(lambda self: self.path / "findings.csv")
     environment = property(lambda self: self.path / "environment.json")
     log = property(lambda self: self.path / "log.csv")
     checkpoints = property(lambda self: self.path / "checkpoints")
@@ -145,7 +146,8 @@ class RunFolder:
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
         self._remove_half_written()
-        papers = papers or (self.recipe, self.environment, self.manifest, self.skipped, self.stages)
+        own = self.recipe, self.environment, self.manifest, self.skipped, self.findings, self.stages
+        papers = papers or own
         before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:
             yield self

@@ -120,6 +120,16 @@ def _pairs(count: int, start: int, prefix: str) -> list[NearestPair]:
     ]  # fmt: skip
 
 
+def example_findings() -> pd.DataFrame:
+    """One serious thing about three files, one of which has a hostile name, and a note."""
+    return pd.DataFrame([
+        {"severity": "serious", "kind": "copies across splits", "sentence": f"3 images are copies, as {HOSTILE}",
+         "n_files": 3, "files": f"a.png, b.png, {HOSTILE}"},
+        {"severity": "note", "kind": "copies kept together", "sentence": "2 images are copies", "n_files": 2,
+         "files": "c.png, d.png"},
+    ])  # fmt: skip
+
+
 def example_report(phantom: bool = True) -> StudyResults:
     """The whole study; with `phantom` False the same numbers pass for a real data set."""
     recipe = Recipe(dataset="isic", preset="quick")
@@ -151,6 +161,7 @@ def example_report(phantom: bool = True) -> StudyResults:
         data=data,
         split_note="567 images of 283 patients were split by patient into train, val and test (70 / 10 / 20%), "
         "stratified by class; no patient and no lesion is in two splits.",
+        findings=example_findings(),
         skipped=pd.DataFrame({"file": ["HAM10000_images_part_1/ISIC_0024306.jpg"], "reason": ["the file is empty"]}),
         scores=_scores(np.random.default_rng(3)),
         differences=_differences(),

@@ -10,8 +10,8 @@ and a correlation of 0.95 none of the 32 million pairs of HAM10000 (8,013 images
 copy, and 84 pairs of one lesion are. The usual 64 bits with at most 10 would have called thousands of pairs of brain
 slices copies, because all heads look alike in so few frequencies.
 
-What is kept of an image is 32 + 1024 bytes. All pairs are compared, in blocks: 10,000 images take seconds, and a
-hundred thousand minutes.
+What is kept of an image is 32 + 1024 bytes. All pairs are compared, in blocks: 20,000 images take seconds. Of more than
+`MOST` only those of the same hash are, which finds copies in other formats, and not all that were changed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,13 @@ SIDE = 16
 BITS = SIDE * SIDE - 1
 NEAR_BITS = 32
 NEAR_CORRELATION = 0.95
+SAME_BITS = 12
+SAME_CORRELATION = 0.999
+"""What formats, bit depths and roundings leave: random blots differ in up to 6 bits by them, a JPEG of 70 in 14."""
 BLOCK = 1024
 """Images whose distances to all others are in memory at a time."""
+MOST = 60_000
+"""Images of which all pairs are compared, in a minute; of more, those of one hash."""
 
 
 def perceptual_hash(gray: np.ndarray) -> np.ndarray:
@@ -54,21 +59,43 @@ def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
 
     A picture without any contrast is nobody's copy.
     """
-    signs = np.unpackbits(hashes, axis=1, count=BITS).astype(np.float32) * 2 - 1
+    candidates = _of_one_hash(hashes) if len(hashes) > MOST else _of_near_hashes(hashes)
     flat = thumbnails.reshape(len(thumbnails), -1)
-    found = []
+    return candidates[_correlations(flat, candidates) >= NEAR_CORRELATION]
+
+
+def are_same(pairs: np.ndarray, hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    """Whether near-duplicates [P, 2] are one picture, but for its format, bit depth and roundings: bool [P]."""
+    apart = np.unpackbits(np.bitwise_xor(hashes[pairs[:, 0]], hashes[pairs[:, 1]]), axis=1).sum(axis=1)
+    alike = _correlations(thumbnails.reshape(len(thumbnails), -1), pairs)
+    return (apart <= SAME_BITS) & (alike >= SAME_CORRELATION)
+
+
+def _of_near_hashes(hashes: np.ndarray) -> np.ndarray:
+    """Pairs [P, 2], lower position first, whose hashes differ in few bits."""
+    signs = np.unpackbits(hashes, axis=1, count=BITS).astype(np.float32) * 2 - 1
+    pairs = [np.empty((0, 2), dtype=np.int64)]
     for first in range(0, len(signs), BLOCK):
         apart = (BITS - signs[first : first + BLOCK] @ signs[first:].T) / 2
         one, other = np.nonzero(apart <= NEAR_BITS)
         kept = other > one
-        found.append(np.stack([one[kept], other[kept]], axis=1) + first)
-    pairs = np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
-    alike = [_correlation(flat[one], flat[other]) >= NEAR_CORRELATION for one, other in pairs]
-    return pairs[np.array(alike, dtype=bool)]
+        pairs.append(np.stack([one[kept], other[kept]], axis=1) + first)
+    return np.concatenate(pairs)
+
+
+def _of_one_hash(hashes: np.ndarray) -> np.ndarray:
+    """Pairs [P, 2] of each image and the next one with the same hash."""
+    last: dict[bytes, int] = {}
+    pairs = []
+    for place, one in enumerate(hashes):
+        if (before := last.get(one.tobytes())) is not None:
+            pairs.append((before, place))
+        last[one.tobytes()] = place
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.ndarray) -> list[Finding]:
-    """Groups of near-duplicates that lie in several splits, or bear several labels.
+    """Groups of near-duplicates that lie in several splits, or could in a split yet to be made, or bear several labels.
 
     Images of one lesion are expected to look alike, and neighboring slices of one patient may differ in label: a
     label that differs is told only where the images are of different patients, or of none that is known.
@@ -82,6 +109,12 @@ def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.
             sentence = f"{len(members)} images are copies or near-copies of each other and lie in {' and '.join(where)}"
             cure = ": keep them in one split, or the test is on what was trained on"
             found.append(Finding("copies across splits", images_of(members), sentence + cure, "serious"))
+        if all(splits[place] is None for place in cluster) and len({row.group for row in members}) > 1:
+            sentence = (
+                f"{len(members)} images are copies or near-copies of each other, and no patient or lesion ties them"
+            )
+            cure = ": a split drawn by meddiff keeps them together, one drawn by others may not"
+            found.append(Finding("copies without a split", images_of(members), sentence + cure, "warning"))
         if len(labels) > 1 and not _of_one_owner(members):
             sentence = f"{len(members)} images are copies or near-copies of each other and are called {labels}"
             found.append(Finding("copies with different labels", images_of(members), sentence, "serious"))
@@ -104,7 +137,12 @@ def _of_one_owner(members: Sequence[ManifestRow]) -> bool:
     return len(owners) == 1 and None not in owners
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    first, second = first - first.mean(), second - second.mean()
-    size = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float(first @ second) / size if size > 0 else 0.0
+def _correlations(flat: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The correlation [P] of the pictures [N, values] of each pair; 0 where one has no contrast."""
+    values = np.zeros(len(pairs))
+    for first in range(0, len(pairs), BLOCK):
+        one, other = (flat[pairs[first : first + BLOCK, side]].astype(np.float64) for side in (0, 1))
+        one, other = (part - part.mean(axis=1, keepdims=True) for part in (one, other))
+        size = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        values[first : first + BLOCK] = np.einsum("ij,ij->i", one, other) / np.where(size > 0, size, np.inf)
+    return values

@@ -51,6 +51,23 @@ def facts_of(row: ManifestRow) -> Facts:
     return _of_volume(row) if _is_whole_volume(row) else _of_picture(row)
 
 
+def facts_of_prepared(row: ManifestRow, image: np.ndarray, mask: np.ndarray | None) -> Facts:
+    """What is kept of a row whose image was prepared for training, in a fraction of the time.
+
+    Args:
+        row: the image's.
+        image: [C, *S] uint8 or uint16; a volume is looked at by its middle plane of the second axis, which lies
+            together on the disk.
+        mask: [*S] class indices, None where it was prepared without.
+    """
+    plane = image if image.ndim == 3 else image[:, :, image.shape[2] // 2]
+    gray = plane.mean(axis=0, dtype=np.float32) / np.iinfo(image.dtype).max
+    small = _resized(gray, copies.GRID)
+    pixels = pixel_facts(small[::2, ::2], "")  # enough to see that it is constant
+    facts = Facts(row, pixels, image.shape[1:], copies.perceptual_hash(small), copies.thumbnail(small))
+    return facts if mask is None else replace(facts, mask=mask_facts(np.asarray(mask)))
+
+
 def _is_whole_volume(row: ManifestRow) -> bool:
     file = row.image_file
     return row.slice_axis is None and (

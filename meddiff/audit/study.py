@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from meddiff.audit import copies, shift
-from meddiff.audit.facts import Facts, facts_of
+from meddiff.audit.facts import Facts, facts_of, facts_of_prepared
 from meddiff.audit.finding import SEVERITIES, Finding, images_of, masks_of
 from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.masks import odd_masks
@@ -16,6 +16,8 @@ from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
 from meddiff.manifest.row import ManifestRow
 
+Shown = tuple[ManifestRow, np.ndarray]
+"""An image with its row: [C, *S] uint8 or uint16, as it was prepared."""
 Progress = Callable[[Iterable[ManifestRow], int], Iterable[ManifestRow]]
 
 
@@ -32,12 +34,44 @@ def audit(rows: Sequence[ManifestRow], *, progress: Progress | None = None) -> l
             facts.append(facts_of(row))
         except InputError as error:
             found.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
-    own = [fact.row for fact in facts]
-    found += odd_images(own, [fact.pixels for fact in facts])
-    if facts:
-        pairs = copies.near_pairs(np.stack([fact.hash for fact in facts]), np.stack([fact.thumbnail for fact in facts]))
-        found += copies.copies(own, [split_of(row) for row in own], pairs)
-    found += _of_masks(facts)
+    return in_order(found + findings(facts, pairs_of(facts)))
+
+
+def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
+    """What is odd about images by what was kept of them, ``pairs`` [P, 2] being the near-duplicates among them."""
+    rows = [fact.row for fact in facts]
+    found = odd_images(rows, [fact.pixels for fact in facts])
+    found += copies.copies(rows, [split_of(row) for row in rows], pairs)
+    return found + _of_masks(facts)
+
+
+def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
+    """The near-duplicates [P, 2] among images, lower position first."""
+    if not facts:
+        return np.empty((0, 2), dtype=np.int64)
+    hashes, thumbnails = (np.stack([getattr(fact, name) for fact in facts]) for name in ("hash", "thumbnail"))
+    pairs = copies.near_pairs(hashes, thumbnails)
+    strangers = np.array([_are_strangers(facts[one].row, facts[other].row) for one, other in pairs], dtype=bool)
+    return pairs[~strangers | copies.are_same(pairs, hashes, thumbnails)]
+
+
+def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:
+    """Which of the images, prepared for training, are copies or near-copies of one of the others: bool [N]."""
+    facts = [facts_of_prepared(row, image, None) for row, image in shown]
+    count = len(facts)
+    pairs = pairs_of([*facts, *(facts_of_prepared(row, image, None) for row, image in others)])
+    copied = np.zeros(count, dtype=bool)
+    copied[pairs[(pairs[:, 0] < count) & (pairs[:, 1] >= count), 0]] = True
+    return copied
+
+
+def _are_strangers(one: ManifestRow, other: ManifestRow) -> bool:
+    """Whether both were drawn by code, of different people: alike by chance."""
+    return one.source == other.source == "phantom" and one.group != other.group
+
+
+def in_order(found: Sequence[Finding]) -> list[Finding]:
+    """The findings, the worst first."""
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
 
 

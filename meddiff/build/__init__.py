@@ -2,7 +2,7 @@
 
 from meddiff.build.check import arms_of, check_names
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
-from meddiff.build.images import augmentation, channels, images, shares, slices_of, unusable, volume_transform
+from meddiff.build.images import augmentation, channels, images, prepared, shares, slices_of, unusable, volume_transform
 from meddiff.build.models import DIFFUSION, classifier, denoiser, new_denoiser, new_model, optimization, sampling, task
 from meddiff.build.tables import (
     ARMS,
@@ -71,6 +71,7 @@ __all__ = [
     "optimization",
     "perceptual",
     "pick",
+    "prepared",
     "sampling",
     "shares",
     "slices_of",

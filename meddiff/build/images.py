@@ -111,6 +111,11 @@ def unusable(
     )
 
 
+def prepared(rows: Sequence[ManifestRow], recipe: Recipe) -> Prepared[CachedVolume] | ImageArray:
+    """The whole images of the rows, without labels: pictures, or volumes that are not cut yet."""
+    return _volumes(rows, recipe, None) if of_volumes(recipe) else _squares(rows, recipe, None)
+
+
 def slice_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform | None:
     """How slices that a manifest names are scaled before they stand upright; None takes them as the array has them."""
     return volume_transform(recipe) if recipe.data.slices == "upright" else None

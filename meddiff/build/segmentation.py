@@ -12,7 +12,8 @@ from meddiff.batches.cuts import AXES, WHOLE, Cut, Patch, Slice, square
 from meddiff.batches.images import Images
 from meddiff.build import volume_transform
 from meddiff.build.images import slice_transform
-from meddiff.cache.pictures import decode
+from meddiff.cache.pictures import ImageArray, decode
+from meddiff.cache.store import Prepared
 from meddiff.cache.volumes import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.case import Case, picture_case, volume_case
@@ -49,6 +50,11 @@ def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Call
         "slices": slice_transform(recipe),
     }  # fmt: skip
     return Images(decode(rows, **sides, **how), cut=_cut(recipe))
+
+
+def prepared(rows: Sequence[ManifestRow], recipe: SegmentRecipe) -> Prepared | ImageArray:
+    """The whole images of the rows and their masks."""
+    return images(rows, recipe).prepared
 
 
 def _cut(recipe: SegmentRecipe) -> Cut:

@@ -2,13 +2,14 @@
 
 Every file is read once, before the split and before any hour of work is lost to it. Files that cannot be read stop the
 run, all of them counted; or, where ``data.on_bad_file`` is skip, they are listed in the terminal, in skipped.csv and in
-the report, and the split is made of the others.
+the report, and the split is made of the others. The images as they were prepared are audited (`jobs/audit.py`): copies
+lie in one split.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,17 @@ from rich.panel import Panel
 from rich.table import Table
 
 from meddiff import build
+from meddiff.audit import Finding
+from meddiff.audit.facts import Facts, facts_of_prepared
 from meddiff.build import segmentation
-from meddiff.cache.pictures import refuse
+from meddiff.cache.pictures import ImageArray, refuse
+from meddiff.cache.store import Prepared
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
 from meddiff.formats.pictures import is_picture
 from meddiff.images.sizes import labeled_by_size
+from meddiff.jobs import audit
+from meddiff.jobs.audit import Copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage
 from meddiff.manifest.row import ManifestRow
@@ -51,6 +57,8 @@ class Purpose:
     """(rows, recipe) -> those that have it; InputError where none has."""
     unusable: Callable[..., Sequence[tuple[ManifestRow, str]]]
     """(rows, recipe, progress=bar) -> those whose files cannot be used, with the reason."""
+    prepared: Callable[[Rows, Any], Prepared | ImageArray]
+    """(rows whose files can be used, recipe) -> their images as they were prepared, and masks where it needs them."""
     finished: Callable[[Rows, Any], Rows]
     """(rows with a split, recipe) -> what the manifest holds: the images, or the slices of each."""
     counts: Callable[[Rows], Table]
@@ -67,8 +75,10 @@ def _inputs(run: AnyRun) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
+    copies = () if recipe.data.copies == "stop" else (recipe.data.copies,)  # former versions had no such setting
+    label = getattr(recipe, "label", None)
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, cut,
-                  recipe.data.on_bad_file, recipe.dimensions, getattr(recipe, "label", None), recipe.seed)  # fmt: skip
+                  recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *copies)  # fmt: skip
 
 
 def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
@@ -78,11 +88,14 @@ def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
     if len(usable) < len(rows):
         left_out = len(rows) - len(usable)
         run.console.print(f"{left_out} images without a {purpose.needs} are left out", soft_wrap=True)
-    rows = purpose.finished(_without_bad_files(usable, purpose, run), run.recipe)
+    chosen, findings = _chosen(usable, purpose, run)
+    rows = purpose.finished(chosen, run.recipe)
     write_manifest(rows, run.folder.manifest)
+    write_table(audit.to_table(findings), run.folder.findings)
     run.forget()
     run.console.print(purpose.counts(rows))
-    return [run.folder.manifest]
+    audit.tell(run.console, findings, str(run.folder.findings))
+    return [run.folder.manifest, run.folder.findings]
 
 
 def check_dimensions(rows: Rows, recipe: AnyRecipe) -> None:
@@ -173,41 +186,81 @@ def find_rows(run: AnyRun) -> Rows:
     return drawn.write(run.folder.path, recipe.data.phantom_images, progress=show)
 
 
-def split_rows(rows: Rows, run: AnyRun) -> Rows:
+def split_rows(rows: Rows, run: AnyRun, ties: Sequence[tuple[int, int]] = ()) -> Rows:
     """Give each row its split, so that no patient and no lesion is cut; an official split is kept where it can be.
 
     A challenge's test labels are often not published: its training part is then all that there is to judge on.
+    ``ties`` are positions of rows that belong together beside.
     """
-    given = Counter(row.split for row in rows)
-    if given["train"] and not all(given[split] for split in SPLITS):
-        missing = " and no ".join(name for name in ("val", "test") if not given[name])
-        run.console.print(
-            f"no image is marked as {missing}: the {given['train']} of the training part are split", soft_wrap=True
-        )
+    if _missing_parts(rows):
         rows = [replace(row, split=None) if row.split == "train" else row for row in rows]
     shares = {"train": run.recipe.data.train_fraction, "val": run.recipe.data.val_fraction}
-    return assign_splits(rows, **shares, seed=child_seed(run.recipe.seed, "split"))
+    return assign_splits(rows, **shares, seed=child_seed(run.recipe.seed, "split"), ties=ties)
 
 
-def _without_bad_files(rows: Rows, purpose: Purpose, run: AnyRun) -> Rows:
-    """Return the rows with a split, without those whose files cannot be used.
+def _missing_parts(rows: Rows) -> list[str]:
+    """List the parts that a split lacks which has a training part."""
+    given = Counter(row.split for row in rows)
+    return [name for name in ("val", "test") if not given[name]] if given["train"] else []
+
+
+def _chosen(rows: Rows, purpose: Purpose, run: AnyRun) -> tuple[Rows, list[Finding]]:
+    """Return the rows with a split, without those that are left out; and what the audit found in them.
 
     The images are decoded into the cache split by split, as the later stages will ask for them.
 
     Raises:
-        InputError: files that cannot be used, where they are not to be skipped; or nothing else is left.
+        InputError: files that cannot be used, where they are not to be skipped; or nothing else is left. One picture
+            in several of the splits that the rows came with, unless ``data.copies`` says what to do.
     """
-    bad: dict[str, tuple[ManifestRow, str]] = {}
+    if missing := _missing_parts(rows):
+        count = sum(row.split == "train" for row in rows)
+        told = f"no image is marked as {' and no '.join(missing)}: the {count} of the training part are split"
+        run.console.print(told, soft_wrap=True)
+    left_out: dict[str, tuple[ManifestRow, str]] = {}
+    facts: dict[str, Facts] = {}
+    ties: list[tuple[str, str]] = []
     while True:
-        chosen = split_rows([row for row in rows if row.row_id not in bad], run)
-        worse = {row.row_id: (row, reason) for row, reason in _unusable(chosen, purpose, run)}
-        if not worse:
+        rows = [row for row in rows if row.row_id not in left_out]
+        chosen = split_rows(rows, run, _positions(ties, rows))
+        if worse := _unusable(chosen, purpose, run):
+            left_out |= {row.row_id: (row, reason) for row, reason in worse}
+            if run.recipe.data.on_bad_file == "stop" or len(worse) == len(rows):
+                refuse([reason for _, reason in left_out.values()], len(rows) + len(left_out) - len(worse))
+            continue
+        if new := [row for row in chosen if row.row_id not in facts]:
+            facts |= _facts(new, purpose, run)
+        copies = Copies.among([replace(facts[row.row_id], row=row) for row in rows])
+        if run.recipe.data.copies == "stop":
+            copies.check(run.recipe.manifest or run.recipe.data_root or "the images")
+        elif run.recipe.data.copies == "drop" and (dropped := copies.dropped()):
+            left_out |= {row.row_id: (row, reason) for row, reason in dropped}
+            continue
+        if ties or all(chosen[one].split == chosen[other].split for one, other in copies.ties()):
             break
-        bad |= worse
-        if run.recipe.data.on_bad_file == "stop" or len(bad) == len(rows):
-            refuse([reason for _, reason in bad.values()], len(rows))
-    _list(list(bad.values()), run)
-    return chosen
+        run.console.print("copies of a picture lie in several splits: they are tied together and all are split anew")
+        ties = [(rows[one].row_id, rows[other].row_id) for one, other in copies.ties()]
+    _list(tuple(left_out.values()), run)
+    return chosen, audit.findings_of([facts[row.row_id] for row in chosen], copies, chosen)
+
+
+def _positions(ties: Sequence[tuple[str, str]], rows: Rows) -> list[tuple[int, int]]:
+    at = {row.row_id: place for place, row in enumerate(rows)}
+    return [(at[one], at[other]) for one, other in ties if one in at and other in at]
+
+
+def _facts(rows: Rows, purpose: Purpose, run: AnyRun) -> Mapping[str, Facts]:
+    """Look at the images as they were prepared, split by split; by the ids of their rows."""
+    parts = [own for name in SPLITS if (own := [row for row in rows if row.split == name])]
+
+    def each() -> Iterator[Facts]:
+        for part in parts:
+            images = purpose.prepared(part, run.recipe)
+            for row, case in zip(images.rows, images, strict=True):
+                yield facts_of_prepared(row, case.image, case.mask)
+
+    show = bar(run.console, "looking for copies", unit="images")
+    return {one.row.row_id: one for one in show(each(), len(rows))}
 
 
 def _unusable(rows: Rows, purpose: Purpose, run: AnyRun) -> list[tuple[ManifestRow, str]]:
@@ -219,7 +272,7 @@ def _unusable(rows: Rows, purpose: Purpose, run: AnyRun) -> list[tuple[ManifestR
     ]
 
 
-def _list(bad: list[tuple[ManifestRow, str]], run: AnyRun) -> None:
+def _list(bad: Sequence[tuple[ManifestRow, str]], run: AnyRun) -> None:
     run.folder.skipped.unlink(missing_ok=True)
     if not bad:
         return
@@ -255,5 +308,7 @@ def counts_of_splits(rows: Rows) -> Table:
     return table
 
 
-LABELED = Purpose("label", with_labels, build.unusable, cut_to_slices, counts_of_classes)
-MASKED = Purpose("mask", with_masks, segmentation.unusable, lambda rows, _: rows, counts_of_splits)
+LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
+MASKED = Purpose(
+    "mask", with_masks, segmentation.unusable, segmentation.prepared, lambda rows, _: rows, counts_of_splits
+)

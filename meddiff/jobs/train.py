@@ -124,7 +124,7 @@ def _image_inputs(run: Run[Recipe]) -> str:
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
     recipe = run.recipe
-    shared = to_dict(recipe.data), to_dict(recipe.volume), _settings(run), to_dict(recipe.mask), recipe.seed
+    shared = weights.pixel_settings(recipe), to_dict(recipe.volume), _settings(run), to_dict(recipe.mask), recipe.seed
     return digest(run.folder.manifest, *shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
 
 

@@ -20,7 +20,7 @@ from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import Recipe, of_volumes, to_dict
+from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
@@ -56,7 +56,12 @@ def manifest_hash(run: AnyRun) -> str:
 
 def data_settings(recipe: Recipe) -> list[Any]:
     """All settings that decide how files become arrays."""
-    return [to_dict(recipe.data), recipe.dimensions, to_dict(recipe.volume)]
+    return [pixel_settings(recipe), recipe.dimensions, to_dict(recipe.volume)]
+
+
+def pixel_settings(recipe: Recipe | SegmentRecipe) -> dict[str, Any]:
+    """The settings of the data but those that decide no more than which images there are, as the manifest says."""
+    return {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:

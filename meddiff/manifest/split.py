@@ -28,7 +28,12 @@ class _Group:
 
 
 def assign_splits(
-    rows: Sequence[ManifestRow], *, train: float = 0.7, val: float = 0.1, seed: int = 0
+    rows: Sequence[ManifestRow],
+    *,
+    train: float = 0.7,
+    val: float = 0.1,
+    seed: int = 0,
+    ties: Sequence[tuple[int, int]] = (),
 ) -> list[ManifestRow]:
     """The rows in their order, each with a split.
 
@@ -41,6 +46,7 @@ def assign_splits(
         train: share of each class's images that train.
         val: share used for validation; what is left is the test split.
         seed: another seed draws another split.
+        ties: positions of rows that belong together for another reason than what they name: they are copies.
 
     Raises:
         InputError: shares that are none; a class with a single group, which can either train or judge; rows whose
@@ -54,7 +60,7 @@ def assign_splits(
         raise InputError("there is no image to split. Check that the data folder or manifest holds any.")
     check_rows(rows, "split")
     shares = {"train": train, "val": val, "test": max(0.0, 1 - train - val)}
-    groups = _groups(rows)
+    groups = _groups(rows, ties)
     chosen = _given_splits(rows, groups)
     _refuse_lonely(rows, groups, chosen)
     _deal(groups, chosen, shares, seed=seed)
@@ -62,24 +68,28 @@ def assign_splits(
     return [replace(row, split=split[index]) for index, row in enumerate(rows)]
 
 
-def _groups(rows: Sequence[ManifestRow]) -> list[_Group]:
-    """Rows tied by a shared patient, lesion or image file, directly or through others."""
+def _groups(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> list[_Group]:
+    return [
+        _Group(members, Counter(rows[index].label or "" for index in members if rows[index].source != "synthetic"))
+        for members in tied(rows, ties)
+    ]
+
+
+def tied(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """Positions of the rows that hang together by a patient, lesion or image file, or by the ties given beside."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     first: dict[tuple[str, str], int] = {}
     things = [(index, thing) for index, row in enumerate(rows) for thing in shared_things(row).items()]
-    start = np.array([index for index, _ in things])
-    end = np.array([first.setdefault(thing, index) for index, thing in things])
-    graph = coo_array((np.ones(len(things), dtype=bool), (start, end)), shape=(len(rows), len(rows)))
+    start = np.array([*(index for index, _ in things), *(index for index, _ in ties)])
+    end = np.array([*(first.setdefault(thing, index) for index, thing in things), *(index for _, index in ties)])
+    graph = coo_array((np.ones(len(start), dtype=bool), (start, end)), shape=(len(rows), len(rows)))
     _, number = connected_components(graph, directed=False)
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(number.tolist()):
         members[group].append(index)
-    return [
-        _Group(tuple(some), Counter(rows[index].label or "" for index in some if rows[index].source != "synthetic"))
-        for some in members.values()
-    ]
+    return [tuple(some) for some in members.values()]
 
 
 def _given_splits(rows: Sequence[ManifestRow], groups: Sequence[_Group]) -> dict[int, str]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from meddiff.audit.finding import Finding
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.commands import Inspect
-
-SHOWN_FILES = 4
-SHOWN_PER_KIND = 12
-STYLES = {"serious": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def run(settings: Inspect, console: Console | None = None) -> int:
@@ -28,7 +19,9 @@ def run(settings: Inspect, console: Console | None = None) -> int:
         InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
     """
     from meddiff.audit import audit
+    from meddiff.files.tables import write_table
     from meddiff.files.unpack import unpacked
+    from meddiff.jobs.audit import tell, to_table
     from meddiff.jobs.progress import bar
 
     console = console or Console()
@@ -38,7 +31,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
         began = time.perf_counter()
         found = found + audit(rows, progress=bar(console, "auditing", unit="images"))
     seconds = time.perf_counter() - began
-    _print_findings(console, found, settings.out)
+    tell(console, found, Path(settings.out).name if settings.out else "--out FILE.csv")
     serious = sum(one.severity == "serious" for one in found)
     masks = sum(row.mask_path is not None for row in rows)
     console.print(
@@ -47,7 +40,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
         soft_wrap=True, markup=False, highlight=False,
     )  # fmt: skip
     if settings.out:
-        _write(found, Path(settings.out).expanduser())
+        write_table(to_table(found), Path(settings.out).expanduser())
         console.print(f"wrote {settings.out}", soft_wrap=True, markup=False, highlight=False)
     return serious
 
@@ -82,34 +75,3 @@ def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[Ma
             "that its paths start in with --data-root."
         )
     return rows, []
-
-
-def _print_findings(console: Console, found: Sequence[Finding], out: str) -> None:
-    """Kind by kind, the worst first; file names stay whole, to be copied."""
-    kinds: dict[tuple[str, str], list[Finding]] = {}
-    for one in found:
-        kinds.setdefault((one.severity, one.kind), []).append(one)
-    for (severity, kind), those in kinds.items():
-        console.print(Text(f"{severity}: {kind}", style=STYLES[severity]))
-        for one in those[:SHOWN_PER_KIND]:
-            console.print(Padding(Text(one.sentence), (0, 0, 0, 4)))
-            more = [f"and {len(one.files) - SHOWN_FILES} more"] if len(one.files) > SHOWN_FILES else []
-            for file in [*one.files[:SHOWN_FILES], *more]:
-                console.print(Text(f"        {file}", style="dim"), soft_wrap=True)
-        if len(those) > SHOWN_PER_KIND:
-            place = Path(out).name if out else "--out FILE.csv"
-            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: {place} names them all")
-    if found:
-        console.print()
-
-
-def _write(found: Sequence[Finding], path: Path) -> None:
-    from meddiff.files.writing import write_text
-
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["finding", "severity", "kind", "file", "sentence"])
-    for number, one in enumerate(found, start=1):
-        for file in one.files or ("",):
-            writer.writerow([number, one.severity, one.kind, file, one.sentence])
-    write_text(path, text.getvalue())

@@ -53,6 +53,8 @@ class DataRecipe:
     """How an oblong image becomes square: cut the long side, pad the short side with black, or change the aspect."""
     on_bad_file: Literal["stop", "skip"] = "stop"
     """What to do with an image that cannot be read: stop, or list it in the report and go on."""
+    copies: Literal["stop", "drop", "keep"] = "stop"
+    """Pictures that lie in several splits that the data come with: stop, leave them out of train and val, or keep."""
     train_fraction: Annotated[float, Range(0.01, 0.98)] = 0.7
     """Share of patients (or lesions) used for training where the data come without a split."""
     val_fraction: Share = 0.1

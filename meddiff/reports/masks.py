@@ -42,7 +42,7 @@ from meddiff.reports.report import (
     section_list,
 )
 from meddiff.reports.results import MaskResults, overall_name
-from meddiff.reports.tables import Formats, Table
+from meddiff.reports.tables import Formats, Table, findings_table
 
 FORESTS = ("dice", "nsd")
 BRIEF = ("dice", "iou", "hausdorff95", "nsd", "boundary_iou", "lesion_f1")  # as far as a screen reaches
@@ -206,7 +206,16 @@ def classes(results: MaskResults) -> Section:
     return Section("classes", "By class", present(*made), "There is one class; the tables above are of it.")
 
 
-SECTIONS = (models, gallery, metrics, differences, cases, uncertainty, calibration, detection, classes)
+def audited(results: MaskResults) -> Section:
+    """List what is wrong with images and masks of the data, to which some failures may be due."""
+    text = "A model that is right fails on a mask that is wrong: look at these files before the models are blamed."
+    table = findings_table(results.findings)
+    return Section("audit", "What the audit found", present(text, table) if table else (),
+                   "The audit of the images and masks found nothing serious, or was not made.", "Audit",
+                   values={"findings": results.findings})  # fmt: skip
+
+
+SECTIONS = (models, gallery, metrics, differences, cases, uncertainty, calibration, detection, classes, audited)
 """The page in its order."""
 
 

@@ -82,6 +82,8 @@ class StudyResults:
     """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""
+    findings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What the audit found in the images: severity, kind, sentence, n_files and the names of some."""
 
     def arm(self, name: str) -> ArmName:
         """Look up what an arm is."""
@@ -135,6 +137,8 @@ class MaskResults:
     provenance: dict[str, Any]
     confidence_level: float
     resamples: int
+    findings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What the audit found in images and masks, as in `StudyResults`."""
 
 
 @dataclass(frozen=True)

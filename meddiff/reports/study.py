@@ -25,7 +25,7 @@ from meddiff.reports.pictures import NearestPair, Picture, Pictures, beside, nea
 from meddiff.reports.report import Folded, Lines, Note, Part, Report, Section, present, section_list
 from meddiff.reports.results import StudyResults
 from meddiff.reports.study_methods import limitations, methods
-from meddiff.reports.tables import Cell, Records, Table
+from meddiff.reports.tables import Cell, Records, Table, findings_table
 
 GENERATOR_SENTENCES = 6  # of the methods paragraph are about the generator
 KEPT: dict[str, tuple[str, Color]] = {
@@ -156,8 +156,8 @@ def data(results: StudyResults) -> Section:
     """List the images of each class in each split, and the files that were left out."""
     skipped = tables.from_records(tables.records(results.skipped),
                                   "Files that could not be read and were left out, as the recipe allows")  # fmt: skip
-    table, names = data_table(results), ("data", "split_note", "skipped")
-    parts = present(results.split_note, table, skipped or "No file was skipped.")
+    table, names = data_table(results), ("data", "split_note", "skipped", "findings")
+    parts = present(results.split_note, table, skipped or "No file was skipped.", findings_table(results.findings))
     return Section("data", "Data and split", parts if table or skipped else (), "No images were counted.",
                    values={name: getattr(results, name) for name in names})  # fmt: skip
 

@@ -134,6 +134,13 @@ def from_records(
     return Table(caption, columns, lines)
 
 
+def findings_table(findings: pd.DataFrame) -> Table | None:
+    """Show what the audit found; None for nothing."""
+    caption = "What the audit of the images found: results may be wrong by it"
+    titles = {"kind": "What", "sentence": "In words", "n_files": "Files", "files": "Which"}
+    return from_records(records(findings), caption, titles=titles)
+
+
 def crossed(
     rows: Records, caption: str, *, down: str, across: str, value: str, formats: Formats = NONE
 ) -> Table | None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from contracts import check_section
 from example_images import example_image_report
-from example_report import empty_report, example_report
+from example_report import empty_report, example_findings, example_report
 from example_segmentation import example_cases, example_content
 
 from meddiff.reports import images, masks, study
@@ -27,6 +27,9 @@ def test_sections_of_a_segmentation(make):
                  for x in (0.0, 1.0, 2.0)]  # fmt: skip
         lesions = pd.DataFrame(lines)
         check_section(make(dataclasses.replace(bare, free_response=lesions)), make(bare))
+        return
+    if make is masks.audited:
+        check_section(make(dataclasses.replace(bare, findings=example_findings())), make(bare))
         return
     always = make in (masks.models, masks.metrics, masks.cases)
     check_section(make(mask_results(**example_content())), None if always else make(bare))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from meddiff.audit.study import repeated
 from meddiff.errors import InputError
 from meddiff.evaluation.images.sets import ImageSet, check_comparable
 from meddiff.metrics.images.copying import (
@@ -59,7 +60,7 @@ class Copies:
 
 
 def held_out_of(real: ImageSet, training: ImageSet) -> ImageSet:
-    """The real images that are not in the training set, and of nobody who is.
+    """The real images that are not in the training set, not even as near-copies, and of nobody who is.
 
     Raises:
         InputError: fewer than ten are left.
@@ -69,6 +70,7 @@ def held_out_of(real: ImageSet, training: ImageSet) -> ImageSet:
         content not in seen and group not in known
         for content, group in zip(real.contents, real.groups, strict=True)
     ])  # fmt: skip
+    rest &= ~repeated(*(zip(some.rows, some.pixels, strict=True) for some in (real, training)))
     if rest.sum() < FEWEST_HELD_OUT:
         raise InputError(
             f"{int(rest.sum())} of the {len(real)} real images are held out: the others, or others of their patients, "

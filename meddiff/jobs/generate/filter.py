@@ -8,6 +8,7 @@ of held-out real images do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from meddiff import build
+from meddiff.audit.study import repeated
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
@@ -140,8 +142,27 @@ def near_copies(
     """Which synthetic images are copies [N], and the distance and index of the training image next to each."""
     references = compared(train)
     distance, index, _ = nearest_image(compared(synthetic), references)
-    honest, _, _ = nearest_image(compared(held_out), references)
+    honest, _, _ = nearest_image(compared(held_out)[originals(held_out, train)], references)
     return distance < copy_threshold(honest, quantile), distance, index
+
+
+@lru_cache(maxsize=2)  # synthesis asks again after every round of images
+def originals(held_out: Images, train: Images) -> np.ndarray:
+    """Which held-out images are no copies or near-copies of a training image: bool [N].
+
+    A copy says nothing of how near to the training images an honest image lies.
+
+    Raises:
+        InputError: all of them are copies.
+    """
+    shown, others = (zip(some.rows, (case.image for case in some.prepared), strict=True) for some in (held_out, train))
+    original = ~repeated(shown, others)
+    if not original.any():
+        raise InputError(
+            f"all {len(held_out)} validation images are copies of training images: by what is a synthetic image told "
+            "from a copy? Give a split in which they are not, or --data.copies drop"
+        )
+    return original
 
 
 def compared(images: Images) -> np.ndarray:

@@ -22,6 +22,7 @@ from meddiff.evaluation.classifiers.study import Study, read_study
 from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
 from meddiff.files.tables import read_table, write_table
 from meddiff.images.views import as_rgb, tile
+from meddiff.jobs.audit import findings_in
 from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.generate import filter as filtering
 from meddiff.jobs.generate.classify import predicted_columns
@@ -129,6 +130,7 @@ def assemble(
         split_note=split_note(sets["train"]),
         group_noun=group_noun(sets["train"]),
         skipped=skipped_table(sets, run.folder),
+        findings=findings_in(run.folder),
         scores=study.scores,
         differences=study.differences,
         tests=study.tests,
@@ -199,7 +201,8 @@ def memorization(sets: dict[str, Images], recipe: Recipe) -> tuple[list[NearestP
     distance, index = {}, {}
     for name in [name for name in ("synthetic", "val") if name in sets]:
         distance[name], index[name], _ = nearest_image(filtering.compared(sets[name]), references)
-    threshold = copy_threshold(distance["val"], recipe.filter.copy_quantile)
+    originals = filtering.originals(sets["val"], sets["train"])
+    threshold = copy_threshold(distance["val"][originals], recipe.filter.copy_quantile)
     pairs = {
         name: [
             NearestPair(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from meddiff.evaluation.masks.calibration import case_dice
 from meddiff.files.tables import read_table, write_table
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
+from meddiff.jobs.audit import findings_in
 from meddiff.jobs.facts import data_hash, energy, licenses
 from meddiff.jobs.looks import VALIDATION_COLUMNS, best_step
 from meddiff.jobs.segment.calibrate import model_names
@@ -79,7 +81,7 @@ def report(
         confidence_level=recipe.evaluation.confidence_level,
         seed=recipe.seed,
     )
-    written = write_report(mask_report(results), folder.path)
+    written = write_report(mask_report(replace(results, findings=findings_in(folder))), folder.path)
     write_table(results.summary, folder.scores)
     write_table(results.differences, folder.differences)
     console.print(scores_table(results.summary))

@@ -1,0 +1,172 @@
+"""The audit of stage 1: pictures that lie in several splits, and what else makes a result worthless.
+
+It looks at the images as they have just been prepared, which takes half a millisecond each. Copies tie images
+together as a patient does, where the split is drawn by us; a split that the images came with is never changed unless
+``data.copies`` asks for it. What is serious is printed, and stands in findings.csv and in the report. The command
+``inspect --audit`` looks at the files themselves, and at more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from meddiff.audit import copies, study
+from meddiff.audit.facts import Facts
+from meddiff.audit.finding import Finding, images_of
+from meddiff.errors import Problems
+from meddiff.files.tables import read_table
+from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.split import SPLITS, tied
+from meddiff.run import RunFolder
+
+COLUMNS = ("finding", "severity", "kind", "file", "sentence")
+SHOWN_FILES, SHOWN_PER_KIND = 4, 12
+STYLES = {"serious": "bold red", "warning": "yellow", "note": "dim"}
+MOST_TIED = 0.1
+"""Share of the images that near-copies may tie together: where more look alike, that says nothing of one patient."""
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which images show the same picture."""
+
+    rows: tuple[ManifestRow, ...]
+    """With the split that they came with."""
+    near: np.ndarray
+    """Pairs of near-duplicates [P, 2]."""
+    same: np.ndarray
+    """Those of them that are one picture, but for its format."""
+
+    @classmethod
+    def among(cls, facts: Sequence[Facts]) -> Copies:
+        """Compare all images with each other."""
+        near = study.pairs_of(facts)
+        if not len(near):
+            return cls(tuple(fact.row for fact in facts), near, near)
+        same = copies.are_same(near, *(np.stack([getattr(fact, name) for fact in facts])
+                                       for name in ("hash", "thumbnail")))  # fmt: skip
+        return cls(tuple(fact.row for fact in facts), near, near[same])
+
+    def torn(self, pairs: np.ndarray) -> list[list[int]]:
+        """List the groups that hang together by pairs and came in several splits."""
+        groups = copies.clusters(len(self.rows), pairs)
+        return [group for group in groups if len({came_in(self.rows[place]) for place in group} - {None}) > 1]
+
+    def ties(self) -> list[tuple[int, int]]:
+        """List the pairs that a split of ours must not part.
+
+        Images that came in several splits are not tied. Where near-copies would tie a large part of all images, as
+        the slices of one kind of scan may do, only those that are one picture are.
+        """
+        apart = {place for group in self.torn(self.near) for place in group}
+        near, same = (
+            [(int(one), int(two)) for one, two in pairs if one not in apart] for pairs in (self.near, self.same)
+        )
+        with_near, with_same = (max(map(len, tied(self.rows, pairs)), default=0) for pairs in (near, same))
+        return near if with_near <= with_same + max(1, MOST_TIED * len(self.rows)) else same
+
+    def check(self, where: object) -> None:
+        """Refuse pictures that came in several splits.
+
+        Raises:
+            InputError: all of them, by file and split.
+        """
+        problems = Problems(where)
+        cure = (
+            "What a model has trained on cannot judge it. --data.copies drop leaves them out of train and val, "
+            "--data.copies keep goes on as it is and says so in the report."
+        )
+        for group in self.torn(self.same):
+            files = images_of(self.rows[place] for place in group)
+            splits = [came_in(self.rows[place]) or "no split" for place in group]
+            named = [f"{file} ({split})" for file, split in zip(files, splits, strict=True)]
+            problems.add("one picture in several splits", " = ".join(named), cure)
+        problems.raise_if_any()
+
+    def dropped(self) -> list[tuple[ManifestRow, str]]:
+        """List what to leave out, so that no copy is left in two splits: the test split keeps its images."""
+        out = []
+        for group in self.torn(self.near):
+            rows = [self.rows[place] for place in group]
+            by_split = {name: [row for row in rows if came_in(row) == name] for name in SPLITS}
+            judge = next(name for name in reversed(SPLITS) if by_split[name])
+            reason = f"a copy or near-copy of {by_split[judge][0].image_path}, which is in {judge}"
+            out += [(row, f"{row.image_file}: {reason}") for name in SPLITS if name != judge for row in by_split[name]]
+        return out
+
+
+def came_in(row: ManifestRow) -> str | None:
+    """Return the split that a row came with; synthetic images train."""
+    return row.split or ("train" if row.source == "synthetic" else None)
+
+
+def findings_of(facts: Sequence[Facts], found: Copies, chosen: Sequence[ManifestRow]) -> list[Finding]:
+    """Say what is serious about images in their final split, and which copies a split of ours keeps together.
+
+    ``facts`` and ``found`` are of the same images as ``chosen``, in the same order.
+    """
+    own = [replace(fact, row=row) for fact, row in zip(facts, chosen, strict=True)]
+    serious = [one for one in study.findings(own, found.near) if one.severity == "serious"]
+    groups = copies.clusters(len(chosen), np.array(found.ties(), dtype=np.int64).reshape(-1, 2))
+    several = [group for group in groups if len({chosen[place].group for place in group}) > 1]
+    if several:
+        files = images_of(chosen[place] for group in several for place in group)
+        told = (
+            f"{len(files)} images are copies or near-copies of each other, in {len(several)} groups, and the manifest "
+            "does not say that they belong together: no split cuts such a group"
+        )
+        serious.append(Finding("copies kept together", files, told, "note"))
+    return study.in_order(serious)
+
+
+def to_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One line per file of each finding."""
+    lines = [
+        (number, one.severity, one.kind, file, one.sentence)
+        for number, one in enumerate(findings, start=1)
+        for file in one.files or ("",)
+    ]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def findings_in(folder: RunFolder) -> pd.DataFrame:
+    """Read what stage 1 found, one line per finding; none in a run of a version that did not look."""
+    if not folder.findings.is_file():
+        return pd.DataFrame()
+    table = read_table(folder.findings, COLUMNS).fillna({"file": ""})
+    lines = []
+    for _, rows in table.groupby("finding", sort=True):
+        files = [name for name in rows["file"] if name]
+        first = rows.iloc[0]
+        more = ["..."] if len(files) > SHOWN_FILES else []
+        lines.append({"severity": first["severity"], "kind": first["kind"], "sentence": first["sentence"],
+                      "n_files": len(files), "files": ", ".join([*files[:SHOWN_FILES], *more])})  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def tell(console: Console, found: Sequence[Finding], place: str) -> None:
+    """Print the findings kind by kind, the worst first; file names stay whole, to be copied.
+
+    ``place`` is where all of them can be read.
+    """
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for one in found:
+        kinds.setdefault((one.severity, one.kind), []).append(one)
+    for (severity, kind), those in kinds.items():
+        console.print(Text(f"{severity}: {kind}", style=STYLES[severity]))
+        for one in those[:SHOWN_PER_KIND]:
+            console.print(Padding(Text(one.sentence), (0, 0, 0, 4)))
+            more = [f"and {len(one.files) - SHOWN_FILES} more"] if len(one.files) > SHOWN_FILES else []
+            for file in [*one.files[:SHOWN_FILES], *more]:
+                console.print(Text(f"        {file}", style="dim"), soft_wrap=True)
+        if len(those) > SHOWN_PER_KIND:
+            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: {place} names them all")
+    if found:
+        console.print()
