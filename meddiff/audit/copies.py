@@ -17,6 +17,7 @@ What is kept of an image is 32 + 1024 bytes. All pairs are compared, in blocks: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.fft import dctn
@@ -35,6 +36,8 @@ NEAR_CORRELATION = 0.95
 SAME_BITS = 12
 SAME_CORRELATION = 0.999
 """What formats, bit depths and roundings leave: random blots differ in up to 6 bits by them, a JPEG of 70 in 14."""
+STRANGERS: dict[str, Any] = {"bits": 24, "correlation": 0.97}
+"""Of phantoms of different people, which are known to be no copies: the nearest of 800 heads differ in 30 bits."""
 BLOCK = 1024
 """Images whose distances to all others are in memory at a time."""
 MOST = 60_000
@@ -64,11 +67,18 @@ def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     return candidates[_correlations(flat, candidates) >= NEAR_CORRELATION]
 
 
-def are_same(pairs: np.ndarray, hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+def are_same(
+    pairs: np.ndarray,
+    hashes: np.ndarray,
+    thumbnails: np.ndarray,
+    *,
+    bits: int = SAME_BITS,
+    correlation: float = SAME_CORRELATION,
+) -> np.ndarray:
     """Whether near-duplicates [P, 2] are one picture, but for its format, bit depth and roundings: bool [P]."""
     apart = np.unpackbits(np.bitwise_xor(hashes[pairs[:, 0]], hashes[pairs[:, 1]]), axis=1).sum(axis=1)
     alike = _correlations(thumbnails.reshape(len(thumbnails), -1), pairs)
-    return (apart <= SAME_BITS) & (alike >= SAME_CORRELATION)
+    return (apart <= bits) & (alike >= correlation)
 
 
 def _of_near_hashes(hashes: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
     hashes, thumbnails = (np.stack([getattr(fact, name) for fact in facts]) for name in ("hash", "thumbnail"))
     pairs = copies.near_pairs(hashes, thumbnails)
     strangers = np.array([_are_strangers(facts[one].row, facts[other].row) for one, other in pairs], dtype=bool)
-    return pairs[~strangers | copies.are_same(pairs, hashes, thumbnails)]
+    return pairs[~strangers | copies.are_same(pairs, hashes, thumbnails, **copies.STRANGERS)]
 
 
 def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:

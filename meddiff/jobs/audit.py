@@ -35,7 +35,7 @@ MOST_TIED = 0.1
 
 @dataclass(frozen=True)
 class Copies:
-    """Which images show the same picture."""
+    """Images that show the same picture."""
 
     rows: tuple[ManifestRow, ...]
     """With the split that they came with."""
@@ -118,16 +118,16 @@ def findings_of(facts: Sequence[Facts], found: Copies, chosen: Sequence[Manifest
     several = [group for group in groups if len({chosen[place].group for place in group}) > 1]
     if several:
         files = images_of(chosen[place] for group in several for place in group)
-        told = (
+        sentence = (
             f"{len(files)} images are copies or near-copies of each other, in {len(several)} groups, and the manifest "
             "does not say that they belong together: no split cuts such a group"
         )
-        serious.append(Finding("copies kept together", files, told, "note"))
+        serious.append(Finding("copies kept together", files, sentence, "note"))
     return study.in_order(serious)
 
 
 def to_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One line per file of each finding."""
+    """List a line per file of each finding."""
     lines = [
         (number, one.severity, one.kind, file, one.sentence)
         for number, one in enumerate(findings, start=1)

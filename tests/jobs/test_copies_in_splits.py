@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from meddiff.errors import InputError
+from meddiff.audit.study import repeated
+from meddiff.errors import InputError, Problems
 from meddiff.jobs import job
+from meddiff.manifest.row import parse_row
 from meddiff.recipe import Recipe, from_dict
 from meddiff.run import Run
 
@@ -131,3 +133,18 @@ def test_copies_in_given_splits_are_kept_where_asked(folder):
     found = pd.read_csv(run.folder.findings)
     assert set(found["kind"]) == {"copies across splits"}
     assert "serious: copies across splits" in text
+
+
+def test_copies_do_not_lower_the_distance_by_which_synthetic_images_are_judged():
+    """A tenth of the held-out images lie in training too: the threshold is that of the others."""
+    rows = [_row(f"r{number}") for number in range(COUNT)]
+    shown = [one[None] for one in pictures()]
+    changed = [np.minimum(one.astype(int) + 3, 255).astype(np.uint8) for one in shown[:3]]
+    held_out = [*changed, *shown[12:]]
+    copied = repeated(zip(rows, held_out, strict=False), zip(rows, shown[:12], strict=False))
+    assert copied.tolist() == [True] * 3 + [False] * (COUNT - 12)
+
+
+def _row(name: str):
+    cells = {"row_id": name, "dataset": "x", "image_path": f"{name}.png", "source": "real"}
+    return parse_row(cells, 1, Path(), problems=Problems("x"))
