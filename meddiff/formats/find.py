@@ -7,7 +7,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,10 @@ class Found:
         own = _short_hash(self.series.uid) if self.series else self.path.name.removeprefix(stem_of(self.path.name))
         place = _short_hash(f"{self.name} {self.path.name}")
         return self.name, f"{self.name}-{own}" if self.series else f"{self.name}{own}", f"{self.name}-{place}"
+
+    def of_series(self, series: Series) -> Found:
+        """Make of a series what is the same but for the volume in it that is meant; nothing of all else."""
+        return self if self.series is None else replace(self, name=f"{self.name}{series.part}", series=series)
 
     def read(self) -> Volume:
         """Read a volume or series; a picture is read from its path.

@@ -31,7 +31,8 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
             single slice), with ``#series`` behind its name the whole series that it belongs to, of the files in its
             folder; or a folder or zip archive, searched with all below it for DICOM, or for the one volume file
             that lies there.
-        series: of a folder with several DICOM series, the UID, number or description of the one that is meant.
+        series: of several DICOM series, the UID, number or description of the one that is meant; of one with several
+            volumes, behind a # the number of one or what tells it apart: 7#2, 7#EchoTime=2.3, #DiffusionBValue=0.
 
     Raises:
         InputError: what is no volume, is damaged, or whose geometry contradicts itself; with the reason.
@@ -46,7 +47,7 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
     if path.is_dir():
         return _load_folder(path, series)
     if path.name.endswith(SERIES):
-        return read_series(_series_with(on_disk(path)))
+        return read_series(choose([_series_with(on_disk(path))], series, path))
     check_file(path)
     reader = reader_of(path)
     if reader is not None:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.formats.dicom.stacking import Frame, arrange
+from meddiff.formats.dicom.frame import Frame
+from meddiff.formats.dicom.stacking import arrange
 
 AXIAL = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
 def frame(number: int, position, **known) -> Frame:
-    known = {"directions": AXIAL, "order": (number,)} | known
+    known = {"directions": AXIAL, "number": (number,)} | known
     return Frame(
         Path(f"{number}.dcm"), 0, (0, 0), (5, 6), np.array(position, dtype=float), spacing_mm=(0.25, 0.5), **known
     )
@@ -59,11 +60,11 @@ def test_several_volumes_are_told_apart_by_kind_then_order(interleaved):
     for echo in (20.0, 5.0):
         for number, one in enumerate(row()):
             order = (number * 2 + (echo == 20)) if interleaved else number + 10 * (echo == 20)
-            frames.append(replace(one, file=Path(f"{echo}-{number}"), kind=(echo,), order=(echo, order)))
+            frames.append(replace(one, file=Path(f"{echo}-{number}"), marks={"EchoTime": echo}, number=(order,)))
     stack = arrange(frames, "here")
-    assert [{one.kind[0] for one in volume} for volume in stack.volumes] == [{5.0}, {20.0}]
+    assert [{one.marks["EchoTime"] for one in volume} for volume in stack.volumes] == [{5.0}, {20.0}]
     assert "2 volumes" in stack.notes[0]
-    assert "5.0, 20.0" in stack.notes[0]
+    assert "EchoTime: 5, 20" in stack.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,10 @@ def test_several_volumes_are_told_apart_by_kind_then_order(interleaved):
         (lambda frames: [*frames[:4], replace(frames[4], shape=(9, 9))], r"different sizes.*4\.dcm"),
         (lambda frames: [*frames[:4], replace(frames[4], spacing_mm=(9, 9))], r"different pixel spacings.*4\.dcm"),
         (lambda frames: [*frames[:2], frame(2, (-7, -20, 36)), *frames[3:]], "straight line"),
-        (lambda frames: frames + [moved(one, 1, 0, 0, order=(one.order[0] + 100,))
+        (lambda frames: frames + [moved(one, 1, 0, 0, number=(one.number[0] + 100,))
                                   for one in frames], r"shifted by 1\.000 mm"),
-        (lambda frames: [replace(one, kind=(n % 2,), order=(v, n)) for v in (0, 1) for n, one in enumerate(frames)],
+        (lambda frames: [replace(one, marks={"EchoTime": n % 2 + 1.0}, number=(v, n))
+                         for v in (0, 1) for n, one in enumerate(frames)],
          "cannot be sorted"),
     ],
 )  # fmt: skip

@@ -7,6 +7,8 @@ Siemens' private CSA header (read by nibabel), their distance in SpacingBetweenS
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,9 @@ import numpy as np
 
 from meddiff.files.bad import bad_file
 from meddiff.formats.damage import damage_told
-from meddiff.formats.dicom.stacking import Frame
+from meddiff.formats.dicom.frame import Frame
+from meddiff.formats.dicom.marks import Lookup, marks_of
+from meddiff.formats.dicom.measure import measure_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,7 +30,7 @@ def frames_of(header: "Dataset", file: Path) -> list[Frame]:
     """The slices of one DICOM image.
 
     Raises:
-        InputError: no position, orientation or pixel spacing, or values that are no geometry.
+        InputError: no position, orientation or pixel spacing, values that are no geometry, a scale that is none.
     """
     with damage_told(file, "the header"):
         if "PerFrameFunctionalGroupsSequence" in header:
@@ -35,39 +39,36 @@ def frames_of(header: "Dataset", file: Path) -> list[Frame]:
             return list(_mosaic(header, file))
         count = int(header.get("NumberOfFrames") or 1)
         if count == 1:
-            return [_frame(header, file, number=0)]
+            return [_frame(header, file)]
         return list(_grid(header, file, count))
 
 
-def _frame(header: "Dataset", file: Path, *, number: int, **changed: Any) -> Frame:
+def _frame(header: "Dataset", file: Path, told: Lookup | None = None, *, index: int = 0, **changed: Any) -> Frame:
+    """The frame of a header, or what the functional groups say of the one with this index; ``changed`` wins."""
+
+    def say(group: str, keyword: str) -> Any:
+        return told(group, keyword) if told else header.get(keyword)
+
+    if "position" not in changed:
+        what = f"ImagePositionPatient{' of a frame' if told else ''}"
+        changed["position"] = _vector(say("PlanePositionSequence", "ImagePositionPatient"), 3, what, file)
     values = {
         "file": file,
-        "index": number,
+        "index": index,
         "corner": (0, 0),
         "shape": (int(header.Rows), int(header.Columns)),
-        "kind": (_number(header, "EchoTime"), _number(header, "DiffusionBValue"), _words(header.get("ImageType"))),
-        "order": _order(header, number),
-        "slope": _value(header.get("RescaleSlope", header.get("DoseGridScaling")), 1.0),
-        "intercept": _value(header.get("RescaleIntercept"), 0.0),
+        "directions": _directions(say("PlaneOrientationSequence", "ImageOrientationPatient"), file),
+        "spacing_mm": _spacing(say("PixelMeasuresSequence", "PixelSpacing"), file),
+        "number": (_value(header.get("InstanceNumber"), -1.0), float(index)),
+        "measure": measure_of(header, file, told),
+        "space": str(header.get("FrameOfReferenceUID") or ""),
     }
-    if "position" not in changed:
-        values["position"] = _vector(header.get("ImagePositionPatient"), 3, "ImagePositionPatient", file)
-    if "directions" not in changed:
-        values["directions"] = _directions(header.get("ImageOrientationPatient"), file)
-    if "spacing_mm" not in changed:
-        values["spacing_mm"] = _spacing(header.get("PixelSpacing"), file)
+    units = values["measure"].units
+    values["marks"] = marks_of(header, told) | ({"Units": units} if units else {})
     frame = Frame(**values | changed)
-    if frame.slope == 0 or not math.isfinite(frame.slope * frame.intercept):
-        raise bad_file(file, f"values cannot be rescaled with slope {frame.slope} and intercept {frame.intercept}")
     if not np.isfinite(frame.position).all():  # of a mosaic or dose grid, whose slices are told by distances
         raise bad_file(file, "the distance of its slices is not a number")
     return frame
-
-
-def _order(header: "Dataset", number: int) -> tuple:
-    names = ("TemporalPositionIdentifier", "AcquisitionNumber", "EchoTime", "DiffusionBValue", "TriggerTime")
-    numbers = tuple(_number(header, name) for name in names)
-    return (*numbers, _words(header.get("ImageType")), _number(header, "InstanceNumber"), number)
 
 
 def _enhanced(header: "Dataset", file: Path) -> Iterator[Frame]:
@@ -75,34 +76,18 @@ def _enhanced(header: "Dataset", file: Path) -> Iterator[Frame]:
     groups = header.PerFrameFunctionalGroupsSequence
     if len(groups) != int(header.get("NumberOfFrames") or 1):
         raise bad_file(file, f"{header.get('NumberOfFrames')} frames, but the geometry of {len(groups)}")
-    for number, group in enumerate(groups):
+    for index, group in enumerate(groups):
+        yield _frame(header, file, partial(_told, (group, shared)), index=index)
 
-        def told(sequence: str, keyword: str, group=group):
-            for place in (group, shared):
-                if sequence in place and len(place[sequence].value):
-                    return place[sequence][0].get(keyword)
-            return None
 
-        kind = (
-            _value(told("MREchoSequence", "EffectiveEchoTime"), -1.0),
-            _value(told("MRDiffusionSequence", "DiffusionBValue"), -1.0),
-            _words(told("MRImageFrameTypeSequence", "FrameType") or told("CTImageFrameTypeSequence", "FrameType")),
-        )
-        time = _value(told("FrameContentSequence", "TemporalPositionIndex"), -1.0)
-        yield _frame(
-            header,
-            file,
-            number=number,
-            position=_vector(
-                told("PlanePositionSequence", "ImagePositionPatient"), 3, "ImagePositionPatient of a frame", file
-            ),
-            directions=_directions(told("PlaneOrientationSequence", "ImageOrientationPatient"), file),
-            spacing_mm=_spacing(told("PixelMeasuresSequence", "PixelSpacing"), file),
-            kind=kind,
-            order=(kind, time, _number(header, "InstanceNumber"), number),
-            slope=_value(told("PixelValueTransformationSequence", "RescaleSlope"), 1.0),
-            intercept=_value(told("PixelValueTransformationSequence", "RescaleIntercept"), 0.0),
-        )
+def _told(places: Sequence[Any], group: str, keyword: str) -> Any:
+    """What a functional group (those inside others behind a /) says; all of its items where no keyword is asked for."""
+    first, _, inner = group.partition("/")
+    for place in places:
+        if first in place and len(place[first].value):
+            item = place[first][0]
+            return _told((item,), inner, keyword) if inner else item.get(keyword) if keyword else place[first].value
+    return None
 
 
 def _mosaic(header: "Dataset", file: Path) -> Iterator[Frame]:
@@ -116,18 +101,18 @@ def _mosaic(header: "Dataset", file: Path) -> Iterator[Frame]:
     distance = _value(header.get("SpacingBetweenSlices"), 0.0)
     if distance <= 0 and count > 1:
         raise bad_file(file, "a Siemens mosaic without SpacingBetweenSlices: the distance of its slices is unknown")
+    if not np.isfinite([distance, *np.ravel(normal)]).all():
+        raise bad_file(file, "the distance of its slices is not a number")
     side = math.ceil(math.sqrt(count))
     rows, columns = int(header.Rows) // side, int(header.Columns) // side
     if rows * side != header.Rows or columns * side != header.Columns:
         raise bad_file(file, f"a mosaic of {count} slices cannot be {header.Rows} x {header.Columns} pixels")
-    whole = _frame(header, file, number=0)
+    whole = _frame(header, file)
     inside = np.array([(header.Columns - columns) / 2, (header.Rows - rows) / 2]) * whole.spacing_mm
     first = whole.position + inside @ whole.directions
     for number in range(count):
-        yield _frame(
-            header,
-            file,
-            number=0,
+        yield replace(
+            whole,
             corner=(number // side * rows, number % side * columns),
             shape=(rows, columns),
             position=first + number * distance * np.asarray(normal),
@@ -142,10 +127,10 @@ def _grid(header: "Dataset", file: Path, count: int) -> Iterator[Frame]:
     offsets = np.array([float(offset) for offset in offsets])
     if offsets[0] != 0:
         raise bad_file(file, "its GridFrameOffsetVector does not begin with 0, which is not understood")
-    first = _frame(header, file, number=0)
+    first = _frame(header, file)
     normal = np.cross(*first.directions)
-    for number in range(count):
-        yield _frame(header, file, number=number, position=first.position + offsets[number] * normal)
+    for index in range(count):
+        yield _frame(header, file, index=index, position=first.position + offsets[index] * normal)
 
 
 def _vector(value: Any, length: int, what: str, file: Path) -> np.ndarray:
@@ -176,11 +161,6 @@ def _words(value: Any) -> tuple:
     if value is None or value == "":
         return ()
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-
-
-def _number(header: "Dataset", keyword: str) -> float:
-    """For sorting: -1 where it is not told."""
-    return _value(header.get(keyword), -1.0)
 
 
 def _value(value: Any, unknown: float) -> float:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LARGEST_RATIO = 1000  # a blank picture shrinks by a lot, but a small file that unfolds beyond is an attack or damage
 _CHANNELS = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1}
+_COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def read_stored(path: Path) -> np.ndarray:
@@ -44,6 +45,7 @@ def read_stored(path: Path) -> np.ndarray:
         frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
         size = int(dataset.Rows) * int(dataset.Columns) * frames * samples * ((int(dataset.BitsAllocated) + 7) // 8)
         _check_size(path, size)
+        _check_colors(path, dataset, samples)
         syntax = dataset.file_meta.get("TransferSyntaxUID")
         if syntax is None:
             implicit, little = dataset.original_encoding
@@ -51,11 +53,52 @@ def read_stored(path: Path) -> np.ndarray:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
         elif syntax.is_compressed and "PixelData" in dataset and _is_bare(dataset, size):
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian  # the header lies, its length gives it away
-        pixels = _decoded(path, dataset, frames)
+        pixels = _cells(path, dataset, _decoded(path, dataset, frames))
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, dataset)
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return pixels if frames > 1 else pixels[None]
+
+
+def _check_colors(path: Path, dataset: "Dataset", samples: int) -> None:
+    colors = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
+    if samples not in (1, 3) or colors not in (*_CHANNELS, *_COLORS):
+        known = ", ".join((*_CHANNELS, *_COLORS))
+        raise bad_file(path, f"pixels of {samples} channels in {colors} are not read; these are: {known}")
+
+
+def _cells(path: Path, dataset: "Dataset", pixels: np.ndarray) -> np.ndarray:
+    """The picture's bits of each value, without what else lies in its cell (an overlay, a scanner's own marks).
+
+    HighBit is the place of the uppermost of BitsStored bits (PS3.5 8.1.1). Decoders of compressed pictures shift them
+    down to the lowest place.
+    """
+    if pixels.dtype.kind not in "iu" or int(dataset.get("SamplesPerPixel") or 1) != 1:
+        return pixels
+    allocated = int(dataset.BitsAllocated)
+    stored = int(dataset.get("BitsStored") or allocated)
+    high = dataset.get("HighBit")
+    high = stored - 1 if high is None else int(high)
+    if not 1 <= stored <= high + 1 <= allocated:
+        raise bad_file(path, f"{stored} bits up to bit {high} do not fit into {allocated} (BitsStored, HighBit)")
+    if stored == pixels.dtype.itemsize * 8 or allocated != pixels.dtype.itemsize * 8:
+        return pixels
+    if high != stored - 1 and _is_shifted(dataset):
+        high = stored - 1
+    return (pixels << (allocated - 1 - high)) >> (allocated - stored)
+
+
+def _is_shifted(dataset: "Dataset") -> bool:
+    """Whether a codestream holds the picture's bits alone; a native picture and run lengths hold whole cells."""
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import RLELossless
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return False
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1)))
+    found = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
+    return found is not None and found[3] < int(dataset.BitsAllocated)
 
 
 def _decoded(path: Path, dataset: "Dataset", frames: int) -> np.ndarray:
@@ -68,6 +111,7 @@ def _decoded(path: Path, dataset: "Dataset", frames: int) -> np.ndarray:
     from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSTransferSyntaxes, RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
+    dataset.pixel_array_options(correct_unused_bits=False)  # `_cells` does, and knows HighBit
     if not syntax.is_encapsulated:
         return dataset.pixel_array
     if syntax == JPEGExtended12Bit and int(dataset.get("BitsStored") or 8) > 8 and find_spec("libjpeg") is None:
@@ -89,7 +133,7 @@ def _decoded(path: Path, dataset: "Dataset", frames: int) -> np.ndarray:
 def _decoded_by(plugin: str, path: Path, dataset: "Dataset") -> np.ndarray:
     if plugin == "gdcm":
         _check_for_gdcm(path, dataset)
-    dataset.pixel_array_options(decoding_plugin=plugin)
+    dataset.pixel_array_options(decoding_plugin=plugin, correct_unused_bits=False)
     return dataset.pixel_array
 
 

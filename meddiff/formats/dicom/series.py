@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,23 @@ from meddiff.formats.dicom.dataset import read_dataset
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NO_IMAGES = ("DICOMDIR",)
+_DIRECTORIES = ("DICOMDIR",)
+NO_IMAGES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": " (SEG), which says what was drawn on images. Give it as a mask",
+    "1.2.840.10008.5.1.4.1.1.66.7": " (SEG), which says what was drawn on images. Give it as a mask",
+    "1.2.840.10008.5.1.4.1.1.4.2": ", a spectrum for each voxel",
+}
+"""SOP classes that have rows and columns as images do, and what more is said of them: masks, label maps, spectra.
+
+All others that are no images (reports, plans, contours, presentation states, PDF) have no rows.
+"""
+COMPUTED = ("1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.30")
+"""SOP classes of what is computed from images, a dose and a parametric map. They are read where they are named."""
 _READ_LATER = (
     "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber",
     "SeriesDescription", "Modality", "RescaleType", "RescaleIntercept", "Units", "DoseUnits",
-    "PhotometricInterpretation",
+    "PhotometricInterpretation", "SOPClassUID", "PresentationLUTShape", "LossyImageCompression", "BurnedInAnnotation",
+    "AnatomicalOrientationType",
 )  # fmt: skip
 
 
@@ -37,6 +50,18 @@ class Series:
     notes: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     """Files that claim to be one instance (SOPInstanceUID) but differ."""
+    volume: str = ""
+    """Of several volumes, the one that is meant; see stacking.arrange. Empty takes all."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it was taken, and not computed from what was taken (a dose, a map)."""
+        return str(self.headers[0].get("SOPClassUID", "")) not in COMPUTED
+
+    @property
+    def part(self) -> str:
+        """What a file name adds where one volume of it is meant."""
+        return f"_{re.sub(r'[^a-zA-Z0-9.=-]+', '_', self.volume)}" if self.volume else ""
 
     @property
     def name(self) -> str:
@@ -51,6 +76,11 @@ class Found:
     series: tuple[Series, ...]
     others: tuple[Path, ...]
     """Files that are no DICOM images."""
+
+    @property
+    def images(self) -> tuple[Series, ...]:
+        """Without what was computed from images."""
+        return tuple(one for one in self.series if one.is_image)
 
 
 def is_dicom(path: Path) -> bool:
@@ -75,9 +105,10 @@ def read_header(path: Path) -> "Dataset":
         if not is_dicom(path):
             raise bad_file(path, "this is no DICOM file (neither the mark DICM nor a first element of DICOM)")
         header = read_dataset(path, pixels=False)
-        if "Rows" not in header or "Columns" not in header:
-            kind = header.SOPClassUID.name if "SOPClassUID" in header else "DICOM of an unknown kind"
-            raise bad_file(path, f"this is no image: {kind}")
+        kind = header.get("SOPClassUID")
+        if "Rows" not in header or "Columns" not in header or str(kind) in NO_IMAGES:
+            told = kind.name if kind else "DICOM of an unknown kind"
+            raise bad_file(path, f"this is no image: {told}{NO_IMAGES.get(str(kind), '')}")
         for keyword in _READ_LATER:  # an element is decoded when it is first asked for, and remembered
             header.get(keyword)
         return header
@@ -91,7 +122,7 @@ def find_series(paths: Iterable[Path]) -> Found:
     groups: dict[str, list[tuple[Path, Dataset]]] = {}
     others = []
     for path in paths:
-        if path.name in _NO_IMAGES or not is_dicom(path):
+        if path.name in _DIRECTORIES or not is_dicom(path):
             others.append(path)
             continue
         try:
@@ -108,22 +139,32 @@ def find_series(paths: Iterable[Path]) -> Found:
 def choose(series: Sequence[Series], wanted: str | int | None, where: object) -> Series:
     """The one series that is meant: by UID, number or description; None where there is only one.
 
+    Of several volumes in it (echoes, b-values, times), what stands behind a # names one: by its number, or by what
+    tells it apart, as in 7#2, 7#EchoTime=2.3 or, where there is only one series, #2. Of a study with doses and maps
+    that were computed from its images, None means the images.
+
     Raises:
         InputError: none or several fit, with a list of what there is.
     """
     if not series:
         raise InputError(f"{where}: no DICOM image was found. Name a folder that holds DICOM files.")
-    fits = [
-        one
-        for one in series
-        if wanted is None or str(wanted) in (one.uid, str(one.number)) or one.description.lower() == str(wanted).lower()
-    ]
+    fits, volume = _fitting(series, wanted), ""
+    if not fits and "#" in str(wanted):
+        name, _, volume = str(wanted).partition("#")
+        fits = _fitting(series, name or None)
     if len(fits) == 1:
-        return fits[0]
+        return replace(fits[0], volume=volume)
     listed = "\n  ".join(f"{one.number}: {one.description or '(no description)'}, {len(one.files)} files, "
                          f"{one.files[0].parent.name}/, {one.uid}" for one in series)  # fmt: skip
     got = f"there are {len(series)} series" if wanted is None else f"{len(fits)} series are called {wanted!r}"
     raise InputError(f"{where}: {got}. Name one by its UID, number or description:\n  {listed}")
+
+
+def _fitting(series: Sequence[Series], wanted: str | int | None) -> list[Series]:
+    if wanted is None:
+        return [one for one in series if one.is_image] or list(series)
+    return [one for one in series
+            if str(wanted) in (one.uid, str(one.number)) or one.description.lower() == str(wanted).lower()]  # fmt: skip
 
 
 def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:

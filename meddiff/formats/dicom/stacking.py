@@ -8,47 +8,17 @@ ordered along the normal r x c. They are one grid when the steps between neighbo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from meddiff.errors import InputError
+from meddiff.formats.dicom.frame import ONE_VOLUME, SAME_PLACE_MM, Frame, names, refused
+from meddiff.formats.dicom.marks import differing, written
+from meddiff.formats.dicom.sorting import how_to_name, named, volumes_of
 
 SAME_DIRECTION = 1e-3  # largest difference of direction cosines that writers round differently
-SAME_PLACE_MM = 1e-2
 UNEVEN = 0.02  # of the slice distance; scanners write positions with two decimals at worst
 TILT_DEGREES = 0.5  # less is rounding
 _TO_RAS = np.diag([-1.0, -1.0, 1.0])
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One slice of a file."""
-
-    file: Path
-    index: int
-    """Which frame of the file, from 0."""
-    corner: tuple[int, int]
-    """First row and column of the slice in the stored picture; not (0, 0) in a mosaic."""
-    shape: tuple[int, int]
-    """Rows and columns."""
-    position: np.ndarray
-    """[3] center of the first pixel, LPS millimeters."""
-    directions: np.ndarray
-    """[2, 3] unit vectors along a row (growing column) and along a column (growing row)."""
-    spacing_mm: tuple[float, float]
-    """Between columns, and between rows."""
-    kind: tuple = ()
-    """What must be the same all over a volume: echo, b-value, frame type."""
-    order: tuple = ()
-    """What sorts several volumes: time, acquisition, number."""
-    slope: float = 1.0
-    intercept: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return self.file.name + (f" frame {self.index}" if self.index else "")
 
 
 @dataclass(frozen=True)
@@ -62,24 +32,35 @@ class Stack:
     notes: tuple[str, ...] = ()
 
 
-def arrange(frames: Sequence[Frame], where: object) -> Stack:
+def arrange(frames: Sequence[Frame], where: object, volume: str = "") -> Stack:
     """The grid that these slices form.
 
     Args:
         frames: slices of one series, in any order.
         where: the folder or file, for messages.
+        volume: of several, the one that is meant: its number, from 1, or a mark as in EchoTime=2.3, or some of these
+            with # between them. Empty takes all.
 
     Raises:
-        InputError: sizes, spacings or orientations differ (a localizer), several slices at one place that cannot be
-            told apart, missing slices, uneven distances; with the names of the files.
+        InputError: sizes, spacings, orientations or frames of reference differ (a localizer), several slices at one
+            place that cannot be told apart, missing slices, uneven distances; with the names of the files. No such
+            volume.
     """
+    words = [word for word in volume.split("#") if word]
+    for word in words:
+        frames = frames if word.isdigit() else named(frames, word, where)
     _check_alike(frames, where)
     normal = np.cross(*frames[0].directions)
     places = _places(frames, normal)
-    notes = []
-    volumes = _volumes(places, where)
+    notes = list(_several_spaces(frames, where))
+    volumes = volumes_of(places, where)
+    for number in (int(word) for word in words if word.isdigit()):
+        if not 1 <= number <= len(volumes):
+            raise refused(where, f"there is no volume {number}, the series holds {len(volumes)}", "Correct the number.")
+        volumes = [volumes[number - 1]]
     if len(volumes) > 1:
         notes.append(f"{len(volumes)} volumes on one grid{_differing(volumes)}")
+        notes.append(f"#1 to #{len(volumes)} behind the name of the series names one volume of it, as in --series '#1'")
     step, tilt = _step(volumes[0], normal, where)
     if tilt:
         notes.append(f"slices are sheared by {tilt:.1f} degrees (tilted gantry): the affine holds it")
@@ -93,13 +74,20 @@ def arrange(frames: Sequence[Frame], where: object) -> Stack:
     return Stack(tuple(volumes), affine, tuple(notes))
 
 
-def _refuse(where: object, reason: str, cure: str = "Choose files of one volume.") -> InputError:
-    return InputError(f"{where}: {reason}. {cure}")
+def _several_spaces(frames: Sequence[Frame], where: object) -> tuple[str, ...]:
+    """What is told of frames of reference; slices of two lie at places that do not compare.
 
-
-def _names(frames: Sequence[Frame], limit: int = 6) -> str:
-    names = list(dict.fromkeys(frame.name for frame in frames))
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    Some programs that take out patients' names give each file a frame of reference of its own.
+    """
+    spaces = dict.fromkeys(frame.space for frame in frames if frame.space)
+    if len(spaces) < 2:
+        return ()
+    if len(spaces) == len({frame.file for frame in frames}):
+        return ("each file names a frame of reference of its own: that they lie in one is taken from their positions",)
+    groups = [[frame for frame in frames if frame.space == space] for space in spaces]
+    told = "; ".join(names(group, 3) for group in groups[:4])
+    reason = f"the slices lie in {len(spaces)} frames of reference, whose positions do not compare ({told})"
+    raise refused(where, reason, how_to_name(frames, groups) or ONE_VOLUME)
 
 
 def _check_alike(frames: Sequence[Frame], where: object) -> None:
@@ -112,15 +100,17 @@ def _check_alike(frames: Sequence[Frame], where: object) -> None:
         else:
             kinds.append([frame])
     if len(kinds) > 1:
-        told = "; ".join(_names(group, 3) for group in kinds[:4])
-        raise _refuse(where, f"the slices lie in {len(kinds)} different orientations, as in a localizer ({told})")
+        told = "; ".join(names(group, 3) for group in kinds[:4])
+        reason = f"the slices lie in {len(kinds)} different orientations, as in a localizer ({told})"
+        raise refused(where, reason, how_to_name(frames, kinds) or ONE_VOLUME)
     for what, key in (("sizes (rows, columns)", _size), ("pixel spacings in mm", _rounded_spacing)):
         groups: dict[tuple[float, ...], list[Frame]] = {}
         for frame in frames:
             groups.setdefault(key(frame), []).append(frame)
         if len(groups) > 1:
-            told = "; ".join(f"{value}: {_names(group, 3)}" for value, group in groups.items())
-            raise _refuse(where, f"the slices have {len(groups)} different {what} ({told})")
+            told = "; ".join(f"{value}: {names(group, 3)}" for value, group in groups.items())
+            cure = how_to_name(frames, list(groups.values())) or ONE_VOLUME
+            raise refused(where, f"the slices have {len(groups)} different {what} ({told})", cure)
 
 
 def _size(frame: Frame) -> tuple[float, ...]:
@@ -143,40 +133,13 @@ def _places(frames: Sequence[Frame], normal: np.ndarray) -> list[list[Frame]]:
     return places
 
 
-def _volumes(places: Sequence[Sequence[Frame]], where: object) -> list[tuple[Frame, ...]]:
-    counts = [len(place) for place in places]
-    count = max(set(counts), key=counts.count)
-    odd = [frame for place in places if len(place) != count for frame in place]
-    if odd:
-        raise _refuse(
-            where,
-            f"most places hold {count} slices, but {sum(number != count for number in counts)} of {len(places)} "
-            f"hold another number: {_names(odd)}",
-            "Remove the duplicates or add what is missing.",
-        )
-    if len(places) == 1 and count > 1:
-        raise _refuse(where, f"all {count} slices lie at the same place, so they are no volume ({_names(places[0])})")
-    ordered = [sorted(place, key=lambda frame: frame.order) for place in places]
-    for place in ordered:
-        if len({frame.order for frame in place}) < count:
-            reason = f"{count} slices lie at each place, and neither time nor number tells them apart"
-            raise _refuse(where, f"{reason} ({_names(place)})", "Remove the duplicates.")
-    volumes = list(zip(*ordered, strict=True))
-    for volume in volumes:
-        if len({frame.kind for frame in volume}) > 1:
-            raise _refuse(
-                where, f"{count} slices lie at each place and cannot be sorted into volumes ({_names(ordered[0])})"
-            )
-        apart = [np.linalg.norm(one.position - two.position) for one, two in zip(volume, volumes[0], strict=True)]
-        if max(apart) > SAME_PLACE_MM:
-            raise _refuse(where, f"volumes of the series are shifted by {max(apart):.3f} mm ({_names(volume)})")
-    return volumes
-
-
 def _differing(volumes: Sequence[Sequence[Frame]]) -> str:
-    kinds = [volume[0].kind for volume in volumes]
-    told = [str(value) for kind in zip(*kinds, strict=True) if len(set(kind)) > 1 for value in dict.fromkeys(kind)]
-    return f" (they differ in {', '.join(told[:6])})" if told else ""
+    """In which marks volumes differ, with their values; indices count where nothing else tells."""
+    told = {name: ", ".join(written(value) for value in list(dict.fromkeys(values))[:6])
+            for name, values in differing([volume[0].marks for volume in volumes]).items()}  # fmt: skip
+    plain = [f"{name}: {values}" for name, values in told.items() if "[" not in name]
+    shown = plain or [f"{name}: {values}" for name, values in told.items()]
+    return f" (they differ in {'; '.join(shown[:3])})" if shown else ""
 
 
 def _step(volume: Sequence[Frame], normal: np.ndarray, where: object) -> tuple[np.ndarray, float]:
@@ -194,9 +157,10 @@ def _step(volume: Sequence[Frame], normal: np.ndarray, where: object) -> tuple[n
         whole = np.abs(gaps / usual - np.round(gaps / usual)).max() < 0.05
         what = "slices are missing" if whole else "the slice distances are uneven"
         cure = "Add the missing files, or choose a part without gaps." if whole else "Resample it with care, by hand."
-        raise _refuse(where, f"{what}: {usual:.3f} mm is usual, but {between}", cure)
+        cure = f"{cure} {how_to_name(volume)}".strip()
+        raise refused(where, f"{what}: {usual:.3f} mm is usual, but {between}", cure)
     fitted = positions[0] + np.arange(len(volume))[:, None] * step
     if np.linalg.norm(positions - fitted, axis=1).max() > tolerance:
-        raise _refuse(where, f"the slices do not lie on a straight line ({_names(volume)})")
+        raise refused(where, f"the slices do not lie on a straight line ({names(volume)})")
     tilt = float(np.degrees(np.arccos(min(1.0, step @ normal / np.linalg.norm(step)))))
     return step, tilt if tilt > TILT_DEGREES else 0.0

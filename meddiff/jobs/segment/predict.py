@@ -104,9 +104,11 @@ def inputs_at(place: Path, settings: Predict) -> list[Found]:
     made = out if place.resolve() in out.parents else None
     inputs = [one for one in find(place) if one.kind != "other"]
     inputs = [one for one in inputs if not (is_output(one) and made in one.path.resolve().parents)]
-    if settings.series is not None:
+    if settings.series is None:
+        inputs = [one for one in inputs if one.series is None or one.series.is_image]
+    else:
         chosen = choose([one.series for one in inputs if one.series], settings.series, place)
-        inputs = [one for one in inputs if one.series in (None, chosen)]
+        inputs = [one.of_series(chosen) for one in inputs if one.series is None or one.series.files == chosen.files]
     if not inputs:
         raise InputError(
             f"{place}: there is nothing to segment in it. Name a picture ({', '.join(PICTURE_SUFFIXES)}), a volume "

@@ -64,7 +64,7 @@ def _series_below(root: Path, folders: Sequence[Folder]) -> list[Series]:
     """
     parts: dict[str, list[Series]] = {}
     for folder in folders:
-        for one in find_series([root / folder.join(name) for name in folder.names]).series:
+        for one in find_series([root / folder.join(name) for name in folder.names]).images:
             parts.setdefault(one.uid or str(one.files[0]), []).append(one)
     found: list[Series] = []
     for some in parts.values():
