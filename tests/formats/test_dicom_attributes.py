@@ -11,7 +11,7 @@ from pydicom import uid
 
 from meddiff.errors import InputError
 from meddiff.formats.dicom import attributes
-from meddiff.formats.dicom.marks import MARKS
+from meddiff.formats.dicom.grid.marks import MARKS
 from meddiff.formats.dicom.series import find_series
 from meddiff.formats.open import load_volume
 from meddiff.jobs.segment.predict import inputs_at
@@ -570,7 +570,7 @@ def test_the_line_is_true(tmp_path, name):
 def test_the_function_is_there(name):
     from importlib import import_module
 
-    module, _, function = name.partition(".")
+    module, _, function = name.rpartition(".")
     assert callable(getattr(import_module(f"meddiff.formats.dicom.{module}"), function))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.formats.dicom.frame import Frame
-from meddiff.formats.dicom.stacking import arrange
+from meddiff.formats.dicom.grid.frame import Frame
+from meddiff.formats.dicom.grid.stacking import arrange
 
 AXIAL = np.array([[1.0, 0, 0], [0, 1, 0]])
 

@@ -40,7 +40,7 @@ SAYS_TOLD = names(
     evaluation/images/measures.py evaluation/images/membership.py evaluation/masks/pairs.py files/unpack.py
     files/writing.py formats/damage.py formats/dicom/capture.py formats/dicom/codes.py formats/dicom/dataset.py
     formats/dicom/frames.py formats/dicom/pixels.py formats/dicom/references.py formats/dicom/segmentation.py
-    formats/dicom/series.py formats/dicom/stacking.py formats/dicom/volume.py formats/metaimage.py formats/nifti.py
+    formats/dicom/series.py formats/dicom/volume.py formats/metaimage.py formats/nifti.py
     images/prepare.py images/working_grid.py jobs/evaluate/images.py jobs/evaluate/leaderboard.py
     jobs/evaluate/masks.py jobs/generate/arms.py jobs/generate/filter.py jobs/generate/synthesize.py
     jobs/manifest.py jobs/segment/evaluate.py jobs/segment/predict.py jobs/segment/report.py metrics/images/color.py

@@ -6,13 +6,13 @@ Sections are those of PS3.3 2024.
 
 from dataclasses import dataclass
 
-from meddiff.formats.dicom.marks import MARKS, Mark
+from meddiff.formats.dicom.grid.marks import MARKS, Mark
 
 WHAT = {
     "applied": "voxels have the value or the place that it tells",
     "divides": "slices that differ in it are sorted into volumes of their own",
     "refused": "the file or series is refused, and the sentence names it",
-    "noted": "nothing changes, and what it means is told with the volume (`Volume.notes`, `inspect`)",
+    "noted": "nothing changes, and what it means stands with the volume (`Volume.notes`, `inspect`)",
     "none": "nothing is changed, because it changes no stored value, order or place",
 }
 
@@ -37,7 +37,7 @@ def _none(names: str, module: str, why: str) -> list[Attribute]:
 
 
 _PIXEL = "C.7.6.3"
-_MEASURE, _STORED = "measure.measure_of", "pixels.read_stored"
+_MEASURE, _STORED = "grid.measure.measure_of", "pixels.read_stored"
 _PIXELS = (
     Attribute("BitsStored", _PIXEL, "applied", "the other bits of a cell are masked off, compressed or not", _STORED),
     Attribute("HighBit", _PIXEL, "applied", "values are shifted down where it is not BitsStored - 1", _STORED),
@@ -53,7 +53,7 @@ _PIXELS = (
               "voxels that hold it take the nearest value of the others; so for FloatPixelPaddingValue",
               "volume.read_series"),
     Attribute("PixelPaddingRangeLimit", "C.7.5.1", "applied", "all from PixelPaddingValue to it", "volume.read_series"),
-    Attribute("Rows", _PIXEL, "refused", "slices that differ in it or in Columns", "stacking.arrange"),
+    Attribute("Rows", _PIXEL, "refused", "slices that differ in it or in Columns", "grid.stacking.arrange"),
     Attribute("NumberOfFrames", "C.7.6.6", "refused", "frames without a position each", "frames.frames_of"),
     Attribute("LossyImageCompression", "C.7.6.1", "noted", "values are not those that were measured",
               "volume.read_series"),
@@ -76,7 +76,7 @@ _VALUES = (
               "several meanings are refused", _MEASURE),
     Attribute("DoseGridScaling", "C.8.8.3", "applied", "with DoseUnits as the unit", _MEASURE),
     Attribute("Philips scale slope (2005,100E)", "private", "noted",
-              "values are as displayed (RescaleSlope); told where slices have several scales", "volume.read_series"),
+              "values are as displayed (RescaleSlope), also where slices have several scales", "volume.read_series"),
     Attribute("PresentationLUTShape", "C.11.6", "noted", "INVERSE turns what is shown, not what is stored",
               "volume.read_series"),
     *_none("WindowCenter WindowWidth VOILUTSequence VOILUTFunction", "C.11.2", "what is shown, not what is stored"),
@@ -85,11 +85,11 @@ _VALUES = (
     *_none("DecayCorrection DecayFactor SUVType", "C.8.9.1", "the values are corrected as it says"),
 )  # fmt: skip
 _PLACES = (
-    Attribute("ImagePositionPatient", "C.7.6.2", "applied", "orders slices and places them", "stacking.arrange"),
-    Attribute("ImageOrientationPatient", "C.7.6.2", "applied", "several in a series are refused", "stacking.arrange"),
-    Attribute("PixelSpacing", "C.7.6.2", "applied", "several in a series are refused", "stacking.arrange"),
+    Attribute("ImagePositionPatient", "C.7.6.2", "applied", "orders slices and places them", "grid.stacking.arrange"),
+    Attribute("ImageOrientationPatient", "C.7.6.2", "applied", "several are refused", "grid.stacking.arrange"),
+    Attribute("PixelSpacing", "C.7.6.2", "applied", "several are refused", "grid.stacking.arrange"),
     Attribute("FrameOfReferenceUID", "C.7.4.1", "refused",
-              "several in a series, but where each file has its own: that is noted", "stacking.arrange"),
+              "several in a series, but where each file has its own: that is noted", "grid.stacking.arrange"),
     Attribute("GridFrameOffsetVector", "C.8.8.3", "applied", "places the frames of a dose", "frames.frames_of"),
     Attribute("NumberOfImagesInMosaic (Siemens CSA)", "private", "applied",
               "with SliceNormalVector and SpacingBetweenSlices: tiles become slices", "frames.frames_of"),
@@ -97,7 +97,7 @@ _PLACES = (
               "volume.read_series"),
     Attribute("SOPInstanceUID", "C.12.1", "refused", "files that share it and differ; copies count once",
               "volume.stack_series"),
-    Attribute("ConcatenationUID", "C.7.6.16.2.2", "applied", "frames of all parts are one series", "stacking.arrange"),
+    Attribute("ConcatenationUID", "C.7.6.16.2.2", "applied", "all parts are one series", "grid.stacking.arrange"),
     *_none("SliceThickness SpacingBetweenSlices SliceLocation InStackPositionNumber GantryDetectorTilt", "C.7.6.2",
            "positions tell where slices lie"),
     *_none("ImagerPixelSpacing", "C.8.11.3", "that of the detector, not of the patient"),
@@ -106,22 +106,22 @@ _PLACES = (
 
 
 def _order(mark: Mark) -> Attribute:
-    """The line of a mark."""
+    """Make the line of a mark."""
     shown = [group.replace("/", " > ") for group in mark.groups if "FrameType" not in group or "MR" in group]
     groups = " or ".join(shown)
     enhanced = f"in enhanced files {mark.keyword or mark.name} of {groups}" if groups else ""
     alike = "a volume whose slices differ in it is refused" if mark.alike else ""
     time = "where each slice has its own, its order at each place counts" if mark.time else ""
     how = "; ".join(part for part in (enhanced, alike, time) if part) or "by value"
-    return Attribute(mark.name, mark.module, "divides", how, "sorting.volumes_of")
+    return Attribute(mark.name, mark.module, "divides", how, "grid.sorting.volumes_of")
 
 
 _OTHERS = (
     Attribute("b-value and direction (Siemens, GE, Philips, UIH)", "private", "divides",
-              "as DiffusionBValue and DiffusionGradientOrientation, which win", "marks.marks_of"),
+              "as DiffusionBValue and DiffusionGradientOrientation, which win", "grid.marks.marks_of"),
     Attribute("InstanceNumber", "C.7.6.1", "divides",
               "last, with the number of the frame, and only where numbers run place by place or volume by volume; "
-              "else the series is refused", "sorting.volumes_of"),
+              "else the series is refused", "grid.sorting.volumes_of"),
 )  # fmt: skip
 _KINDS = (
     Attribute("Segmentation (SEG)", "A.51", "refused", "is a mask; in a study it is left out", "series.read_header"),
@@ -142,7 +142,7 @@ _PARTS = {
 
 
 def page() -> str:
-    """The table as Markdown."""
+    """Write the table as Markdown."""
     text = ["# DICOM attributes", "", "<!-- made by meddiff.formats.dicom.attributes.page -->", ""]
     text += ["What the reader of DICOM series does about each attribute that could change the value, the order or the "
              "place of a voxel. Sections are those of DICOM PS3.3.", ""]  # fmt: skip

@@ -16,9 +16,9 @@ import numpy as np
 
 from meddiff.files.bad import bad_file
 from meddiff.formats.damage import damage_told
-from meddiff.formats.dicom.frame import Frame
-from meddiff.formats.dicom.marks import Lookup, marks_of
-from meddiff.formats.dicom.measure import measure_of
+from meddiff.formats.dicom.grid.frame import Frame
+from meddiff.formats.dicom.grid.marks import Lookup, marks_of
+from meddiff.formats.dicom.grid.measure import measure_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.formats.dicom.frame import Frame
+from meddiff.formats.dicom.grid.frame import Frame
+from meddiff.formats.dicom.grid.stacking import TILT_DEGREES
 from meddiff.formats.dicom.series import Series
-from meddiff.formats.dicom.stacking import TILT_DEGREES
 from meddiff.formats.dicom.volume import stack_series
 
 if TYPE_CHECKING:

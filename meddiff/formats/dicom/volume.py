@@ -4,12 +4,12 @@ import numpy as np
 
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
-from meddiff.formats.dicom.frame import Frame
 from meddiff.formats.dicom.frames import frames_of
-from meddiff.formats.dicom.measure import Measure, philips_scale
+from meddiff.formats.dicom.grid.frame import Frame
+from meddiff.formats.dicom.grid.measure import Measure, philips_scale
+from meddiff.formats.dicom.grid.stacking import Stack, arrange
 from meddiff.formats.dicom.pixels import read_stored
 from meddiff.formats.dicom.series import Series
-from meddiff.formats.dicom.stacking import Stack, arrange
 from meddiff.formats.volume import Volume
 
 _IDENTIFIERS = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.formats.dicom.measure import AS_STORED, Measure
+from meddiff.formats.dicom.grid.measure import AS_STORED, Measure
 
 SAME_PLACE_MM = 1e-2
 ONE_VOLUME = "Choose files of one volume."
@@ -20,7 +20,7 @@ class Frame:
 
     file: Path
     index: int
-    """Which frame of the file, from 0."""
+    """Number of the frame in the file, from 0."""
     corner: tuple[int, int]
     """First row and column of the slice in the stored picture; not (0, 0) in a mosaic."""
     shape: tuple[int, int]
@@ -46,11 +46,11 @@ class Frame:
 
 
 def names(frames: Sequence[Frame], limit: int = 6) -> str:
-    """The files of some slices, for messages."""
-    told = list(dict.fromkeys(frame.name for frame in frames))
-    return ", ".join(told[:limit]) + (f" and {len(told) - limit} more" if len(told) > limit else "")
+    """Name the files of some slices, for messages."""
+    files = list(dict.fromkeys(frame.name for frame in frames))
+    return ", ".join(files[:limit]) + (f" and {len(files) - limit} more" if len(files) > limit else "")
 
 
 def refused(where: object, reason: str, cure: str = ONE_VOLUME) -> InputError:
-    """The error for slices that are no volume."""
+    """Make the error for slices that are no volume."""
     return InputError(f"{where}: {reason}. {cure}")

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.formats.dicom.frame import ONE_VOLUME, SAME_PLACE_MM, Frame, names, refused
-from meddiff.formats.dicom.marks import ALIKE, TIMES, differing, names_in, written
+from meddiff.formats.dicom.grid.frame import ONE_VOLUME, SAME_PLACE_MM, Frame, names, refused
+from meddiff.formats.dicom.grid.marks import ALIKE, TIMES, differing, names_in, written
 
 Group = list[list[Frame]]
-"""For each place, the slices there that are not yet told apart: as many at each."""
+"""For each place, the slices there that are not yet sorted: as many at each."""
 _SAME_VALUE = 5e-3  # of the larger one; a scanner writes echo times and b-values with three digits at worst
 _SAME_COSINE = 2e-2
 _SHOWN = 12
@@ -71,7 +71,7 @@ def how_to_name(frames: Sequence[Frame], apart: Sequence[Sequence[Frame]] = ()) 
 
 
 def named(frames: Sequence[Frame], wanted: str, where: object) -> list[Frame]:
-    """The slices with a mark of this value, as in EchoTime=2.3; of several values (ImageType) one word is enough.
+    """Choose the slices with a mark of this value, as in EchoTime=2.3; of several words (ImageType) one is enough.
 
     Raises:
         InputError: no slice has it.
@@ -108,7 +108,7 @@ def _check_counts(places: Sequence[Sequence[Frame]], where: object) -> None:
 
 
 def _by_value(group: Group, name: str) -> list[Group]:
-    """The parts into which a mark divides a group; the group itself where it does not.
+    """Find the parts into which a mark divides a group; the group itself where it does not.
 
     Values count as they are written, else as far as they differ in earnest: an echo of 2.301 ms among those of 2.3 is
     none of its own.
@@ -128,7 +128,7 @@ def _by_value(group: Group, name: str) -> list[Group]:
 
 
 def _rank(part: Group, name: str) -> tuple:
-    """What sorts the parts: unknown first, then by value; directions in the order of their numbers."""
+    """Give what sorts the parts: unknown first, then by value; directions in the order of their numbers."""
     value = part[0][0].marks.get(name)
     if isinstance(value, tuple):
         if isinstance(value[0], float):
@@ -138,7 +138,7 @@ def _rank(part: Group, name: str) -> tuple:
 
 
 def _together(values: Sequence[Any]) -> dict[Any, Any]:
-    """For each value the one that stands for it and for all that are the same but for rounding."""
+    """Find for each value the one that stands for it and for all that are the same but for rounding."""
     kinds: dict[Any, Any] = {}
     kept: list[Any] = []
     for value in sorted((one for one in values if isinstance(one, float)), key=float):
@@ -164,7 +164,7 @@ def _same(one: Any, two: Any) -> bool:
 
 
 def _by_value_or_time(group: Group, name: str) -> list[Group]:
-    """As `_by_value`; where each slice has a time of its own, the order of the times at each place counts."""
+    """Divide as `_by_value`; where each slice has a time of its own, the order of the times at each place counts."""
     parts = _by_value(group, name)
     if len(parts) > 1 or len(group[0]) == 1:
         return parts
@@ -176,26 +176,26 @@ def _by_value_or_time(group: Group, name: str) -> list[Group]:
 
 
 def _by_number(group: Group, where: object) -> list[Group]:
-    """The volumes of what nothing but the numbers of its slices tells apart."""
+    """Find the volumes of what nothing but the numbers of its slices tells apart."""
     count = len(group[0])
     if count == 1:
         return [group]
-    told = names(group[0])
+    files = names(group[0])
     if any(len({frame.number for frame in place}) < count for place in group):
-        reason = f"{count} slices lie at each place, and neither time nor number tells them apart ({told})"
+        reason = f"{count} slices lie at each place, and neither time nor number tells them apart ({files})"
         cure = "If they are copies, keep one of each. If they are several volumes (times, echoes, directions), the "
         raise refused(where, reason, f"{cure}files lack what says so: export them again with all their attributes.")
     numbered = sorted((frame.number, place) for place, frames in enumerate(group) for frame in frames)
     if not _regular([place for _, place in numbered], len(group)):
         reason = f"{count} slices lie at each place and cannot be sorted into volumes: only their numbers tell them "
         cure = "Export them again with all their attributes (times, echoes, directions)."
-        raise refused(where, f"{reason}apart, which jump from place to place ({told})", cure)
+        raise refused(where, f"{reason}apart, which jump from place to place ({files})", cure)
     ordered = [sorted(place, key=lambda frame: frame.number) for place in group]
     return [[[frame] for frame in volume] for volume in zip(*ordered, strict=True)]
 
 
 def _regular(places: Sequence[int], count: int) -> bool:
-    """Whether slices, by the places of their numbers, go through all places again and again in one order.
+    """Tell whether slices, by the places of their numbers, go through all places again and again in one order.
 
     At each place they may stay for a while, as where all times of a slice come before the next slice.
     """
@@ -209,8 +209,8 @@ def _check_alike(volume: Sequence[Frame], count: int, where: object) -> None:
     for name, values in differing([frame.marks for frame in volume]).items():
         kinds = _together(values)
         if name in ALIKE and len(set(kinds.values())) > 1:
-            told = ", ".join(written(value) for value in dict.fromkeys(kinds.values()))
+            shown = ", ".join(written(value) for value in dict.fromkeys(kinds.values()))
             reason = f"{count} slices lie at each place" if count > 1 else "a single slice lies at each place"
-            reason += f" and they cannot be sorted into volumes: {name} differs within one ({told[:200]})"
+            reason += f" and they cannot be sorted into volumes: {name} differs within one ({shown[:200]})"
             cure = how_to_name(volume) or ONE_VOLUME
             raise refused(where, f"{reason} ({names(volume)})", cure)

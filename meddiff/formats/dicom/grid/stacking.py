@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meddiff.formats.dicom.frame import ONE_VOLUME, SAME_PLACE_MM, Frame, names, refused
-from meddiff.formats.dicom.marks import differing, written
-from meddiff.formats.dicom.sorting import how_to_name, named, volumes_of
+from meddiff.formats.dicom.grid.frame import ONE_VOLUME, SAME_PLACE_MM, Frame, names, refused
+from meddiff.formats.dicom.grid.marks import differing, written
+from meddiff.formats.dicom.grid.sorting import how_to_name, named, volumes_of
 
 SAME_DIRECTION = 1e-3  # largest difference of direction cosines that writers round differently
 UNEVEN = 0.02  # of the slice distance; scanners write positions with two decimals at worst
@@ -33,7 +33,7 @@ class Stack:
 
 
 def arrange(frames: Sequence[Frame], where: object, volume: str = "") -> Stack:
-    """The grid that these slices form.
+    """Find the grid that these slices form.
 
     Args:
         frames: slices of one series, in any order.
@@ -43,7 +43,7 @@ def arrange(frames: Sequence[Frame], where: object, volume: str = "") -> Stack:
 
     Raises:
         InputError: sizes, spacings, orientations or frames of reference differ (a localizer), several slices at one
-            place that cannot be told apart, missing slices, uneven distances; with the names of the files. No such
+            place that nothing sorts, missing slices, uneven distances; with the names of the files. No such
             volume.
     """
     words = [word for word in volume.split("#") if word]
@@ -75,7 +75,7 @@ def arrange(frames: Sequence[Frame], where: object, volume: str = "") -> Stack:
 
 
 def _several_spaces(frames: Sequence[Frame], where: object) -> tuple[str, ...]:
-    """What is told of frames of reference; slices of two lie at places that do not compare.
+    """Note frames of reference, and refuse two: their slices lie at places that do not compare.
 
     Some programs that take out patients' names give each file a frame of reference of its own.
     """
@@ -85,8 +85,8 @@ def _several_spaces(frames: Sequence[Frame], where: object) -> tuple[str, ...]:
     if len(spaces) == len({frame.file for frame in frames}):
         return ("each file names a frame of reference of its own: that they lie in one is taken from their positions",)
     groups = [[frame for frame in frames if frame.space == space] for space in spaces]
-    told = "; ".join(names(group, 3) for group in groups[:4])
-    reason = f"the slices lie in {len(spaces)} frames of reference, whose positions do not compare ({told})"
+    files = "; ".join(names(group, 3) for group in groups[:4])
+    reason = f"the slices lie in {len(spaces)} frames of reference, whose positions do not compare ({files})"
     raise refused(where, reason, how_to_name(frames, groups) or ONE_VOLUME)
 
 
@@ -100,17 +100,17 @@ def _check_alike(frames: Sequence[Frame], where: object) -> None:
         else:
             kinds.append([frame])
     if len(kinds) > 1:
-        told = "; ".join(names(group, 3) for group in kinds[:4])
-        reason = f"the slices lie in {len(kinds)} different orientations, as in a localizer ({told})"
+        files = "; ".join(names(group, 3) for group in kinds[:4])
+        reason = f"the slices lie in {len(kinds)} different orientations, as in a localizer ({files})"
         raise refused(where, reason, how_to_name(frames, kinds) or ONE_VOLUME)
     for what, key in (("sizes (rows, columns)", _size), ("pixel spacings in mm", _rounded_spacing)):
         groups: dict[tuple[float, ...], list[Frame]] = {}
         for frame in frames:
             groups.setdefault(key(frame), []).append(frame)
         if len(groups) > 1:
-            told = "; ".join(f"{value}: {names(group, 3)}" for value, group in groups.items())
+            files = "; ".join(f"{value}: {names(group, 3)}" for value, group in groups.items())
             cure = how_to_name(frames, list(groups.values())) or ONE_VOLUME
-            raise refused(where, f"the slices have {len(groups)} different {what} ({told})", cure)
+            raise refused(where, f"the slices have {len(groups)} different {what} ({files})", cure)
 
 
 def _size(frame: Frame) -> tuple[float, ...]:
@@ -122,7 +122,7 @@ def _rounded_spacing(frame: Frame) -> tuple[float, ...]:
 
 
 def _places(frames: Sequence[Frame], normal: np.ndarray) -> list[list[Frame]]:
-    """Frames by their place along the normal."""
+    """Group frames by their place along the normal."""
     places: list[list[Frame]] = []
     last = -np.inf
     for depth, _, frame in sorted((float(f.position @ normal), number, f) for number, f in enumerate(frames)):
@@ -134,16 +134,16 @@ def _places(frames: Sequence[Frame], normal: np.ndarray) -> list[list[Frame]]:
 
 
 def _differing(volumes: Sequence[Sequence[Frame]]) -> str:
-    """In which marks volumes differ, with their values; indices count where nothing else tells."""
-    told = {name: ", ".join(written(value) for value in list(dict.fromkeys(values))[:6])
+    """Say in which marks volumes differ, with their values; indices count where nothing else tells."""
+    values_of = {name: ", ".join(written(value) for value in list(dict.fromkeys(values))[:6])
             for name, values in differing([volume[0].marks for volume in volumes]).items()}  # fmt: skip
-    plain = [f"{name}: {values}" for name, values in told.items() if "[" not in name]
-    shown = plain or [f"{name}: {values}" for name, values in told.items()]
+    plain = [f"{name}: {values}" for name, values in values_of.items() if "[" not in name]
+    shown = plain or [f"{name}: {values}" for name, values in values_of.items()]
     return f" (they differ in {'; '.join(shown[:3])})" if shown else ""
 
 
 def _step(volume: Sequence[Frame], normal: np.ndarray, where: object) -> tuple[np.ndarray, float]:
-    """From one slice to the next, and the angle in degrees by which it leans against the normal (0 if none)."""
+    """Measure the step from one slice to the next, and its angle against the normal in degrees (0 if none)."""
     if len(volume) == 1:
         return normal / np.linalg.norm(normal), 0.0
     positions = np.stack([frame.position for frame in volume])

@@ -1,4 +1,4 @@
-"""What tells slices at one place apart: echo, diffusion, time, and all else that makes several volumes of a series.
+"""Marks that tell slices at one place apart: echo, diffusion, time, and all else that makes volumes of a series.
 
 A series may hold a volume per echo, b-value, gradient direction, time or phase. Each attribute that says so is a line
 of `MARKS`, by the keyword of single-frame files and the functional group of enhanced ones (DICOM PS3.3 C.7.6.16).
@@ -33,9 +33,9 @@ class Mark:
     keyword: str = ""
     """In those groups, where it differs from ``name``."""
     alike: bool = False
-    """Whether a volume whose slices differ in it is none."""
+    """True where a volume whose slices differ in it is none."""
     time: bool = False
-    """Whether slices may each have their own value, so that the order at a place is what counts."""
+    """True where slices may each have their own value, so that the order at a place is what counts."""
 
 
 _FRAME_TYPES = tuple(f"{kind}FrameTypeSequence" for kind in ("MRImage", "CTImage", "PET", "XRay3D"))
@@ -75,19 +75,19 @@ ALIKE = frozenset(mark.name for mark in MARKS if mark.alike)
 TIMES = frozenset(mark.name for mark in MARKS if mark.time)
 
 
-def marks_of(header: "Dataset", told: Lookup | None = None) -> dict[str, Any]:
-    """What is known of a slice by the names of `MARKS`: numbers, texts and tuples of them.
+def marks_of(header: "Dataset", groups: Lookup | None = None) -> dict[str, Any]:
+    """Collect what is known of a slice by the names of `MARKS`: numbers, texts and tuples of them.
 
     Args:
         header: of the file.
-        told: in enhanced files, what its functional groups say; a single-frame file has it all in its header.
+        groups: in enhanced files, what its functional groups say; a single-frame file has it all in its header.
     """
     known: dict[str, Any] = {}
     for mark in MARKS:
-        if told is None:
+        if groups is None:
             value = _acquired(header) if mark.name == "AcquisitionTime" else header.get(mark.name)
         else:
-            values = (told(group, mark.keyword or mark.name) for group in mark.groups)
+            values = (groups(group, mark.keyword or mark.name) for group in mark.groups)
             value = next((one for one in values if one is not None), None)
         value = _plain(value)
         value = _seconds(value) if mark.time and isinstance(value, str) else value
@@ -95,18 +95,18 @@ def marks_of(header: "Dataset", told: Lookup | None = None) -> dict[str, Any]:
             known |= {f"{mark.name}[{number}]": one for number, one in enumerate(value, start=1)}
         elif value is not None:
             known[mark.name] = value
-    return _private_diffusion(header) | known if told is None and header.get("Modality") == "MR" else known
+    return _private_diffusion(header) | known if groups is None and header.get("Modality") == "MR" else known
 
 
 def written(value: Any) -> str:
-    """A mark as users read and name it."""
+    """Write a mark as users read and name it."""
     if isinstance(value, tuple):
         return "\\".join(written(one) for one in value)
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as float, several values as a tuple, all else as text; None for what is empty or no number."""
+    """Convert numbers to float, several values to a tuple, all else to text, what is empty or no number to None."""
     from pydicom.multival import MultiValue
 
     if isinstance(value, (MultiValue, list, tuple)):
@@ -118,14 +118,14 @@ def _plain(value: Any) -> Any:
 
 
 def _acquired(header: "Dataset") -> float | None:
-    """When a slice was acquired, in seconds; the day counts where it is told, for midnight comes in between."""
+    """Give the time of acquisition in seconds; with the day where that is known, for midnight comes in between."""
     whole = str(header.get("AcquisitionDateTime") or "")
     day, time = str(header.get("AcquisitionDate") or ""), str(header.get("AcquisitionTime") or "")
     return _seconds(whole) if whole else _seconds(f"{day or '19000101'}{time.replace(':', '')}") if time else None
 
 
 def _seconds(text: str) -> float | None:
-    """YYYYMMDDHHMMSS.F of a DICOM date and time, in seconds from some day on."""
+    """Convert YYYYMMDDHHMMSS.F, a DICOM date and time, to seconds from some day on."""
     from datetime import date
 
     digits, _, fraction = text.partition(".")
@@ -150,7 +150,7 @@ _GE_OFFSET = 1e9  # GE adds it to b-values
 
 
 def _private_diffusion(header: "Dataset") -> dict[str, Any]:
-    """b-value and gradient direction where Siemens, GE, Philips and United Imaging keep them beside the standard."""
+    """Find b-value and gradient direction where Siemens, GE, Philips and UIH keep them beside the standard."""
     known: dict[str, Any] = {}
     for group, creator, element in _B_VALUES:
         numbers = _private_numbers(header, group, creator, (element,))
@@ -172,7 +172,7 @@ def _private_numbers(header: "Dataset", group: int, creator: str, elements: Sequ
 
 
 def _numbers(value: Any) -> list[float]:
-    """Numbers of a private element, whose kind is unknown to a reader without the maker's dictionary."""
+    """Read the numbers of a private element, whose kind is unknown to a reader without the maker's dictionary."""
     if isinstance(value, bytes):
         text = value.strip(b"\0 ")
         plain = text and all(letter in b"0123456789+-.eE\\ " for letter in text)
@@ -183,12 +183,12 @@ def _numbers(value: Any) -> list[float]:
 
 
 def names_in(marks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The names of all marks, in the order of `MARKS`; those of DimensionIndexValues are several."""
+    """List the names of all marks, in the order of `MARKS`; those of DimensionIndexValues are several."""
     places = {mark.name: place for place, mark in enumerate(MARKS)}
     return sorted({name for known in marks for name in known}, key=lambda name: (places[name.partition("[")[0]], name))
 
 
 def differing(marks: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The marks in which slices differ, with the value of each."""
+    """Find the marks in which slices differ, with the value of each."""
     values = {name: [known.get(name) for known in marks] for name in names_in(marks)}
     return {name: several for name, several in values.items() if len(set(several)) > 1}

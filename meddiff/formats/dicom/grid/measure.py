@@ -1,8 +1,8 @@
-"""What the stored values of a DICOM frame measure: rescaled, by a table, as a real world value, in which unit.
+"""Measures of the stored values of a DICOM frame: rescaled, by a table, as a real world value, in which unit.
 
 One scale is used, of the first of these that the file has: the table of a Modality LUT, a dose grid's scale, the
 rescale of the frame, the rescale of the file, a Real World Value Mapping (PS3.3 C.11.1, C.8.8.3, C.7.6.16.2.9,
-C.7.6.16.2.11). A mapping that says otherwise than the rescale beside it is told.
+C.7.6.16.2.11). A mapping that says otherwise than the rescale beside it is noted.
 """
 
 import math
@@ -19,7 +19,7 @@ from meddiff.files.bad import bad_file
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from meddiff.formats.dicom.marks import Lookup
+    from meddiff.formats.dicom.grid.marks import Lookup
 
 _NO_UNIT = ("", "US", "1", "no units")  # "unspecified", and UCUM's word for a plain number
 _SAME_SCALE = 1e-6
@@ -28,7 +28,7 @@ _LARGEST_TABLE = 1 << 16
 
 @dataclass(frozen=True)
 class Measure:
-    """How stored values become measured ones."""
+    """The way from stored values to measured ones."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -41,18 +41,18 @@ class Measure:
 
     @property
     def changes(self) -> bool:
-        """Whether a stored value measures anything but itself."""
+        """True where a stored value measures anything but itself."""
         return self.table is not None or self.slope != 1 or self.intercept != 0
 
     @property
     def whole(self) -> bool:
-        """Whether whole numbers stay whole."""
+        """True where whole numbers stay whole."""
         if self.table is not None:
             return all(value == round(value) for value in self.table[1])
         return self.slope == 1 and self.intercept == round(self.intercept)
 
     def of(self, stored: np.ndarray) -> np.ndarray:
-        """Measured values, float64. Beyond the ends of a table its first or last value counts (PS3.3 C.11.1.1)."""
+        """Convert stored values to measured ones, float64; beyond a table its first or last value (PS3.3 C.11.1.1)."""
         if self.table is None:
             return stored.astype(np.float64) * self.slope + self.intercept
         first, values = self.table
@@ -62,24 +62,24 @@ class Measure:
 AS_STORED = Measure()
 
 
-def measure_of(header: "Dataset", file: Path, told: "Lookup | None" = None) -> Measure:
-    """What the values of a frame measure.
+def measure_of(header: "Dataset", file: Path, groups: "Lookup | None" = None) -> Measure:
+    """Find what the values of a frame measure.
 
     Args:
         header: of the file.
         file: for messages.
-        told: in enhanced files, what the functional groups of the frame say.
+        groups: in enhanced files, what the functional groups of the frame say.
 
     Raises:
         InputError: a scale that is no number or 0, a table of the wrong size, several real world meanings.
     """
-    rescale = told("PixelValueTransformationSequence", "RescaleSlope") if told else None
-    place = told if told is not None and rescale is not None else lambda _, keyword: header.get(keyword)
+    rescale = groups("PixelValueTransformationSequence", "RescaleSlope") if groups else None
+    place = groups if groups is not None and rescale is not None else lambda _, keyword: header.get(keyword)
     slope = _number(place("PixelValueTransformationSequence", "RescaleSlope"))
     intercept = _number(place("PixelValueTransformationSequence", "RescaleIntercept"))
     word = place("PixelValueTransformationSequence", "RescaleType")
     known: dict[str, Any] = {"padding": _padding(header), "units": _units(header, word, intercept)}
-    mappings = _mappings(header, told)
+    mappings = _mappings(header, groups)
     if header.get("ModalityLUTSequence"):
         known |= _of_table(header.ModalityLUTSequence[0], header, file)
     elif (scale := _number(header.get("DoseGridScaling"))) is not None:
@@ -97,7 +97,7 @@ def measure_of(header: "Dataset", file: Path, told: "Lookup | None" = None) -> M
 
 
 def philips_scale(header: "Dataset") -> float:
-    """Displayed values per unit of what a Philips scanner measured (Chenevert et al. 2014); 0 where it is not told."""
+    """Give displayed values per unit of what a Philips scanner measured (Chenevert et al. 2014); 0 is unknown."""
     with suppress(KeyError, ValueError, TypeError):
         scale = header.private_block(0x2005, "Philips MR Imaging DD 001")[0x0E].value
         return (_number(scale) or 0.0) * (_number(header.get("RescaleSlope")) or 0.0)
@@ -109,8 +109,8 @@ def _number(value: Any) -> float | None:
 
 
 def _units(header: "Dataset", word: Any, intercept: float | None) -> str | None:
-    told = (word if str(word or "") != "US" else None, header.get("Units"), header.get("DoseUnits"))
-    unit = next((str(one).strip() for one in told if one), "")
+    words = (word if str(word or "") != "US" else None, header.get("Units"), header.get("DoseUnits"))
+    unit = next((str(one).strip() for one in words if one), "")
     return unit or ("HU" if header.get("Modality") == "CT" and intercept is not None else None)
 
 
@@ -146,9 +146,9 @@ def _of_table(item: "Dataset", header: "Dataset", file: Path) -> dict[str, Any]:
     return {"table": (first, table), "units": None if word in _NO_UNIT else word}
 
 
-def _mappings(header: "Dataset", told: "Lookup | None") -> list["Dataset"]:
-    """Real world values of the frame, else of the file."""
-    own = told("RealWorldValueMappingSequence", "") if told else None
+def _mappings(header: "Dataset", groups: "Lookup | None") -> list["Dataset"]:
+    """List the real world values of the frame, else of the file."""
+    own = groups("RealWorldValueMappingSequence", "") if groups else None
     return list(own or header.get("RealWorldValueMappingSequence") or [])
 
 
@@ -156,8 +156,10 @@ def _of_mappings(mappings: Sequence["Dataset"], file: Path) -> dict[str, Any]:
     meanings = {(_number(one.get("RealWorldValueSlope")), _number(one.get("RealWorldValueIntercept")), _unit_of(one))
                 for one in mappings}  # fmt: skip
     if len(meanings) > 1:
-        told = ", ".join(sorted(f"{slope} x + {intercept} {unit or ''}".strip() for slope, intercept, unit in meanings))
-        raise bad_file(file, f"its Real World Value Mapping gives {len(meanings)} meanings to its values ({told})")
+        listed = ", ".join(
+            sorted(f"{slope} x + {intercept} {unit or ''}".strip() for slope, intercept, unit in meanings)
+        )
+        raise bad_file(file, f"its Real World Value Mapping gives {len(meanings)} meanings to its values ({listed})")
     one = mappings[0]
     known: dict[str, Any] = {"units": _unit_of(one)}
     values = one.get("RealWorldValueLUTData")
@@ -177,7 +179,7 @@ def _unit_of(mapping: "Dataset") -> str | None:
 
 
 def _other_scales(slope: float, intercept: float, mappings: Sequence["Dataset"]) -> tuple[str, ...]:
-    """What is told of mappings that are left out, where they differ from the rescale."""
+    """Note the mappings that are left out, where they differ from the rescale."""
     notes = []
     for one in mappings:
         other = _number(one.get("RealWorldValueSlope")) or math.nan, _number(one.get("RealWorldValueIntercept")) or 0.0
