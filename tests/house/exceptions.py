@@ -90,7 +90,7 @@ NO_VERB = names(
     evaluation/masks/detections.py evaluation/masks/pairs.py evaluation/masks/summary.py evaluation/rows.py
     files/bad.py files/bounds.py files/snapshot.py files/tables.py files/unpack.py formats/dicom/capture.py
     formats/dicom/codes.py formats/dicom/dataset.py formats/dicom/frames.py formats/dicom/pixels.py
-    formats/dicom/references.py formats/dicom/segmentation.py formats/dicom/series.py formats/dicom/stacking.py
+    formats/dicom/references.py formats/dicom/segmentation.py formats/dicom/series.py
     formats/dicom/volume.py formats/find.py formats/metaimage.py formats/nifti.py formats/open.py
     formats/pictures.py formats/slices.py images/case.py images/cube.py images/intensity.py images/plane.py
     images/prepare.py images/sizes.py images/square.py images/views.py images/working_grid.py inference/decision.py
