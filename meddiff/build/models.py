@@ -178,7 +178,8 @@ def sampling(recipe: Recipe | SegmentRecipe) -> Sampling:
     return Sampling(
         sampler, settings.steps, settings.guidance, settings.spacing,
         threshold={"none": None, "clip": clip_x_0, "dynamic": rescale_x_0}[settings.threshold],
-        self_condition=recipe.diffusion.self_condition,
+        self_condition=recipe.diffusion.self_condition, guided=settings.guidance_interval,
+        rescale=settings.guidance_rescale,
     )  # fmt: skip
 
 

@@ -31,6 +31,10 @@ class Sampling:
     steps: int
     guidance: float = 1.0
     spacing: Spacing = "trailing"
+    guided: tuple[float, float] = (0.0, 1.0)
+    """Shares of T between which the guidance works."""
+    rescale: float = 0.0
+    """How far guided estimates are brought back to the contrast of the told ones."""
     threshold: Callable[[Denoise], Denoise] | None = None
     """Keeps the estimates of a denoiser in the range of the data."""
     self_condition: bool = False
@@ -39,7 +43,10 @@ class Sampling:
     def denoise(self, denoiser: Denoiser, condition: Condition) -> Denoise:
         """What a sampler asks: the denoiser, told its condition, guided, and kept in the range of the data."""
         tell = SelfConditioned if self.self_condition else bind
-        guided = guide(tell(denoiser, condition), tell(denoiser, condition.untold()), self.guidance)
+        T = denoiser.schedule.T
+        interval = None if self.guided == (0, 1) else (self.guided[0] * T, self.guided[1] * T)
+        both = tell(denoiser, condition), tell(denoiser, condition.untold())
+        guided = guide(*both, self.guidance, interval=interval, rescale=self.rescale)
         return guided if self.threshold is None else self.threshold(guided)
 
 

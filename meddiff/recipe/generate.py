@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from meddiff.errors import InputError
 from meddiff.recipe import parts
 from meddiff.recipe.parts import (
     Amount,
@@ -74,6 +75,10 @@ class SynthesisRecipe:
     """Where the steps lie: equal strides of t (trailing) or of the log-SNR (log_snr), and four others."""
     guidance: Weight = 1.5
     """Classifier-free guidance scale; 1 is the plain conditional model."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Shares of the noise levels between which guidance works; early it costs variety (Kynkaanniemi et al. 2024)."""
+    guidance_rescale: Share = 0.0
+    """How far guided estimates are brought back to the contrast of conditional ones (Lin et al. 2024): 0.7 there."""
     threshold: Literal["none", "clip", "dynamic"] = "none"
     """Keep estimates in the range of images: clip them, or rescale those beyond it (Saharia et al. 2022)."""
     batch_size: Count = 64
@@ -166,3 +171,9 @@ class Recipe(RunRecipe):
     def refuse_contradictions(self) -> None:
         """Refuse settings that contradict each other; see `parts.refuse_contradictions`."""
         parts.refuse_contradictions(self)
+        low, high = self.synthesis.guidance_interval
+        if not 0 <= low < high <= 1:
+            raise InputError(
+                f"synthesis.guidance_interval is [{low:g}, {high:g}]: give two shares of the noise levels, the lower "
+                "first, such as [0.2,0.8]"
+            )

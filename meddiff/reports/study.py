@@ -21,13 +21,13 @@ from meddiff.reports.cards import (
     model_card,
 )
 from meddiff.reports.figures import Color, Figure, Key, Series, Share
+from meddiff.reports.literature import cited
 from meddiff.reports.pictures import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
 from meddiff.reports.report import Folded, Lines, Note, Part, Report, Section, present, section_list
 from meddiff.reports.results import StudyResults
-from meddiff.reports.study_methods import limitations, methods
+from meddiff.reports.study_methods import generator_sentences, limitations, methods
 from meddiff.reports.tables import Cell, Records, Table, findings_table
 
-GENERATOR_SENTENCES = 6  # of the methods paragraph are about the generator
 KEPT: dict[str, tuple[str, Color]] = {
     "kept": ("kept", "accent"),
     "dropped_confidence": ("label not confirmed", "confidence"),
@@ -266,7 +266,7 @@ def _card(results: StudyResults, limits: Sequence[str]) -> ModelCard:
     ]  # fmt: skip
     index = [{"name": f"{name or 'study'} generator",
               "results": [{"task": task, "dataset": {"name": name, "type": name}, "metrics": measured}]}]  # fmt: skip
-    sentences = methods(results.recipe, results.alternatives, results.group_noun).sentences[:GENERATOR_SENTENCES]
+    sentences = cited(generator_sentences(results.recipe, results.alternatives)).sentences if results.recipe else ()
     return model_card(
         results.title, card_head(task["type"], "synthetic-data", index, phantom=results.phantom), {
         "Model details": [described(sentences), made_with(results.environment),

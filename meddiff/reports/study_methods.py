@@ -25,13 +25,13 @@ def methods(recipe: dict[str, Any], alternatives: Mapping[str, Named], group_nou
 
     Args:
         recipe: as `meddiff.recipe.to_dict` gives it.
-        alternatives: title and citation of the ``schedule``, ``prediction``, ``sampler`` and ``classifier`` that it
-            names.
+        alternatives: title and citation of the ``network``, ``schedule``, ``prediction``, ``sampler`` and
+            ``classifier`` that it names.
         group_noun: what was resampled: patient, lesion, image.
     """
     if not recipe:
         return Methods()
-    return cited([*_generation(recipe, alternatives), *_study(recipe, alternatives, group_noun)])
+    return cited([*generator_sentences(recipe, alternatives), *_study(recipe, alternatives, group_noun)])
 
 
 def is_overall(row: Mapping[str, Any]) -> bool:
@@ -43,18 +43,20 @@ def _named(alternatives: Mapping[str, Named], kind: str, key: str) -> Named:
     return alternatives.get(kind, (words.in_words(key), ()))
 
 
-def _generation(recipe: dict[str, Any], alternatives: Mapping[str, Named]) -> list[CitedSentence]:
+def generator_sentences(recipe: dict[str, Any], alternatives: Mapping[str, Named]) -> list[CitedSentence]:
+    """Write what was done to train the generator and to draw its images; arguments as of `methods`."""
     diffusion, training, synthesis = recipe["diffusion"], recipe["training"], recipe["synthesis"]
     schedule, schedule_source = _named(alternatives, "schedule", diffusion["schedule"])
     prediction, prediction_source = _named(alternatives, "prediction", diffusion["prediction"])
     sampler, sampler_source = _named(alternatives, "sampler", synthesis["sampler"])
+    network, network_source = _named(alternatives, "network", recipe["network"]["name"])
     gamma = diffusion["min_snr_gamma"]
     weights = f"with min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else "with an unweighted loss"
     return [
         (
             f"A class-conditional denoising diffusion model with {diffusion['timesteps']} noise levels was trained on "
-            f"the training split at {grid_size(recipe)}, with MONAI's diffusion U-Net",
-            ["ho2020", "cardoso2022", "pinaya2023"],
+            f"the training split at {grid_size(recipe)}, with {network}",
+            ["ho2020", *network_source],
         ),
         *([(preparation(recipe), [])] if recipe["dimensions"] == 3 or recipe["data"].get("slice_axis") else []),
         (f"The noise schedule was {schedule}", schedule_source),
@@ -74,7 +76,32 @@ def _generation(recipe: dict[str, Any], alternatives: Mapping[str, Named]) -> li
             ["ho2022"],
         ),
         (f"Images were drawn with {sampler} in {synthesis['steps']} steps", sampler_source),
+        *_beyond_the_usual(recipe),
     ]
+
+
+def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
+    """Write a sentence for each setting of the generator that most runs leave alone."""
+    diffusion, training, synthesis, network = (
+        recipe[part] for part in ("diffusion", "training", "synthesis", "network")
+    )
+    low, high = synthesis["guidance_interval"]
+    usual = {
+        ("Noise levels were drawn mostly from the middle, log-normally", "karras2022"): training["times"] == "even",
+        ("The learning rate fell with the root of the step", "karras2024"): training["decay"] != "inverse_sqrt",
+        (f"Features were dropped in training with probability {network['dropout']:g}", ""): not network["dropout"],
+        ("The variance of ancestral steps was learned", "nichol2021"): not diffusion["learned_variance"],
+        ("The network was shown its own last estimate", "chen2023"): not diffusion["self_condition"],
+        (f"Guidance worked between {100 * low:g}% and {100 * high:g}% of the noise levels", "kynkaanniemi2024"): (
+            (low, high) == (0, 1)
+        ),
+        (f"Guided estimates were rescaled (factor {synthesis['guidance_rescale']:g})", "lin2024"): (
+            not synthesis["guidance_rescale"]
+        ),
+        ("Estimates were clipped to the range of images", ""): synthesis["threshold"] != "clip",
+        ("Estimates were thresholded dynamically", "saharia2022"): synthesis["threshold"] != "dynamic",
+    }
+    return [(text, [key] if key else []) for (text, key), is_so in usual.items() if not is_so]
 
 
 def grid_size(recipe: dict[str, Any]) -> str:

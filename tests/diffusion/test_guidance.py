@@ -38,6 +38,17 @@ def test_interval_is_per_sample():
     assert x_0[:, 0].tolist() == [1, 3, 3, 1]
 
 
+def test_outside_the_interval_nothing_untold_is_asked_for():
+    denoiser = Denoiser(Constant(3.0), cosine(), X_0)
+    sizes = []
+    denoiser.network.register_forward_hook(lambda _network, given, _output: sizes.append(len(given[0])))
+    condition = Condition(label=torch.tensor([0, 1]))
+    guided = guide(bind(denoiser, condition), bind(denoiser, condition.untold()), 2.0, interval=(100, 500))
+    for t in (50, 300, 900):
+        guided(torch.zeros(2, 3), torch.tensor([t, t]))
+    assert sizes == [2, 4, 2]
+
+
 def test_rescale_brings_back_the_told_deviation():
     told, untold = torch.randn(2, 3, 4, 8, 8)
     for amount in (1.0, 0.7):

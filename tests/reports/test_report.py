@@ -207,6 +207,32 @@ def test_the_methods_follow_the_recipe():
     assert "pixels" not in text
 
 
+@pytest.mark.parametrize(
+    ("part", "setting", "value", "sentence", "source"),
+    [
+        ("network", "name", "edm2", "with the U-Net of EDM2", "training dynamics"),
+        ("network", "dropout", 0.1, "dropped in training with probability 0.1", ""),
+        ("training", "times", "log_normal", "log-normally", "Elucidating"),
+        ("training", "decay", "inverse_sqrt", "fell with the root of the step", "training dynamics"),
+        ("diffusion", "learned_variance", True, "variance of ancestral steps was learned", "Improved denoising"),
+        ("diffusion", "self_condition", True, "shown its own last estimate", "Analog bits"),
+        ("synthesis", "guidance_interval", (0.2, 0.8), "between 20% and 80% of the noise levels", "limited interval"),
+        ("synthesis", "guidance_rescale", 0.7, "rescaled (factor 0.7)", "flawed"),
+        ("synthesis", "threshold", "dynamic", "thresholded dynamically", "Photorealistic"),
+        ("synthesis", "threshold", "clip", "clipped to the range", ""),
+    ],
+)
+def test_what_a_generator_was_asked_for_beyond_the_usual_stands_in_the_methods(part, setting, value, sentence, source):
+    def written(recipe: Recipe) -> str:
+        paragraph = methods(to_dict(recipe), alternatives(recipe))
+        return " ".join([*(one.text for one in paragraph.sentences), *paragraph.references])
+
+    asked = dataclasses.replace(Recipe(), **{part: dataclasses.replace(getattr(Recipe(), part), **{setting: value})})
+    assert sentence in written(asked)
+    assert sentence not in written(Recipe())
+    assert source.lower() in written(asked).lower()
+
+
 def test_citations_are_numbered_as_they_are_met():
     found = methods(to_dict(Recipe()), alternatives(Recipe()))
     met = [number for sentence in found.sentences for number in sentence.citations]

@@ -168,6 +168,7 @@ def arm_title(name: str) -> str:
 def alternatives(recipe: Recipe) -> dict[str, Named]:
     """Say how what the recipe names is called, and what it rests on."""
     entries = {
+        "network": build.NETWORKS.entries[recipe.network.name],
         "schedule": build.SCHEDULES.entries[recipe.diffusion.schedule],
         "prediction": build.PREDICTIONS.entries[recipe.diffusion.prediction],
         "sampler": build.SAMPLERS.entries[recipe.synthesis.sampler],

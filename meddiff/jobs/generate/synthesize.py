@@ -119,6 +119,10 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
         f"meddiff {meddiff.__version__} checkpoint={weights.trained(run.folder).digest} sampler={settings.sampler} "
         f"steps={settings.steps} spacing={settings.spacing} guidance={settings.guidance:g}"
     )
+    if settings.guidance_interval != (0, 1):
+        generator += " interval={:g}-{:g}".format(*settings.guidance_interval)
+    if settings.guidance_rescale:
+        generator += f" rescale={settings.guidance_rescale:g}"
     if settings.threshold != "none":
         generator += f" threshold={settings.threshold}"
     images = labeled(run, "train")
