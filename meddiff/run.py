@@ -91,6 +91,7 @@ class RunFolder:
     manifest = property(lambda self: self.path / "manifest.csv")
     skipped = property(lambda self: self.path / "skipped.csv")
     findings = property(lambda self: self.path / "findings.csv")
+    contents = property(lambda self: self.path / "contents.csv")
     environment = property(lambda self: self.path / "environment.json")
     log = property(lambda self: self.path / "log.csv")
     checkpoints = property(lambda self: self.path / "checkpoints")
@@ -146,7 +147,7 @@ class RunFolder:
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
         self._remove_half_written()
-        own = self.recipe, self.environment, self.manifest, self.skipped, self.findings, self.stages
+        own = self.recipe, self.environment, self.manifest, self.skipped, self.findings, self.contents, self.stages
         papers = papers or own
         before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:
@@ -164,6 +165,11 @@ class RunFolder:
     def _remove_half_written(self) -> None:
         for leftover in [path for path in self.path.rglob(".*.part") if _LEFTOVER.fullmatch(path.name)]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+    @property
+    def is_learned_from(self) -> bool:
+        """Whether more than a manifest was made of the run's images."""
+        return self.checkpoints.exists() or self.models.exists() or len(self.record()) > 1
 
     def record(self) -> dict[str, dict[str, Any]]:
         """``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.

@@ -13,7 +13,7 @@ from meddiff.files.writing import write_atomically
 TEXTS = (
     "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
     "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
-    "sha256", "made_by", "stale",
+    "sha256", "made_by", "stale", "sex", "age_band", "skin_tone",
     "split", "attribute", "subgroup", "dataset", "site", "reference",
 )  # fmt: skip
 """Columns that hold names: a class may be called 007, and an image 12."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,12 +20,15 @@ from meddiff.formats.open import files_of, is_volume, load_volume, reader_of, st
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
 
-Kind = Literal["picture", "volume", "series", "other"]
+Kind = Literal["picture", "volume", "channels", "series", "other"]
+MOST_CHANNELS = 8
+"""Longer rows of numbered volumes are no channels of one case."""
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """One picture, volume or series; or a file that is none of them."""
+    """One picture, volume or series, or the channels of a case; or a file that is none of them."""
 
     name: str
     """Its path below what was asked for, without suffix; of a series the folder and its number."""
@@ -104,6 +108,29 @@ def _folded(name: str) -> str:
 def _short_hash(text: str) -> str:
     """Eight digits that stand for a text which is not to be written."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def channel_cases(names: Iterable[str]) -> dict[str, list[str]]:
+    """Find the cases of several channels among names, as nnU-Net numbers them: CASE_0000, CASE_0001 ..."""
+    cases: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if match := _CHANNEL.fullmatch(name):
+            cases.setdefault(match[1], []).append(name)
+    numbered = {case: [f"{case}_{number:04d}" for number in range(len(some))] for case, some in cases.items()}
+    return {case: some for case, some in cases.items() if 1 < len(some) <= MOST_CHANNELS and some == numbered[case]}
+
+
+def join_channels(images: Sequence[Found]) -> list[Found]:
+    """Make one of the volumes that are channels of one case (see `channel_cases`); all others stay as they are."""
+    volumes = {one.name: one for one in images if one.kind == "volume" and len(one.files) == 1}
+    cases = channel_cases(volumes)
+    parts = {name for some in cases.values() for name in some}
+    joined = [
+        Found(case, volumes[some[0]].path, "channels", tuple(volumes[name].path for name in some))
+        for case, some in cases.items()
+    ]
+    others = [one for one in images if one.kind != "volume" or one.name not in parts]
+    return sorted([*others, *joined], key=lambda one: (one.name, str(one.path)))
 
 
 def _file(file: Path, top: Path) -> Found:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meddiff.audit.changed import changed_files, note_contents, refuse_changed
 from meddiff.errors import InputError
 from meddiff.jobs.energy import EnergyMeter
 from meddiff.manifest.row import ManifestRow
@@ -37,20 +38,31 @@ class Stage:
 def run_stages(stages: Sequence[Stage], run: AnyRun) -> None:
     """Run the stages in order, each one skipped where it is done; the record in the folder says what each cost.
 
-    The first stage writes the manifest; then all others are asked whether they can work with it.
+    The first stage writes the manifest; then all others are asked whether they can work with it. No stage works with
+    other images than those that the run was begun with.
+
+    Raises:
+        InputError: an image or mask has changed; what a stage refuses.
     """
+    anew = bool(changed_files(run))
+    if anew and run.folder.is_learned_from:
+        refuse_changed(run)
     for number, stage in enumerate(stages, start=1):
         for later in stages[1:] if number == 2 else ():
             later.check(run)
         inputs = stage.inputs(run)
         heading = f"{number}/{len(stages)} {stage.name}"
-        if run.folder.is_done(stage.name, inputs):
+        if run.folder.is_done(stage.name, inputs) and not (number == 1 and anew):
             run.console.print(f"{heading}: done before, skipped", style="bold")
             continue
         run.console.print(f"{heading}: {stage.does}", style="bold", soft_wrap=True)
+        if number > 1:
+            refuse_changed(run)
         started = time.monotonic()
         with EnergyMeter() as energy:
             outputs = stage.run(run)
+        if number == 1:
+            note_contents(run)
         run.folder.finish(
             stage.name,
             stage.inputs(run),

@@ -10,7 +10,7 @@ import pytest
 from meddiff.errors import InputError
 from meddiff.files.content import content_of
 from meddiff.formats import save_image
-from meddiff.formats.find import find
+from meddiff.formats.find import find, join_channels
 from meddiff.jobs.segment.ledger import CHANGED, MISSING, SETTINGS, Ledger, read_lines
 from tests.dicom_series import write_series
 
@@ -227,6 +227,25 @@ def test_slices_in_another_order_are_the_same_series(tmp_path):
     for number, file in enumerate(sorted((tmp_path / "in" / "p").iterdir(), reverse=True)):
         file.rename(file.with_name(f"IM{number}"))
     assert run(tmp_path).tasks == []
+
+
+def test_channels_that_change_places_are_another_image(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(("c_0000", "c_0001")):
+        volume(tmp_path / "in", name, seed)
+    begun = Ledger(tmp_path / "out", "weights")
+    begun.begin(join_channels(find(tmp_path / "in")))
+    assert [task.name for task in begun.tasks] == ["c"]
+    begun.start(begun.tasks[0])
+    (tmp_path / "out" / "c_mask.png").write_text("x")
+    begun.note(begun.tasks[0], {"mask": "c_mask.png"})
+    begun.save()
+    (tmp_path / "in" / "c_0000.nii.gz").rename(tmp_path / "in" / "aside")
+    (tmp_path / "in" / "c_0001.nii.gz").rename(tmp_path / "in" / "c_0000.nii.gz")
+    (tmp_path / "in" / "aside").rename(tmp_path / "in" / "c_0001.nii.gz")
+    again = Ledger(tmp_path / "out", "weights")
+    again.begin(join_channels(find(tmp_path / "in")))
+    assert [task.again for task in again.tasks] == [CHANGED]
 
 
 def test_what_lay_beside_a_mask_goes_with_it_and_nothing_else(tmp_path):

@@ -16,8 +16,10 @@ from contracts import complaints
 from PIL import Image
 
 from meddiff.formats import save_image
+from meddiff.jobs.segment.evaluate import file_stems
 from meddiff.manifest.row import COLUMNS
 from meddiff.pipelines import segment
+from meddiff.run import RunFolder
 
 RECIPE = """
 data: {image_size: 16, fit: stretch, phantom_images: 100}
@@ -177,6 +179,56 @@ def test_predict_goes_on_where_it_was_and_starts_afresh_with_other_settings(run,
     ]
     assert segment.main(alone) == 0
     assert (tmp_path / "one" / "large_mask.png").read_bytes() == first, "alone or in a folder, the same mask"
+
+
+def test_predict_says_what_is_new_has_changed_or_is_gone(run, things, tmp_path, capsys):
+    shutil.copytree(things, tmp_path / "in")
+    words = ["predict", "--checkpoint", str(run), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert segment.main(words) == 0
+    shutil.copy(things / "black.png", tmp_path / "in" / "large.png")
+    shutil.copy(things / "gray.png", tmp_path / "in" / "0.png")
+    (tmp_path / "in" / "tiny.png").unlink()
+    capsys.readouterr()
+    assert segment.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "segmented again, the image has changed: large" in printed
+    assert "masks of images that are not among these, left as they are: tiny" in printed
+    assert "2 segmented, 2 failed, 4 kept from before" in printed
+    assert Image.open(tmp_path / "out" / "large_mask.png").size == (20, 20)
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv", keep_default_na=False).set_index("name")
+    assert "not among the images" in table.loc["tiny", "stale"]
+    assert not table.drop("tiny")["stale"].any()
+
+
+def test_predict_holds_its_output_folder_alone(run, things, tmp_path, capsys):
+    things = shutil.copytree(things, tmp_path / "in")
+    words = ["predict", "--checkpoint", str(run), "--input", str(things / "gray.png"), "--output"]
+    with RunFolder(tmp_path / "out").opened():
+        assert segment.main([*words, str(tmp_path / "out")]) == 2
+    assert "another process is running in" in capsys.readouterr().err
+    assert segment.main([*words, str(things)]) == 0, "beside a single image there is room for its mask"
+    assert segment.main(["predict", "--checkpoint", str(run), "--input", str(things), "--output", str(things)]) == 2
+    assert "is a folder that is read" in capsys.readouterr().err
+
+
+def test_masks_below_the_images_are_not_segmented(run, things, tmp_path):
+    shutil.copytree(things, tmp_path / "in")
+    words = ["predict", "--checkpoint", str(run), "--input", str(tmp_path / "in")]
+    for _ in range(2):
+        assert segment.main([*words, "--output", str(tmp_path / "in" / "masks")]) == 0
+    assert len(pd.read_csv(tmp_path / "in" / "masks" / "predictions.csv")) == 8
+
+
+@pytest.mark.parametrize("members", [3, 1])
+def test_channels_are_one_case_or_are_refused(run, things, tmp_path, capsys, members):
+    (tmp_path / "in").mkdir()
+    for number in range(members):
+        shutil.copy(things / "mri.nii.gz", tmp_path / "in" / f"case_{number:04d}.nii.gz")
+    words = ["predict", "--checkpoint", str(run), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert segment.main(words) == (0 if members == 1 else 2)
+    said = "1 segmented" if members == 1 else "are named as the channels of one case, and the network was trained on"
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
 
 
 @pytest.mark.parametrize(
@@ -371,6 +423,13 @@ def test_the_networks_of_a_run_on_other_images(run, tmp_path, capsys):
     capsys.readouterr()
     assert segment.main(words[:3] + words[5:]) == 2
     assert "needs images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ids", [("a/b", "a_b"), ("a_b", "A_b"), ("x/y_z", "x_y/z", "x_y_z")])
+def test_no_two_cases_share_a_file(ids):
+    stems = file_stems([*ids, "other", "left/right"])
+    assert len({name.casefold() for name in stems.values()}) == len(stems)
+    assert (stems["other"], stems["left/right"]) == ("other", "left_right")
 
 
 def test_another_set_of_classes_is_another_set_up(run, workplace, tmp_path, capsys):

@@ -37,6 +37,31 @@ def test_volumes_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert [row.row_id for row in NIFTI_FOLDER.rows(tmp_path)] == ["01_t1", "02_t1", "t2"]
 
 
+@pytest.mark.parametrize(("files", "rows"), [
+    (("c_0000", "c_0001", "d_0000", "d_0001"),
+     [("c", "c_{0000,0001}.nii.gz", "c"), ("d", "d_{0000,0001}.nii.gz", "d")]),
+    (("c_0000", "d_0000"), [("c", "c_0000.nii.gz", "c"), ("d", "d_0000.nii.gz", "d")]),
+    (("c", "d"), [("c", "c.nii.gz", "c"), ("d", "d.nii.gz", "d")]),
+])  # fmt: skip
+def test_the_channels_of_a_case_are_one_row(tmp_path, files, rows):
+    """As nnU-Net lays them out: channels are numbered, masks are not."""
+    for name in files:
+        volume_layouts.save_volume(tmp_path / "imagesTr" / f"{name}.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
+    for name in ("c", "d"):
+        volume_layouts.save_volume(tmp_path / "labelsTr" / f"{name}.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
+    expected = [(case, f"imagesTr/{image}", f"labelsTr/{mask}.nii.gz") for case, image, mask in rows]
+    assert [(row.row_id, row.image_path, row.mask_path) for row in NIFTI_FOLDER.rows(tmp_path)] == expected
+
+
+def test_channels_without_masks_are_no_patients_of_their_own(tmp_path):
+    for name in ("c_0000", "c_0001", "d"):
+        volume_layouts.save_volume(tmp_path / f"{name}.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
+    assert [row.row_id for row in NIFTI_FOLDER.rows(tmp_path)] == ["c", "d"]
+    (tmp_path / "c_0001.nii.gz").rename(tmp_path / "c_0001.nii")
+    with pytest.raises(InputError, match="the channels of one case end alike"):
+        NIFTI_FOLDER.rows(tmp_path)
+
+
 def test_volumes_alone_anywhere(tmp_path):
     volume_layouts.save_volume(tmp_path / "ward" / "x.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
     volume_layouts.save_volume(tmp_path / "y.nii", np.zeros((3, 3, 3), dtype=np.uint8))

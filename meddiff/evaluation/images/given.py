@@ -13,7 +13,7 @@ from pathlib import Path
 from meddiff.errors import InputError
 from meddiff.files.walk import files_below
 from meddiff.formats import read_picture
-from meddiff.formats.find import find, names_of
+from meddiff.formats.find import find, join_channels, names_of
 from meddiff.formats.open import files_of, load_volume, reader_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, header_size, is_picture
 from meddiff.formats.volume import Volume
@@ -146,7 +146,11 @@ def list_volumes(path: str, *, groups: str = "", labels: str = "", option: str =
     if not place.is_dir():
         rows = list_images(path, groups=groups, labels=labels, option=option)
         return [_of_row(row, option, path) for row in rows]
-    volumes = [one for one in find(place) if one.kind in ("volume", "series")]
+    volumes = [one for one in join_channels(find(place)) if one.kind in ("volume", "series", "channels")]
+    if several := [one.name for one in volumes if one.kind == "channels"]:
+        raise InputError(
+            f"{option} {path}: {several[0]!r} has several sequences (_0000, _0001 ...); volumes are compared one by one"
+        )
     if not volumes:
         raise InputError(f"{option} {path}: there is no volume in it: NIfTI, NRRD, MetaImage, or a DICOM series")
     rows = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
@@ -57,12 +58,12 @@ def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: 
     Raises:
         InputError: an image or mask that cannot be read, values in it that are no classes.
     """
-    folder = run.folder
+    folder, stems = run.folder, file_stems([row.row_id for row in rows])
     lines, detections, tables = [], [], []
     for name, model in models.items():
         pooled = []
         for row in bar(run.console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
-            told = _case(model, row, folder.masks / name)
+            told = _case(model, row, folder.masks / name / stems[row.row_id])
             about = {"model": name, "case": row.row_id, "patient": row.group}
             lines += [about | score for score in told["scores"]]
             detections += [about | counts for counts in told["detections"]]
@@ -74,15 +75,23 @@ def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: 
     return [folder.cases, folder.calibration, folder.detections]
 
 
-def save_mask(classes: np.ndarray, case: Case, folder: Path) -> Path:
-    """A class map as PNG (class indices) or, of a volume, as NIfTI on the volume's own grid."""
-    name = case.name.replace("/", "_")
+def save_mask(classes: np.ndarray, case: Case, stem: Path) -> None:
+    """Write a class map as PNG (class indices) or, of a volume, as NIfTI on the volume's own grid."""
     if classes.ndim == 2:
-        save_image(classes, path := folder / f"{name}.png")
+        save_image(classes, stem.with_name(f"{stem.name}.png"))
     else:
         spacing = case.spacing_mm if case.affine is None else None
-        save_volume(classes, path := folder / f"{name}.nii.gz", affine=case.affine, spacing_mm=spacing)  # type: ignore[arg-type]
-    return path
+        save_volume(classes, stem.with_name(f"{stem.name}.nii.gz"), affine=case.affine, spacing_mm=spacing)  # type: ignore[arg-type]
+
+
+def file_stems(row_ids: Sequence[str]) -> dict[str, str]:
+    """Name the files of each case: its id without /; ids that differ in nothing else get a mark of their own."""
+    plain = {row_id: row_id.replace("/", "_") for row_id in row_ids}
+    counts = Counter(name.casefold() for name in plain.values())
+    return {
+        row_id: name if counts[name.casefold()] == 1 else f"{name}-{digest(row_id)[:8]}"
+        for row_id, name in plain.items()
+    }
 
 
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
@@ -94,15 +103,15 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
     return {"scores": [score | told for score in scores], "reliability": reliability, "detections": detections}
 
 
-def _case(model: TrainedModel, row: ManifestRow, masks: Path) -> dict:
+def _case(model: TrainedModel, row: ManifestRow, stem: Path) -> dict:
     """What `_judge` found of a case, from its file where it was done before."""
-    file = masks / f"{row.row_id.replace('/', '_')}.json"
+    file = stem.with_name(f"{stem.name}.json")
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
     case = model.case(row)
     answer = model(case)
     told = _judge(answer, truth_of(row, case), case, model.class_names)
-    save_mask(answer.classes, case, masks)
+    save_mask(answer.classes, case, stem)
     write_text(file, json.dumps(told))
     return told
 

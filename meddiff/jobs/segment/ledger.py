@@ -137,7 +137,7 @@ class Ledger:
         """Hash what an input is read from, once; empty where it cannot be read."""
         if one not in self._contents:
             try:
-                self._contents[one] = content_of(one.files)
+                self._contents[one] = content_of(one.files, ordered=one.kind == "channels")
             except OSError:
                 self._contents[one] = ""
         return self._contents[one]

@@ -18,11 +18,12 @@ from meddiff.formats import save_image
 from meddiff.formats.dicom.codes import Segment, segments_of
 from meddiff.formats.dicom.segmentation import save_dicom_seg
 from meddiff.formats.dicom.series import choose
-from meddiff.formats.find import Found, find
+from meddiff.formats.find import Found, find, join_channels
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.pictures import PICTURE_SUFFIXES
 from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
+from meddiff.images.prepare import load_sequences
 from meddiff.inference.decision import Answer, member_classes
 from meddiff.jobs.segment.ledger import Ledger, Task, is_output
 from meddiff.recipe import of_volumes, to_dict
@@ -84,7 +85,7 @@ class Job:
         self.ledger.start(task)
         one, line = task.image, dict[str, Any]()
         try:
-            line |= _picture(self, task) if one.kind == "picture" else _volume(self, task, one.read())
+            line |= _picture(self, task) if one.kind == "picture" else _volume(self, task, _read(self, one))
             if self.settings.dicom_seg:
                 line.setdefault("note", f"{one.path}: a picture has no DICOM Segmentation")
         except InputError as error:
@@ -102,7 +103,7 @@ def inputs_at(place: Path, settings: Predict) -> list[Found]:
     """
     out = Path(settings.output).expanduser().resolve()
     made = out if place.resolve() in out.parents else None
-    inputs = [one for one in find(place) if one.kind != "other"]
+    inputs = [one for one in join_channels(find(place)) if one.kind != "other"]
     inputs = [one for one in inputs if not (is_output(one) and made in one.path.resolve().parents)]
     if settings.series is None:
         inputs = [one for one in inputs if one.series is None or one.series.is_image]
@@ -165,6 +166,24 @@ def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
     for what, values in segmented.beside.items():
         save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
     return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented.classes)
+
+
+def _read(job: Job, one: Found) -> Volume:
+    """Read a volume, a series, or the channels of a case as one volume.
+
+    Raises:
+        InputError: it cannot be read, or has other channels than the network was trained on.
+    """
+    if one.kind != "channels":
+        return one.read()
+    names = ", ".join(file.name for file in one.files)
+    known = job.model.sequences if of_volumes(job.model.recipe) else 1
+    if len(one.files) != known:
+        raise InputError(
+            f"{names} are named as the channels of one case, and the network was trained on {known}: leave out those "
+            "that it does not know, or rename the files if they are cases of their own"
+        )
+    return load_sequences(one.files)
 
 
 def _whole(job: Job, one: Found, volume: Volume) -> _Segmented:

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from meddiff.errors import InputError, Problems
 from meddiff.files.walk import Folder
+from meddiff.formats.find import channel_cases
 from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.row import ManifestRow, spelled_out
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import told_by_tables
 from meddiff.sources.folders.data_root import list_folders
@@ -43,9 +44,8 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
     problems = Problems(root)
     rows = []
     for folder in images or folders:
-        for name in filter(_is_volume, folder.names):
-            case = _stem(name)
-            above = folder.path.rpartition("/")[0] if images else ""
+        above = folder.path.rpartition("/")[0] if images else ""
+        for case, name in _cases(folder, {case for place, case in masks if place == above}):
             mask = next((masks.pop((above, case + end)) for end in MASK_ENDINGS if (above, case + end) in masks), None)
             rows.append(_row(root, case, folder.join(name), mask))
     if not rows:
@@ -80,6 +80,33 @@ def _stem(name: str) -> str:
     return next(name[: -len(suffix)] for suffix in _SUFFIXES if name.lower().endswith(suffix))
 
 
+def _cases(folder: Folder, masked: set[str]) -> list[tuple[str, str]]:
+    """List the cases of a folder with their files: NAME_0000, NAME_0001 ... are the channels of one (nnU-Net).
+
+    A single channel is called as its mask is.
+    """
+    stems = [(_stem(name), name) for name in folder.names if _is_volume(name)]
+    channels = channel_cases(stem for stem, _ in stems)
+    parts = {stem: case for case, some in channels.items() for stem in some}
+    cases: dict[str, list[str]] = {case: [] for case in channels}
+    single = []
+    for stem, name in stems:
+        bare = stem.removesuffix("_0000")
+        if stem in parts:
+            cases[parts[stem]].append(name)
+        else:
+            single.append((bare if bare in masked else stem, name))
+    return sorted([*single, *((case, _several(case, names)) for case, names in cases.items())])
+
+
+def _several(case: str, names: list[str]) -> str:
+    """Spell several files as one path of a manifest: ``case_{0000,0001}.nii.gz``."""
+    ends = {name[len(case) + 5 :] for name in names}
+    if len(ends) > 1:
+        raise InputError(f"{', '.join(names)}: the channels of one case end alike; pack all of them, or none")
+    return f"{case}_{{{','.join(name[len(case) + 1 : len(case) + 5] for name in names)}}}{ends.pop()}"
+
+
 def _told_apart(rows: list[ManifestRow]) -> list[ManifestRow]:
     """Volumes of one name in several folders, such as ``01/t1.nii.gz`` and ``02/t1.nii.gz``, get their folders' too."""
     counts = Counter(row.row_id for row in rows)
@@ -100,7 +127,7 @@ def _masks(folders: list[Folder]) -> dict[tuple[str, str], str]:
 
 
 def _row(root: Path, case: str, image: str, mask: str | None) -> ManifestRow:
-    spacing = read_nifti_header(root / image).spacing_mm
+    spacing = read_nifti_header(root / spelled_out(image)[0]).spacing_mm
     return real_row(
         root,
         case,
