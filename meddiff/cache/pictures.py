@@ -172,7 +172,11 @@ def _cached(
 
 def default_folder() -> Path:
     """Where the cache lies unless told: XDG_CACHE_HOME/meddiff, or ~/.cache/meddiff."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meddiff"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meddiff"
+    except RuntimeError as error:
+        cure = "Name a folder for prepared images with XDG_CACHE_HOME (or --data.cache), or set HOME"
+        raise InputError(f"there is no home folder to keep prepared images in. {cure}.") from error
 
 
 def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:

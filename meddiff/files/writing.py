@@ -25,6 +25,14 @@ _CURES = {
     errno.EISDIR: "a folder of this name is in the way. Remove it or name another file",
 }
 
+_LIMITS = {
+    errno.EMFILE: "this process may not open more files. Raise the limit (ulimit -n 1024)",
+    errno.ENFILE: "this machine has no more open files to give. Close other programs",
+    errno.EIO: "the disk has an error. Look at its health, and name a folder on another one",
+    errno.ESTALE: "the network disk was lost. Mount it again",
+}
+"""What may happen at any file, and not only where one is written."""
+
 
 def missing_folders(path: Path) -> list[Path]:
     """Return the folder and those above it that do not exist, the deepest first."""
@@ -51,6 +59,21 @@ def output_folder(told: str, inputs: Sequence[str | Path], *, option: str = "--o
         for folder in missing:
             folder.rmdir()
     return out
+
+
+def in_words(error: Exception) -> str | None:
+    """Say what is full, forbidden or used up, and what to do; None for an error that no user can cure."""
+    if isinstance(error, MemoryError):
+        return (
+            "there is not enough memory. Work on smaller images, patches or batches, or close other programs; the same "
+            "command goes on from here"
+        )
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "there is no home folder: set HOME, and write paths without ~"
+    cures = _CURES | _LIMITS
+    if not isinstance(error, OSError) or error.errno not in cures:
+        return None
+    return f"{error.filename or 'a file'}: {cures[error.errno]}; the same command goes on from here"
 
 
 @contextmanager

@@ -5,14 +5,11 @@ The same for whatever is trained: a denoiser of images, of masks, or a network t
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import pandas as pd
 from lightning_fabric import Fabric
@@ -29,6 +26,7 @@ from meddiff.training import checkpoint
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.facts import Facts
 from meddiff.training.loop import Augment, Batches, TrainStep, seeds_of, train
+from meddiff.training.signals import stopped_between_steps
 from meddiff.training.state import State
 
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
@@ -58,7 +56,7 @@ class TrainingRun:
 
         Raises:
             InputError: a checkpoint of another set-up, with the differences.
-            KeyboardInterrupt: after a checkpoint of the step at hand.
+            Stopped: by a signal, after a checkpoint of the step at hand.
         """
         first, ended = self.resume()
         if first:
@@ -115,9 +113,9 @@ class TrainingRun:
         """Go through the steps, with a progress bar, until they or the patience of ``look`` end.
 
         Raises:
-            KeyboardInterrupt: after a checkpoint of the step at hand.
+            Stopped: by a signal, after a checkpoint of the step at hand.
         """
-        with interrupted_between_steps() as asked_to_stop, progress(console, unit="steps") as shown:
+        with stopped_between_steps() as heed_signals, progress(console, unit="steps") as shown:
             task = shown.add_task(description, total=self.settings.steps, completed=first, note="")
             for step in steps:
                 note, ended = self.after(step)
@@ -126,9 +124,7 @@ class TrainingRun:
                     shown.update(task, note=note)
                 if ended:
                     break
-                if asked_to_stop():
-                    self.save(step.step)
-                    raise KeyboardInterrupt
+                heed_signals(partial(self.save, step.step))
         self.write_log()
 
     def after(self, step: TrainStep) -> tuple[str | None, bool]:
@@ -195,26 +191,3 @@ class TrainingRun:
                 final=final,
             )
             self.look.saved(step)
-
-
-@contextmanager
-def interrupted_between_steps() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is heeded when a step is done, for half a step cannot be saved; a second Ctrl-C stops at once.
-
-    Yields a function that says whether there was one.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked:
-            signal.default_int_handler(number, frame)
-        asked.append(number)
-
-    if threading.current_thread() is not threading.main_thread():  # where Python takes no signals
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -13,11 +13,14 @@ import argparse
 import difflib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
+from signal import SIGINT
 from typing import Any, Generic, TypeVar, get_origin
 
 import yaml
@@ -34,6 +37,8 @@ SHOWS = ("help", "print_config")
 """Flags that show something instead of setting it."""
 ALIASES = {"out": "output", "output": "out"}
 """Names that mean the same, where a command has one of them."""
+SIGPIPE = 13
+"""Number of the signal; Windows has none of this name."""
 Words = list[tuple[str, str]]
 """``[("training.steps", "7"), ...]``: what was typed, flag by flag."""
 
@@ -164,16 +169,39 @@ def verbs_command(
 
 
 def answer(work: Callable[[], int | None]) -> int:
-    """The exit code of a command's work; what a user can cure is one sentence, and exit code 2."""
+    """Do a command's work; what a user can cure is one sentence, and exit code 2.
+
+    Stopped by a signal the exit code is 128 + its number, as a shell has it, and 141 where nobody reads the output any
+    more (``| head``).
+    """
+    from meddiff.training.signals import heeded, stop
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        return work() or 0
+        with heeded(stop):
+            code = work() or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return _sentence(f"error: {error}", 2)
+    except KeyboardInterrupt as stopped:
+        return _sentence("\nstopped; the same command goes on from here", 128 + getattr(stopped, "number", SIGINT))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes once more, and complains
+        return 128 + SIGPIPE
+    except (OSError, MemoryError, RuntimeError) as error:
+        from meddiff.files.writing import in_words
+
+        if (sentence := in_words(error)) is None:
+            raise
+        return _sentence(f"error: {sentence}", 2)
+
+
+def _sentence(text: str, code: int) -> int:
+    """Print the last words of a command, where anybody listens; return its exit code."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
+    return code
 
 
 def _parser(kind: type, command: str, usage: str, description: str) -> ArgumentParser:

@@ -11,6 +11,7 @@ import pytest
 
 from meddiff.pipelines import augment
 from meddiff.training.ema import Ema
+from meddiff.training.signals import STOPS
 from tests.pipelines.small import arguments, draw
 
 MOMENTS = {
@@ -68,29 +69,41 @@ def outcome(run: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def listening():
-    """Ctrl-C is heard, also where the tests run in the background, whose shell has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals are heard, also where the tests run in the background, whose shell has Ctrl-C ignored."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPS}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+LONG = ("train, in the middle of a step", "synthesize")
 
 
 @pytest.mark.usefixtures("listening")
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_is_one_line_and_the_same_command_goes_on(workplace, images, results, tmp_path, capsys, moment):
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [*((moment, signal.SIGINT) for moment in MOMENTS), *((moment, number) for moment in LONG for number in STOPS[1:])],
+)
+def test_a_signal_is_one_line_and_the_same_command_goes_on(
+    workplace, images, results, tmp_path, capsys, moment, number
+):
     command = arguments(workplace, tmp_path / "run", "--data-root", images)
     name, function, call = MOMENTS[moment]
     stage = importlib.import_module(f"meddiff.jobs.{name}")
     with pytest.MonkeyPatch.context() as patch:
         if function == "interrupted_in_a_step":
-            patch.setattr(Ema, "update", signal_at(call, Ema.update, signal.SIGINT))  # after the optimizer's step
+            patch.setattr(Ema, "update", signal_at(call, Ema.update, number))  # after the optimizer's step
         else:
-            patch.setattr(stage, function, signal_at(call, getattr(stage, function), signal.SIGINT))
-        assert augment.main(command) == 130
+            patch.setattr(stage, function, signal_at(call, getattr(stage, function), number))
+        assert augment.main(command) == 128 + number
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1] == "stopped; the same command goes on from here"
-    assert augment.main(command) == 0
-    assert outcome(tmp_path / "run") == results
+    moved = tmp_path / "elsewhere" / "run"
+    moved.parent.mkdir()
+    (tmp_path / "run").rename(moved)
+    assert augment.main(arguments(workplace, moved, "--data-root", images)) == 0
+    assert outcome(moved) == results
 
 
 KILLED = """

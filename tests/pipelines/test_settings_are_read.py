@@ -110,9 +110,7 @@ def check_read(kind: type, seen: set[str]) -> None:
 def test_a_run_that_generates_reads_all_its_settings(study, tmp_path):
     runs = {
         "pictures": (augment.main, ["--dataset", "isic"]),
-        "slices": (
-            train.main, [*SLICES, "--data_root", str(study), "--label", "none", "--network.name", "edm2"]
-        ),
+        "slices": (train.main, [*SLICES, "--data_root", str(study), "--label", "none", "--network.name", "edm2"]),
         "volumes": (train.main, [*WHOLE, "--data_root", str(study), "--label", "none"]),
     }
     check_read(Recipe, settings_read(Recipe, tmp_path, AUGMENT, runs))
