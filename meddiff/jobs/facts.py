@@ -29,14 +29,21 @@ from meddiff.run import Run, RunFolder, digest
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
 
 
+def versions(*packages: str) -> dict[str, str]:
+    """List the versions of meddiff, of Python and of these packages."""
+    return {
+        "meddiff": meddiff.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
 def environment() -> dict[str, Any]:
     """Say what the figures of this run are made with."""
     packages = ("torch", "monai", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "meddiff": meddiff.__version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **versions(*packages),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),

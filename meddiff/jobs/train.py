@@ -15,6 +15,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from rich.console import Console
+from torch.multiprocessing import ProcessRaisedException  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff import build
 from meddiff.build import segmentation
@@ -25,7 +26,7 @@ from meddiff.jobs.looks import Look, SampleGrid, Validation
 from meddiff.jobs.progress import bar, new_console
 from meddiff.jobs.splits import labeled, mask_classes, masked
 from meddiff.jobs.stage import AnyRun, Stage, need
-from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingRun
+from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingLog, TrainingRun
 from meddiff.recipe import Recipe, SegmentRecipe, TrainingRecipe, to_dict
 from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
@@ -55,9 +56,21 @@ def train_network(run: AnyRun, training_of: Callable[[Any], Training]) -> None:
     settings = run.recipe.training
     fabric = build_fabric(devices=settings.devices, precision=settings.precision)
     if settings.devices > 1:
-        fabric.launch(partial(_train_in_process, run=run, training_of=training_of))  # Fabric takes no frozen arguments
+        try:  # Fabric takes no frozen arguments
+            fabric.launch(partial(_train_in_process, run=run, training_of=training_of))
+        except ProcessRaisedException as error:
+            raise _in_words(error) from error
     else:
         _train(fabric, run, training_of)
+
+
+def _in_words(error: ProcessRaisedException) -> Exception:
+    """Find the mistake that a user can cure in the traceback that is all another process leaves."""
+    for kind in (InputError, *InputError.__subclasses__()):
+        _, mark, sentence = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+        if mark:
+            return InputError(sentence.strip())
+    return error
 
 
 def _train_in_process(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
@@ -71,7 +84,9 @@ def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) 
     model, settings, files = training.model, training.settings, training.files
     state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
     look = training.look(state)
-    going = TrainingRun(settings, files.checkpoints, files.log, fabric, model.network, state, model.facts, look)
+    images_per_step = settings.batch_size * settings.accumulate * fabric.world_size
+    log = TrainingLog(files.log, images_per_step, written=fabric.is_global_zero)
+    going = TrainingRun(settings, files.checkpoints, log, fabric, model.network, state, model.facts, look)
     batches = training.batches(fabric.global_rank, fabric.world_size)
     description = f"training {model.name}"
     going.go(batches, run.console, seed=run.recipe.seed, augment=training.augment, description=description)

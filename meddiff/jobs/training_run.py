@@ -35,21 +35,60 @@ NOT_WEIGHTS = ("log_every", "checkpoint_every", "sample_every")
 
 
 @dataclass
+class TrainingLog:
+    """The log of a training, one line now and then."""
+
+    file: Path
+    images_per_step: int
+    written: bool
+    """By this process; of several the first writes."""
+    lines: list[dict] = field(default_factory=list)
+    since: tuple[float, int] = (0.0, 0)
+    """The time of the last line, and the step it was written after."""
+
+    def go_on(self, first: int) -> None:
+        """Take the lines up to a step from the file, and count the time from now."""
+        if first and self.file.is_file():
+            log = read_table(self.file, LOG_COLUMNS)
+            self.lines = log[log["step"] <= first].to_dict(orient="records")  # pyright: ignore[reportCallIssue]
+        self.since = time.monotonic(), first
+
+    def note(self, step: TrainStep) -> str:
+        """Write a line, and return the part of it that a progress bar shows."""
+        now, (before, step_before) = time.monotonic(), self.since
+        images = (step.step - step_before) * self.images_per_step
+        self.lines.append(
+            {
+                "step": step.step,
+                "loss": round(step.loss.item(), 6),
+                "gradient_norm": round(step.gradient_norm.item(), 6),
+                "learning_rate": step.learning_rate,
+                "images_per_second": round(images / max(now - before, 1e-9), 2),
+            }
+        )
+        self.since = now, step.step
+        self.write()
+        return f"loss {self.lines[-1]['loss']:.4f}"
+
+    def write(self) -> None:
+        """Write the lines there are."""
+        if self.written:
+            write_table(pd.DataFrame(self.lines, columns=list(LOG_COLUMNS)), self.file)
+
+
+@dataclass
 class TrainingRun:
-    """What is kept of a training."""
+    """A training that goes on: its settings, its state, and where it leaves what."""
 
     settings: TrainingRecipe
     checkpoints: Path
-    log_file: Path
+    log: TrainingLog
     fabric: Fabric
     network: nn.Module
-    """The plain one, that checkpoints are made of."""
+    """The plain one, of which checkpoints are made."""
     state: State
     facts: Facts
     look: Look
-    lines: list[dict] = field(default_factory=list)
-    since: tuple[float, int] = (0.0, 0)
-    """When the last log line was written, and after which step."""
 
     def go(self, batches: Batches, console: Console, *, seed: int, augment: Augment | None, description: str) -> None:
         """Train, from the newest checkpoint where there is one, to the last step or until a look ends it.
@@ -73,9 +112,9 @@ class TrainingRun:
         Raises:
             InputError: a checkpoint of another set-up, with the differences.
         """
-        self.since = time.monotonic(), 0
         path = checkpoint.latest(self.checkpoints)
         if path is None:
+            self.log.go_on(0)
             return 0, False
         stored = checkpoint.read(path)
         checkpoint.check(stored, self.facts, resuming=True)
@@ -85,20 +124,17 @@ class TrainingRun:
                 f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
                 f"cannot be untrained. Ask for {first} or more, or name another run folder with --out"
             )
-        if self.log_file.is_file():
-            log = read_table(self.log_file, LOG_COLUMNS)
-            self.lines = log[log["step"] <= first].to_dict(orient="records")  # pyright: ignore[reportCallIssue]
         ended = self._is_due(first) and self._seen(first, again=False)
         if ended and not stored.final:
             self.save(first, final=True)
         if self.fabric.is_global_zero:
             checkpoint.tidy(self.checkpoints)
             self.look.saved(first)
-        self.since = time.monotonic(), first
+        self.log.go_on(first)
         return first, ended
 
     def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
-        """The steps from ``first`` on, by the settings of this run; see `training.loop.train`."""
+        """Train from step ``first`` on, by the settings of this run; see `training.loop.train`."""
         return train(
             self.state,
             batches,
@@ -124,8 +160,13 @@ class TrainingRun:
                     shown.update(task, note=note)
                 if ended:
                     break
-                heed_signals(partial(self.save, step.step))
-        self.write_log()
+                heed_signals(partial(self._stop, step.step))
+        self.log.write()
+
+    def _stop(self, step: int) -> None:
+        """Save the step at which somebody stops the training, unless that is done."""
+        if step % self.settings.checkpoint_every:
+            self.save(step, stopped=True)
 
     def after(self, step: TrainStep) -> tuple[str | None, bool]:
         """Log, save and look where it is time to.
@@ -134,7 +175,7 @@ class TrainingRun:
             What the progress bar should say, if anything new, and whether training ends here.
         """
         last = step.step == self.settings.steps
-        note = self.log(step) if step.step % self.settings.log_every == 0 or last else None
+        note = self.log.note(step) if step.step % self.settings.log_every == 0 or last else None
         if step.step % self.settings.checkpoint_every == 0 or last:
             self.save(step.step, final=last)
         ended = self._is_due(step.step) and self._seen(step.step)
@@ -143,7 +184,7 @@ class TrainingRun:
         return note, ended
 
     def _is_due(self, step: int) -> bool:
-        """Whether it is time for a look."""
+        """Say whether it is time for a look."""
         return step % self.settings.sample_every == 0 or step == self.settings.steps
 
     def _seen(self, step: int, *, again: bool = True) -> bool:
@@ -155,39 +196,9 @@ class TrainingRun:
             ended = self.look.ends(step)
         return self.fabric.broadcast(ended)
 
-    def log(self, step: TrainStep) -> str:
-        """One line of the log."""
-        now, (before, step_before) = time.monotonic(), self.since
-        per_step = self.settings.batch_size * self.settings.accumulate * self.fabric.world_size
-        images = (step.step - step_before) * per_step
-        self.lines.append(
-            {
-                "step": step.step,
-                "loss": round(step.loss.item(), 6),
-                "gradient_norm": round(step.gradient_norm.item(), 6),
-                "learning_rate": step.learning_rate,
-                "images_per_second": round(images / max(now - before, 1e-9), 2),
-            }
-        )
-        self.since = now, step.step
-        self.write_log()
-        return f"loss {self.lines[-1]['loss']:.4f}"
-
-    def write_log(self) -> None:
-        """The log with the lines there are."""
+    def save(self, step: int, *, final: bool = False, stopped: bool = False) -> None:
+        """Save a checkpoint from which training can go on."""
         if self.fabric.is_global_zero:
-            write_table(pd.DataFrame(self.lines, columns=list(LOG_COLUMNS)), self.log_file)
-
-    def save(self, step: int, *, final: bool = False) -> None:
-        """A checkpoint from which training can go on."""
-        if self.fabric.is_global_zero:
-            checkpoint.save(
-                self.checkpoints,
-                step,
-                network=self.network,
-                ema=self.state.ema,
-                optimizer=self.state.optimizer,
-                facts=self.facts,
-                final=final,
-            )
+            parts = {"network": self.network, "ema": self.state.ema, "optimizer": self.state.optimizer}
+            checkpoint.save(self.checkpoints, step, **parts, facts=self.facts, final=final, stopped=stopped)
             self.look.saved(step)

@@ -53,6 +53,8 @@ class Checkpoint:
     facts: Facts
     sha256: dict[str, str]
     """Hash of each file."""
+    stopped: bool = False
+    """Made because somebody stopped the training: the next one takes its place."""
 
     @property
     def digest(self) -> str:
@@ -61,9 +63,12 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, step: int, *, network: nn.Module, ema: Ema, optimizer: Optimizer, facts: Facts, final: bool = False
-) -> Path:
+    folder: Path, step: int, *, network: nn.Module, ema: Ema, optimizer: Optimizer, facts: Facts, final: bool = False,
+    stopped: bool = False,
+) -> Path:  # fmt: skip
     """Write ``folder/step_...`` and remove what is no longer needed: the last two and final ones stay.
+
+    A checkpoint of a training that was ``stopped`` goes with the next, so that the run leaves what others leave.
 
     Raises:
         TrainingDiverged: a weight is not finite; nothing is written.
@@ -82,7 +87,7 @@ def save(
                 content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
                 (part_folder / name).write_bytes(content)
             hashes = {name: sha256_of(part_folder / name) for name in parts}
-            index = {"step": step, "final": final, "sha256": hashes, "facts": facts.to_dict()}
+            index = {"step": step, "final": final, "stopped": stopped, "sha256": hashes, "facts": facts.to_dict()}
             (part_folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
             for file in part_folder.iterdir():
                 _to_disk(file)
@@ -118,11 +123,16 @@ def at(folder: Path, step: int) -> Path | None:
 
 
 def tidy(folder: Path) -> None:
-    """Keep the last two checkpoints and final ones; remove the others and what killed processes left."""
+    """Keep the last two checkpoints and final ones; remove the others and what killed processes left.
+
+    One of a stopped training counts for neither: it is kept while it is the newest.
+    """
     complete = _complete(folder)
-    passing = [path for path in complete if not read(path).final]
+    stored = {path: read(path) for path in complete}
+    passing = [path for path in complete if not stored[path].final and not stored[path].stopped]
+    passed = {path for path in complete[:-1] if stored[path].stopped}
     for path in folder.glob("step_*"):
-        if path in passing[:-KEPT] or path not in complete:
+        if path in passing[:-KEPT] or path in passed or path not in complete:
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".step_*.part"):
         shutil.rmtree(path, ignore_errors=True)
@@ -139,7 +149,8 @@ def read(path: Path) -> Checkpoint:
         raise InputError(f"{path} is no checkpoint: it has no {INDEX}. Name a folder such as checkpoints/step_00001000")
     try:
         index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"])
+        return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"],
+                          index.get("stopped", False))  # fmt: skip
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
 

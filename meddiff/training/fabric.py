@@ -49,6 +49,11 @@ def has_bf16(device_type: str) -> bool:
     return device_type == "cpu" and not set(BF16_CAPABILITIES).isdisjoint(cpu_capabilities())
 
 
+def device_here() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", accelerator: str = "auto") -> Fabric:
     """A Fabric on the GPUs where there are any, else on the CPU.
 
@@ -56,7 +61,7 @@ def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", acceler
     a function at the top of a module that takes the fabric.
     """
     if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+        accelerator = device_here().type
     return Fabric(
         accelerator=accelerator,
         devices=devices,

@@ -98,10 +98,10 @@ NO_VERB = names(
     jobs/evaluate/masks.py jobs/evaluate/study.py jobs/facts.py jobs/generate/arms.py jobs/generate/classify.py
     jobs/generate/filter.py jobs/generate/report.py jobs/generate/synthesize.py jobs/job.py jobs/looks.py
     jobs/progress.py jobs/segment/calibrate.py jobs/segment/evaluate.py jobs/segment/predict.py
-    jobs/segment/report.py jobs/train.py jobs/training_run.py jobs/weights.py manifest/consistency.py
-    manifest/row.py manifest/split.py manifest/table.py metrics/classifiers/calibration.py
-    metrics/classifiers/comparison.py metrics/classifiers/discrimination.py metrics/classifiers/operating_point.py
-    metrics/images/color.py metrics/images/copying.py metrics/images/diversity.py metrics/images/fidelity.py
+    jobs/segment/report.py jobs/train.py jobs/weights.py manifest/consistency.py manifest/row.py manifest/split.py
+    manifest/table.py metrics/classifiers/calibration.py metrics/classifiers/comparison.py
+    metrics/classifiers/discrimination.py metrics/classifiers/operating_point.py metrics/images/color.py
+    metrics/images/copying.py metrics/images/diversity.py metrics/images/fidelity.py
     metrics/images/label_agreement.py metrics/images/manifold.py metrics/images/membership.py
     metrics/images/memorization.py metrics/images/moments.py metrics/images/skin_tone.py metrics/images/spectrum.py
     metrics/masks/lesions.py metrics/masks/overlap.py metrics/masks/surface.py metrics/masks/uncertainty.py
@@ -143,9 +143,9 @@ CLAUSE = names(
     formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py images/case.py
     images/intensity.py images/square.py images/working_grid.py inference/decision.py inference/sampling.py
     inference/segmenters.py jobs/facts.py jobs/generate/arms.py jobs/looks.py jobs/manifest.py
-    jobs/segment/predict.py jobs/training_run.py jobs/weights.py manifest/consistency.py manifest/row.py
-    manifest/split.py metrics/classifiers/calibration.py metrics/classifiers/discrimination.py
-    metrics/images/color.py metrics/images/diversity.py metrics/images/fidelity.py metrics/images/label_agreement.py
+    jobs/segment/predict.py jobs/weights.py manifest/consistency.py manifest/row.py manifest/split.py
+    metrics/classifiers/calibration.py metrics/classifiers/discrimination.py metrics/images/color.py
+    metrics/images/diversity.py metrics/images/fidelity.py metrics/images/label_agreement.py
     metrics/images/membership.py metrics/images/memorization.py metrics/images/moments.py metrics/images/spectrum.py
     metrics/masks/lesions.py metrics/masks/uncertainty.py networks/blocks.py networks/features/network.py
     networks/medsegdiff/ss_former.py networks/told_image.py networks/weights.py pipelines/inspect.py

@@ -10,8 +10,7 @@ from tests.house.source import files, only_these, trees
 
 SUBJECTS = {"study", "masks", "images"}
 """The three subjects that go through all floors: on each they mean the same."""
-VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report",
-         "inspect"}
+VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report", "inspect"}
 """What a command does has its settings, its door and its work under one name."""
 CONDITIONS = (
     "diffusion/",

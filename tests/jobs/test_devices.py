@@ -1,5 +1,6 @@
 """Networks of masks are trained by two CPU processes as by one: each sees other images, both keep the same weights."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,21 @@ from safetensors.torch import load_file
 
 from meddiff import build
 from meddiff.build.models import models_of
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file
 from meddiff.jobs import train
 from meddiff.recipe import SegmentRecipe, TrainingRecipe
 from meddiff.recipe.segment import BaselineRecipe, InferenceRecipe, MaskNetworkRecipe, StackRecipe, ValidationRecipe
 from meddiff.run import Run, RunFolder
 from meddiff.training import checkpoint
+from meddiff.training.divergence import denoiser_diverged
 from tests.jobs.masks import write_manifest_of
+
+MISTAKES = {
+    "plain": partial(InputError, "two lines:\n  of one mistake"),
+    "diverged": partial(denoiser_diverged, 7),
+    "file": partial(bad_file, Path("a.png"), "it is cut"),
+}
 
 
 def weights_of(place: Path, name: str, devices: int) -> dict[str, torch.Tensor]:
@@ -39,6 +49,19 @@ def weights_of(place: Path, name: str, devices: int) -> dict[str, torch.Tensor]:
     assert pd.read_csv(files.log)["step"].tolist() == [1, 2, 3]
     assert len(list(files.best.iterdir())) == 1
     return load_file(files.checkpoints / "step_00000003" / checkpoint.AVERAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="processes of a CPU are meant")
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_the_mistake_of_another_process_is_a_sentence(tmp_path, kind):
+    run = Run(SegmentRecipe(training=TrainingRecipe(devices=2)), RunFolder(tmp_path))
+    with pytest.raises(InputError, match=rf"\A{re.escape(str(MISTAKES[kind]()))}\Z"):
+        train.train_network(run, partial(refuse, kind))
+
+
+def refuse(kind, run):
+    raise MISTAKES[kind]()
 
 
 @pytest.mark.slow

@@ -104,6 +104,11 @@ def test_a_signal_is_one_line_and_the_same_command_goes_on(
     (tmp_path / "run").rename(moved)
     assert augment.main(arguments(workplace, moved, "--data-root", images)) == 0
     assert outcome(moved) == results
+    assert checkpoints(moved) == checkpoints(workplace / "finished")
+
+
+def checkpoints(run: Path) -> set[str]:
+    return {path.name for path in (run / "checkpoints").iterdir()}
 
 
 KILLED = """

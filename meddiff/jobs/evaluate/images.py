@@ -5,7 +5,6 @@ What ``evaluate images`` is told, read: the images or volumes of each option, wi
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import meddiff
 from meddiff import build
 from meddiff.errors import InputError
 from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, Copies, Pair, copies, nearest_pairs
@@ -27,6 +25,7 @@ from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_se
 from meddiff.files.writing import output_folder, write_text
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
+from meddiff.jobs.facts import versions
 from meddiff.jobs.progress import bar
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.reports import tables, words
@@ -35,6 +34,7 @@ from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults, Named
 from meddiff.reports.write import write_report
 from meddiff.seeds import child_seed
+from meddiff.training.fabric import device_here
 
 SHOWN, SHOWN_PAIRS = 15, 8
 
@@ -136,8 +136,8 @@ def _provenance(settings: EvaluateImages, sets: dict[str, ImageSet]) -> dict:
               f"contents {_digest(images.contents)}"
         for name, images in sets.items()
     }  # fmt: skip
-    versions = {"meddiff": meddiff.__version__, "torch": torch.__version__, "python": platform.python_version()}
-    return {"options": asdict(settings), "data": data, "features": asdict(real.space), "versions": versions}
+    features = asdict(real.space)
+    return {"options": asdict(settings), "data": data, "features": features, "versions": versions("torch")}
 
 
 def _digest(contents: Sequence[str]) -> str:
@@ -239,7 +239,7 @@ def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
     network, digest = build.named_extractor(settings.features, settings.weights)
     side = settings.size or common_side([row for part in rows.values() for row in part])
     space = Space(settings.features, digest, side, settings.fit or "crop", network.preprocessing)
-    device = _device()
+    device = str(device_here())
     network.to(device)
     return {
         name: image_set(part, network, space, device=device, batch_size=settings.batch_size, folder=_cache(settings),
@@ -254,7 +254,7 @@ def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     network, digest = build.volume_extractor(settings.features, settings.weights)
     side = settings.size or VOLUME_SIDE
     space = Space(settings.features, digest, side, settings.fit or "pad", network.preprocessing, FILTER, True)
-    device = _device()
+    device = str(device_here())
     network.to(device)
     return {
         name: volume_set(part, network, space, device=device, folder=_cache(settings),
@@ -265,10 +265,6 @@ def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
 
 def _reading(console: Console, name: str, unit: str) -> Callable:
     return bar(console, f"reading {name}", unit=unit)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _cache(settings: EvaluateImages) -> Path | None:

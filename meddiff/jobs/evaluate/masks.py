@@ -7,7 +7,6 @@ The worst cases of an evaluation as pictures: outlines on the image where one is
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import meddiff
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
 from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
@@ -48,6 +46,7 @@ from meddiff.formats import load_image
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.images.views import as_rgb
+from meddiff.jobs.facts import versions
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reports import words
@@ -96,8 +95,7 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
 
 def _provenance(settings: EvaluateMasks, classes: dict[int, str], notes: list[str]) -> dict[str, Any]:
     named = {str(value): name for value, name in classes.items()}
-    versions = {"meddiff": meddiff.__version__, "python": platform.python_version()}
-    return {"options": asdict(settings), "classes": named, "matching": notes, "versions": versions}
+    return {"options": asdict(settings), "classes": named, "matching": notes, "versions": versions()}
 
 
 def _write_tables(out: Path, cases: pd.DataFrame, report: MaskResults) -> list[Path]:

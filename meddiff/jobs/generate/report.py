@@ -38,6 +38,7 @@ from meddiff.reports.write import write_report
 from meddiff.run import Run, RunFolder, digest
 from meddiff.seeds import child_seed
 from meddiff.training.apply import features as extract_features
+from meddiff.training.fabric import device_here
 
 
 def _inputs(run: Run[Recipe]) -> str:
@@ -88,7 +89,7 @@ def image_distances(sets: dict[str, Images], run: Run[Recipe]) -> pd.DataFrame:
     own = f"{run.recipe.classifier.network} of this run, trained on its real images"
     given = build.extractor(run.recipe)
     name = own if given is None else f"{run.recipe.evaluation.features} ({Path(run.recipe.evaluation.weights).name})"
-    extractor = filtering.judge_of(run, sets["test"]) if given is None else given
+    extractor = (filtering.judge_of(run, sets["test"]) if given is None else given).to(device_here())
 
     def features(*names: str) -> evaluation.ImageFeatures:
         values = [
