@@ -22,7 +22,7 @@ class Problems:
         self.found: dict[tuple[str, str], list[str]] = {}
 
     def __len__(self) -> int:
-        """How many mistakes were noted."""
+        """Count the mistakes that were noted."""
         return sum(map(len, self.found.values()))
 
     def add(self, kind: str, detail: str, cure: str) -> None:

@@ -190,7 +190,7 @@ def _label(row: ManifestRow) -> str:
 
 
 def _number(label: int | str, names: Sequence[str]) -> int:
-    """The number of a class.
+    """Return the number of a class.
 
     Raises:
         InputError: a class that there is not.

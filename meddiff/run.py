@@ -61,7 +61,7 @@ class Run(Generic[Kind]):
 
     @property
     def root(self) -> Path:
-        """What the paths of the run's manifest are relative to."""
+        """The folder that paths of the run's manifest are relative to."""
         if self.recipe.data_root:
             return Path(self.recipe.data_root)
         return Path(self.recipe.manifest).parent if self.recipe.manifest else self.folder.path
@@ -172,7 +172,7 @@ class RunFolder:
         return self.checkpoints.exists() or self.models.exists() or len(self.record()) > 1
 
     def record(self) -> dict[str, dict[str, Any]]:
-        """``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.
+        """Return ``{stage: {"inputs": digest, "outputs": {name: content}, "seconds": ...}}`` of the finished stages.
 
         Raises:
             InputError: the record is damaged.
@@ -188,7 +188,7 @@ class RunFolder:
             ) from error
 
     def is_done(self, stage: str, inputs: str) -> bool:
-        """Whether the stage was finished on these inputs and all that it wrote still stands."""
+        """Say whether the stage was finished on these inputs and all that it wrote still stands."""
         entry = self.record().get(stage, {})
         return entry.get("inputs") == inputs and all(
             _listing(self.path / name) == listing for name, listing in entry["outputs"].items()
@@ -215,14 +215,14 @@ def root_of_manifest(manifest: Path) -> Path:
 
 
 def _listing(path: Path) -> str:
-    """Which files stand: of a folder a hash of their names, so that one deleted image is noticed among thousands."""
+    """List the files that stand: of a folder a hash of its names, so that one deleted image is noticed of thousands."""
     if path.is_dir():
         return digest(sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()))
     return "file" if path.is_file() else "absent"
 
 
 def digest(*parts: Any) -> str:
-    """Short hash of settings (anything JSON takes) and of files (a Path stands for its content)."""
+    """Return a short hash of settings (anything JSON takes) and of files (a Path stands for its content)."""
     sha256 = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):

@@ -51,11 +51,11 @@ class TrainedModel:
     """Short hash of its weights."""
 
     def __call__(self, case: Case) -> Answer:
-        """The answer for a case: its members are functions of the run's seed and the case's name."""
+        """Return the answer for a case: its members are functions of the run's seed and the case's name."""
         return decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
 
     def members(self, image: Tensor, name: str) -> np.ndarray:
-        """Class probabilities [M, K, *S] of the members for an image [C, *S] of that name, on the network's grid."""
+        """Draw members: class probabilities [M, K, *S] of an image [C, *S] of that name, on the network's grid."""
         seeds = [child_seed(self.recipe.seed, "member", name, m) for m in range(self.recipe.inference.members)]
         return self.segmenter.members(image, seeds).numpy()
 
@@ -66,14 +66,14 @@ class TrainedModel:
 
     @property
     def decision(self) -> Decision:
-        """How members become an answer."""
+        """The way from members to an answer."""
         settings = self.recipe.inference
         return Decision(
             settings.fusion, self.temperature, settings.uncertainty, settings.largest_component, settings.fill_holes
         )
 
     def case(self, row: ManifestRow) -> Case:
-        """The image of a manifest row.
+        """Return the image of a manifest row.
 
         Raises:
             InputError: it cannot be read.
@@ -81,7 +81,7 @@ class TrainedModel:
         return segmentation.case(self.recipe, row, deep=self.deep)
 
     def picture(self, path: str | Path) -> Case:
-        """A picture file.
+        """Return a picture file.
 
         Raises:
             InputError: it cannot be read, or the network was trained on volumes.
@@ -91,7 +91,7 @@ class TrainedModel:
         return picture_file_case(Path(path), segmentation.picture_transform(self.recipe, deep=self.deep))
 
     def volume(self, path: str | Path, *, series: str | int | None = None) -> Case:
-        """A volume file or DICOM series, for a network of volumes.
+        """Return a volume file or DICOM series, for a network of volumes.
 
         Raises:
             InputError: it cannot be read, or the network was trained on pictures.
@@ -133,7 +133,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
 
 
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
-    """The recipe with settings of its inference or synthesis instead, held to their ranges."""
+    """Return the recipe with settings of its inference or synthesis instead, held to their ranges."""
     part = "synthesis" if isinstance(recipe, Recipe) else "inference"
     known = [setting.name for setting in fields(getattr(recipe, part))]
     if unknown := [name for name in settings if name not in known]:
@@ -165,7 +165,7 @@ def _trained_model(
 
 
 def recipe_of(folder: RunFolder) -> SegmentRecipe:
-    """The recipe of a run.
+    """Return the recipe of a run.
 
     Raises:
         InputError: there is no run, or it was written by another version.
@@ -180,7 +180,7 @@ def _recipe_values(folder: RunFolder) -> dict[str, Any]:
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:
-    """The temperature of a model that was calibrated; 1 where it was not."""
+    """Return the temperature of a model that was calibrated; 1 where it was not."""
     if not folder.temperatures.is_file():
         return 1.0
     return json.loads(folder.temperatures.read_text(encoding="utf-8")).get(name, 1.0)

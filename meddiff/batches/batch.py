@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """What a task is handed."""
+    """Images with what is known of them, as a task is handed them."""
 
     image: Tensor
     """[B, C, *S] float32 in [-1, 1]."""
@@ -20,7 +20,7 @@ class Batch:
     """[B] int64, position of each image in its Images."""
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         label = None if self.label is None else self.label.to(device, non_blocking=True)
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
         return Batch(self.image.to(device, non_blocking=True), label, mask, self.index.to(device, non_blocking=True))

@@ -1,4 +1,4 @@
-"""Which part of a prepared image a network sees: all of it, its middle, a patch, or a slice with its neighbors.
+"""The part of a prepared image that a network sees: all of it, its middle, a patch, or a slice with its neighbors.
 
 A cut is a function (case, draw) -> image [C, *S] and mask [*S] or None, in the stored type. What is random in it comes
 from the draw, which knows the seed and the number of the sample and nothing else: sample n of a training is the same
@@ -31,7 +31,7 @@ Size = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Draw:
-    """What one sample draws from."""
+    """The source of all that one sample draws."""
 
     seed: int
     """Of the whole order."""
@@ -39,12 +39,12 @@ class Draw:
     """Of the sample, counted from the first of the first batch."""
 
     def generator(self, use: str) -> np.random.Generator:
-        """A stream of its own for a named use."""
+        """Return a stream of its own for a named use."""
         return np.random.default_rng(child_seed(self.seed, use, self.number))
 
 
 class Cut(Protocol):
-    """What a network sees of an image."""
+    """The part of an image that a network sees."""
 
     @property
     def size(self) -> Size | None:
@@ -52,7 +52,7 @@ class Cut(Protocol):
         ...
 
     def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-        """Image [C, *S] and mask [*S] (None where there is none), in the stored type."""
+        """Return image [C, *S] and mask [*S] (None where there is none), in the stored type."""
         ...
 
 
@@ -63,7 +63,7 @@ class Whole:
     size = None
 
     def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image and its mask."""
+        """Return the image and its mask."""
         return case.image, case.mask
 
 
@@ -133,7 +133,7 @@ class Patch(Box):
         )
 
     def _center(self, case: CachedVolume, number: int, generator: np.random.Generator) -> Size | None:
-        """A voxel of the foreground, if it is this sample's turn; None else, or where there is none."""
+        """Return a voxel of the foreground, if it is this sample's turn; None else, or where there is none."""
         share = self.foreground_share
         if share > 0 and case.counts is None:
             raise InputError(
@@ -184,7 +184,7 @@ class Slice:
         return self.of.size
 
     def __call__(self, case: PreparedCase, draw: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-        """The slice [(2 neighbors + 1) C, H, W] and its mask [H, W]."""
+        """Return the slice [(2 neighbors + 1) C, H, W] and its mask [H, W]."""
         if len(case.shape) == 2:
             return case.image, case.mask
         start = self.of.start(case, draw, use="slice")
@@ -201,18 +201,21 @@ class Slice:
 
 
 def square(axis: int, side: int) -> Size:
-    """The box of a square slice across an axis."""
+    """Return the box of a square slice across an axis."""
     return with_side((side, side, side), axis, 1)
 
 
 def slice_stack(volume: Tensor, index: int, *, axis: int, neighbors: int = 0) -> Tensor:
-    """Slice ``index`` of a volume [C, I, J, K], whole, with its neighbors: [(2 neighbors + 1) C, H, W]."""
+    """Return slice ``index`` of a volume [C, I, J, K], whole, with its neighbors: [(2 neighbors + 1) C, H, W]."""
     planes = volume.movedim(axis + 1, 0)
     return planes[_around(index, len(planes), neighbors)].flatten(0, 1)
 
 
 def cut_image(case: PreparedCase, start: Size, size: Size) -> np.ndarray:
-    """Image [C, *size] of the box that begins at a voxel, in the stored type; 0 (which is -1 for the model) outside."""
+    """Cut image [C, *size] in the stored type, in a box that begins at a voxel.
+
+    Outside lies 0, which is -1 for the model.
+    """
     inside, place = _overlap(case.shape, start, size)
     image = case.image
     box = np.zeros((len(image), *size), dtype=image.dtype)
@@ -221,7 +224,7 @@ def cut_image(case: PreparedCase, start: Size, size: Size) -> np.ndarray:
 
 
 def cut_mask(case: PreparedCase, start: Size, size: Size) -> np.ndarray | None:
-    """Mask [*size] uint8 of the box that begins at a voxel, background outside; None without masks."""
+    """Return mask [*size] uint8 of the box that begins at a voxel, background outside; None without masks."""
     mask = case.mask
     if mask is None:
         return None
@@ -232,7 +235,7 @@ def cut_mask(case: PreparedCase, start: Size, size: Size) -> np.ndarray | None:
 
 
 def with_side(values: Size, axis: int, value: int) -> Size:
-    """Numbers along the axes with another one along one of them."""
+    """Return numbers along the axes with another one along one of them."""
     return tuple(value if number == axis else old for number, old in enumerate(values))
 
 
@@ -241,13 +244,13 @@ def _boxed(case: PreparedCase, start: Size, size: Size) -> tuple[np.ndarray, np.
 
 
 def _overlap(shape: Size, start: Size, size: Size) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The part of the image that the box covers, and where it lies in the box."""
+    """Return the part of the image that the box covers, and where it lies in the box."""
     inside = tuple(slice(max(s, 0), max(min(s + d, n), 0)) for s, d, n in zip(start, size, shape, strict=True))
     return inside, tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
 
 
 def _first(has: int, wanted: int, center: int | None, generator: np.random.Generator) -> int:
-    """The first voxel of a box along one axis: anywhere, or around the center as far as the border allows.
+    """Return the first voxel of a box along one axis: anywhere, or around the center as far as the border allows.
 
     Along an axis that the box is longer than, the volume lies in the box's middle.
     """
@@ -260,5 +263,5 @@ def _first(has: int, wanted: int, center: int | None, generator: np.random.Gener
 
 
 def _around(index: int, count: int, neighbors: int) -> list[int]:
-    """The slices of a stack; the border slice stands for those beyond it."""
+    """Return the slices of a stack; the border slice stands for those beyond it."""
     return [min(max(index + step, 0), count - 1) for step in range(-neighbors, neighbors + 1)]

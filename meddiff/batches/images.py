@@ -46,11 +46,11 @@ class Images:
         self._orders: dict[float, Order] = {}
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.rows)
 
     def batch(self, positions: Sequence[int] | np.ndarray, draws: Sequence[Draw] | None = None) -> Batch:
-        """The images at these positions, in this order.
+        """Return the images at these positions, in this order.
 
         Args:
             positions: of the images.
@@ -68,7 +68,7 @@ class Images:
     def drawn(
         self, step: int, *, batch_size: int, seed: int, class_balance: float = 0.0, part: slice = slice(None)
     ) -> Batch:
-        """Batch number ``step`` of a training, a function of the images, the seed and the step alone.
+        """Draw the batch number ``step`` of a training, a function of the images, the seed and the step alone.
 
         Args:
             step: number of the batch, from 0.
@@ -82,7 +82,7 @@ class Images:
         return self.batch(at[part], [Draw(seed, step * batch_size + place) for place in places])
 
     def pair(self, position: int) -> tuple[Tensor, np.ndarray]:
-        """Image [C, *S] in [-1, 1] and mask [*S] uint8 of all of one image, whatever the cut.
+        """Return image [C, *S] in [-1, 1] and mask [*S] uint8 of all of one image, whatever the cut.
 
         Raises:
             InputError: there is no mask.
@@ -124,7 +124,7 @@ class Images:
 
     @property
     def clipped(self) -> int:
-        """How many images are larger than what the cut shows of them."""
+        """Number of images that are larger than what the cut shows of them."""
         box = self.cut.size
         if box is None:
             return 0
@@ -137,7 +137,7 @@ class Images:
         return self._orders[class_balance]
 
     def _shown(self, at: np.ndarray, draws: Sequence[Draw]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Images [B, C, *S] and masks [B, 1, *S] in the stored type."""
+        """Return images [B, C, *S] and masks [B, 1, *S] in the stored type."""
         if self.cut.size is None and isinstance(self.prepared, ImageArray):  # one index into one array is faster
             return self.prepared.at(at)
         shown = [self.cut(self.prepared[int(position)], draw) for position, draw in zip(at, draws, strict=True)]
@@ -146,7 +146,7 @@ class Images:
 
 
 def label_numbers(rows: Sequence[ManifestRow], class_names: tuple[str, ...]) -> np.ndarray:
-    """The position of each row's label in the class names, [N] int64; -1 for all where there are no classes.
+    """Return the position of each row's label in the class names, [N] int64; -1 for all where there are no classes.
 
     Raises:
         InputError: a row without a label or with one that is no class.
@@ -165,7 +165,7 @@ def label_numbers(rows: Sequence[ManifestRow], class_names: tuple[str, ...]) -> 
 
 
 def _common_spacing(rows_of: dict[tuple[float | None, ...], str]) -> tuple[float, ...] | None:
-    """The one spacing of volumes, of the spacings there are and a row of each; None where no volume tells it."""
+    """Return the one spacing of volumes, of the spacings there are and a row of each; None where no volume tells it."""
     first = next(iter(rows_of))
     if all(None in spacing for spacing in rows_of):
         return None

@@ -1,4 +1,4 @@
-"""Which images are in batch k.
+"""The order of training: the images in batch k.
 
 The choice is stateless: batch k is a function of (classes, seed, k) and of nothing else. A run that is resumed at
 step k therefore sees what a run that was never killed would have seen, and has no loader state to save.
@@ -38,7 +38,7 @@ class Order:
         self._edges = _edges(kinds, class_balance) if class_balance else None
 
     def positions(self, step: int, *, batch_size: int, seed: int) -> np.ndarray:
-        """Positions of the images of batch number ``step``, counted from 0: [batch_size] int64.
+        """Return positions of the images of batch number ``step``, counted from 0: [batch_size] int64.
 
         Args:
             step: number of the batch.
@@ -54,7 +54,7 @@ class Order:
 
 
 def _edges(kinds: np.ndarray, class_balance: float) -> np.ndarray:
-    """[N] where the share of each image ends on a line that all share."""
+    """Return [N] where the share of each image ends on a line that all share."""
     _, inverse, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     return np.cumsum(counts[inverse].astype(np.float64) ** -class_balance)
 

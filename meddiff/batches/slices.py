@@ -18,7 +18,7 @@ from meddiff.manifest.row import ManifestRow
 
 
 def slice_rows(row: ManifestRow, case: CachedVolume, axis: int) -> list[ManifestRow]:
-    """The rows of a volume's slices, with its label and its patient (else lesion, else itself as one patient).
+    """Return the rows of a volume's slices, with its label and its patient (else lesion, else itself as one patient).
 
     Raises:
         InputError: several sequences, which no picture holds; slices closer than those of the file.
@@ -39,7 +39,7 @@ def slice_rows(row: ManifestRow, case: CachedVolume, axis: int) -> list[Manifest
 
 
 def row_of_volume(row: ManifestRow) -> ManifestRow:
-    """The row of the volume that a slice is of."""
+    """Return the row of the volume that a slice is of."""
     return replace(row, slice_axis=None, slice_index=None)
 
 
@@ -82,7 +82,9 @@ class VolumeSlice:
 def slices_of(
     rows: Sequence[ManifestRow], *, volumes: Prepared[CachedVolume] | None, drawn: ImageArray | None, axis: int
 ) -> Prepared[VolumeSlice | CachedPicture]:
-    """Slices, and pictures drawn like them, in the order of their rows; those that could not be read are left out.
+    """Return slices, and pictures drawn like them, in the order of their rows.
+
+    Those that could not be read are left out.
 
     Args:
         rows: slices as `slice_rows` names them, and drawn pictures.
@@ -114,6 +116,6 @@ def _slice(row: ManifestRow, case: CachedVolume, indices: Sequence[int], *, axis
 
 
 def _native_indices(grid: WorkingGrid, axis: int) -> list[int]:
-    """The file's slice that each working slice lies in."""
+    """Return the file's slice that each working slice lies in."""
     scale, offset = grid.to_native_index[grid.order[axis], [axis, 3]]
     return [floor(scale * number + offset + 0.5) for number in range(grid.shape[axis])]

@@ -32,7 +32,7 @@ from meddiff.images.square import LUMINANCE
 
 @dataclass(frozen=True)
 class Strength:
-    """How far a classical augmentation goes."""
+    """The reach of a classical augmentation."""
 
     smallest_area: float
     """Least share of the image that a zoomed window shows, in (0, 1]."""
@@ -86,7 +86,7 @@ class Color:
 
 
 def flip_rotate90(batch: Batch, generator: Generator) -> Batch:
-    """Each image in one of the eight symmetries of the square, exactly; one of four where it is not square."""
+    """Return each image in one of the eight symmetries of the square, exactly; one of four where it is not square."""
     height, width = batch.image.shape[-2:]
     symmetry = draw_symmetry(len(batch.image), generator, square=height == width)
     mask = None if batch.mask is None else apply_symmetry(batch.mask, symmetry)
@@ -94,7 +94,7 @@ def flip_rotate90(batch: Batch, generator: Generator) -> Batch:
 
 
 def classical_augmentation(batch: Batch, generator: Generator, strength: Strength = STRONG) -> Batch:
-    """Flips, any rotation, zoom with shift and color jitter; images stay in [-1, 1]."""
+    """Return flips, any rotation, zoom with shift and color jitter; images stay in [-1, 1]."""
     count = len(batch.image)
     view, colors = draw_view(count, generator, strength), draw_color(count, generator, strength)
     batch = flip_rotate90(batch, generator)
@@ -128,26 +128,26 @@ def random_flips(batch: Batch, generator: Generator, *, axes: Sequence[int] = ()
 
 
 def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> Symmetry:
-    """Each of the eight with the same probability; without the transposing four where images are not square."""
+    """Draw each of the eight with the same probability; without the transposing four where images are not square."""
     transpose, rows, columns = _uniform((3, count), (0, 1), generator) < 0.5
     return Symmetry(transpose & square, rows, columns)
 
 
 def draw_view(count: int, generator: Generator, strength: Strength = STRONG) -> View:
-    """Any angle, a window of the smallest area up to all of it, anywhere that it fits."""
+    """Draw any angle, a window of the smallest area up to all of it, anywhere that it fits."""
     angle = _uniform((count,), (-math.pi, math.pi), generator)
     side = _uniform((count,), (strength.smallest_area, 1.0), generator).sqrt()
     return View(angle, side, _uniform((count, 2), (-1, 1), generator))
 
 
 def draw_color(count: int, generator: Generator, strength: Strength = STRONG) -> Color:
-    """Factors and hue within the strength's reach."""
+    """Draw factors and hue within the strength's reach."""
     factors = _uniform((3, count), (1 - strength.color, 1 + strength.color), generator)
     return Color(*factors, hue=_uniform((count,), (-strength.hue, strength.hue), generator) * 2 * math.pi)
 
 
 def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:
-    """Values [B, C, H, W] of any type, moved and not changed."""
+    """Return values [B, C, H, W] of any type, moved and not changed."""
 
     def chosen(which: Tensor, changed: Tensor, values: Tensor) -> Tensor:
         return torch.where(which.to(values.device)[:, None, None, None], changed, values)
@@ -159,7 +159,7 @@ def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:
 
 
 def apply_view(values: Tensor, view: View) -> Tensor:
-    """Values [B, C, H, W] seen through the window, edges mirrored: images linearly, class indices by the nearest."""
+    """Show values [B, C, H, W] through the window, edges mirrored: images linearly, class indices by the nearest."""
     side, room = view.side, (1 - view.side)[:, None] * view.shift
     cos, sin = torch.cos(view.angle) * side, torch.sin(view.angle) * side
     height, width = values.shape[-2:]
@@ -173,7 +173,7 @@ def apply_view(values: Tensor, view: View) -> Tensor:
 
 
 def apply_color(image: Tensor, color: Color) -> Tensor:
-    """Images [B, C, H, W] in [-1, 1], changed and cut to [-1, 1]; saturation and hue act on three channels only."""
+    """Map images [B, C, H, W] in [-1, 1], changed and cut to [-1, 1]; saturation and hue act on three channels only."""
 
     def each(factor: Tensor) -> Tensor:
         return factor.to(image)[:, None, None, None]
@@ -200,7 +200,7 @@ def _luminance(light: Tensor) -> Tensor:
 
 
 def _turned_hue(light: Tensor, angle: Tensor) -> Tensor:
-    """Colors turned around the gray axis of YIQ, which leaves luminance as it is."""
+    """Return colors turned around the gray axis of YIQ, which leaves luminance as it is."""
     yiq = torch.tensor([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
     turn = torch.zeros(len(angle), 3, 3)
     turn[:, 0, 0] = 1
@@ -222,7 +222,7 @@ FACTOR = (0.75, 1.25)  # brightness and contrast
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to each volume."""
+    """The changes of each volume."""
 
     angles: Tensor
     """[B, 3] radians around the axes 0, 1, 2."""
@@ -233,7 +233,7 @@ class Change:
 
 
 def classical_volume_augmentation(batch: Batch, generator: Generator) -> Batch:
-    """Rotation, brightness and contrast; volumes stay in [-1, 1]."""
+    """Return the rotation, brightness and contrast; volumes stay in [-1, 1]."""
     change = draw_change(len(batch.image), generator)
     mask = None if batch.mask is None else rotate(batch.mask, change.angles, outside=0.0)
     image = rotate(batch.image, change.angles, outside=-1.0)
@@ -241,7 +241,7 @@ def classical_volume_augmentation(batch: Batch, generator: Generator) -> Batch:
 
 
 def draw_change(count: int, generator: Generator) -> Change:
-    """Any angle up to 30 degrees around each axis, factors within a quarter of 1."""
+    """Draw any angle up to 30 degrees around each axis, factors within a quarter of 1."""
     angles = (2 * torch.rand((count, 3), generator=generator, device=generator.device) - 1) * LARGEST_ANGLE
     low, high = FACTOR
     factors = low + (high - low) * torch.rand((2, count), generator=generator, device=generator.device)
@@ -249,7 +249,7 @@ def draw_change(count: int, generator: Generator) -> Change:
 
 
 def rotate(values: Tensor, angles: Tensor, *, outside: float) -> Tensor:
-    """Values [B, C, D, H, W] turned around their middle: images linearly, class indices by the nearest voxel.
+    """Return values [B, C, D, H, W] turned around their middle: images linearly, class indices by the nearest voxel.
 
     A positive angle around axis 0 turns axis 1 towards axis 2, around 1 turns 2 towards 0, around 2 turns 0 towards 1.
     """
@@ -264,7 +264,7 @@ def rotate(values: Tensor, angles: Tensor, *, outside: float) -> Tensor:
 
 
 def relight(image: Tensor, change: Change) -> Tensor:
-    """Images [B, C, D, H, W] in [-1, 1], changed and cut to [-1, 1]."""
+    """Map images [B, C, D, H, W] in [-1, 1], changed and cut to [-1, 1]."""
 
     def each(factor: Tensor) -> Tensor:
         return factor.to(image)[:, None, None, None, None]
@@ -275,7 +275,7 @@ def relight(image: Tensor, change: Change) -> Tensor:
 
 
 def _turns(angles: Tensor) -> Tensor:
-    """Rotation matrices [B, 3, 3] in voxels, of turns around axis 0, then 1, then 2."""
+    """Return the rotation matrices [B, 3, 3] in voxels, of turns around axis 0, then 1, then 2."""
     whole = torch.eye(3).expand(len(angles), 3, 3)
     for axis in range(3):
         one, two = (axis + 1) % 3, (axis + 2) % 3

@@ -1,4 +1,4 @@
-"""What a recipe names, looked up in the tables: InputError with the names there are, before hours of work."""
+"""Names in a recipe, looked up in the tables: InputError with the names there are, before hours of work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from meddiff.samplers.ddpm import ddpm
 
 
 def arms_of(recipe: Recipe) -> list[str]:
-    """The arms of the study: those that the recipe names, and one for each ratio but 0, which is the arm real."""
+    """Give the arms of the study: those that the recipe names, and one for each ratio but 0, which is the arm real."""
     return [*recipe.classifier.arms, *(f"{RATIO}{ratio:g}" for ratio in sorted(recipe.classifier.ratios) if ratio)]
 
 

@@ -66,7 +66,7 @@ def volume_extractor(name: str, weights: str | Path) -> tuple[VolumeNetwork, str
 
 
 def perceptual(place: str) -> LpipsEmbedding:
-    """LPIPS from a folder that holds its two files under their published names; ``download`` fetches them.
+    """Return LPIPS from a folder that holds its two files under their published names; ``download`` fetches them.
 
     Raises:
         InputError: a file is missing, is another one, or cannot be downloaded.

@@ -29,7 +29,7 @@ from meddiff.recipe.segment import SegmentRecipe
 def images(
     rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
 ) -> Images:
-    """The rows' images, prepared once into the cache."""
+    """Return the rows' images, prepared once into the cache."""
     if recipe.data.slice_axis is not None:
         return _slices(rows, recipe, class_names, progress)
     if recipe.dimensions == 3:
@@ -57,7 +57,7 @@ def shares(
 
 
 def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
-    """The rows of all slices of these volumes, across the recipe's axis.
+    """Return the rows of all slices of these volumes, across the recipe's axis.
 
     Raises:
         InputError: volumes of several sequences, a spacing finer than that of the slices.
@@ -97,7 +97,10 @@ def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | N
 def unusable(
     rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
 ) -> Sequence[tuple[ManifestRow, str]]:
-    """The rows whose image or mask cannot be used, with the reason; the other images are in the cache afterwards."""
+    """Return the rows whose image or mask cannot be used, with the reason.
+
+    The other images are in the cache afterwards.
+    """
     if of_volumes(recipe):
         return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
     return unusable_images(
@@ -112,24 +115,30 @@ def unusable(
 
 
 def prepared(rows: Sequence[ManifestRow], recipe: Recipe) -> Prepared[CachedVolume] | ImageArray:
-    """The whole images of the rows, without labels: pictures, or volumes that are not cut yet."""
+    """Return the whole images of the rows, without labels: pictures, or volumes that are not cut yet."""
     return _volumes(rows, recipe, None) if of_volumes(recipe) else _squares(rows, recipe, None)
 
 
 def slice_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform | None:
-    """How slices that a manifest names are scaled before they stand upright; None takes them as the array has them."""
+    """Build what scales slices that a manifest names before they stand upright.
+
+    None takes them as the array has them.
+    """
     return volume_transform(recipe) if recipe.data.slices == "upright" else None
 
 
 def channels(recipe: Recipe | SegmentRecipe) -> int:
-    """Channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
+    """Return channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
     if recipe.data.slice_axis is not None:
         return 1  # several sequences are refused, see slice_rows
     return recipe.data.channels or source(recipe.dataset).channels
 
 
 def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> Prepared[CachedVolume]:
-    """Real volumes by the recipe's settings; those that a model drew are in its range and on its grid already."""
+    """Return real volumes by the recipe's settings.
+
+    Those that a model drew are in its range and on its grid already.
+    """
     settings = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
     drawn = [row for row in rows if row.source == "synthetic"]
     real = [row for row in rows if row.source != "synthetic"]
@@ -140,7 +149,7 @@ def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | N
 
 
 def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
-    """How a volume comes onto its working grid."""
+    """Build what brings a volume onto its working grid."""
     settings = recipe.volume
     return VolumeTransform(
         spacing_mm=settings.spacing_mm,
@@ -151,7 +160,9 @@ def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
 
 
 def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
-    """Random turns of a training batch; none for volumes and their slices unless asked for: left is not right there.
+    """Return random turns of a training batch.
+
+    None for volumes and their slices unless asked for: left is not right there.
 
     Raises:
         InputError: the symmetries of the square, asked for of volumes; a mirror that no sagittal slice has.

@@ -64,7 +64,7 @@ OF_THE_TRAINING = ("dropout", "checkpointing")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What is kept of one network."""
+    """The files that are kept of one network."""
 
     path: Path
 
@@ -131,7 +131,7 @@ def new_denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: 
 
 
 def _taken(kind: Callable, settings: Any, offered: dict[str, Any]) -> dict[str, Any]:
-    """What a network names among its settings and what else is offered; what it does not name is for another one."""
+    """Choose, of its settings and of what else is offered, what a network names; the rest is for another one."""
     names = inspect.signature(kind).parameters
     own = {entry.name: getattr(settings, entry.name) for entry in fields(settings) if entry.name in names}
     return own | {name: value for name, value in offered.items() if name in names}
@@ -288,7 +288,7 @@ def _by_slices(recipe: SegmentRecipe, plain: Segmenter) -> Segmenter:
 def _facts(
     recipe: Recipe | SegmentRecipe, channels: int, class_names: Sequence[str], network: dict, denoiser: Denoiser | None
 ) -> Facts:
-    """What the weights of a network are for."""
+    """Note what the weights of a network are for."""
     return Facts(
         class_names=tuple(class_names),
         image_size=recipe.data.image_size,

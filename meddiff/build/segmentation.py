@@ -24,21 +24,21 @@ from meddiff.recipe.segment import SegmentRecipe
 
 
 def picture_transform(recipe: SegmentRecipe, *, deep: bool) -> Transform:
-    """How a picture becomes a square."""
+    """Build what makes a square of a picture."""
     return Transform(
         recipe.data.image_size, recipe.data.fit, build.channels(recipe), True, deep, slice_transform(recipe)
     )
 
 
 def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case:
-    """One image as the network takes it, with the way back; ``deep`` as in training (see `is_deep`)."""
+    """Return one image as the network takes it, with the way back; ``deep`` as in training (see `is_deep`)."""
     if of_volumes(recipe):
         return volume_case(row, volume_transform(recipe))
     return picture_case(row, picture_transform(recipe, deep=deep))
 
 
 def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None) -> Images:
-    """The rows' images and masks, prepared once into the cache."""
+    """Return the rows' images and masks, prepared once into the cache."""
     how: dict[str, Any] = {
         "with_masks": True, "on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None,
         "progress": progress,
@@ -53,12 +53,12 @@ def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Call
 
 
 def prepared(rows: Sequence[ManifestRow], recipe: SegmentRecipe) -> Prepared | ImageArray:
-    """The whole images of the rows and their masks."""
+    """Return the whole images of the rows and their masks."""
     return images(rows, recipe).prepared
 
 
 def _cut(recipe: SegmentRecipe) -> Cut:
-    """What the networks see: pictures, patches of volumes, or their slices with the neighbors."""
+    """Choose what the networks see: pictures, patches of volumes, or their slices with the neighbors."""
     if not of_volumes(recipe):
         return WHOLE
     share = recipe.volume.foreground_share
@@ -71,7 +71,7 @@ def _cut(recipe: SegmentRecipe) -> Cut:
 def unusable(
     rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None
 ) -> tuple[tuple[ManifestRow, str], ...]:
-    """The rows whose image or mask cannot be used, with the reason; the others are in the cache afterwards."""
+    """Return the rows whose image or mask cannot be used, with the reason; the others are in the cache afterwards."""
     return images(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress=progress).skipped
 
 
@@ -88,7 +88,7 @@ def batches(
 
 
 def class_names(recipe: SegmentRecipe, images: Images) -> list[str]:
-    """The recipe's class names, or ``background, class 1, class 2 ...`` up to the largest value in the masks.
+    """Return the recipe's class names, or ``background, class 1, class 2 ...`` up to the largest value in the masks.
 
     Raises:
         InputError: a mask holds a value that is no class; the files and values are named.

@@ -84,15 +84,15 @@ class Table(Mapping[str, Thing]):
         self.entries = dict(entries)
 
     def __getitem__(self, name: str) -> Thing:
-        """The thing of that name."""
+        """Return the thing of that name."""
         return self.entries[name].thing
 
     def __iter__(self) -> Iterator[str]:
-        """The names in their order."""
+        """Return the names in their order."""
         return iter(self.entries)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Count the entries."""
         return len(self.entries)
 
 
@@ -290,7 +290,7 @@ CLASSICAL: Table[turns.Strength] = Table(
 
 
 def source(name: str) -> Source:
-    """The data set of that name.
+    """Return the data set of that name.
 
     Raises:
         InputError: an unknown name.
@@ -299,7 +299,7 @@ def source(name: str) -> Source:
 
 
 def arm(name: str) -> Arm:
-    """The arm of that name, a point of the curve over the ratio too.
+    """Return the arm of that name, a point of the curve over the ratio too.
 
     Raises:
         InputError: an unknown name.
@@ -308,7 +308,7 @@ def arm(name: str) -> Arm:
 
 
 def arm_entry(name: str) -> Entry[Arm]:
-    """The arm of that name with its title, a point of the curve over the ratio too.
+    """Return the arm of that name with its title, a point of the curve over the ratio too.
 
     Raises:
         InputError: an unknown name.
@@ -321,7 +321,7 @@ def arm_entry(name: str) -> Entry[Arm]:
 
 
 def pick(kind: str, table: Mapping[str, Thing], name: str) -> Thing:
-    """The thing of that name; InputError with the names there are, and the nearest."""
+    """Return the thing of that name; InputError with the names there are, and the nearest."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)

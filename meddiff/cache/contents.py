@@ -1,4 +1,4 @@
-"""What a file is, by its content: the SHA-256 of image and mask. Hashing is remembered per path, size and time.
+"""The identity of a file, by its content: the SHA-256 of image and mask. Hashing is remembered per path, size and time.
 
 A large data set is read from the disk once for its hashes, not at every start: a file whose size, modification time
 and change time (which no program can set back) are as they were is taken to be the same.
@@ -30,7 +30,7 @@ class Fingerprint:
 
 
 def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path) -> list[Fingerprint]:
-    """One fingerprint per row; a missing file has one of its own, so that it is looked for again later.
+    """Return one fingerprint per row; a missing file has one of its own, so that it is looked for again later.
 
     Args:
         rows: what to fingerprint.

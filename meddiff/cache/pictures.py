@@ -66,19 +66,19 @@ class ImageArray:
     """Rows that could not, each with the reason (on_bad_file="skip")."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.rows)
 
     def __getitem__(self, index: int) -> CachedPicture:
-        """The picture of row ``index``."""
+        """Return the picture of row ``index``."""
         return CachedPicture(np.asarray(self.images)[index], None if self.masks is None else self.masks[index][0])
 
     def __iter__(self) -> Iterator[CachedPicture]:
-        """The pictures in the order of the rows."""
+        """Return the pictures in the order of the rows."""
         return (self[index] for index in range(len(self)))
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Images [B, C, H, W] and masks [B, 1, H, W] at these positions."""
+        """Return images [B, C, H, W] and masks [B, 1, H, W] at these positions."""
         masks = None if self.masks is None else np.asarray(self.masks)[positions]
         return np.asarray(self.images)[positions], masks
 
@@ -95,7 +95,7 @@ def decode(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> ImageArray:
-    """The images of these rows as one array, from the cache where it is there.
+    """Return the images of these rows as one array, from the cache where it is there.
 
     Args:
         rows: one image each.
@@ -132,7 +132,7 @@ def unusable(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[tuple[ManifestRow, str]]:
-    """The rows whose image cannot be read or whose mask has another size, with the reason.
+    """Return the rows whose image cannot be read or whose mask has another size, with the reason.
 
     The other images are in the cache afterwards. Arguments as in decode.
     """
@@ -153,7 +153,7 @@ def refuse(reasons: Sequence[str], count: int) -> None:
 def _cached(
     rows: Sequence[ManifestRow], transform: Transform, folder: str | Path | None, progress: Progress | None
 ) -> tuple[Path, Transform, dict[int, str]]:
-    """Where the array lies, how it was made, and the position and reason of the rows it lacks; built if need be."""
+    """Find the array, how it was made, and position and reason of the rows it lacks; build it if need be."""
     if not rows:
         raise InputError("there is no image to decode: no row is left. Check the manifest and its split column.")
     top = Path(folder) if folder else default_folder()
@@ -171,7 +171,7 @@ def _cached(
 
 
 def default_folder() -> Path:
-    """Where the cache lies unless told: XDG_CACHE_HOME/meddiff, or ~/.cache/meddiff."""
+    """Name the folder of the cache where none is given: XDG_CACHE_HOME/meddiff, or ~/.cache/meddiff."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meddiff"
     except RuntimeError as error:
@@ -188,7 +188,7 @@ def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:
 
 
 def _shapes(transform: Transform, count: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-    """File name -> dtype and shape."""
+    """Return file name -> dtype and shape."""
     side = transform.image_size
     dtype = np.dtype(np.uint16 if transform.deep else np.uint8)
     shapes = {"images.bin": (dtype, (count, transform.channels, side, side))}
@@ -196,7 +196,7 @@ def _shapes(transform: Transform, count: int) -> dict[str, tuple[np.dtype, tuple
 
 
 def _read_index(home: Path, rows: Sequence[ManifestRow], transform: Transform) -> dict[int, str] | None:
-    """Position and reason of the rows that a finished array lacks; None where it must be built (again).
+    """Read the position and reason of the rows that a finished array lacks; None where it must be built (again).
 
     That is where it is missing, cut off, its files have another size, or a row it lacks can be read by now: a disk
     that failed for a moment must not hide an image for good.
@@ -253,7 +253,7 @@ def _write(part: Path, rows: Sequence[ManifestRow], transform: Transform, progre
 
 
 def _try(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None] | str:
-    """The prepared image and mask, or why there are none."""
+    """Return the prepared image and mask, or why there are none."""
     try:
         return prepare(row, transform)
     except BadFile as error:
@@ -263,7 +263,7 @@ def _try(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray
 
 
 def _in_order(work: Callable, items: Iterable) -> Iterator:
-    """``map`` in threads (decoders free the interpreter lock), with few results waiting however long the list is."""
+    """Run ``map`` in threads (decoders free the interpreter lock), with few results waiting however long the list."""
     workers = _workers()
     todo = iter(items)
     with ThreadPoolExecutor(workers) as pool:
@@ -275,7 +275,7 @@ def _in_order(work: Callable, items: Iterable) -> Iterator:
 
 
 def _workers() -> int:
-    """Threads that decode: one per core that this process may use."""
+    """Return threads that decode: one per core that this process may use."""
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

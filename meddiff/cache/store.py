@@ -1,4 +1,4 @@
-"""What the cache keeps: prepared images, each with the row that it belongs to."""
+"""The content of the cache: prepared images, each with the row that it belongs to."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Prepared(Generic[Kind]):
     """Rows that could not, each with the reason (on_bad_file="skip")."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.cases)
 
     def __getitem__(self, index: int) -> Kind:
-        """The case of row ``index``."""
+        """Return the case of row ``index``."""
         return self.cases[index]
 
     def __iter__(self) -> Iterator[Kind]:
-        """The cases in the order of the rows."""
+        """Return the cases in the order of the rows."""
         return iter(self.cases)

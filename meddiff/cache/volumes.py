@@ -39,7 +39,7 @@ REMEMBERED = 10_000  # voxels of each class, for choosing patches without readin
 
 
 def fingerprint_cases(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path) -> list[str]:
-    """The hashes of all files that each row's image (and mask) is read from, in one text per row."""
+    """Return the hashes of all files that each row's image (and mask) is read from, in one text per row."""
     files = [[*_all_files(row.image_files), None, *_all_files(_mask_files(row, with_masks))] for row in rows]
     single = [
         replace(row, image_path=str(path.absolute()), mask_path=None, root=Path())
@@ -64,7 +64,10 @@ def _mask_files(row: ManifestRow, with_masks: bool) -> list[Path]:
 
 
 def read_case(home: Path) -> dict[str, Any] | None:
-    """What case.json tells of a finished case; None where it is missing, cut off, or its files have another size."""
+    """Read what case.json says of a finished case.
+
+    None where it is missing, cut off, or its files have another size.
+    """
     try:
         told = json.loads((home / "case.json").read_text())
         for name, size in told["sizes"].items():
@@ -105,7 +108,7 @@ def build_once(home: Path, row: ManifestRow, transform: VolumeTransform, *, with
 def _prepare(
     row: ManifestRow, transform: VolumeTransform, *, with_masks: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """File name -> array, and what case.json tells beside their sizes."""
+    """Return file name -> array, and what case.json tells beside their sizes."""
     if row.slice_axis is not None:
         raise InputError(
             f"row {row.row_id!r} is slice {row.slice_index} of a volume, whole volumes are needed. Leave slice_axis "
@@ -129,7 +132,7 @@ def _prepare(
 
 
 def _some_voxels(mask: np.ndarray, index: int) -> np.ndarray:
-    """Flat positions of a class, all of them or a random choice that is always the same."""
+    """Return flat positions of a class, all of them or a random choice that is always the same."""
     flat = np.flatnonzero(mask == index).astype(np.int64)
     if len(flat) <= REMEMBERED:
         return flat
@@ -189,7 +192,10 @@ class CachedVolume:
         return self.grid.affine
 
     def foreground_voxel(self, generator: np.random.Generator) -> tuple[int, int, int] | None:
-        """A random voxel of a random class that is not background, all classes alike; None where there is none."""
+        """Return a random voxel of a random class that is not background, all classes alike.
+
+        None where there is none.
+        """
         if not self.positions:
             return None
         chosen = int(generator.integers(len(self.positions)))
@@ -200,11 +206,11 @@ class CachedVolume:
         return int(i), int(j), int(k)
 
     def restore(self, probabilities: np.ndarray) -> np.ndarray:
-        """Values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
+        """Give values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
         return restore(probabilities, self.grid)
 
     def restore_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Class indices [I, J, K] on the working grid as [*shape of the volume], from the nearest working voxel."""
+        """Give class indices [I, J, K] on the working grid as [*shape of the volume], by the nearest working voxel."""
         return self.grid.labels_to_native(labels)
 
 
@@ -218,7 +224,7 @@ def cache_volumes(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Prepared[CachedVolume]:
-    """The volumes of these rows, from the cache where they are there.
+    """Return the volumes of these rows, from the cache where they are there.
 
     Args:
         rows: one volume each, without slice_axis and slice_index.
@@ -267,7 +273,7 @@ def cache_volumes(
 
 
 def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[Prepared[CachedVolume]]) -> Prepared[CachedVolume]:
-    """Arrays that were prepared by different transforms as one, in the order of the rows.
+    """Return arrays that were prepared by different transforms as one, in the order of the rows.
 
     Raises:
         InputError: unequal numbers of channels.
@@ -299,7 +305,7 @@ def _opened(home: Path) -> CachedVolume:
 
 
 def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> CachedVolume | str:
-    """The case, or why its mask does not fit the classes."""
+    """Return the case, or why its mask does not fit the classes."""
     beyond = [index for index, _ in case.counts or () if classes is not None and index >= classes]
     if not beyond:
         return case

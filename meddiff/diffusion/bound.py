@@ -52,7 +52,7 @@ def variational_bound(
     variance: Literal["small", "large"] = "large",
     levels: int | None = 256,
 ) -> Bound:
-    """All terms for x_0 [B, C, *S], one network call per t, with ``noise(t)`` like x_0 as the eps of x_t.
+    """Compute all terms for x_0 [B, C, *S], one network call per t, with ``noise(t)`` like x_0 as the eps of x_t.
 
     ``levels`` is the number of gray levels of x_0 in [-1, 1]; None takes x_0 as continuous and L_0 as a density.
     """
@@ -65,7 +65,7 @@ def variational_bound(
 
 
 def prior_term(schedule: NoiseSchedule, x_0: Tensor) -> Tensor:
-    """L_T [B]: KL of q(x_T | x_0) = N(alpha_T x_0, sigma_T**2) from p(x_T) = N(0, sigma_T**2)."""
+    """Compute L_T [B]: KL of q(x_T | x_0) = N(alpha_T x_0, sigma_T**2) from p(x_T) = N(0, sigma_T**2)."""
     alpha, sigma = schedule.alpha[-1].item(), schedule.sigma[-1].item()
     log_variance = torch.tensor(2 * math.log(sigma))
     return _bits(gaussian_kl(alpha * x_0, log_variance, torch.zeros_like(x_0), log_variance))
@@ -81,7 +81,7 @@ def bound_term(
     variance: Variance = "large",
     levels: int | None = 256,
 ) -> Tensor:
-    """L_{t-1} [B] for t > 1 and L_0 for t = 1, given the estimate of x_0 from x_t.
+    """Compute L_{t-1} [B] for t > 1 and L_0 for t = 1, given the estimate of x_0 from x_t.
 
     A tensor ``variance`` like x_t is the fraction of a learned one. Differentiable in ``estimate`` and ``variance``.
     """
@@ -102,13 +102,13 @@ def bound_term(
 
 
 def gaussian_kl(mean_q: Tensor, log_variance_q: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:
-    """KL(q, p) of normal distributions, element by element, in nats."""
+    """Compute KL(q, p) of normal distributions, element by element, in nats."""
     ratio = log_variance_q - log_variance_p
     return 0.5 * (ratio.exp() - 1 - ratio + (mean_q - mean_p) ** 2 * (-log_variance_p).exp())
 
 
 def decoder_log_likelihood(x_0: Tensor, mean: Tensor, log_variance: Tensor, levels: int | None) -> Tensor:
-    """log p(x_0 | x_1) by element, in nats (Ho et al. 2020, eq. 13).
+    """Compute log p(x_0 | x_1) by element, in nats (Ho et al. 2020, eq. 13).
 
     With ``levels`` it is the probability that N(mean, variance) gives x_0's bin, of half width 1 / (levels - 1); the
     outermost bins reach to infinity. With None it is the density.
@@ -126,5 +126,5 @@ def decoder_log_likelihood(x_0: Tensor, mean: Tensor, log_variance: Tensor, leve
 
 
 def _bits(nats: Tensor) -> Tensor:
-    """Nats per element to bits per dimension of each sample."""
+    """Compute nats per element to bits per dimension of each sample."""
     return nats.flatten(1).mean(1) / math.log(2)

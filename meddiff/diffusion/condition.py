@@ -1,4 +1,4 @@
-"""What a denoiser is told beside x_t and t: a label, an image, tokens; and how to leave it untold.
+"""The condition: what a denoiser is told beside x_t and t: a label, an image, tokens; and how to leave it untold.
 
 A part that a model never hears of is None. A part that it *can* hear of but does not hear of now is *untold*, per
 sample: a label of -1 (the network's null class), an image of zeros, tokens of zeros. Training leaves a tenth of the
@@ -24,7 +24,7 @@ UNTOLD_LABEL = -1
 
 @dataclass(frozen=True)
 class Condition:
-    """What B samples are told. ``Condition()`` is that of an unconditional model."""
+    """The condition of B samples: all that they are told. ``Condition()`` is that of an unconditional model."""
 
     label: Tensor | None = None
     """[B] int64 class index, -1 where untold."""
@@ -36,7 +36,7 @@ class Condition:
     """[B, ...] each: what the network's ``encode`` made of the rest; None before it has."""
 
     def dropped(self, keep: Tensor) -> Condition:
-        """The same condition, told only to the samples where ``keep`` ([B] bool) is true; not encoded yet."""
+        """Return the same condition, told only to the samples where ``keep`` ([B] bool) is true; not encoded yet."""
         if keep.dtype != torch.bool:
             raise InputError(f"keep must be a bool tensor of shape [B], got {keep.dtype} {tuple(keep.shape)}")
         label = None if self.label is None else self.label.masked_fill(~keep, UNTOLD_LABEL)
@@ -47,21 +47,21 @@ class Condition:
         return Condition(label, image, context)
 
     def untold(self) -> Condition:
-        """The same shapes with nothing told to any sample: what the unconditional half of guidance hears."""
+        """Return the same shapes with nothing told to any sample: what the unconditional half of guidance hears."""
         plain = replace(self, features=None)
         return plain._map(lambda part: torch.full_like(part, 0 if part.is_floating_point() else UNTOLD_LABEL))
 
     def to(self, device: torch.device | str) -> Condition:
-        """The same condition on another device."""
+        """Return the same condition on another device."""
         return self._map(lambda part: part.to(device, non_blocking=True))
 
     def repeated(self, count: int) -> Condition:
-        """Each sample ``count`` times in a row: what the members of its ensemble are told."""
+        """Return each sample ``count`` times in a row: what the members of its ensemble are told."""
         return self._map(lambda part: part.repeat_interleave(count, dim=0))
 
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
-        """One batch out of several; all must tell the same parts."""
+        """Return one batch out of several; all must tell the same parts."""
         parts = {name: [getattr(condition, name) for condition in conditions] for name in ("label", "image", "context")}
         for name, given in parts.items():
             if 0 < sum(part is None for part in given) < len(given):

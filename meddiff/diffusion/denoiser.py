@@ -39,7 +39,7 @@ class WithCoarse(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a network said, at least in float32."""
+    """The output of a network, at least in float32."""
 
     value: Tensor
     """[B, C, *S] as the prediction means it."""
@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         return Denoiser(network, self.schedule, self.prediction, learned_variance=self.learned_variance)
 
     def output(self, x_t: Tensor, t: Tensor, condition: Condition) -> Output:
-        """What the network says; under autocast only the network itself runs in half precision."""
+        """Call the network; under autocast only the network itself runs in half precision."""
         given = x_t, t
         if self.prediction.inputs is not None:
             given = self.prediction.inputs(x_t, *self.schedule.at(t, x_t))
@@ -96,16 +96,16 @@ class Denoiser(nn.Module):
         return Output(value, (raw + 1) / 2, coarse)
 
     def encode(self, condition: Condition) -> Condition:
-        """The condition with all that the network can make of it before it sees any x_t."""
+        """Return the condition with all that the network can make of it before it sees any x_t."""
         encode = getattr(self.network, "encode", None)
         return condition if encode is None else encode(condition)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The x_0 estimate [B, C, *S] from x_t [B, C, *S], t [B] and what is told."""
+        """Return the x_0 estimate [B, C, *S] from x_t [B, C, *S], t [B] and what is told."""
         return self.with_variance(x_t, t, condition)[0]
 
     def with_variance(self, x_t: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
-        """The x_0 estimate and where a learned variance lies, both like x_t."""
+        """Return the x_0 estimate and where a learned variance lies, both like x_t."""
         output = self.output(x_t, t, condition)
         alpha, sigma = self.schedule.at(t, output.value)
         return self.prediction.to_x_0(output.value, x_t, alpha, sigma), output.variance
@@ -119,11 +119,11 @@ class BoundDenoiser:
     condition: Condition
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The x_0 estimate, given the condition."""
+        """Return the x_0 estimate, given the condition."""
         return self.denoiser(x_t, t, self.condition)
 
     def with_variance(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The x_0 estimate and the learned variance's fraction, given the condition."""
+        """Return the x_0 estimate and the learned variance's fraction, given the condition."""
         return self.denoiser.with_variance(x_t, t, self.condition)
 
 

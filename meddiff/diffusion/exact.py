@@ -15,7 +15,7 @@ from meddiff.diffusion.schedule import NoiseSchedule
 
 
 def gaussian_mixture(schedule: NoiseSchedule, means: Tensor, std: float, weights: Tensor | None = None) -> Denoise:
-    """The exact denoiser of a mixture of round Gaussians: ``means`` [K, *S] for samples [B, *S], ``weights`` [K]."""
+    """Build the exact denoiser of a mixture of round Gaussians: ``means`` [K, *S], ``weights`` [K], samples [B, *S]."""
     K = len(means)
     log_weights = (torch.full((K,), 1 / K) if weights is None else weights).log()
 

@@ -29,7 +29,7 @@ def guide(
     interval: tuple[float, float] | None = None,
     rescale: float = 0.0,
 ) -> Denoise:
-    """The denoiser ``untold + scale (told - untold)``.
+    """Return the denoiser ``untold + scale (told - untold)``.
 
     ``guide(bind(denoiser, condition), bind(denoiser, condition.untold()), 1.5)`` is classifier-free guidance and
     calls the network once per step, on a doubled batch. Scale 1 is ``told`` and 0 is ``untold``, at single cost.
@@ -67,7 +67,7 @@ def guide(
 def classifier_guide(
     denoise: Denoise, log_probability: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule, scale: float
 ) -> Denoise:
-    """Guidance by a classifier of noisy images (Dhariwal & Nichol 2021, algorithm 2).
+    """Return the guidance by a classifier of noisy images (Dhariwal & Nichol 2021, algorithm 2).
 
         eps -> eps - scale sigma grad log p(y | x_t),    so    x_0 -> x_0 + scale sigma**2 / alpha grad log p(y | x_t)
 
@@ -89,7 +89,7 @@ def classifier_guide(
 
 
 def _both(told: Denoise, untold: Denoise) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
-    """One pass over a doubled batch where the two share a denoiser, else two passes."""
+    """Return one pass over a doubled batch where the two share a denoiser, else two passes."""
     if isinstance(told, BoundDenoiser) and isinstance(untold, BoundDenoiser) and told.denoiser is untold.denoiser:
         denoiser, condition = told.denoiser, Condition.cat([told.condition, untold.condition])
         return lambda x_t, t: denoiser(torch.cat([x_t, x_t]), torch.cat([t, t]), condition).chunk(2)
@@ -97,5 +97,5 @@ def _both(told: Denoise, untold: Denoise) -> Callable[[Tensor, Tensor], tuple[Te
 
 
 def _std(x: Tensor) -> Tensor:
-    """Standard deviation over everything but the batch."""
+    """Return the standard deviation over everything but the batch."""
     return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)

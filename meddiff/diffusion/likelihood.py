@@ -33,7 +33,7 @@ def flow_likelihood(
     rtol: float = 1e-5,
     atol: float = 1e-5,
 ) -> Tensor:
-    """-log p(x_0) in bits per dimension [B], p being a density: for 8-bit images in [-1, 1] dequantize and add 7.
+    """Give -log p(x_0) in bits per dimension [B], p being a density: for 8-bit images in [-1, 1] dequantize and add 7.
 
     Args:
         denoise: differentiable; a network's parameters get no gradient.

@@ -35,7 +35,7 @@ def diffusion_loss(
     perturbation: Tensor | None = None,
     variational: float = 0.0,
 ) -> Tensor:
-    """The loss of each sample [B]: L_simple unless told otherwise.
+    """Compute the loss of each sample [B]: L_simple unless told otherwise.
 
     Args:
         denoiser: its network's output is compared with the prediction's own target (eps, x_0, v, ...).
@@ -71,7 +71,7 @@ def diffusion_loss(
 
 
 def eps_error(snr: Tensor) -> Tensor:
-    """The squared error of eps, whatever the network predicts: L_simple as in Ho et al. 2020.
+    """Compute the squared error of eps, whatever the network predicts: L_simple as in Ho et al. 2020.
 
     It is also denoising score matching with the weight sigma**2 (Vincent 2011; Song & Ermon 2019, eq. 5 and 6), since
     score = -eps / sigma.
@@ -80,27 +80,27 @@ def eps_error(snr: Tensor) -> Tensor:
 
 
 def x_0_error(snr: Tensor) -> Tensor:
-    """The squared error of x_0 itself."""
+    """Compute the squared error of x_0 itself."""
     return torch.ones_like(snr)
 
 
 def min_snr(gamma: float = 5.0) -> Weight:
-    """min(SNR, gamma): keeps easy, nearly clean x_t from drowning the rest (Hang et al. 2023)."""
+    """Compute min(SNR, gamma): keeps easy, nearly clean x_t from drowning the rest (Hang et al. 2023)."""
     return lambda snr: snr.clamp(max=gamma)
 
 
 def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
-    """The eps error over (k + SNR)**gamma: less for imperceptible detail (Choi et al. 2022)."""
+    """Compute the eps error over (k + SNR)**gamma: less for imperceptible detail (Choi et al. 2022)."""
     return lambda snr: snr / (k + snr) ** gamma
 
 
 def edm_weight(sigma_data: float = 0.5) -> Weight:
-    """SNR + 1 / sigma_data**2, for an edm output weighed alike at every t (Karras et al. 2022, table 1)."""
+    """Compute SNR + 1 / sigma_data**2, for an edm output weighed alike at every t (Karras et al. 2022, table 1)."""
     return lambda snr: snr + 1 / sigma_data**2
 
 
 def score_matching_loss(denoiser: Denoiser, x_0: Tensor, condition: Condition, t: Tensor, eps: Tensor) -> Tensor:
-    """Denoising score matching without weights, 1/2 |score + eps/sigma|**2 per sample (Song & Ermon 2019, eq. 5)."""
+    """Compute denoising score matching unweighted, 1/2 |score + eps/sigma|**2 per sample (Song & Ermon 2019, eq. 5)."""
     _, sigma = denoiser.schedule.at(t, x_0)
     elements = x_0[0].numel()
     return elements / 2 * diffusion_loss(denoiser, x_0, condition, t, eps, weight=eps_error) / sigma.flatten() ** 2

@@ -28,7 +28,7 @@ class PerSampleNoise:
     """``noise(k)`` is the k-th standard normal draw [B, *shape] of B images; it depends on their seeds alone."""
 
     def __init__(self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> None:
-        """Streams for ``len(seeds)`` images of ``shape`` = (C, *S); seeds are 0 .. 2**63 - 1."""
+        """Return streams for ``len(seeds)`` images of ``shape`` = (C, *S); seeds are 0 .. 2**63 - 1."""
         if not all(0 <= seed < 2**63 for seed in seeds):
             raise InputError(f"seeds must lie in 0 .. 2**63 - 1, got {list(seeds)}")
         self.shape = (len(seeds), *shape)
@@ -49,7 +49,7 @@ class PerSampleNoise:
 
 
 def offset_noise(eps: Tensor, offset: Tensor, *, strength: float = 0.1) -> Tensor:
-    """Noise with a common part per sample and channel (Guttenberg 2023): lets a model learn to move the mean.
+    """Return noise with a common part per sample and channel (Guttenberg 2023): lets a model learn to move the mean.
 
     ``offset`` is standard normal [B, C]; ``eps`` [B, C, *S].
     """
@@ -57,17 +57,17 @@ def offset_noise(eps: Tensor, offset: Tensor, *, strength: float = 0.1) -> Tenso
 
 
 def _mix(state: Tensor) -> Tensor:
-    """SplitMix64's finalizer (variant 13 of Stafford): each input bit flips each output bit half the time."""
+    """Return SplitMix64's finalizer (variant 13 of Stafford): each input bit flips each output bit half the time."""
     for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
         state = state.bitwise_xor_(_unsigned_shift(state, shift)).mul_(multiplier)
     return state.bitwise_xor_(_unsigned_shift(state, 31))
 
 
 def _unsigned_shift(state: Tensor, by: int) -> Tensor:
-    """``state >> by`` of an unsigned 64-bit integer: torch shifts int64 arithmetically, so the sign is masked out."""
+    """Shift an unsigned 64-bit integer right: torch shifts int64 arithmetically, so the sign is masked out."""
     return (state >> by).bitwise_and_((1 << (64 - by)) - 1)
 
 
 def _wrap(integer: int) -> int:
-    """A Python integer modulo 2**64, as a signed int64."""
+    """Return a Python integer modulo 2**64, as a signed int64."""
     return (integer + 2**63) % 2**64 - 2**63

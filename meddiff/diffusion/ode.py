@@ -35,7 +35,7 @@ def integrate(
     atol: float = 1e-5,
     max_steps: int = 10_000,
 ) -> Tensor:
-    """y(end) of dy/du = slope(u, y) from y(start) = y [B, *D]; u [B] float64 differs between samples on the way.
+    """Return y(end) of dy/du = slope(u, y) from y(start) = y [B, *D]; u [B] float64 differs between samples on the way.
 
     Raises:
         InputError: a sample needed more than ``max_steps``; the tolerances are too fine or the slope is not smooth.
@@ -70,6 +70,6 @@ def _combine(weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
 
 
 def _wide(per_sample: Tensor, like: Tensor) -> Tensor:
-    """[B] as [B, 1, ..., 1], in the state's dtype unless bool."""
+    """Return [B] as [B, 1, ..., 1], in the state's dtype unless bool."""
     wide = per_sample.view(-1, *[1] * (like.ndim - 1))
     return wide if wide.dtype == torch.bool else wide.to(like.dtype)

@@ -1,4 +1,4 @@
-"""What a network outputs, and how it becomes an estimate of x_0 or eps.
+"""Predictions: what a network outputs, and how it becomes an estimate of x_0 or eps.
 
 Every kind of output in use is a mix of data and noise whose two weights depend on t alone:
 
@@ -33,24 +33,24 @@ class Prediction:
     """(x_t, alpha, sigma) -> what the network is given instead of (x_t, t); None gives it these."""
 
     def target(self, x_0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """What the network should have said: ``a x_0 + b eps``."""
+        """Compute what the network should have said: ``a x_0 + b eps``."""
         a, b = self.weights(alpha, sigma)
         return a * x_0 + b * eps
 
     def to_x_0(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """The estimate of x_0 that an output stands for."""
+        """Return the estimate of x_0 that an output stands for."""
         a, b = self.weights(alpha, sigma)
         det = alpha * b - sigma * a
         return (b / det) * x_t - (sigma / det) * output
 
     def to_eps(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """The estimate of eps that an output stands for."""
+        """Return the estimate of eps that an output stands for."""
         a, b = self.weights(alpha, sigma)
         det = alpha * b - sigma * a
         return (alpha / det) * output - (a / det) * x_t
 
     def x_0_gain(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """By how much an error of the output is an error of x_0: |d x_0 / d output| = sigma / |det|."""
+        """Compute by how much an error of the output is one of x_0: |d x_0 / d output| = sigma / |det|."""
         a, b = self.weights(alpha, sigma)
         return sigma / (alpha * b - sigma * a).abs()
 
@@ -72,7 +72,7 @@ VELOCITY = Prediction("velocity", lambda alpha, sigma: (-torch.ones_like(alpha),
 
 
 def edm(sigma_data: float = 0.5, *, time_scale: float = 1.0) -> Prediction:
-    """The preconditioning of Karras et al. 2022, table 1: what goes in and out has unit variance at every t.
+    """Return the preconditioning of Karras et al. 2022, table 1: what goes in and out has unit variance at every t.
 
     With y = x_t / alpha and rho = sigma / alpha, that is the paper's x and sigma,
 
@@ -112,9 +112,9 @@ class ClassLogits:
     inputs: None = None
 
     def to_x_0(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """scale (2 p - 1), like ``output``."""
+        """Return scale (2 p - 1), like ``output``."""
         return self.scale * (2 * (output.softmax(dim=1) if self.one_hot else output.sigmoid()) - 1)
 
     def to_eps(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """(x_t - alpha x_0) / sigma."""
+        """Return (x_t - alpha x_0) / sigma."""
         return (x_t - alpha * self.to_x_0(output, x_t, alpha, sigma)) / sigma

@@ -19,13 +19,13 @@ Scale = TypeVar("Scale", float, Tensor)
 
 
 def transition(alpha_t: Scale, sigma_t: Scale, alpha_s: Scale, sigma_s: Scale) -> tuple[Scale, Scale]:
-    """``(alpha_ts, beta_ts)`` of q(x_t | x_s) = N(alpha_ts x_s, beta_ts)."""
+    """Return ``(alpha_ts, beta_ts)`` of q(x_t | x_s) = N(alpha_ts x_s, beta_ts)."""
     alpha_ts = alpha_t / alpha_s
     return alpha_ts, sigma_t**2 - alpha_ts**2 * sigma_s**2
 
 
 def posterior(alpha_t: Scale, sigma_t: Scale, alpha_s: Scale, sigma_s: Scale) -> tuple[Scale, Scale, Scale]:
-    """``(weight of x_t, weight of x_0, variance beta~)`` of q(x_s | x_t, x_0)."""
+    """Return ``(weight of x_t, weight of x_0, variance beta~)`` of q(x_s | x_t, x_0)."""
     alpha_ts, beta_ts = transition(alpha_t, sigma_t, alpha_s, sigma_s)
     noise_kept = sigma_s**2 / sigma_t**2
     return alpha_ts * noise_kept, alpha_s * beta_ts / sigma_t**2, beta_ts * noise_kept

@@ -51,7 +51,7 @@ class NoiseSchedule:
         return len(self.alpha) - 1
 
     def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """``alpha[t]`` and ``sigma[t]`` of a batch, ready to be multiplied with it.
+        """Return ``alpha[t]`` and ``sigma[t]`` of a batch, ready to be multiplied with it.
 
         Args:
             t: [B], 0..T; an integer tensor reads the tables, a float one interpolates.
@@ -69,23 +69,23 @@ class NoiseSchedule:
         return alpha_t, sigma_t
 
     def scales(self, timesteps: Sequence[float]) -> tuple[list[float], list[float]]:
-        """``alpha`` and ``sigma`` at some t as Python floats: what a sampler computes its coefficients from."""
+        """Return ``alpha`` and ``sigma`` at some t as Python floats: what a sampler computes its coefficients from."""
         if not all(0 <= t <= self.T for t in timesteps):
             raise InputError(f"timesteps must lie in 0..{self.T}, got {list(timesteps)}")
         alpha, sigma = interpolate(self.alpha, self.sigma, torch.tensor(timesteps, dtype=torch.float64))
         return alpha.tolist(), sigma.tolist()
 
     def diffuse(self, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """x_t ~ q(x_t | x_0) (Ho et al. 2020, eq. 4): ``alpha[t] x_0 + sigma[t] eps``, t [B]."""
+        """Draw x_t ~ q(x_t | x_0) (Ho et al. 2020, eq. 4): ``alpha[t] x_0 + sigma[t] eps``, t [B]."""
         alpha, sigma = self.at(t, x_0)
         return alpha * x_0 + sigma * eps
 
     def start(self, eps: Tensor) -> Tensor:
-        """x_T ~ p(x_T) = N(0, sigma[T]**2), from standard normal ``eps``."""
+        """Draw x_T ~ p(x_T) = N(0, sigma[T]**2), from standard normal ``eps``."""
         return self.sigma[-1].item() * eps
 
     def time_at(self, half_log_snr: Tensor) -> Tensor:
-        """The t (float64, clamped to 1..T) at which log(alpha/sigma) has a given value: the inverse of ``at``."""
+        """Give the t (float64, clamped to 1..T) at which log(alpha/sigma) has a given value: the inverse of ``at``."""
         angle = torch.atan2(self.sigma, self.alpha)[1:]
         table = -torch.log(torch.tan(angle))  # falls with t; finite but at a zero terminal SNR, where it is about -37
         wanted = half_log_snr.to(table).clamp(table[-1], table[0])
@@ -94,12 +94,12 @@ class NoiseSchedule:
         return t.to(half_log_snr.device)
 
     def timesteps(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
-        """``steps + 1`` times for a sampler to walk along, falling from T (or near it) to 0; see ``spacing``."""
+        """Return ``steps + 1`` times for a sampler to walk along, falling from T (or near it) to 0; see ``spacing``."""
         return spaced(self, steps, spacing)
 
 
 def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Tables at float ``t``: exact on the grid, linear in log(alpha/sigma) and log(alpha**2 + sigma**2) between."""
+    """Read tables at float ``t``: exact on grid, linear in log(alpha/sigma) and log(alpha**2 + sigma**2) between."""
     t = t.to(torch.float64)
     left = t.floor().long().clamp(0, len(alpha) - 2)
     part = t - left
@@ -114,14 +114,17 @@ def interpolate(alpha: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Tensor
 
 
 def from_betas(beta: Tensor) -> NoiseSchedule:
-    """The variance-preserving schedule of q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t), beta [T] float64."""
+    """Build what q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t) makes, variance preserving.
+
+    ``beta`` is [T] float64.
+    """
     log_alpha_bar = torch.log1p(-beta).cumsum(0)
     log_alpha_bar = torch.cat([log_alpha_bar.new_zeros(1), log_alpha_bar])
     return NoiseSchedule(torch.exp(0.5 * log_alpha_bar), torch.expm1(log_alpha_bar).abs().sqrt())
 
 
 def linear(T: int = 1000, *, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
-    """Ho et al. 2020, section 4: beta_t linear in t.
+    """Build the schedule of Ho et al. 2020, section 4: beta_t linear in t.
 
     The betas are those for T = 1000; for another T they are scaled by 1000/T, which leaves the SNR at both ends
     where it was (Nichol & Dhariwal 2021, released code).
@@ -130,26 +133,32 @@ def linear(T: int = 1000, *, beta_1: float = 1e-4, beta_T: float = 0.02) -> Nois
 
 
 def cosine(T: int = 1000, *, offset: float = 0.008) -> NoiseSchedule:
-    """Nichol & Dhariwal 2021, eq. 17: alpha_bar_t = cos^2 of (t/T + offset) / (1 + offset) pi/2, beta_t <= 0.999."""
+    """Build the schedule of Nichol & Dhariwal 2021.
+
+    Eq. 17: alpha_bar_t = cos^2 of (t/T + offset) / (1 + offset) pi/2, beta_t <= 0.999.
+    """
     angle = (torch.arange(T + 1, dtype=torch.float64) / T + offset) / (1 + offset) * math.pi / 2
     return from_betas(_capped(torch.cos(angle) ** 2))
 
 
 def scaled_linear(T: int = 1000, *, beta_1: float = 0.00085, beta_T: float = 0.012) -> NoiseSchedule:
-    """Rombach et al. 2022, released code: the square root of beta_t linear in t; for latents, less noise early."""
+    """Build the schedule of Rombach et al. 2022, released code: the square root of beta_t linear in t.
+
+    It is made for latents: less noise early.
+    """
     root = torch.linspace(math.sqrt(beta_1), math.sqrt(beta_T), T, dtype=torch.float64)
     return from_betas(_scaled(root**2, T))
 
 
 def sigmoid(T: int = 1000, *, start: float = -3.0, end: float = 3.0, temperature: float = 1.0) -> NoiseSchedule:
-    """Jabri et al. 2022: alpha_bar_t = a sigmoid in t, shifted and scaled to run from 1 to 0."""
+    """Build the schedule of Jabri et al. 2022: alpha_bar_t = a sigmoid in t, shifted and scaled to run from 1 to 0."""
     t = torch.arange(T + 1, dtype=torch.float64) / T
     fall = torch.sigmoid(-(start + t * (end - start)) / temperature)
     return from_betas(_capped((fall - fall[-1]) / (fall[0] - fall[-1])))
 
 
 def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
-    """Lin et al. 2023, algorithm 1: alpha shifted and scaled so that nothing of x_0 is left at T.
+    """Build the schedule of Lin et al. 2023, algorithm 1: alpha shifted and scaled so that nothing of x_0 is left at T.
 
     x_T is then pure noise in training as in sampling; without it a model cannot make very dark or bright images.
     """
@@ -158,24 +167,33 @@ def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
 
 
 def exponential(T: int = 1000, *, sigma_min: float = 0.01, sigma_max: float = 50.0) -> NoiseSchedule:
-    """The variance-exploding schedule of NCSN (Song & Ermon 2019; Song et al. 2021b, eq. 30): sigma geometric."""
+    """Build the schedule of NCSN, variance exploding: sigma is geometric.
+
+    Song & Ermon 2019; Song et al. 2021b, eq. 30.
+    """
     return _exploding(torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64).exp())
 
 
 def edm(T: int = 1000, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> NoiseSchedule:
-    """Karras et al. 2022, eq. 5: sigma**(1/rho) linear in t, nothing scaled."""
+    """Build the schedule of Karras et al. 2022, eq. 5: sigma**(1/rho) linear in t, nothing scaled."""
     return _exploding(torch.linspace(sigma_min ** (1 / rho), sigma_max ** (1 / rho), T, dtype=torch.float64) ** rho)
 
 
 def sub_vp(T: int = 1000, *, beta_min: float = 0.1, beta_max: float = 20.0) -> NoiseSchedule:
-    """Song et al. 2021b, eq. 29: alpha of the continuous linear schedule, but sigma = 1 - alpha**2, its square."""
+    """Build the schedule of Song et al. 2021b, sub-VP.
+
+    Eq. 29: alpha of the continuous linear schedule, but sigma = 1 - alpha**2, its square.
+    """
     t = torch.arange(T + 1, dtype=torch.float64) / T
     log_alpha_bar = -(beta_min * t + 0.5 * (beta_max - beta_min) * t**2)
     return NoiseSchedule(torch.exp(0.5 * log_alpha_bar), torch.expm1(log_alpha_bar).abs())
 
 
 def rectified_flow(T: int = 1000) -> NoiseSchedule:
-    """Liu et al. 2023, eq. 1: the straight line from data to noise, alpha = 1 - t/T and sigma = t/T."""
+    """Build the schedule of Liu et al. 2023.
+
+    Eq. 1: the straight line from data to noise, alpha = 1 - t/T and sigma = t/T.
+    """
     sigma = torch.arange(T + 1, dtype=torch.float64) / T
     return NoiseSchedule(1 - sigma, sigma)
 
@@ -187,7 +205,7 @@ def _scaled(beta: Tensor, T: int) -> Tensor:
 
 
 def _capped(alpha_bar: Tensor) -> Tensor:
-    """The betas of a given alpha_bar, at most 0.999 as in Nichol & Dhariwal 2021: alpha_bar[T] may be 0."""
+    """Return the betas of a given alpha_bar, at most 0.999 as in Nichol & Dhariwal 2021: alpha_bar[T] may be 0."""
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
 
 

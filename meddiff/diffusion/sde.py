@@ -21,7 +21,7 @@ from meddiff.errors import InputError
 
 
 def drift_and_diffusion(schedule: NoiseSchedule, t: Tensor) -> tuple[Tensor, Tensor]:
-    """``(f, g**2)`` at t in (0, T], float64, like t: the slopes of the tables' interpolation, from the left at t.
+    """Give ``(f, g**2)`` at t in (0, T], float64, like t: the slopes of the tables' interpolation, from the left at t.
 
     With r**2 = alpha**2 + sigma**2: d log(alpha) = d log(r) + sigma**2/r**2 d lambda, where log(r) and lambda are
     linear between grid points (``schedule.interpolate``).
@@ -38,6 +38,6 @@ def drift_and_diffusion(schedule: NoiseSchedule, t: Tensor) -> tuple[Tensor, Ten
 
 
 def score(denoise: Denoise, schedule: NoiseSchedule, x_t: Tensor, t: Tensor) -> Tensor:
-    """The gradient of log q(x_t) that an x_0 estimate stands for (Tweedie's formula): (alpha x_0 - x_t) / sigma**2."""
+    """Compute the gradient of log q(x_t) by Tweedie's formula from an x_0 estimate: (alpha x_0 - x_t) / sigma**2."""
     alpha, sigma = schedule.at(t, x_t)
     return (alpha * denoise(x_t, t) - x_t) / sigma**2

@@ -16,14 +16,14 @@ from meddiff.diffusion.denoiser import Denoiser
 
 
 def beside(condition: Condition, x_0: Tensor) -> Condition:
-    """The condition with an estimate of x_0 [B, C, *S] behind its image's channels."""
+    """Return the condition with an estimate of x_0 [B, C, *S] behind its image's channels."""
     image = x_0 if condition.image is None else torch.cat([condition.image, x_0], dim=1)
     return replace(condition, image=image)
 
 
 @torch.no_grad()
 def shown_in_training(denoiser: Denoiser, x_t: Tensor, t: Tensor, condition: Condition, show: Tensor) -> Condition:
-    """The condition for a training step: a first estimate where ``show`` [B] bool (half of the samples), else zeros.
+    """Make the condition of a training step: a first estimate where ``show`` [B] bool (half the samples), else zeros.
 
     No gradient flows into the first estimate.
     """
@@ -40,7 +40,7 @@ class SelfConditioned:
         self._last: Tensor | None = None
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The x_0 estimate, having seen the one before."""
+        """Return the x_0 estimate, having seen the one before."""
         last = torch.zeros_like(x_t) if self._last is None else self._last
         x_0 = self._last = self._denoiser(x_t, t, beside(self._condition, last))
         return x_0

@@ -1,4 +1,4 @@
-"""Which of the T + 1 times a sampler with few steps visits.
+"""Spacings: which of the T + 1 times a sampler with few steps visits.
 
 All start where the noise is and end at 0, the data. The times are integers where the rule gives integers, so that a
 network sees what it was trained on; the finer rules give fractions, which schedules interpolate.
@@ -18,7 +18,7 @@ Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karr
 
 
 class Schedule(Protocol):
-    """What a spacing asks of a `meddiff.diffusion.schedule.NoiseSchedule`."""
+    """The part of a schedule that a spacing asks for, of a `meddiff.diffusion.schedule.NoiseSchedule`."""
 
     @property
     def T(self) -> int: ...  # noqa: D102, N802
@@ -33,7 +33,7 @@ class Schedule(Protocol):
 
 
 def spaced(schedule: Schedule, steps: int, spacing: Spacing) -> list[float]:
-    """``steps + 1`` falling times that end at 0.
+    """Return ``steps + 1`` falling times that end at 0.
 
     trailing    equal strides down from T, rounded: the only right one of the first three when there are few steps
                 (Lin et al. 2023, table 2)
@@ -67,7 +67,7 @@ def spaced(schedule: Schedule, steps: int, spacing: Spacing) -> list[float]:
 
 
 def _ratios(schedule: Schedule, spacing: str) -> tuple[float, float]:
-    """sigma/alpha at T and at 1."""
+    """Return sigma/alpha at T and at 1."""
     if schedule.alpha[-1] == 0:
         raise InputError(f"{spacing} spacing needs a finite log-SNR at T, here alpha[T] is 0; use trailing")
     ratio = schedule.sigma / schedule.alpha
@@ -79,5 +79,5 @@ def _line(start: float, end: float, n: int) -> Tensor:
 
 
 def _float32(times: Tensor) -> list[float]:
-    """Times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
+    """Return times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
     return times.float().tolist()

@@ -9,7 +9,7 @@ from meddiff.diffusion.denoiser import Denoise
 
 
 def clip_x_0(denoise: Denoise, low: float = -1.0, high: float = 1.0) -> Denoise:
-    """Static thresholding (Ho et al. 2020, released code): every estimate is clipped to the data's range."""
+    """Return static thresholding (Ho et al. 2020, released code): every estimate is clipped to the data's range."""
 
     def clipped(x_t: Tensor, t: Tensor) -> Tensor:
         return denoise(x_t, t).clamp(low, high)
@@ -18,7 +18,7 @@ def clip_x_0(denoise: Denoise, low: float = -1.0, high: float = 1.0) -> Denoise:
 
 
 def rescale_x_0(denoise: Denoise, *, quantile: float = 0.995, bound: float = 1.0) -> Denoise:
-    """Dynamic thresholding (Saharia et al. 2022, section 2.3), against saturation by strong guidance.
+    """Return dynamic thresholding (Saharia et al. 2022, section 2.3), against saturation by strong guidance.
 
     Where the given quantile of an image's |x_0| is above ``bound``, the image is clipped to that quantile and divided
     by it, so that it fills -bound..bound without piling up at the ends.

@@ -1,4 +1,4 @@
-"""Which t each training sample gets.
+"""The t of each training sample.
 
 Uniform t is Ho et al. 2020's and needs no code here. These put the effort where it pays; where the loss is to keep its
 meaning, a sample drawn with probability p(t) instead of 1/T counts 1 / (T p(t)).
@@ -15,7 +15,7 @@ from meddiff.diffusion.schedule import NoiseSchedule
 def log_normal_times(
     schedule: NoiseSchedule, count: int, generator: torch.Generator, *, mean: float = -1.2, std: float = 1.2
 ) -> Tensor:
-    """[count] float64 t whose log(sigma/alpha) is N(mean, std**2) (Karras et al. 2022, table 1), within 1..T."""
+    """Return [count] float64 t whose log(sigma/alpha) is N(mean, std**2) (Karras et al. 2022, table 1), within 1..T."""
     log_ratio = mean + std * torch.randn(count, generator=generator, device=generator.device, dtype=torch.float64)
     return schedule.time_at(-log_ratio)
 
@@ -34,7 +34,7 @@ class LossAwareTimes:
         self.uniform = uniform
 
     def probabilities(self) -> Tensor:
-        """[T] the probability of t = 1..T."""
+        """Return [T] the probability of t = 1..T."""
         T, remembered = self.history.shape
         if bool((self.seen < remembered).any()):
             return torch.full((T,), 1 / T, dtype=torch.float64)
@@ -42,7 +42,7 @@ class LossAwareTimes:
         return (1 - self.uniform) * size / size.sum() + self.uniform / T
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``(t [count] in 1..T, weight [count])``; weight times loss has the expectation of uniform t."""
+        """Draw ``(t [count] in 1..T, weight [count])``; weight times loss has the expectation of uniform t."""
         probability = self.probabilities()
         index = torch.multinomial(probability, count, replacement=True, generator=generator)
         return index + 1, 1 / (len(probability) * probability[index])

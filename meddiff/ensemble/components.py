@@ -1,4 +1,4 @@
-"""What may be done to a class map afterwards, because anatomy says so: one piece, no specks, no holes.
+"""Corrections of a class map afterwards, because anatomy says so: one piece, no specks, no holes.
 
 Each class is treated by itself; what is removed becomes background. A component hangs together across edges, corners
 and (3D) faces alike, as a lesion in `meddiff.metrics.masks.lesions`. A hole is a piece of background that does not
@@ -30,7 +30,7 @@ def cleaned(
 
 
 def largest_component(classes: np.ndarray) -> np.ndarray:
-    """The largest component of each class; of equal ones the first in reading order."""
+    """Compute the largest component of each class; of equal ones the first in reading order."""
     kept = np.zeros_like(classes)
     for index in _present(classes):
         numbered, sizes = _components(classes == index)
@@ -39,7 +39,7 @@ def largest_component(classes: np.ndarray) -> np.ndarray:
 
 
 def remove_small(classes: np.ndarray, least_pixels: int) -> np.ndarray:
-    """Without the components that have fewer pixels (voxels); a class may vanish."""
+    """Remove the components that have fewer pixels (voxels); a class may vanish."""
     kept = np.zeros_like(classes)
     for index in _present(classes):
         numbered, sizes = _components(classes == index)
@@ -48,7 +48,7 @@ def remove_small(classes: np.ndarray, least_pixels: int) -> np.ndarray:
 
 
 def fill_holes(classes: np.ndarray) -> np.ndarray:
-    """Background that foreground encloses takes the class that touches it in most places (the lower one of equals)."""
+    """Give background within foreground the class that touches it in most places (the lower one of equals)."""
     numbered, count = ndimage.label(classes == 0)  # pyright: ignore[reportGeneralTypeIssues]
     open_ones = _labels_at_border(numbered)
     filled = classes.copy()
@@ -68,13 +68,16 @@ def _present(classes: np.ndarray) -> list[int]:
 
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Components of a mask that is not empty, numbered from 1, and the size of each."""
+    """Compute components of a mask that is not empty, numbered from 1, and the size of each."""
     numbered, _ = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))  # pyright: ignore[reportGeneralTypeIssues]
     return numbered, np.bincount(numbered.ravel())[1:]
 
 
 def _labels_at_border(numbered: np.ndarray) -> set[int]:
-    """Numbers of the components that touch the border; along an axis one pixel wide there is no border to reach."""
+    """Compute numbers of the components that touch the border.
+
+    Along an axis one pixel wide there is no border to reach.
+    """
     found: set[int] = set()
     for axis, length in enumerate(numbered.shape):
         for place in (0, -1) if length > 1 else ():

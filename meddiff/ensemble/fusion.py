@@ -32,7 +32,7 @@ ITERATIONS = 200  # of expectation maximization; it converges in about ten, ties
 
 @dataclass(frozen=True)
 class Consensus:
-    """What STAPLE says of one structure: where it is, and how good each member is at finding it."""
+    """The answer of STAPLE on one structure: where it is, and how good each member is at finding it."""
 
     probability: np.ndarray  # [*S] float64
     sensitivity: np.ndarray  # [M]
@@ -40,13 +40,13 @@ class Consensus:
 
 
 def mean(members: np.ndarray) -> np.ndarray:
-    """The average of the members' probabilities: [M, K, *S] -> [K, *S]."""
+    """Compute the average of the members' probabilities: [M, K, *S] -> [K, *S]."""
     _check(members)
     return members.mean(0)
 
 
 def majority(members: np.ndarray) -> np.ndarray:
-    """The share of members whose most probable class it is: [M, K, *S] -> [K, *S], multiples of 1/M."""
+    """Compute the share of members whose most probable class it is: [M, K, *S] -> [K, *S], multiples of 1/M."""
     _check(members)
     votes = called(members)
     shares = np.stack([(votes == index).mean(0) for index in range(members.shape[1])])
@@ -54,7 +54,7 @@ def majority(members: np.ndarray) -> np.ndarray:
 
 
 def staple(members: np.ndarray) -> np.ndarray:
-    """STAPLE of every class against the others, divided by their sum: [M, K, *S] -> [K, *S].
+    """Compute STAPLE of every class against the others, divided by their sum: [M, K, *S] -> [K, *S].
 
     A pixel to which no class lays claim (each was called by members that STAPLE does not believe) keeps the share of
     the votes.
@@ -73,7 +73,7 @@ def staple(members: np.ndarray) -> np.ndarray:
 
 
 def consensus(masks: np.ndarray) -> Consensus:
-    """Binary STAPLE of members' masks, bool [M, *S] with two or three axes S."""
+    """Compute binary STAPLE of members' masks, bool [M, *S] with two or three axes S."""
     if masks.dtype != bool or masks.ndim not in (3, 4) or not len(masks):
         raise InputError(
             f"got masks {masks.dtype} {masks.shape}: STAPLE needs bool [members, *S] with two or three axes S"
@@ -94,7 +94,7 @@ def consensus(masks: np.ndarray) -> Consensus:
 
 
 def called(members: np.ndarray) -> np.ndarray:
-    """The class that each member calls: [M, K, *S] -> [M, *S], member by member, as int64 would be as large as all."""
+    """Name the class that each member calls: [M, K, *S] -> [M, *S], one by one, as int64 would be as large as all."""
     return np.stack([member.argmax(0).astype(np.int16) for member in members])
 
 

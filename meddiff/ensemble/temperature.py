@@ -27,7 +27,7 @@ LOWEST, HIGHEST = 0.05, 20.0  # bounds of the search; a fit that ends on one say
 def sample_pixels(
     truth: np.ndarray, probabilities: np.ndarray, *, count: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Some pixels of a case, each as likely: truth [*S], probabilities [K, *S] -> labels [n], probabilities [n, K].
+    """Draw pixels of a case, each as likely: truth [*S], probabilities [K, *S] -> labels [n], probabilities [n, K].
 
     The same number from every case, so that each weighs alike whatever its size; all of a case that has fewer.
     """
@@ -39,7 +39,7 @@ def sample_pixels(
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, *, logits: bool = False) -> float:
-    """The temperature of the smallest negative log likelihood, between `LOWEST` and `HIGHEST`.
+    """Compute the temperature of the smallest negative log likelihood, between `LOWEST` and `HIGHEST`.
 
     Args:
         labels: class of each pixel, int [N].
@@ -67,7 +67,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, *, logits: bo
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float, *, logits: bool = False) -> np.ndarray:
-    """Probabilities (or ``logits``) [K, *S] -> scaled probabilities [K, *S], of the same number type."""
+    """Compute probabilities (or ``logits``) [K, *S] -> scaled probabilities [K, *S], of the same number type."""
     if not (np.isfinite(temperature) and temperature > 0):
         raise InputError(f"got temperature {temperature}: give a number above 0; 1 leaves everything as it is")
     scores = _scores(probabilities, logits, axis=0)
@@ -75,7 +75,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float, *, logits: 
 
 
 def _scores(values: np.ndarray, logits: bool, axis: int) -> np.ndarray:
-    """Logits, or the logarithms of floored probabilities; float64 for the fit's sake."""
+    """Compute logits, or the logarithms of floored probabilities; float64 for the fit's sake."""
     if not np.isfinite(values).all():
         raise InputError("NaN or infinity among the values to calibrate: leave that case out and find out why")
     values = values.astype(np.float64, copy=False)

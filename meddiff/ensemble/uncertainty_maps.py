@@ -1,4 +1,4 @@
-"""Where an ensemble is unsure, and how unsure it is of a whole case.
+"""Maps of where an ensemble is unsure, and numbers for a whole case.
 
 Maps, one value for each pixel:
 
@@ -32,23 +32,23 @@ from meddiff.errors import InputError
 
 
 def standard_deviation(members: np.ndarray) -> np.ndarray:
-    """Spread of the members' probabilities (divided by M): [M, K, *S] -> [*S]; 0 for a single member."""
+    """Compute the spread of the members' probabilities (divided by M): [M, K, *S] -> [*S]; 0 for a single member."""
     return members.std(0).max(0)
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy over the classes as a share of the largest possible: [K, *S] -> [*S] in [0, 1]."""
+    """Compute the entropy over the classes as a share of the largest possible: [K, *S] -> [*S] in [0, 1]."""
     return np.clip(entr(probabilities).sum(0) / np.log(len(probabilities)), 0, 1)
 
 
 def mutual_information(members: np.ndarray) -> np.ndarray:
-    """Entropy of the mean minus mean entropy, as a share of log K: [M, K, *S] -> [*S] in [0, 1]."""
+    """Compute the entropy of the mean minus mean entropy, as a share of log K: [M, K, *S] -> [*S] in [0, 1]."""
     each = sum(entropy(member) for member in members) / len(members)
     return np.clip(entropy(members.mean(0)) - each, 0, 1)  # rounding alone makes it negative
 
 
 def expected_dice(probabilities: np.ndarray) -> float:
-    """The Dice that the class map of these probabilities may expect if they can be trusted: [K, *S] -> [0, 1].
+    """Compute the Dice that the class map of these probabilities may expect if they can be trusted: [K, *S] -> [0, 1].
 
     Of class k, called in the pixels A: ``2 sum_A p / (|A| + sum p)``, the expected overlap and the expected size
     put in for both. Where the class is called nowhere it is right to be empty with probability ``1 - max p``, that of
@@ -68,7 +68,7 @@ def expected_dice(probabilities: np.ndarray) -> float:
 
 
 def pairwise_dice(members: np.ndarray) -> float:
-    """Mean Dice of all pairs of members' class maps: [M, K, *S] -> [0, 1]; 1 for a single member."""
+    """Compute the mean Dice of all pairs of members' class maps: [M, K, *S] -> [0, 1]; 1 for a single member."""
     votes, count = _votes(members), len(members)
     if count == 1:
         return 1.0
@@ -77,7 +77,7 @@ def pairwise_dice(members: np.ndarray) -> float:
 
 
 def dice_to_fused(members: np.ndarray, fused: np.ndarray) -> float:
-    """Mean Dice of the members' class maps with that of the fused probabilities: [M, K, *S], [K, *S] -> [0, 1]."""
+    """Compute the mean Dice of the members' class maps with the fused one: [M, K, *S], [K, *S] -> [0, 1]."""
     called = np.concatenate([fused.argmax(0).reshape(1, -1), _votes(members)])
     return float(np.mean([_dice_matrix(called == index)[0, 1:].mean() for index in range(1, len(fused))]))
 
@@ -91,7 +91,7 @@ CASE_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def case_uncertainty(members: np.ndarray, fused: np.ndarray, how: str) -> float:
-    """The uncertainty of a case by a name of `CASE_SCORES`."""
+    """Compute the uncertainty of a case by a name of `CASE_SCORES`."""
     if how not in CASE_SCORES:
         raise InputError(f"there is no case uncertainty {how!r}: choose one of {', '.join(CASE_SCORES)}")
     if members.ndim < 3 or not len(members) or members.shape[1:] != fused.shape or len(fused) < 2:
@@ -104,7 +104,10 @@ def _votes(members: np.ndarray) -> np.ndarray:
 
 
 def _dice_matrix(masks: np.ndarray) -> np.ndarray:
-    """Dice of all pairs of flat masks: bool [N, V] -> [N, N]; only pixels that any of them has are looked at."""
+    """Compute Dice of all pairs of flat masks: bool [N, V] -> [N, N].
+
+    Only pixels that any of them has are looked at.
+    """
     chosen = masks[:, masks.any(0)].astype(np.float32 if masks.shape[1] < 2**24 else np.float64)  # counts stay exact
     common = (chosen @ chosen.T).astype(np.float64)
     sizes = np.diag(common)[:, None] + np.diag(common)[None]

@@ -10,26 +10,26 @@ import pandas as pd
 
 
 def rows_where(table: pd.DataFrame, chosen: Any) -> pd.DataFrame:
-    """The rows where ``chosen`` (one bool per row) is true."""
+    """Return the rows where ``chosen`` (one bool per row) is true."""
     return cast(pd.DataFrame, table.loc[np.asarray(chosen, bool)])
 
 
 def parts(table: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The rows by the values of some columns, in the order of their first appearance."""
+    """Return the rows by the values of some columns, in the order of their first appearance."""
     for values, rows in table.groupby(list(keys), sort=False):
         yield cast(tuple[Any, ...], values), rows
 
 
 def numbers(table: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as float64."""
+    """Return a column as float64."""
     return np.asarray(table[name], np.float64)
 
 
 def texts(table: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as str."""
+    """Return a column as str."""
     return np.asarray(table[name].astype(str), dtype=str)
 
 
 def distinct(table: pd.DataFrame, name: str) -> list[Any]:
-    """The values of a column, each once, in the order of their first appearance."""
+    """Return the values of a column, each once, in the order of their first appearance."""
     return list(dict.fromkeys(table[name]))

@@ -15,17 +15,17 @@ class BadFile(InputError):  # noqa: N818
 
 
 def reason_of(error: InputError) -> str:
-    """What is wrong, without the cure where the error tells them apart."""
+    """Say what is wrong, without the cure where the error tells them apart."""
     return error.reason if isinstance(error, BadFile) else str(error)
 
 
 def bad_file(path: Path, reason: str) -> BadFile:
-    """The one sentence for a file that cannot be used."""
+    """Return the one sentence for a file that cannot be used."""
     return BadFile(path, reason)
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something; not under a name that no disk takes, nor in a folder that may not be entered."""
+    """Say whether there is something; not under a name that no disk takes, nor in a folder that may not be entered."""
     try:
         return path.exists()
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether an array fits into memory, asked before it is taken: a small file may honestly unpack to a thousand times.
+"""Memory for an array, asked for before it is taken: a small file may honestly unpack to a thousand times.
 
 A file that is never asked for more than it has.
 
@@ -55,7 +55,7 @@ class BoundedFile(io.BufferedReader):
         self._size = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes; all that are left where it is None or negative."""
+        """Read up to ``size`` bytes; all that are left where it is None or negative."""
         if size is not None and size > _SMALL_READ_BYTES:
             size = min(size, max(0, self._size - self.tell()))
         return super().read(size)

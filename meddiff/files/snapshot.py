@@ -1,4 +1,4 @@
-"""What stands in a folder before a command begins, to be put back where the command is refused."""
+"""The content of a folder before a command begins, to be put back where the command is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meddiff.files.writing import write_atomically
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What stood in a folder at one moment."""
+    """The content of a folder at one moment."""
 
     folder: Path
     grown: Path
@@ -23,7 +23,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, folder: Path, *, papers: Sequence[Path], grown: Path) -> Snapshot:
-        """What stands in the folder now; see the attributes."""
+        """Take down what stands in the folder now; see the attributes."""
         contents = {paper: paper.read_bytes() if paper.is_file() else None for paper in papers}
         return cls(folder, grown, contents, _times(folder, papers))
 

@@ -25,7 +25,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> pd.DataFrame:
-    """A table that ``write_table`` wrote. Only an empty cell is unknown: a class may be called NA or None.
+    """Read a table that ``write_table`` wrote. Only an empty cell is unknown: a class may be called NA or None.
 
     With ``as_text`` every cell is the text that stands in it, an empty one too.
 

@@ -46,13 +46,13 @@ _DAMAGE = (
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a zip archive, by its name."""
+    """Say whether a path is a zip archive, by its name."""
     return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The path itself; of a zip archive, a temporary folder with what it holds, which is gone at the end.
+    """Return the path itself; of a zip archive, a temporary folder with what it holds, which is gone at the end.
 
     Messages of errors that pass name the files as if the archive were a folder.
 
@@ -184,7 +184,7 @@ def _check_entries(path: Path, entries: Iterable[zipfile.ZipInfo]) -> None:
 
 
 def _check_sizes(path: Path, entries: list[zipfile.ZipInfo], folder: Path, largest_bytes: int) -> int:
-    """Bytes that the entries unpack to. zipfile reads no more of an entry than the size that it states."""
+    """Return bytes that the entries unpack to. zipfile reads no more of an entry than the size that it states."""
     total = sum(entry.file_size for entry in entries)
     packed = path.stat().st_size
     if total > largest_bytes or total > max(_HARMLESS_BYTES, LARGEST_RATIO * packed):

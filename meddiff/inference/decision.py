@@ -19,7 +19,7 @@ from meddiff.images.case import Case
 
 @dataclass(frozen=True)
 class Decision:
-    """How members become an answer."""
+    """The way from members to an answer."""
 
     fusion: str = "mean"
     temperature: float = 1.0
@@ -31,7 +31,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one image, on its own grid."""
+    """The answer for one image, on its own grid."""
 
     classes: np.ndarray
     """[*S] uint8 class indices."""
@@ -48,12 +48,12 @@ class Answer:
 
 
 def fused(members: np.ndarray, decision: Decision) -> np.ndarray:
-    """Calibrated probabilities [K, *S'] of members [M, K, *S'], on the network's grid."""
+    """Return calibrated probabilities [K, *S'] of members [M, K, *S'], on the network's grid."""
     return apply_temperature(fuse(members, decision.fusion), decision.temperature)
 
 
 def decide(members: np.ndarray, case: Case, decision: Decision) -> Answer:
-    """One answer of members [M, K, *S'] on the case's network grid."""
+    """Return one answer of members [M, K, *S'] on the case's network grid."""
     probabilities = fused(members, decision)
     native = case.restore(probabilities.astype(np.float32)).clip(0, 1)
     native /= native.sum(axis=0, keepdims=True)
@@ -66,7 +66,7 @@ def decide(members: np.ndarray, case: Case, decision: Decision) -> Answer:
 
 
 def member_classes(answer: Answer, case: Case) -> np.ndarray:
-    """Class indices uint8 [M, *S] of each member on the image's own grid."""
+    """Return class indices uint8 [M, *S] of each member on the image's own grid."""
     count = answer.probabilities.shape[0]
     return np.stack(
         [case.restore(np.eye(count, dtype=np.float32)[member].transpose(-1, *range(member.ndim))).argmax(axis=0)

@@ -25,7 +25,7 @@ from meddiff.tasks.task import Task
 
 @dataclass(frozen=True)
 class Sampling:
-    """How x_0 is found: the algorithm, its number of steps and where they lie, the guidance scale."""
+    """The search for x_0: the algorithm, its number of steps and where they lie, the guidance scale."""
 
     sampler: Callable
     steps: int
@@ -41,7 +41,7 @@ class Sampling:
     """Whether the network is shown its own last estimate."""
 
     def denoise(self, denoiser: Denoiser, condition: Condition) -> Denoise:
-        """What a sampler asks: the denoiser, told its condition, guided, and kept in the range of the data."""
+        """Build what a sampler asks: the denoiser, told its condition, guided, and kept in the range of the data."""
         tell = SelfConditioned if self.self_condition else bind
         T = denoiser.schedule.T
         interval = None if self.guided == (0, 1) else (self.guided[0] * T, self.guided[1] * T)

@@ -28,14 +28,14 @@ from meddiff.tasks.segment import SegmentTask
 
 @dataclass(frozen=True)
 class Windows:
-    """How large images are cut."""
+    """The cutting of large images."""
 
     size: tuple[int, ...]
     """Of a window: the training size."""
     overlap: float = 0.5
 
     def over(self, image: Tensor) -> Tiles:
-        """The windows over an image [C, *S]."""
+        """Return the windows over an image [C, *S]."""
         return tiles(image.shape[1:], self.size, overlap=self.overlap)
 
 
@@ -44,11 +44,14 @@ class Segmenter(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         ...
 
     def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Class probabilities [M, K, *S] float32 of an image [C, *S] in [-1, 1]; M is 1 where nothing is random."""
+        """Return the class probabilities [M, K, *S] float32 of an image [C, *S] in [-1, 1].
+
+        M is 1 where nothing is random.
+        """
         ...
 
 
@@ -75,7 +78,7 @@ class DiffusionSegmenter:
 
     @torch.inference_mode()
     def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Class probabilities [M, K, *S] float32 on the CPU, one member per seed.
+        """Return the class probabilities [M, K, *S] float32 on the CPU, one member per seed.
 
         Raises:
             InputError: a start from the coarse mask of a network that has none.
@@ -96,7 +99,7 @@ class DiffusionSegmenter:
         return self._probabilities(walk(denoise, schedule, self.sampling, noise, start=start, share=self.start)).cpu()
 
     def _probabilities(self, path: Iterator[Step]) -> Tensor:
-        """The class probabilities [M, K, *S] along a path of x_0 estimates, or at its end."""
+        """Return the class probabilities [M, K, *S] along a path of x_0 estimates, or at its end."""
         total, count = torch.zeros(()), 0
         for count, step in enumerate(path if self.estimate == "path" else deque(path, maxlen=1), 1):
             probabilities = self.task.decode(step.x_0).float()
@@ -104,7 +107,7 @@ class DiffusionSegmenter:
         return total / count
 
     def _coarse(self, cut: Tiles, told: Sequence[Condition]) -> Tensor:
-        """The coarse mask of the condition model as x_0 [1, C, *S]."""
+        """Return the coarse mask of the condition model as x_0 [1, C, *S]."""
 
         def coarse(number: int, window: Window) -> Tensor:
             features = told[number].features or {}
@@ -128,7 +131,7 @@ class DirectSegmenter:
 
     @torch.inference_mode()
     def members(self, image: Tensor, seeds: Sequence[int] = ()) -> Tensor:
-        """Class probabilities [1, K, *S] float32 on the CPU; there is nothing to seed."""
+        """Return the class probabilities [1, K, *S] float32 on the CPU; there is nothing to seed."""
         image = image.to(self.device)
 
         def answer(number: int, window: Window) -> Tensor:
@@ -152,11 +155,11 @@ class SliceSegmenter:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return self.slices.device
 
     def members(self, image: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Class probabilities [M, K, I, J, K'] float32 on the CPU of a volume [C, I, J, K']."""
+        """Return the class probabilities [M, K, I, J, K'] float32 on the CPU of a volume [C, I, J, K']."""
         stacks = (
             slice_stack(image, index, axis=self.axis, neighbors=self.neighbors)
             for index in range(image.shape[self.axis + 1])

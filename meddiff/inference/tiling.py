@@ -34,7 +34,7 @@ class Tiles:
     """[*window] of a window's answer."""
 
     def blend(self, answers: Callable[[int, Window], Tensor]) -> Tensor:
-        """The weighted mean of the windows' answers.
+        """Return the weighted mean of the windows' answers.
 
         Args:
             answers: (number of the window, window) -> [..., *window].
@@ -59,7 +59,7 @@ class Tiles:
 
 
 def tiles(shape: Sequence[int], window: Sequence[int], *, overlap: float = 0.5) -> Tiles:
-    """Windows that cover an image.
+    """Return windows that cover an image.
 
     Args:
         shape: *S of the image.

@@ -68,7 +68,7 @@ class EnergyMeter:
 
 
 def gpu_energy_mj() -> list[int | None]:
-    """Millijoules of each GPU of this process since its driver was loaded."""
+    """Return millijoules of each GPU of this process since its driver was loaded."""
     import torch
 
     if not torch.cuda.is_available():
@@ -97,7 +97,7 @@ def _energy_uj(zone: Path) -> int | None:
 
 
 def _limit_uj(zone: Path) -> int:
-    """Where the counter begins again; 0 where it is no counter."""
+    """Read where the counter begins again; 0 where it is no counter."""
     try:
         return int((zone / "max_energy_range_uj").read_text())
     except (OSError, ValueError):

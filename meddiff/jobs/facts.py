@@ -1,4 +1,4 @@
-"""What a report says of a run: the machine and the command, the data, and the costs."""
+"""Facts of a run for its report: the machine and the command, the data, and the costs."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ def environment() -> dict[str, Any]:
 
 
 def _shown_argv() -> list[str]:
-    """The command as it was typed, with the module's name for the file that python was given."""
+    """Return the command as it was typed, with the module's name for the file that python was given."""
     program = Path(sys.argv[0])
     module = f"meddiff.pipelines.{program.stem}" if program.parent.name == "pipelines" else program.name
     return [module, *sys.argv[1:]]
 
 
 def size_of(images: Images) -> str:
-    """``64 px``, or ``40 x 56 x 40 voxels``."""
+    """Return ``64 px``, or ``40 x 56 x 40 voxels``."""
     side = images.shape[-1]
     return f"{side} px" if len(images.shape) == 3 else f"{' x '.join(map(str, images.shape[1:]))} voxels"
 
 
 def data_table(sets: dict[str, Images]) -> pd.DataFrame:
-    """Per class: images in each split and the patients (or lesions) behind them."""
+    """Count, per class, images in each split and the patients (or lesions) behind them."""
     rows = [row for name in ("train", "val", "test") for row in sets[name].rows]
     table = pd.DataFrame(
         {"class_name": [r.label for r in rows], "split": [r.split for r in rows], "group": [r.group for r in rows]}
@@ -76,7 +76,7 @@ def data_table(sets: dict[str, Images]) -> pd.DataFrame:
 
 
 def group_noun(train: Images) -> str:
-    """What a split does not cut: patients, else lesions, else images; groups, where some are one, some another."""
+    """Name what a split does not cut: patients, else lesions, else images; groups, where some are one, some another."""
     kinds = {
         "patient" if row.patient_id else "lesion" if row.lesion_id else "image" for row in train.rows
     }  # as in ManifestRow.group
@@ -84,7 +84,7 @@ def group_noun(train: Images) -> str:
 
 
 def skipped_table(sets: dict[str, Images], folder: RunFolder) -> pd.DataFrame:
-    """Files that were left out before the split, and those that could no longer be read after it."""
+    """Return files that were left out before the split, and those that could no longer be read after it."""
     later = {str(row.image_file): why for images in sets.values() for row, why in images.skipped}
     before = skipped_files(folder)[["file", "reason"]]
     rows = pd.DataFrame({"file": list(later), "reason": list(later.values())})
@@ -94,7 +94,7 @@ def skipped_table(sets: dict[str, Images], folder: RunFolder) -> pd.DataFrame:
 
 
 def split_note(train: Images) -> str:
-    """In words: what a split does not cut."""
+    """Say in words what a split does not cut."""
     risk = "images of one patient may be in both training and test, so the scores may be too high."
     return {
         "patient": "Split by patient: no patient is in two of training, validation and test.",
@@ -105,7 +105,7 @@ def split_note(train: Images) -> str:
 
 
 def stages_table(folder: RunFolder) -> pd.DataFrame:
-    """What each stage before the report took."""
+    """List what each stage before the report took."""
     record = folder.record().items()
     return pd.DataFrame(
         [{"stage": name, **{key: entry.get(key) for key in COSTS}}
@@ -114,7 +114,7 @@ def stages_table(folder: RunFolder) -> pd.DataFrame:
 
 
 def provenance(run: Run[Recipe], sets: dict[str, Images]) -> dict[str, Any]:
-    """Which data, which seeds, and the energy."""
+    """List data sets, seeds and energy used."""
     images = {name: data_hash(sets[name].rows, run.recipe.data.cache) for name in ("train", "val", "test")}
     return {
         "written": datetime.now(UTC).date().isoformat(),
@@ -127,18 +127,18 @@ def provenance(run: Run[Recipe], sets: dict[str, Images]) -> dict[str, Any]:
 
 
 def data_hash(rows: Sequence[ManifestRow], cache: str) -> str:
-    """The beginning of the SHA-256 of what the images' files hold, in any order."""
+    """Return the beginning of the SHA-256 of what the images' files hold, in any order."""
     found = fingerprints(rows, with_masks=False, memory=Path(cache).expanduser() if cache else default_folder())
     return hashlib.sha256("\n".join(sorted(entry.text for entry in found)).encode()).hexdigest()[:16]
 
 
 def licenses(rows: Sequence[ManifestRow]) -> list[str]:
-    """Those that the rows name."""
+    """List the licenses that the rows name."""
     return sorted({row.license for row in rows if row.license})
 
 
 def energy(folder: RunFolder) -> dict[str, Any]:
-    """Watt hours of all stages, or a line that says that they could not be read."""
+    """Return watt hours of all stages, or a line that says that they could not be read."""
     record = folder.record().values()
     gpu = json.loads(folder.environment.read_text(encoding="utf-8")).get("gpu")
     found = {}

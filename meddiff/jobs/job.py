@@ -82,7 +82,7 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
 
 
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
-    """The recipe with slices as the array has them, where the run was begun by a version that knew no others."""
+    """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others."""
     try:
         begun = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
@@ -92,7 +92,7 @@ def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
 
 
 def name_of(recipe: AnyRecipe) -> str:
-    """``isic-phantom-quick``: the data set, phantom where it stands in, and the preset."""
+    """Return ``isic-phantom-quick``: the data set, phantom where it stands in, and the preset."""
     drawn = "" if recipe.data_root or recipe.manifest or recipe.dataset == "phantom" else "-phantom"
     return f"{recipe.dataset}{drawn}-{recipe.preset}"
 

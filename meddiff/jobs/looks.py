@@ -1,4 +1,4 @@
-"""What is looked at now and then while a network is trained: samples, or the Dice of validation cases.
+"""Looks, now and then, while a network is trained: samples, or the Dice of validation cases.
 
 A look is part of what a killed training goes on with: it is done again where it was lost, and what it has written fits
 the checkpoint that training goes on from.
@@ -36,18 +36,18 @@ VALIDATION_COLUMNS = ("step", "dice")
 
 
 class Look(Protocol):
-    """What is looked at every ``training.sample_every`` steps and after the last one, in one process."""
+    """A look, taken every ``training.sample_every`` steps and after the last one, in one process."""
 
     def __call__(self, step: int) -> None:
         """Look at the averaged weights as they are after a step."""
         ...
 
     def stands(self, step: int) -> bool:
-        """Whether all that the look at a step writes is there."""
+        """Say whether all that the look at a step writes is there."""
         ...
 
     def ends(self, step: int) -> bool:
-        """Whether training ends here, by the looks up to a step."""
+        """Say whether training ends here, by the looks up to a step."""
         ...
 
     def saved(self, step: int) -> None:
@@ -93,11 +93,11 @@ class SampleGrid:
         return self.run.folder.samples / f"step_{step:08d}.png"
 
     def stands(self, step: int) -> bool:
-        """Whether the picture is there."""
+        """Say whether the picture is there."""
         return self.path(step).is_file()
 
     def ends(self, step: int) -> bool:
-        """Never: training goes through all its steps."""
+        """Return False: training goes through all its steps."""
         return False
 
     def saved(self, step: int) -> None:
@@ -139,12 +139,12 @@ class Validation:
         return table if len(table) and checkpoint.at(self.files.best, best_step(table)) else nothing
 
     def stands(self, step: int) -> bool:
-        """Whether the Dice was written and the best weights are there, and none of a later look."""
+        """Say whether the Dice was written and the best weights are there, and none of a later look."""
         table, newest = self.measured(step), checkpoint.latest(self.files.best)
         return step in set(table["step"]) and newest == checkpoint.at(self.files.best, best_step(table))
 
     def ends(self, step: int) -> bool:
-        """Whether the last ``patience`` looks up to a step have all been no better than one before."""
+        """Say whether the last ``patience`` looks up to a step have all been no better than one before."""
         dice, patience = self.measured(step)["dice"].to_numpy(float), self.run.recipe.validation.patience
         return bool(patience) and len(dice) > patience and int(dice.argmax()) < len(dice) - patience
 

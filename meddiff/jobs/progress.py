@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def new_console() -> Console:
-    """A terminal that prints a class called [bold] as it is: names are other people's, and no markup."""
+    """Return a terminal that prints a class called [bold] as it is: names are other people's, and no markup."""
     return Console(markup=False, emoji=False)
 
 
@@ -25,13 +25,13 @@ class RateColumn(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        """``12.3 images/s``."""
+        """Return ``12.3 images/s``."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f} {self.unit}/s" if speed else "", style="progress.data.speed")
 
 
 def progress(console: Console, *, unit: str) -> Progress:
-    """A progress bar that also leaves one line where the output is not a terminal."""
+    """Return a progress bar that also leaves one line where the output is not a terminal."""
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=28),
@@ -44,7 +44,7 @@ def progress(console: Console, *, unit: str) -> Progress:
 
 
 def bar(console: Console, description: str, *, unit: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:
-    """A wrapper of iterables, ``for item in wrapper(items, total)``, that shows how far they have come."""
+    """Return a wrapper of iterables, ``for item in wrapper(items, total)``, that shows how far they have come."""
 
     def wrap(items: Iterable[Item], total: int) -> Iterator[Item]:
         with progress(console, unit=unit) as shown:

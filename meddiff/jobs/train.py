@@ -127,7 +127,7 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
 
 
 def _settings(run: AnyRun) -> dict[str, Any]:
-    """The settings of training that weights depend on."""
+    """Return the settings of training that weights depend on."""
     return {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
 
 

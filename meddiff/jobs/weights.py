@@ -1,4 +1,4 @@
-"""What stages need of the models: which weights stand in the run folder, how classifiers are trained."""
+"""Models for the stages: which weights stand in the run folder, how classifiers are trained."""
 
 from __future__ import annotations
 
@@ -55,23 +55,26 @@ def manifest_hash(run: AnyRun) -> str:
 
 
 def data_settings(recipe: Recipe) -> list[Any]:
-    """All settings that decide how files become arrays."""
+    """Return all settings that decide how files become arrays."""
     return [pixel_settings(recipe), recipe.dimensions, to_dict(recipe.volume)]
 
 
 def pixel_settings(recipe: Recipe | SegmentRecipe) -> dict[str, Any]:
-    """The settings of the data but those that decide no more than which images there are, as the manifest says."""
+    """Give the settings of the data but those that decide no more than which images there are, as the manifest says."""
     return {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:
-    """The settings that decide how one classifier is trained, whatever arms and seeds there are beside it."""
+    """Return the settings that decide how one classifier is trained, whatever arms and seeds there are beside it."""
     beside = ("arms", "ratios", "seeds", "classical")
     return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
 
 
 def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:
-    """The untrained (or pretrained) classifier of images like these; what is not loaded is a function of the seed."""
+    """Return the untrained (or pretrained) classifier of images like these.
+
+    What is not loaded is a function of the seed.
+    """
     with seeded(child_seed(seed, "classifier", "weights")):
         return build.classifier(recipe, shape=images.shape, num_classes=len(images.class_names))
 
@@ -82,7 +85,7 @@ def trained(folder: RunFolder) -> checkpoint.Checkpoint:
 
 
 def load(run: Run[Recipe], images: Images) -> tuple[Denoiser, torch.device]:
-    """The averaged denoiser ready to sample, and the device it is on.
+    """Load the averaged denoiser ready to sample, and the device it is on.
 
     Raises:
         InputError: no checkpoint, or one of another set-up, with the differences.
@@ -118,7 +121,7 @@ def train_classifier(
 
 
 def augmentation_of(recipe: Recipe, arm: build.Arm, strength: str) -> Augment | None:
-    """What turns and changes the training images of an arm; None where nothing does."""
+    """Choose what turns and changes the training images of an arm; None where nothing does."""
     if arm.classical and recipe.dimensions == 2:
         return partial(turns.classical_augmentation, strength=build.CLASSICAL[strength])
     if arm.classical:

@@ -1,4 +1,4 @@
-"""What a set of rows must keep to as a whole: unique ids, nothing in two splits, synthetic images in train alone.
+"""Rules for a set of rows as a whole: unique ids, nothing in two splits, synthetic images in train alone.
 
 Leakage is an error and not a warning. Published: HAM10000 accuracy falls from 1.000 to 0.934 and ISIC 2018 balanced
 accuracy from 76 to 68.5 once the images of one lesion are no longer spread over training and test.
@@ -46,7 +46,7 @@ def check_rows(rows: Sequence[ManifestRow], where: object, *, lines: Sequence[in
 
 
 def shared_things(row: ManifestRow) -> dict[str, str]:
-    """What ties a row to others: column name to the patient, lesion and image file that it must not be parted from.
+    """List what ties a row to others: column name -> patient, lesion, image file that it must not be parted from.
 
     Ids count as the same person in the whole manifest, also across data sets: a wrong alarm is cured by renaming, a
     missed leak is never noticed. Two slices of one volume share its file.

@@ -47,22 +47,22 @@ class ManifestRow:
 
     @property
     def image_file(self) -> Path:
-        """Where the image lies; ``#series`` at its end is part of the name, see `volumes.load_volume`."""
+        """Path of the image; ``#series`` at its end is part of the name, see `volumes.load_volume`."""
         return self.root / self.image_path
 
     @property
     def image_files(self) -> tuple[Path, ...]:
-        """Where the sequences lie: ``case_{t1,flair}.nii.gz`` names two files on one grid, in this order."""
+        """Paths of the sequences: ``case_{t1,flair}.nii.gz`` names two files on one grid, in this order."""
         return tuple(self.root / path for path in spelled_out(self.image_path))
 
     @property
     def mask_file(self) -> Path | None:
-        """Where the mask lies, None where the row has none."""
+        """Path of the mask, None where the row has none."""
         return None if self.mask_path is None else self.root / self.mask_path
 
     @property
     def group(self) -> str:
-        """What a split must not cut: the patient, else the lesion, else the row itself."""
+        """The group that a split must not cut: the patient, else the lesion, else the row itself."""
         return self.patient_id or self.lesion_id or self.row_id
 
 
@@ -73,7 +73,7 @@ def blank_row(row_id: str, image_path: str, folder: Path) -> ManifestRow:
 
 
 def spelled_out(text: str) -> tuple[str, ...]:
-    """The paths that one cell names: ``{t1,flair}.nii`` names two."""
+    """Return the paths that one cell names: ``{t1,flair}.nii`` names two."""
     match = _SEVERAL.fullmatch(text)
     if match is None:
         return (text,)
@@ -82,7 +82,7 @@ def spelled_out(text: str) -> tuple[str, ...]:
 
 
 def on_disk(path: Path) -> Path:
-    """The file or folder that a path names, without ``#series``."""
+    """Return the file or folder that a path names, without ``#series``."""
     return path.with_name(path.name.removesuffix(SERIES))
 
 
@@ -104,7 +104,7 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
 
 
 def parse_row(cells: dict[str, str], line: int, root: Path, *, problems: Problems) -> ManifestRow | None:
-    """One CSV line as a row.
+    """Parse one CSV line as a row.
 
     Args:
         cells: column name to text without blanks around it; an empty text is None in the row.
@@ -151,7 +151,7 @@ def _number(name: str, text: str | None, line: int, *, problems: Problems) -> fl
 
 
 def _path_inside(root: Path, text: str | None, what: str, *, problems: Problems) -> str | None:
-    """The path relative to the root, judged by its letters alone: a symbolic link below the root is the user's will."""
+    """Find the path relative to the root, by its letters alone: a symbolic link below the root is the user's will."""
     if text is None:
         return None
     top = Path(os.path.normpath(root.absolute()))

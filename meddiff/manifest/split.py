@@ -1,4 +1,4 @@
-"""Who trains and who judges: a split into train, val and test that cuts no patient, no lesion and no volume.
+"""The split into train, val and test, of who trains and who judges; it cuts no patient, no lesion and no volume.
 
 Rows are tied into groups by all that they share (see consistency.shared_things), and the groups are dealt out rarest
 class first, each to the split that is furthest from its share of that class: the iterative stratification of
@@ -35,7 +35,7 @@ def assign_splits(
     seed: int = 0,
     ties: Sequence[tuple[int, int]] = (),
 ) -> list[ManifestRow]:
-    """The rows in their order, each with a split.
+    """Return the rows in their order, each with a split.
 
     A row that has a split keeps it, and so do all rows that are tied to it; synthetic rows train. Every class has at
     least one group in train, one in test where it has two, and one in val where it has four; beyond that each class
@@ -76,7 +76,7 @@ def _groups(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> lis
 
 
 def tied(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """Positions of the rows that hang together by a patient, lesion or image file, or by the ties given beside."""
+    """Give positions of the rows that hang together by a patient, lesion or image file, or by the ties given beside."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -93,7 +93,7 @@ def tied(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> list[t
 
 
 def _given_splits(rows: Sequence[ManifestRow], groups: Sequence[_Group]) -> dict[int, str]:
-    """Number of a group -> the split that some of its rows have already."""
+    """Return the number of a group -> the split that some of its rows have already."""
     chosen: dict[int, str] = {}
     problems = Problems("split")
     for number, group in enumerate(groups):
@@ -151,7 +151,7 @@ def _deal(groups: Sequence[_Group], chosen: dict[int, str], shares: dict[str, fl
 
 
 def _promised(present: set[str], holders: int, shares: dict[str, float]) -> str | None:
-    """The split that a class with this many groups must still reach."""
+    """Return the split that a class with this many groups must still reach."""
     for split, enough in (("train", 1), ("test", 2), ("val", 4)):
         if split not in present and holders >= enough and shares[split] > 1e-9:
             return split

@@ -26,7 +26,7 @@ _MOST_COLUMNS = 200  # each unknown one is compared with all known names
 def read_manifest(
     path: str | Path, *, root: str | Path | None = None, check_files: bool = True, check_together: bool = True
 ) -> Manifest:
-    """The rows of a manifest, checked.
+    """Read the rows of a manifest, checked.
 
     Args:
         path: a CSV file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
@@ -83,7 +83,7 @@ def write_manifest(rows: Sequence[ManifestRow], path: str | Path, *, root: str |
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and (line number, cells) of every record that is not blank."""
+    """Read the header and (line number, cells) of every record that is not blank."""
     excel = "Save the table as 'CSV UTF-8'."
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -148,7 +148,7 @@ def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) 
 
 
 def _rebased(row: ManifestRow, root: Path, where: Path) -> ManifestRow:
-    """The row with its paths relative to another root."""
+    """Return the row with its paths relative to another root."""
     top = lexical(root)
     moved: dict[str, str] = {}
     for column, file in (("image_path", row.image_file), ("mask_path", row.mask_file)):
@@ -161,5 +161,5 @@ def _rebased(row: ManifestRow, root: Path, where: Path) -> ManifestRow:
 
 
 def lexical(path: Path) -> Path:
-    """The absolute path without '..'; symbolic links stay, because a link below the root is the user's will."""
+    """Return the absolute path without '..'; symbolic links stay, because a link below the root is the user's will."""
     return Path(os.path.normpath(path.absolute()))

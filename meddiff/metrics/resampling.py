@@ -11,7 +11,7 @@ from meddiff.errors import InputError
 
 
 def bootstrap_weights(strata: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Weight of each unit in each resample: strata [U] int -> [U, resamples + 1], the first column all ones.
+    """Give the weight of each unit in each resample: strata [U] int -> [U, resamples + 1], the first column all ones.
 
     Each column sums to the number of units within every stratum. A unit alone in its stratum always weighs 1.
     """
@@ -29,14 +29,17 @@ def bootstrap_weights(strata: np.ndarray, resamples: int, generator: np.random.G
 
 
 def rarest_class(labels: np.ndarray, group: np.ndarray, classes: int) -> np.ndarray:
-    """The stratum of each group: of the classes its images have, the one that fewest groups have. [N], [N] -> [G]."""
+    """Choose the stratum of each group, [N], [N] -> [G]: of its images' classes the one that fewest groups have."""
     has = np.zeros((group.max() + 1, classes), dtype=bool)
     has[group, labels] = True
     return np.where(has, has.sum(0), np.iinfo(np.int64).max).argmin(1)
 
 
 def percentile_interval(values: np.ndarray, confidence_level: float) -> tuple[float, float]:
-    """The central share ``confidence_level`` of resampled values [R]; resamples where they are NaN are left out."""
+    """Compute the central share ``confidence_level`` of resampled values [R].
+
+    Resamples where they are NaN are left out.
+    """
     if not 0 < confidence_level < 1:
         raise InputError(f"got confidence level {confidence_level}: give a share between 0 and 1, such as 0.95")
     values = values[~np.isnan(values)]
@@ -47,7 +50,7 @@ def percentile_interval(values: np.ndarray, confidence_level: float) -> tuple[fl
 
 
 def half_samples(groups: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """``count`` random halves of the groups (patients), as columns: groups [N] -> bool [N, count].
+    """Compute ``count`` random halves of the groups (patients), as columns: groups [N] -> bool [N, count].
 
     The spread of an estimate over random halves is its standard error on the whole: the delete-d jackknife with
     d = n / 2, whose factor (n - d) / d is 1 (Shao & Wu 1989, "A general theory for jackknife variance estimation").
@@ -61,6 +64,6 @@ def half_samples(groups: np.ndarray, count: int, generator: np.random.Generator)
 
 
 def random_half(groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """One random half of the groups: groups [N] -> bool [N]; of an odd number the smaller half."""
+    """Compute one random half of the groups: groups [N] -> bool [N]; of an odd number the smaller half."""
     names = np.unique(groups)
     return np.isin(groups, generator.permutation(names)[: len(names) // 2])

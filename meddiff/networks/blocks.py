@@ -27,7 +27,7 @@ SINES = 64
 
 
 def convolution(spatial_dims: int, in_channels: int, out_channels: int, *, size: int = 3, stride: int = 1) -> nn.Module:
-    """A convolution in 2D or 3D that keeps the size (at stride 1)."""
+    """Return a convolution in 2D or 3D that keeps the size (at stride 1)."""
     kind, layout = {2: (nn.Conv2d, torch.channels_last), 3: (nn.Conv3d, torch.channels_last_3d)}[spatial_dims]
     layer = kind(in_channels, out_channels, size, stride=stride, padding=size // 2)
     return layer.to(memory_format=layout)  # or else the weights are rearranged in every call
@@ -40,7 +40,7 @@ def group_norm(width: int) -> nn.GroupNorm:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same tensor [B, C, *S], in memory with its channels last."""
+    """Return the same tensor [B, C, *S], in memory with its channels last."""
     return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
 
 
@@ -52,7 +52,7 @@ class TimeEmbedding(nn.Module):
         self.layers = nn.Sequential(nn.Linear(SINES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, t: Tensor) -> Tensor:
-        """[B] in 1..T, integer or fractional, to [B, width]."""
+        """Map [B] in 1..T, integer or fractional, to [B, width]."""
         return self.layers(get_timestep_embedding(t, SINES))
 
 
@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else convolution(spatial_dims, in_channels, out_channels, size=1)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
-        """[B, in_channels, *S] and the embedded time [B, time_width], if it knows any, to [B, out_channels, *S]."""
+        """Map [B, in_channels, *S] and the embedded time [B, time_width], if it knows any, to [B, out_channels, *S]."""
         hidden = self.second_norm(self.first(functional.silu(self.first_norm(x))))
         if self.scale_and_shift is not None:
             scale, shift = self.scale_and_shift(time).view(len(x), -1, *[1] * (x.ndim - 2)).chunk(2, dim=1)
@@ -106,18 +106,18 @@ class Encoder(nn.Module):
 
     @property
     def levels(self) -> int:
-        """How many levels there are."""
+        """Number of levels."""
         return len(self.entries)
 
     def stage(self, level: int, x: Tensor, time: Tensor | None = None) -> Tensor:
-        """What level ``level`` makes of the level before it, or of the input."""
+        """Run level ``level`` on the level before it, or of the input."""
         x = self.entries[level](x)
         for block in self.stages[level]:  # pyright: ignore[reportGeneralTypeIssues]
             x = block(x, time)
         return x
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> list[Tensor]:
-        """The output of every level, from fine to coarse."""
+        """Compute the output of every level, from fine to coarse."""
         outputs = []
         for level in range(self.levels):
             x = self.stage(level, x, time)
@@ -143,11 +143,11 @@ class Decoder(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor], time: Tensor | None = None) -> Tensor:
-        """Features of every level, from fine to coarse, to features on the finest grid [B, channels[0], *S]."""
+        """Map features of every level, from fine to coarse, to features on the finest grid [B, channels[0], *S]."""
         return self.levels(features, time)[0]
 
     def levels(self, features: Sequence[Tensor], time: Tensor | None = None) -> list[Tensor]:
-        """The decoded features of every level, from fine to coarse."""
+        """Return the decoded features of every level, from fine to coarse."""
         outputs = [x := self.middle(features[-1], time)]
         for narrowing, blocks, skipped in zip(
             reversed(self.narrowings), reversed(self.stages), reversed(features[:-1]), strict=True
@@ -172,7 +172,7 @@ class Head(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, width, *S] to [B, out_channels, *S]."""
+        """Map [B, width, *S] to [B, out_channels, *S]."""
         return self.last(functional.silu(self.norm(x)))
 
 

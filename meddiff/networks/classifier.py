@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         self.head = head
 
     def features(self, image: Tensor) -> Tensor:
-        """Pooled features before the last layer [B, F] of images [B, C, *S] in [-1, 1].
+        """Return pooled features before the last layer [B, F] of images [B, C, *S] in [-1, 1].
 
         Channels last: with bf16 on a CPU a training step of DenseNet121 takes 0.7 times as long, one of ResNet18 0.8
         to 0.95, and inference 0.5 to 0.8 times as long (measured at 32 and 64 px).
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
         return self.body(image.contiguous(memory_format=layout))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [B, K] of images [B, C, *S] in [-1, 1]."""
+        """Return logits [B, K] of images [B, C, *S] in [-1, 1]."""
         return self.head(self.features(image))
 
 
@@ -60,7 +60,7 @@ def build_classifier(
     weights: str | Path = "",
     spatial_dims: int = 2,
 ) -> Classifier:
-    """A classifier of images or volumes.
+    """Build a classifier of images or volumes.
 
     Args:
         name: densenet121, efficientnet_b0 or resnet18.
@@ -97,7 +97,7 @@ def build_classifier(
 
 
 def read_weights(path: Path, head_name: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file under MONAI's names.
+    """Read the tensors of a safetensors file under MONAI's names.
 
     Raises:
         InputError: no such file, or no safetensors file.
@@ -134,13 +134,13 @@ def load_pretrained(network: nn.Module, stored: dict[str, Tensor], head_name: st
 
 
 def _plain_name(key: str, head_name: str) -> str:
-    """The network's own name of a `Classifier` tensor."""
+    """Return the network's own name of a `Classifier` tensor."""
     part, _, rest = key.partition(".")
     return rest if part == "body" else f"{head_name}.{rest}"
 
 
 def _stem_stride(image_size: int, spatial_dims: int) -> int:
-    """How many times the stem shrinks the image: 1, 2 or 4 (module docstring)."""
+    """Choose how many times the stem shrinks the image: 1, 2 or 4 (module docstring)."""
     enough = FIRST_STAGE_PIXELS[spatial_dims]
     return max(stride for stride in (1, 2, 4) if stride == 1 or image_size // stride >= enough)
 

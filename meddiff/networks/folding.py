@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def fold(x: Tensor, patch_size: int) -> Tensor:
-    """[B, C, *S] -> [B, C * p^d, *S / p]; every side of S must be a multiple of p."""
+    """Map [B, C, *S] -> [B, C * p^d, *S / p]; every side of S must be a multiple of p."""
     if patch_size == 1:
         return x
     batch, channels, *sides = x.shape
@@ -24,7 +24,7 @@ def fold(x: Tensor, patch_size: int) -> Tensor:
 
 
 def unfold(x: Tensor, patch_size: int) -> Tensor:
-    """The inverse of `fold`: [B, C * p^d, *S] -> [B, C, *S * p]."""
+    """Return the inverse of `fold`: [B, C * p^d, *S] -> [B, C, *S * p]."""
     if patch_size == 1:
         return x
     batch, folded, *sides = x.shape
@@ -35,7 +35,7 @@ def unfold(x: Tensor, patch_size: int) -> Tensor:
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
-    """Zeros around ``x`` [B, C, *S] so that every side is a multiple; also the slices that cut ``x`` out again.
+    """Put zeros around ``x`` [B, C, *S] so that every side is a multiple; also the slices that cut ``x`` out again.
 
     The padding is shared between both ends, so a mirrored image is padded to a mirrored one where it is even.
     """

@@ -10,7 +10,9 @@ import torch
 
 @contextmanager
 def seeded(seed: int, devices: tuple[torch.device, ...] = ()) -> Iterator[None]:
-    """Inside, PyTorch's global generators draw from ``seed``; afterwards they go on as if nothing had been drawn.
+    """Let a block draw from a seed: in it, PyTorch's global generators draw from ``seed``.
+
+    Afterwards they go on as if nothing had been drawn.
 
     Layers are initialized, and dropout is drawn, from global generators that cannot be passed in. ``devices`` names
     the accelerators whose generators are meant too.

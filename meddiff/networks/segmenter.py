@@ -41,7 +41,7 @@ class Segmenter(nn.Module):
         self.stride = stride
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [B, K, *S] of images [B, C, *S] in [-1, 1], any size."""
+        """Return logits [B, K, *S] of images [B, C, *S] in [-1, 1], any size."""
         if image.ndim != 2 + self.spatial_dims or image.shape[1] != self.in_channels:
             raise InputError(
                 f"this segmenter takes images [B, {self.in_channels}, *S] with {self.spatial_dims} axes in S, "
@@ -55,7 +55,7 @@ class Segmenter(nn.Module):
 def build_segmenter(
     name: str, *, in_channels: int, num_classes: int, channels: Sequence[int], spatial_dims: int = 2
 ) -> Segmenter:
-    """A deterministic segmentation network.
+    """Build a deterministic segmentation network.
 
     Args:
         name: one of `SEGMENTERS`.

@@ -1,4 +1,4 @@
-"""What a network that segments takes from its condition: one image, and nothing else."""
+"""The part of its condition that a network that segments takes: one image, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from meddiff.errors import InputError
 
 
 def told_image(condition: Condition, channels: int) -> Tensor:
-    """The condition's image [B, channels, *S].
+    """Return the condition's image [B, channels, *S].
 
     Raises:
         InputError: no image, one of other channels, or a label or tokens that the network cannot hear.

@@ -88,7 +88,7 @@ class TwinUNet(nn.Module):
         self.denoiser = ThinDenoiser(in_channels * thin_folded, out_channels * thin_folded, thin, spatial_dims)
 
     def encode(self, condition: Condition) -> Condition:
-        """The condition with the reader's features and coarse logits; as it is where it has them."""
+        """Return the condition with the reader's features and coarse logits; as it is where it has them."""
         if condition.features is not None:
             return condition
         padded, window = pad_to_multiple(told_image(condition, self.condition_channels), self.size_multiple)
@@ -99,7 +99,7 @@ class TwinUNet(nn.Module):
         return replace(condition, features=told | {COARSE: unfold(self.head(levels[0]), self.patch_size)[window]})
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> WithCoarse:
-        """The output [B, out_channels, *S] and the coarse logits [B, K, *S].
+        """Return the output [B, out_channels, *S] and the coarse logits [B, K, *S].
 
         Args:
             x_t: noisy mask [B, in_channels, *S], any size.
@@ -129,7 +129,7 @@ class ThinDenoiser(nn.Module):
         self.head = Head(channels[0], out_channels, spatial_dims=spatial_dims, silent=True)
 
     def forward(self, x_t: Tensor, t: Tensor, told: Sequence[Tensor]) -> Tensor:
-        """[B, out_channels, *S] from x_t [B, in_channels, *S], t [B] and the projected features of each level."""
+        """Give [B, out_channels, *S] from x_t [B, in_channels, *S], t [B] and the projected features of each level."""
         time, features, x = self.time(t), [], x_t
         for level, part in enumerate(told):
             x = self.encoder.stage(level, x, time) + part

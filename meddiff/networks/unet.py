@@ -37,7 +37,7 @@ class SelfAttention(SABlock):
     """
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-        """Tokens [B, L, C] to tokens [B, L, C]; fused on an accelerator and wherever no gradient is asked for."""
+        """Map tokens [B, L, C] to tokens [B, L, C]; fused on an accelerator and wherever no gradient is asked for."""
         if attn_mask is not None or (x.device.type == "cpu" and torch.is_grad_enabled()):
             return super().forward(x, attn_mask)
         query, key, value = (self.input_rearrange(part(x)) for part in (self.to_q, self.to_k, self.to_v))
@@ -103,7 +103,7 @@ class ConditionalUNet(nn.Module):
                 block.__class__ = SelfAttention  # same weights, another forward
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The network's output [B, out_channels, *S].
+        """Return the network's output [B, out_channels, *S].
 
         Args:
             x_t: noisy image [B, in_channels, *S], any size.
@@ -119,7 +119,7 @@ class ConditionalUNet(nn.Module):
         return unfold(output, self.patch_size)[window]
 
     def _with_image(self, x_t: Tensor, condition: Condition) -> Tensor:
-        """x_t [B, C, *S] with the channels of the condition image behind its own."""
+        """Return x_t [B, C, *S] with the channels of the condition image behind its own."""
         if condition.context is not None:
             raise InputError("this U-Net cannot be told context tokens: give a label or an image, or another network")
         told = 0 if condition.image is None else condition.image.shape[1]
@@ -131,7 +131,7 @@ class ConditionalUNet(nn.Module):
         return x_t if condition.image is None else torch.cat((x_t, condition.image.to(x_t.dtype)), dim=1)
 
     def _class_index(self, condition: Condition, t: Tensor) -> Tensor | None:
-        """Row of the class embedding [B]: 0 is the null class, so that a label too large cannot be taken for it."""
+        """Find the row of the class embedding [B]: 0 is the null class, and no label too large can be taken for it."""
         if self.num_classes == 0:
             if condition.label is not None:
                 raise InputError("this U-Net was built without classes, got labels: build it with num_classes > 0")

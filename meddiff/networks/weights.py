@@ -1,4 +1,4 @@
-"""Whether stored tensors fit a network, in one short sentence instead of PyTorch's one line per tensor.
+"""The fit of stored tensors to a network, in one short sentence instead of PyTorch's one line per tensor.
 
 Weights as their authors publish them: safetensors, or PyTorch's own format read without running what is in it.
 
@@ -23,7 +23,7 @@ SHOWN = 5
 
 
 def misfits(network: nn.Module, stored: Mapping[str, Tensor]) -> str:
-    """What is missing, unknown or of another shape, the first few by name; empty where everything fits."""
+    """List what is missing, unknown or of another shape, the first few by name; empty where everything fits."""
     expected = network.state_dict()
     problems = [
         *(f"{key} is missing" for key in expected if key not in stored),
@@ -43,7 +43,7 @@ INSIDE = ("state_dict", "model", "model_state_dict", "teacher")
 
 
 def read_tensors(file: str | Path, what: str) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a .pt, .pth or .bin file, by their names.
+    """Read the tensors of a .safetensors file, or of a .pt, .pth or .bin file, by their names.
 
     Raises:
         InputError: there is no such file, or it is not one of tensors.

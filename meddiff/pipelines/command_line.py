@@ -66,13 +66,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
 
 
 def recipes_folder() -> Path:
-    """Where the recipe files lie: beside the package in a checkout, inside it in an installed wheel."""
+    """Find the recipe files: beside the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).resolve().parents[1]
     return package / "recipes" if (package / "recipes").is_dir() else package.parent / "pipelines"
 
 
 def parse_recipe(command: str, description: str, argv: Sequence[str], family: Family[Kind]) -> Kind:
-    """The recipe that the command line asks for.
+    """Parse the recipe that the command line asks for.
 
     Raises:
         InputError: an unknown setting (named with the nearest real one), a value of the wrong type or range, a
@@ -97,7 +97,7 @@ def parse_recipe(command: str, description: str, argv: Sequence[str], family: Fa
 
 
 def parse_settings(kind: type[Settings], command: str, usage: str, description: str, argv: Sequence[str]) -> Settings:
-    """The settings of a command that has a dataclass of its own instead of a recipe.
+    """Parse the settings of a command that has a dataclass of its own instead of a recipe.
 
     Raises:
         InputError: an unknown setting, a missing one, or a value of the wrong type or range.
@@ -116,7 +116,7 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
 def stage_command(
     command: str, description: str | None, *, until: str, describes: bool = False
 ) -> Callable[..., int]:  # fmt: skip
-    """The ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``.
+    """Return the ``main(argv) -> exit code`` of a command that runs the stages of the main job up to ``until``.
 
     With ``describes`` it knows the flag --describe, which prints what the recipe's networks cost and does no more.
     """
@@ -150,7 +150,7 @@ def main(command: str, description: str, run: Callable[[Recipe], None], argv: Se
 def verbs_command(
     command: str, description: str | None, verbs: Mapping[str, Callable[[list[str]], object]], *, example: str
 ) -> Callable[..., int]:
-    """The ``main(argv) -> exit code`` of a command whose first word says what is done with the others."""
+    """Return the ``main(argv) -> exit code`` of a command whose first word says what is done with the others."""
 
     def work(words: list[str]) -> None:
         if words[0] not in verbs:
@@ -205,7 +205,7 @@ def _sentence(text: str, code: int) -> int:
 
 
 def _parser(kind: type, command: str, usage: str, description: str) -> ArgumentParser:
-    """What explains the settings and knows their types."""
+    """Build what explains the settings and knows their types."""
     parser = ArgumentParser(
         prog=f"python -m meddiff.pipelines.{command}",
         usage=f"%(prog)s {usage}",
@@ -227,7 +227,7 @@ def _parsed(parser: ArgumentParser, kind: type[Settings], words: Words) -> Setti
 
 
 def _plainly(error: ArgumentError) -> str:
-    """``Parser key "a.b": Expected a <class 'int'>. Got value: x`` -> ``a.b: expected int. Got value: x``."""
+    """Return ``Parser key "a.b": Expected a <class 'int'>. Got value: x`` -> ``a.b: expected int. Got value: x``."""
     text = " ".join(str(error).split())
     text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
     text = re.sub(r"Expected an? <class '(\w+)'>\.", r"expected \1.", text)
@@ -235,7 +235,7 @@ def _plainly(error: ArgumentError) -> str:
 
 
 def _words(argv: Sequence[str], kind: type) -> Words:
-    """What was typed, flag by flag, under the settings' own names.
+    """Read what was typed, flag by flag, under the settings' own names.
 
     Raises:
         InputError: a flag that there is not, or one without its value.
@@ -260,7 +260,7 @@ def _words(argv: Sequence[str], kind: type) -> Words:
 
 
 def _positional(alone: list[str], kind: type) -> Words:
-    """The words that stand behind no flag, as the setting that takes them."""
+    """Return the words that stand behind no flag, as the setting that takes them."""
     name = getattr(kind, "POSITIONAL", None)
     many = name is not None and get_origin(hints(kind)[name]) is tuple
     if alone and (name is None or (len(alone) > 1 and not many)):
@@ -269,7 +269,7 @@ def _positional(alone: list[str], kind: type) -> Words:
 
 
 def _value_of(flag: str, switch: bool, left: list[str]) -> str:
-    """The word behind a flag, taken from those that are left; a switch alone is true."""
+    """Return the word behind a flag, taken from those that are left; a switch alone is true."""
     if switch and not (left and left[0].lower() in ("true", "false", "yes", "no")):
         return "true"
     if not left or left[0].startswith("--"):
@@ -294,7 +294,7 @@ def _unknown(name: str, kind: type, where: str) -> InputError:
 
 
 def _read_config(path: Path, kind: type) -> Words:
-    """A recipe file as if it had been typed, every key of which is a real setting."""
+    """Read a recipe file as if it had been typed, every key of which is a real setting."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -316,7 +316,10 @@ def _read_config(path: Path, kind: type) -> Words:
 
 
 def _as_typed(name: str, value: Any, path: Path) -> str:
-    """A value as one writes it behind a flag; aliases of YAML, a few of which stand for millions, are refused."""
+    """Return a value as one writes it behind a flag.
+
+    Aliases of YAML, a few of which stand for millions, are refused.
+    """
     many = value if isinstance(value, list) else []
     if isinstance(value, dict | set) or any(isinstance(one, list | dict | set) for one in many):
         raise InputError(f"the recipe {path}: {name} holds lists within lists, which may stand for more than 10000 "
@@ -338,7 +341,7 @@ def _resolve_preset(given: Mapping[str, str], family: Family) -> str:
 
 
 def _recipe_files(family: Family, dataset: str, preset: str) -> list[Path]:
-    """Files of the checkout that apply. A data set without one is fine."""
+    """Return files of the checkout that apply. A data set without one is fine."""
     folder = recipes_folder()
     candidates = [folder / family.datasets / f"{dataset}.yaml", folder / family.presets / f"{preset}.yaml"]
     return [file for file in candidates if file.is_file()]

@@ -77,7 +77,7 @@ def _bring(archive: Archive, folder: Path, delete: bool, console: Console) -> No
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Report]:
-    """One bar with bytes, rate and time left, renamed as one kind of work follows another."""
+    """Show one bar with bytes, rate and time left, renamed as one kind of work follows another."""
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
         tasks: dict[str, int] = {}
@@ -94,7 +94,7 @@ def _bar(console: Console) -> Iterator[Report]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two downloads into one folder would write into each other's files."""
+    """Refuse two downloads into one folder, which would write into each other's files."""
     with told_plainly(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".download.lock", timeout=0)
@@ -125,7 +125,7 @@ def _listed(source: Source, by_name: Mapping[str, Sequence[Archive]]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command and return the exit code."""
 
     def work() -> None:
         words = sys.argv[1:] if argv is None else argv

@@ -32,7 +32,7 @@ Settings = TypeVar("Settings")
 
 
 def images(words: list[str]) -> None:
-    """Synthetic images against real ones."""
+    """Judge synthetic images against real ones."""
     settings = _parsed(EvaluateImages, "images", "--real PLACE --synthetic PLACE", words)
     from meddiff.jobs.evaluate.images import run  # torch takes seconds: not for --help
 
@@ -40,7 +40,7 @@ def images(words: list[str]) -> None:
 
 
 def masks(words: list[str]) -> None:
-    """Two or three folders of masks."""
+    """Return score two or three folders of masks."""
     settings = _parsed(EvaluateMasks, "masks", "--truth FOLDER --prediction FOLDER", words)
     from meddiff.jobs.evaluate.masks import run  # pandas and scipy take a second: not for --help
 
@@ -48,7 +48,7 @@ def masks(words: list[str]) -> None:
 
 
 def augmentation(words: list[str]) -> None:
-    """The study of a run."""
+    """Make the tables of the study of a run."""
     settings = _parsed(EvaluateAugmentation, "augmentation", "--run FOLDER", words)
     from meddiff.jobs.evaluate.study import run
 
@@ -56,7 +56,7 @@ def augmentation(words: list[str]) -> None:
 
 
 def leaderboard(words: list[str]) -> None:
-    """Several runs in one table."""
+    """Put several runs into one table."""
     settings = _parsed(Leaderboard, "leaderboard", "RUN ...", words)
     from meddiff.jobs.evaluate.leaderboard import run
 
@@ -64,7 +64,7 @@ def leaderboard(words: list[str]) -> None:
 
 
 def published(words: list[str]) -> None:
-    """A Dice and an IoU from a paper."""
+    """Say whether a Dice and an IoU from a paper fit together."""
     settings = _parsed(Published, "published", "--dice SHARE --iou SHARE", words)
     from meddiff.evaluation.masks.cases import jensen_check
 

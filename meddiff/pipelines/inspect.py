@@ -1,4 +1,4 @@
-"""What lies in a folder or file: DICOM series and volumes with size, spacing, orientation and problems.
+"""A list of what lies in a folder or file: DICOM series and volumes with size, spacing, orientation and problems.
 
     python -m meddiff.pipelines.inspect ~/study                           # or study.zip, unpacked for the time of it
     python -m meddiff.pipelines.inspect ~/study --montage planes.png      # three planes of each, at the right aspect
@@ -82,7 +82,7 @@ def _told(place: Path, path: Path, montage: str, console: Console) -> int:
 
 
 def _print_entry(console: Console, entry: Entry, problems: Sequence[str]) -> None:
-    """A line with the name, one with the facts, one per problem; names stay whole, to be copied."""
+    """Print a line with the name, one with the facts, one per problem; names stay whole, to be copied."""
     console.print(Text(entry.name, style="bold"), soft_wrap=True)
     files = "" if entry.files == 1 else f" in {entry.files} files"
     facts = ", ".join(fact for fact in (f"{entry.kind}{files}", *_facts(entry.volume)) if fact)
@@ -93,7 +93,7 @@ def _print_entry(console: Console, entry: Entry, problems: Sequence[str]) -> Non
 
 
 def _short(problem: str, place: Path, path: Path) -> str:
-    """The problem without the folders that all entries share, which may be those of an unpacked archive."""
+    """Return the problem without the folders that all entries share, which may be those of an unpacked archive."""
     return problem.replace(f"{place}/", "").replace(str(place), str(path))
 
 
@@ -121,7 +121,7 @@ def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 if all is well, 1 if something is unreadable or serious, 2 a mistake."""
+    """Run the command and return 0 if all is well, 1 if something is unreadable or serious, 2 for a mistake."""
 
     def work() -> int:
         words = sys.argv[1:] if argv is None else argv

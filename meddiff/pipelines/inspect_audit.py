@@ -46,7 +46,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
 
 
 def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[ManifestRow], list[Finding]]:
-    """The rows that are audited, and what was odd in finding them.
+    """Return the rows that are audited, and what was odd in finding them.
 
     Raises:
         InputError: as `run`.

@@ -30,7 +30,7 @@ SHOWN = 5
 
 
 def parse(words: Sequence[str]) -> Predict:
-    """The settings that the command line asks for (see `command_line.parse_settings`)."""
+    """Parse the settings that the command line asks for (see `command_line.parse_settings`)."""
     usage = "--checkpoint RUN --input PATH --output FOLDER [--<setting> VALUE ...]"
     return parse_settings(Predict, "segment predict", usage, __doc__ or "", words)
 
@@ -106,7 +106,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _check(settings: Predict) -> None:
-    """Mistakes that can be told before torch is imported, which takes seconds."""
+    """Find mistakes that can be seen before torch is imported, which takes seconds."""
     from meddiff.files.bad import exists
     from meddiff.files.writing import output_folder
     from meddiff.manifest.row import on_disk

@@ -30,7 +30,7 @@ def train(words: list[str], verb: str = "train", until: str = "calibrate") -> No
 
 
 def evaluate(words: list[str]) -> None:
-    """The whole job, up to the report."""
+    """Run the whole job, up to the report."""
     train(words, "evaluate", until="report")
 
 

@@ -1,4 +1,4 @@
-"""What the user can set: recipes of runs, settings of the other commands, and what is done with them as values."""
+"""Settings of the user: recipes of runs, settings of the other commands, and what is done with them as values."""
 
 from meddiff.recipe.generate import (
     ClassifierRecipe,

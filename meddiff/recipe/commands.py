@@ -1,4 +1,4 @@
-"""What the commands beside training and studies are told, each with its default, its range and one sentence.
+"""Settings of the commands beside training and studies, each with its default, its range and one sentence.
 
 Nothing here imports torch: these settings are explained and refused before anything heavy is.
 """
@@ -26,7 +26,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Download:
-    """What to fetch, and where to."""
+    """Settings of a download: the data, and the folder."""
 
     dataset: str = "isic"
     """Which data set of meddiff.sources."""
@@ -40,7 +40,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Inspect:
-    """What to look at: volumes as they are, or with audit what spoils a study."""
+    """Settings of a look at files: volumes as they are, or with audit what spoils a study."""
 
     POSITIONAL: ClassVar[str] = "path"
     """The setting that needs no flag before it."""
@@ -72,7 +72,7 @@ class Inspect:
 
 @dataclass(frozen=True)
 class OtherImages:
-    """Which run, on which images."""
+    """The run that is tested, and the images."""
 
     checkpoint: str
     """Run folder of `segment evaluate` or `segment train`."""
@@ -88,7 +88,7 @@ class OtherImages:
 
 @dataclass(frozen=True)
 class Predict:
-    """What to segment, with what, and what to keep."""
+    """Settings of a segmentation: the images, the run, and what is kept."""
 
     checkpoint: str
     """Run folder of `segment train`."""
@@ -124,7 +124,7 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Where an evaluation writes, and its seed."""
+    """The folder and the seed of an evaluation."""
 
     out: str = "evaluation"
     """Folder for the results."""

@@ -95,7 +95,7 @@ class SynthesisRecipe:
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """Which synthetic images may join training."""
+    """Settings of the filter: which synthetic images may join training."""
 
     confidence: Share = 0.5
     """Smallest probability that a classifier trained on real images alone must give to the image's label."""

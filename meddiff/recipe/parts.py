@@ -29,7 +29,7 @@ Resamples = Annotated[int, Range(100, 10**6)]
 
 @dataclass(frozen=True)
 class RunRecipe:
-    """What every run works on, and its seed."""
+    """Settings of every run: what it works on, and its seed."""
 
     dataset: str = "isic"
     """Which data set of meddiff.sources."""
@@ -43,7 +43,7 @@ class RunRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """How files become arrays."""
+    """Settings of the data: how files become arrays."""
 
     image_size: Annotated[int, Range(8, 4096)] = 64
     """Side of the square training image, in pixels."""
@@ -71,7 +71,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class VolumeRecipe:
-    """How volumes become training data, whole or slice by slice; slices that a manifest names take its intensities."""
+    """Settings of volumes as training data, whole or by slices; slices that a manifest names take its intensities."""
 
     spacing_mm: tuple[float, float, float] | None = None
     """Voxel size that volumes are resampled to, in RAS order; null keeps their own."""
@@ -152,7 +152,7 @@ class IntervalRecipe:
 
 
 def of_volumes(recipe: Any) -> bool:
-    """Whether a run reads whole volumes, to see them as they are or slice by slice; else pictures."""
+    """Say whether a run reads whole volumes, to see them as they are or slice by slice; else pictures."""
     return recipe.dimensions == 3 or recipe.data.slice_axis is not None
 
 

@@ -30,7 +30,7 @@ Members = Annotated[int, Range(1, 10**6)]
 
 @dataclass(frozen=True)
 class StackRecipe(DataRecipe):
-    """How files become arrays, and how many slices the network sees at once."""
+    """Settings of the data: how files become arrays, and how many slices the network sees at once."""
 
     neighbors: Annotated[int, Range(0, 16)] = 0
     """Slices to either side that the network sees too, as channels (2.5D)."""
@@ -38,7 +38,7 @@ class StackRecipe(DataRecipe):
 
 @dataclass(frozen=True)
 class PatchRecipe(VolumeRecipe):
-    """How volumes become training patches, where whole volumes are segmented."""
+    """Settings of volumes: how they become training patches, where whole volumes are segmented."""
 
     foreground_share: Share = 0.5
     """Share of the training patches that are centered on a labeled voxel, or of the slices that go through one."""
@@ -66,7 +66,7 @@ class MaskNetworkRecipe:
 
 @dataclass(frozen=True)
 class MaskRecipe:
-    """How masks are noised, and what is minimized."""
+    """Settings of masks: how they are noised, and what is minimized."""
 
     encoding: Literal["one_hot", "bits"] = "one_hot"
     """Classes as channels, or as binary digits (Chen et al. 2023, analog bits)."""
@@ -130,7 +130,7 @@ class InferenceRecipe:
 
 @dataclass(frozen=True)
 class ValidationRecipe:
-    """How the best weights are chosen while training goes on, every training.sample_every steps."""
+    """Settings of the looks at validation cases that choose the best weights, every training.sample_every steps."""
 
     cases: Amount = 100
     """Validation cases that are segmented each time; 0 means all."""

@@ -19,14 +19,14 @@ _logger = logging.getLogger(__name__)
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
-    """A recipe (or one of its parts) as nested plain dicts and lists, ready for YAML and JSON."""
+    """Return a recipe (or one of its parts) as nested plain dicts and lists, ready for YAML and JSON."""
     values = {entry.name: getattr(recipe, entry.name) for entry in fields(recipe)}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     return {name: to_dict(value) if is_dataclass(value) else value for name, value in plain.items()}
 
 
 def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"training.steps": 50000, ...}``: every setting under its full name."""
+    """Return ``{"training.steps": 50000, ...}``: every setting under its full name."""
     named: dict[str, Any] = {}
     for entry in fields(recipe):
         value = getattr(recipe, entry.name)
@@ -35,7 +35,7 @@ def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def from_dict(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
-    """The inverse of `to_dict`; a setting that is not told has its default.
+    """Return the inverse of `to_dict`; a setting that is not told has its default.
 
     A setting that former versions had and that never did anything is left out, with a warning.
 
@@ -68,7 +68,7 @@ def _made(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
 
 
 def without_idle(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings without those that former versions had and that never did anything (``kind.IDLE``)."""
+    """Return nested settings without those that former versions had and that never did anything (``kind.IDLE``)."""
     idle = getattr(kind, "IDLE", {})
     kept: dict[str, Any] = {}
     for name, value in values.items():
@@ -83,7 +83,7 @@ def without_idle(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(recipe: Any, other: Any) -> dict[str, tuple[Any, Any]]:
-    """Settings in which two recipes differ: ``{"training.steps": (theirs, ours)}``."""
+    """Return settings in which two recipes differ: ``{"training.steps": (theirs, ours)}``."""
     ours, theirs = flat(recipe), flat(other)
     return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
 
@@ -109,7 +109,7 @@ def check(recipe: Any) -> None:
 
 @cache
 def limits(kind: type) -> dict[str, tuple[Range | None, tuple[Any, ...]]]:
-    """Range and choices of every setting under its full name, where its annotation has them."""
+    """Return the range and choices of every setting under its full name, where its annotation has them."""
     found: dict[str, tuple[Range | None, tuple[Any, ...]]] = {}
     for name, hint in hints(kind).items():
         origins = list(_inside(hint))
@@ -123,7 +123,7 @@ def limits(kind: type) -> dict[str, tuple[Range | None, tuple[Any, ...]]]:
 
 @cache
 def hints(kind: type, prefix: str = "") -> dict[str, Any]:
-    """The annotation of every setting under its full name."""
+    """Return the annotation of every setting under its full name."""
     named: dict[str, Any] = {}
     annotations = get_type_hints(kind, include_extras=True)
     for entry in fields(kind):
@@ -133,7 +133,7 @@ def hints(kind: type, prefix: str = "") -> dict[str, Any]:
 
 
 def _inside(hint: Any) -> Iterator[Any]:
-    """An annotation, its notes, and the alternatives of its union."""
+    """Return an annotation, its notes, and the alternatives of its union."""
     yield hint
     if get_origin(hint) is Annotated:
         yield from hint.__metadata__

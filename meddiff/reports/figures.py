@@ -113,7 +113,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Key:
-    """What a color or a line stands for; ``shape`` is dot, box, line, ramp or a color of CSS."""
+    """The meaning of a color or a line; ``shape`` is dot, box, line, ramp or a color of CSS."""
 
     label: str
     shape: str
@@ -141,7 +141,7 @@ class Figure:
 
     @property
     def rows(self) -> bool:
-        """Whether it is made of rows with names and numbers."""
+        """True for a figure made of rows with names and numbers."""
         return self.height == ROW
 
 
@@ -177,7 +177,7 @@ def forest(
 
 
 def bars(title: str, rows: Sequence[tuple[str, str, Sequence[Share]]], keys: Sequence[Key]) -> Figure:
-    """Stacked bars of percents: name, number and parts of each row."""
+    """Return stacked bars of percents: name, number and parts of each row."""
     strips, scale = [], 1 - 2 * MARGIN / 100
     for label, text, shares in rows:
         starts = MARGIN + scale * np.cumsum([0.0, *(share.percent for share in shares)])

@@ -1,4 +1,4 @@
-"""What was measured of synthetic images and how, in sentences with citations, and what the figures cannot show."""
+"""Methods of an evaluation of images, in sentences with citations, and what the figures cannot show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report may cite: the entries of literature.bib, as a reader wants them and as LaTeX does.
+"""Citations of a report: the entries of literature.bib, as a reader wants them and as LaTeX does.
 
 Every sentence of a methods paragraph names the keys that it rests on; a report prints those entries and no others.
 """
@@ -43,7 +43,7 @@ class Methods:
 
 
 def cited(sentences: Iterable[CitedSentence]) -> Methods:
-    """Number the references that sentences rest on, in the order in which they are met."""
+    """Put numbers to the references that sentences rest on, in the order in which they are met."""
     sentences, entries = list(sentences), literature()
     order = list(dict.fromkeys(key for _, keys in sentences for key in keys))
     return Methods(

@@ -1,4 +1,4 @@
-"""What was measured of a segmentation and how, and what the numbers cannot show."""
+"""Methods of a segmentation's report: what was measured and how, and what the numbers cannot show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every report is made of: sections of texts, tables, figures and pictures, and what is written beside them.
+"""The parts of every report: sections of texts, tables, figures and pictures, and what is written beside them.
 
 A page is written by listing its sections; `meddiff.reports.write` makes HTML, Markdown and JSON of them.
 """

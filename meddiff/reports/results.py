@@ -1,4 +1,4 @@
-"""What the three reports are made of: tables that were computed before, pictures and a few words."""
+"""The contents of the three reports: tables that were computed before, pictures and a few words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class ArmName:
-    """What the page says of an arm."""
+    """An arm as the page names it."""
 
     title: str
     synthetic: bool = False
@@ -91,7 +91,7 @@ class StudyResults:
 
     @property
     def formats(self) -> Formats:
-        """How the tables write the names of arms."""
+        """Writers of cells, which give arms their titles."""
         return {"arm": lambda name: self.arm(name).title}
 
     def named(self, frame: pd.DataFrame) -> Records:

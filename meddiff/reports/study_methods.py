@@ -1,4 +1,4 @@
-"""What was done, in sentences with citations, from the recipe alone; and what it does not show.
+"""Methods of a study: what was done, in sentences with citations, from the recipe alone; and what it does not show.
 
 Every sentence is chosen by a setting of the recipe, so that the paragraph can not drift from the run.
 The caller says how the alternatives are called and what they rest on; without that a name is printed as it is.

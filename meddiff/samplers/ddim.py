@@ -31,7 +31,7 @@ def ddim(
     *,
     eta: float = 0.0,
 ) -> Iterator[Step]:
-    """DDIM steps; ``eta`` scales the fresh noise, 0 needs none."""
+    """Yield DDIM steps; ``eta`` scales the fresh noise, 0 needs none."""
     if eta:
         noise = require_noise(noise, "ddim with eta > 0")
     times, x = batch_times(timesteps, x_T), state(x_T)

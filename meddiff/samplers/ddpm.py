@@ -31,7 +31,9 @@ def ddpm(
     *,
     variance: Literal["small", "large", "learned"] = "small",
 ) -> Iterator[Step]:
-    """Ancestral sampling; ``variance`` is beta~ (small) or beta_ts (large; Ho et al. 2020, section 3.2), or learned.
+    """Yield the steps of ancestral sampling.
+
+    ``variance`` is beta~ (small) or beta_ts (large; Ho et al. 2020, section 3.2), or learned.
 
     The true variance lies between: beta~ is exact when the data are one point, beta_ts when they are N(0, 1). A
     learned one is a bound denoiser's own, between the two in the logarithm (Nichol & Dhariwal 2021, eq. 15).
@@ -54,7 +56,7 @@ def ddpm(
 
 
 def ancestral_weights(schedule: NoiseSchedule, timesteps: Sequence[float]) -> list[tuple[float, float, float, float]]:
-    """For each stride, the weights of x_t and x_0 in the posterior mean, and the variances beta~ and beta_ts."""
+    """Compute for each stride the weights of x_t and x_0 in the posterior mean, and the variances beta~ and beta_ts."""
     scales = list(pairwise(zip(*schedule.scales(timesteps), strict=True)))
     return [(*posterior(*at_t, *at_s), transition(*at_t, *at_s)[1]) for at_t, at_s in scales]
 

@@ -34,7 +34,7 @@ def dpm_solver(
     timesteps: Sequence[float],
     noise: Noise | None = None,
 ) -> Iterator[Step]:
-    """DPM-Solver++(2M) steps; ``noise`` is not used."""
+    """Yield DPM-Solver++(2M) steps; ``noise`` is not used."""
     times, x = batch_times(timesteps, x_T), state(x_T)
     coefficients = _coefficients(*schedule.scales(timesteps))
     x_0_last = x
@@ -48,7 +48,7 @@ def dpm_solver(
 
 
 def _coefficients(alpha: list[float], sigma: list[float]) -> list[tuple[float, float, float]]:
-    """Weights of x_t, x_0 and the previous x_0 for each step."""
+    """Return weights of x_t, x_0 and the previous x_0 for each step."""
     strides = [later - earlier for earlier, later in pairwise(half_log_snr(alpha, sigma))]
     coefficients = []
     for i, h in enumerate(strides):
@@ -60,6 +60,6 @@ def _coefficients(alpha: list[float], sigma: list[float]) -> list[tuple[float, f
 
 
 def half_log_snr(alpha: list[float], sigma: list[float]) -> list[float]:
-    """lambda = log(alpha/sigma), infinite at the data and where no signal is left."""
+    """Return lambda = log(alpha/sigma), infinite at the data and where no signal is left."""
     both = zip(alpha, sigma, strict=True)
     return [math.log(a) - math.log(s) if a and s else math.copysign(math.inf, a - s) for a, s in both]

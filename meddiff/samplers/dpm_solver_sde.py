@@ -24,7 +24,7 @@ from meddiff.samplers.step import Noise, Step, batch_times, require_noise, state
 def dpm_solver_sde(
     denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, timesteps: Sequence[float], noise: Noise | None
 ) -> Iterator[Step]:
-    """SDE-DPM-Solver++(2M) steps."""
+    """Yield SDE-DPM-Solver++(2M) steps."""
     noise = require_noise(noise, "dpm_solver_sde")
     times, x = batch_times(timesteps, x_T), state(x_T)
     alpha, sigma = schedule.scales(timesteps)

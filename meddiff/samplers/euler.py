@@ -21,7 +21,7 @@ from meddiff.samplers.step import Noise, Step
 def euler(
     denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, timesteps: Sequence[float], noise: Noise | None = None
 ) -> Iterator[Step]:
-    """Euler steps of the probability-flow ODE in sigma/alpha; ``noise`` is not used."""
+    """Yield Euler steps of the probability-flow ODE in sigma/alpha; ``noise`` is not used."""
     return ddim(denoise, schedule, x_T, timesteps, noise, eta=0.0)
 
 
@@ -34,5 +34,5 @@ def euler_ancestral(
     *,
     eta: float = 1.0,
 ) -> Iterator[Step]:
-    """Euler steps that go too far down by a share ``eta`` of the ancestral step's noise, then add it."""
+    """Yield Euler steps that go too far down by a share ``eta`` of the ancestral step's noise, then add it."""
     return ddim(denoise, schedule, x_T, timesteps, noise, eta=eta)

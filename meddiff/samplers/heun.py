@@ -34,7 +34,7 @@ def heun(
     churn_range: tuple[float, float] = (0.0, math.inf),
     noise_scale: float = 1.0,
 ) -> Iterator[Step]:
-    """Heun steps, best on ``karras`` spacing; the last, to sigma = 0, is Euler's.
+    """Yield Heun steps, best on ``karras`` spacing; the last, to sigma = 0, is Euler's.
 
     Args:
         denoise, schedule, x_T, timesteps, noise: as for every sampler; without churn no noise is needed.
@@ -73,7 +73,7 @@ def heun(
 
 
 def _raised(schedule: NoiseSchedule, t: float, gamma: float) -> float:
-    """The time at which sigma/alpha is 1 + gamma times that of t, T at most, as float32 holds it."""
+    """Return the time at which sigma/alpha is 1 + gamma times that of t, T at most, as float32 holds it."""
     if gamma == 0:
         return t
     (alpha,), (sigma,) = schedule.scales([t])

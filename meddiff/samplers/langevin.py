@@ -33,7 +33,7 @@ def annealed_langevin(
     steps_per_level: int = 10,
     step: float = 0.2,
 ) -> Iterator[Step]:
-    """Langevin steps at each of ``timesteps[:-1]``; a Step is yielded per level, at the level that follows.
+    """Yield Langevin steps at each of ``timesteps[:-1]``; a Step is yielded per level, at the level that follows.
 
     The variance at a level comes out too large by a factor of up to 1 / (1 - step/4), the price of finite steps.
     """

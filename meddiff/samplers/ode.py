@@ -32,7 +32,7 @@ def probability_flow(
     rtol: float = 1e-4,
     atol: float = 1e-4,
 ) -> Iterator[Step]:
-    """The ODE's solution at each of ``timesteps``, to the given tolerances; ``noise`` is not used."""
+    """Yield the ODE's solution at each of ``timesteps``, to the given tolerances; ``noise`` is not used."""
     times, x = batch_times(timesteps, x_T), state(x_T)
     if schedule.scales(timesteps[:1])[0][0] == 0:
         raise InputError("the flow has no start where alpha = 0: use another schedule, or ddim or heun")

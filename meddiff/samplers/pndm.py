@@ -27,7 +27,7 @@ _BASHFORTH = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -5
 def pndm(
     denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, timesteps: Sequence[float], noise: Noise | None = None
 ) -> Iterator[Step]:
-    """PLMS steps, one network call each; ``noise`` is not used."""
+    """Yield PLMS steps, one network call each; ``noise`` is not used."""
     times, x = batch_times(timesteps, x_T), state(x_T)
     alpha, sigma = schedule.scales(timesteps)
     history: deque[Tensor] = deque(maxlen=4)  # newest first

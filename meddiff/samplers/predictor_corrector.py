@@ -33,7 +33,7 @@ def predictor_corrector(
     corrections: int = 1,
     signal_to_noise: float = 0.16,
 ) -> Iterator[Step]:
-    """Ancestral steps with ``corrections`` Langevin steps each; ``signal_to_noise`` is r."""
+    """Yield ancestral steps with ``corrections`` Langevin steps each; ``signal_to_noise`` is r."""
     noise = require_noise(noise, "predictor_corrector")
     times, x = batch_times(timesteps, x_T), state(x_T)
     alpha, sigma = schedule.scales(timesteps)
@@ -53,7 +53,7 @@ def predictor_corrector(
 
 
 def langevin_step(x: Tensor, score: Tensor, z: Tensor, ratio: float) -> Tensor:
-    """``x + a score + sqrt(2 a) z`` with a = 2 (ratio |z| / |score|)**2 per sample."""
+    """Return ``x + a score + sqrt(2 a) z`` with a = 2 (ratio |z| / |score|)**2 per sample."""
     a = 2 * (ratio * _norm(z) / _norm(score)) ** 2
     return x + a * score + (2 * a).sqrt() * z
 

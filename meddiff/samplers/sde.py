@@ -24,7 +24,7 @@ from meddiff.samplers.step import Noise, Step, batch_times, require_noise, state
 def euler_maruyama(
     denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, timesteps: Sequence[float], noise: Noise | None
 ) -> Iterator[Step]:
-    """Euler-Maruyama steps."""
+    """Yield Euler-Maruyama steps."""
     noise = require_noise(noise, "euler_maruyama")
     times, x = batch_times(timesteps, x_T), state(x_T)
     alpha, sigma = schedule.scales(timesteps)

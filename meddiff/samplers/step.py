@@ -1,4 +1,4 @@
-"""What every sampler yields, and the times it hands to the denoiser.
+"""A step, which every sampler yields, and the times it hands to the denoiser.
 
 A sampler is ``sampler(denoise, schedule, x_T, timesteps, noise, *, options) -> Iterator[Step]``. It walks along
 ``timesteps`` (t falling to 0, from ``schedule.timesteps``), calls ``denoise(x_t, t)`` and yields after each step, so
@@ -34,14 +34,14 @@ class Step:
 
 
 def batch_times(timesteps: Sequence[float], x_T: Tensor) -> list[Tensor]:
-    """For each step its t [B], made before the loop; falling times are required."""
+    """Make the t [B] of each step before the loop; falling times are required."""
     if len(timesteps) < 2 or any(t <= s for t, s in pairwise(timesteps)):
         raise InputError(f"timesteps must fall strictly and hold two times or more, got {list(timesteps)}")
     return filled(timesteps, x_T)
 
 
 def filled(times: Sequence[float], x_T: Tensor) -> list[Tensor]:
-    """Each time as a tensor [B]: int64 where all are whole, else in the state's precision.
+    """Return each time as a tensor [B]: int64 where all are whole, else in the state's precision.
 
     Filled on the device, not copied to it: a copy would wait for the device, and could not be in a CUDA graph.
     """
@@ -50,12 +50,12 @@ def filled(times: Sequence[float], x_T: Tensor) -> list[Tensor]:
 
 
 def state(x_T: Tensor) -> Tensor:
-    """x_T in float32 at least: a sampler's state is never half precision."""
+    """Return x_T in float32 at least: a sampler's state is never half precision."""
     return x_T.to(torch.promote_types(x_T.dtype, torch.float32))
 
 
 def require_noise(noise: Noise | None, sampler: str) -> Noise:
-    """The noise, or an error that names the sampler that needs it."""
+    """Return the noise, or an error that names the sampler that needs it."""
     if noise is None:
         raise InputError(f"{sampler} draws noise at every step: give it noise=PerSampleNoise(seeds, shape)")
     return noise

@@ -35,7 +35,7 @@ def unipc(
     *,
     order: int = 2,
 ) -> Iterator[Step]:
-    """UniPC steps of the given order (1 to 3; the corrector's is one higher); ``noise`` is not used."""
+    """Yield UniPC steps of the given order (1 to 3; the corrector's is one higher); ``noise`` is not used."""
     if order not in (1, 2, 3):
         raise InputError(f"the order of unipc must be 1, 2 or 3, got {order}")
     times, x = batch_times(timesteps, x_T), state(x_T)
@@ -56,7 +56,7 @@ def unipc(
 
 
 def _orders(lambdas: list[float], order: int) -> list[int]:
-    """Lower orders at the start, for want of history, and before a last step to lambda = infinity."""
+    """Return the lower orders at the start, for want of history, and before a last step to lambda = infinity."""
     steps = len(lambdas) - 1
     first = 0 if math.isfinite(lambdas[0]) else 1  # an estimate from where lambda is infinite cannot be extrapolated
     last = steps if math.isinf(lambdas[-1]) else steps + order
@@ -64,7 +64,7 @@ def _orders(lambdas: list[float], order: int) -> list[int]:
 
 
 def _weights(lambdas: list[float], alpha: list[float], i: int, order: int, *, corrector: bool) -> list[float]:
-    """Weights of the x_0 estimates for the step i -> i + 1, newest first: (at i + 1,) at i, i - 1, ..."""
+    """Return weights of the x_0 estimates for the step i -> i + 1, newest first: (at i + 1,) at i, i - 1, ..."""
     h = lambdas[i + 1] - lambdas[i]
     distances = [(lambdas[i - k] - lambdas[i]) / h for k in range(1, order)]
     if corrector:
@@ -77,7 +77,7 @@ def _weights(lambdas: list[float], alpha: list[float], i: int, order: int, *, co
 
 
 def _coefficients(h: float, distances: list[float]) -> list[float]:
-    """c of sum_k r_k**(n-1) c_k = b_n, n = 1..len(distances); for one distance c = 1/2, as published."""
+    """Return c of sum_k r_k**(n-1) c_k = b_n, n = 1..len(distances); for one distance c = 1/2, as published."""
     if len(distances) < 2:
         return [0.5] * len(distances)
     b, phi, factorial = [], math.expm1(-h) / -h - 1, 1.0

@@ -33,7 +33,7 @@ HOW_TO_GET = (
 
 
 def brain_tumor_rows(root: Path) -> list[ManifestRow]:
-    """One row per slice, with the folder's class.
+    """Return one row per slice, with the folder's class.
 
     Raises:
         InputError: no folder has a known class name, or groups.csv is wrong.

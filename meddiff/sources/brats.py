@@ -51,7 +51,7 @@ class Case:
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """Which there are."""
+        """The sequences that the folder holds."""
         return tuple(SEQUENCES[match[2].lower()] for match in self.images)
 
     @property
@@ -67,7 +67,7 @@ class Case:
 
 
 def brats_rows(root: Path) -> list[ManifestRow]:
-    """One row per head, with its label where there is one (the challenge keeps those of its validation set).
+    """Return one row per head, with its label where there is one (the challenge keeps those of its validation set).
 
     Raises:
         InputError: nothing was recognized, two files for one sequence, heads with different sequences, or a label

@@ -1,4 +1,4 @@
-"""Which file is the right one: the one whose SHA-256 the publisher states, else the one that was downloaded first.
+"""Checksums of the right file: the one whose SHA-256 the publisher states, else the one that was downloaded first.
 
 The checksum of ``<name>`` is recorded in ``<name>.json`` beside it, with the address and who stated it.
 """
@@ -59,7 +59,7 @@ def accept(archive: Archive, path: Path, *, url: str | None, progress: Progress)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; {} where there is none or it is damaged, so that it will be written anew."""
+    """Read the object in a JSON file; {} where there is none or it is damaged, so that it will be written anew."""
     content = None
     with suppress(OSError, ValueError):
         content = json.loads(path.read_text(encoding="utf-8"))

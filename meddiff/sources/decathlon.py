@@ -33,7 +33,7 @@ _SUFFIXES = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class Task:
-    """What dataset.json says."""
+    """The content of dataset.json."""
 
     labels: Mapping[int, str]
     modality: str | None
@@ -51,7 +51,7 @@ def decathlon(
     whole: bool = False,
     phantom: StandIn | None = None,
 ) -> Source:
-    """The source of one task.
+    """Return the source of one task.
 
     Args:
         name: what ``--dataset`` calls it.
@@ -70,7 +70,7 @@ def decathlon(
 
 
 def decathlon_rows(root: Path, *, dataset: str, how_to_get: str, whole: bool) -> list[ManifestRow]:
-    """One row per slice, or per volume, with mask and spacing; the slice with the label that covers most of it.
+    """Return one row per slice, or per volume, with mask and spacing; the slice with the label that covers most of it.
 
     Raises:
         InputError: nothing was recognized, images without labels or labels without images, of unequal sizes, or
@@ -104,7 +104,7 @@ def _paired(root: Path, images: Folder, labels: Folder) -> list[str]:
 
 
 def _whole_row(root: Path, image: str, label: str, task: Task, *, dataset: str) -> list[ManifestRow]:
-    """The row of a volume, by a look at the headers."""
+    """Return the row of a volume, by a look at the headers."""
     volume, mask = read_nifti_header(root / image), read_nifti_header(root / label)
     if volume.shape != mask.shape or mask.count > 1:
         found = [*mask.shape, mask.count] if mask.count > 1 else [*mask.shape]

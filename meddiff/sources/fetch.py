@@ -38,7 +38,7 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on trying."""
+    """The number and the length of tries."""
 
     attempts: int = 5  # in a row without one more byte
     wait_s: float = 1.0  # before the second attempt, doubled for every further one
@@ -48,7 +48,7 @@ class Patience:
 def fetch(
     archive: Archive, folder: Path, *, progress: Progress = lambda *_: None, patience: Patience | None = None
 ) -> Path:
-    """The archive's file in ``folder``, downloaded unless it is there already.
+    """Return the archive's file in ``folder``, downloaded unless it is there already.
 
     Raises:
         InputError: no address gives the file, the disk is full, or the file is not the one that the publisher
@@ -99,7 +99,7 @@ def _download_from(url: str, part: Path, progress: Progress, patience: Patience)
 
 
 def _transfer(url: str, part: Path, progress: Progress, timeout_s: float) -> None:
-    """One request: append to ``part`` what is missing of it."""
+    """Make one request: append to ``part`` what is missing of it."""
     state, done = read_json(record_file(part)), _size(part)
     total = state.get("size_bytes")
     if done and done == total:
@@ -170,6 +170,6 @@ def _range_start(headers: Message) -> int | None:
 
 
 def _validator(headers: Message) -> str | None:
-    """What If-Range may be asked with: a strong ETag, else the date."""
+    """Choose what If-Range is asked with: a strong ETag, else the date."""
     tag = headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")

@@ -27,7 +27,7 @@ HOW_TO_GET = (
 
 
 def lgg_rows(root: Path) -> list[ManifestRow]:
-    """One row per slice, with mask, patient and age.
+    """Return one row per slice, with mask, patient and age.
 
     Raises:
         InputError: no slice was recognized, or a slice lacks its mask.
@@ -66,7 +66,7 @@ def lgg_rows(root: Path) -> list[ManifestRow]:
 
 
 def _ages(root: Path, folders: list[Folder]) -> dict[str, float]:
-    """Patient -> age in years, of every data.csv that has such columns."""
+    """Return the patient -> age in years, of every data.csv that has such columns."""
     ages: dict[str, float] = {}
     for folder in folders:
         if "data.csv" in folder.names:

@@ -1,4 +1,4 @@
-"""What a data set has to say about itself: how its folder becomes manifest rows, and where to get it.
+"""A data set's description of itself: how its folder becomes manifest rows, and where to get it.
 
 A source reads the folder as its publisher distributes it, without conversion and without opening an image: what
 comes out are manifest rows, and nothing downstream knows the data set's name.
@@ -69,7 +69,7 @@ class Source:
 
 
 def real_row(root: Path, row_id: str, image_path: str, **known: Any) -> ManifestRow:
-    """A row of a real image; every column that is not told is unknown."""
+    """Return a row of a real image; every column that is not told is unknown."""
     values: dict[str, Any] = dict.fromkeys(COLUMNS)
     values |= {"row_id": row_id, "image_path": image_path, "source": "real"} | known
     return ManifestRow(**values, root=root)

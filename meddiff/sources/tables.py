@@ -24,7 +24,7 @@ class Table:
     records: tuple[tuple[int, dict[str, str]], ...]  # line number, cell by column
 
     def first_of(self, *names: str) -> str | None:
-        """The first of these columns that the table has."""
+        """Return the first of these columns that the table has."""
         return next((name for name in names if name in self.columns), None)
 
     def require(self, *names: str) -> None:
@@ -38,7 +38,7 @@ class Table:
 
 
 def read_header(path: Path) -> tuple[str, ...]:
-    """The column names in lower case, read without the rest of the file; () where it is no table at all."""
+    """Read the column names in lower case, read without the rest of the file; () where it is no table at all."""
     try:
         with path.open("rb") as file:
             line = file.readline(65536)
@@ -49,7 +49,7 @@ def read_header(path: Path) -> tuple[str, ...]:
 
 
 def read_table(path: Path, *, columns: Sequence[str] | None = None) -> Table:
-    """A table with a header line, or with ``columns`` as its names where the publisher wrote no header.
+    """Read a table with a header line, or with ``columns`` as its names where the publisher wrote no header.
 
     Raises:
         InputError: not UTF-8, not a table, an empty file, lines of unequal length, a column named twice.
@@ -74,12 +74,12 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None) -> Table:
 
 
 def known(cell: str | None) -> str | None:
-    """The cell, or None where it says that the value is not known."""
+    """Return the cell, or None where it says that the value is not known."""
     return None if cell is None or cell.lower() in _UNKNOWN else cell
 
 
 def number(cell: str | None) -> float | None:
-    """The cell as a number, None where it is not known; ValueError where it is neither."""
+    """Return the cell as a number, None where it is not known; ValueError where it is neither."""
     return None if known(cell) is None else float(cell or "")
 
 

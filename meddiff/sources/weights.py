@@ -1,4 +1,4 @@
-"""Where the weights of feature extractors are published, and how a file comes from there once.
+"""Addresses of published weights of feature extractors, and how a file comes from there once.
 
 The file name of the FID's Inception ends with the first eight digits of its SHA-256, as its authors' release says; what
 is downloaded must begin with them. The others are recorded at the first download and held to (`meddiff.sources.fetch`).
@@ -73,7 +73,7 @@ def published_weights(
     progress: Progress = lambda *_: None,
     patience: Patience | None = None,
 ) -> Path:
-    """The weights file of an extractor in ``folder``, downloaded unless it is there; ``option`` is for messages.
+    """Return the weights file of an extractor in ``folder``, downloaded unless it is there; ``option`` is for messages.
 
     Raises:
         InputError: nobody publishes them for download, they cannot be downloaded, or they are not what they should be.

@@ -23,13 +23,16 @@ class GenerateTask:
         return "it has no label" if row.label is None else None
 
     def clean(self, batch: Batch) -> Tensor:
-        """The image [B, C, *S] in [-1, 1]."""
+        """Return the image [B, C, *S] in [-1, 1]."""
         return batch.image
 
     def condition(self, batch: Batch) -> Condition:
-        """The class [B] of each image; -1 where it is not told."""
+        """Return the class [B] of each image; -1 where it is not told."""
         return Condition(label=batch.label)
 
     def decode(self, x_0: Tensor) -> Tensor:
-        """The image [B, C, *S] in [-1, 1]; the sampler may overshoot the data range by a little, files cannot."""
+        """Return the image [B, C, *S] in [-1, 1].
+
+        The sampler may overshoot the data range by a little, files cannot.
+        """
         return x_0.clamp(-1, 1)

@@ -34,7 +34,7 @@ class SegmentTask:
     """Noises a mask and is told its image."""
 
     def __init__(self, num_classes: int, *, encoding: Encoding = "one_hot", scale: float = 1.0) -> None:
-        """The task.
+        """Hold the task to what masks can be.
 
         Args:
             num_classes: K, background included.
@@ -66,7 +66,7 @@ class SegmentTask:
         return "it has no mask" if row.mask_path is None else None
 
     def clean(self, batch: Batch) -> Tensor:
-        """The mask as numbers [B, C, *S], each +scale or -scale.
+        """Return the mask as numbers [B, C, *S], each +scale or -scale.
 
         Raises:
             InputError: a batch without masks.
@@ -74,15 +74,15 @@ class SegmentTask:
         return self.encode(classes_of(batch))
 
     def encode(self, classes: Tensor) -> Tensor:
-        """Class indices [B, *S] as x_0 [B, C, *S]."""
+        """Return class indices [B, *S] as x_0 [B, C, *S]."""
         return self.scale * self._codes.to(classes.device)[classes].movedim(-1, 1).contiguous()
 
     def condition(self, batch: Batch) -> Condition:
-        """The image [B, C, *S]."""
+        """Return the image [B, C, *S]."""
         return Condition(image=batch.image)
 
     def decode(self, x_0: Tensor) -> Tensor:
-        """Probabilities [B, K, *S] of the classes, from an estimate of x_0.
+        """Return probabilities [B, K, *S] of the classes, from an estimate of x_0.
 
         Each channel is the probability of its digit being 1; the digits of a class are taken as independent, and what
         falls on no class is shared out.
@@ -96,7 +96,7 @@ class SegmentTask:
 
 
 def classes_of(batch: Batch) -> Tensor:
-    """The class indices [B, *S] of a batch.
+    """Return the class indices [B, *S] of a batch.
 
     Raises:
         InputError: a batch without masks.
@@ -107,11 +107,11 @@ def classes_of(batch: Batch) -> Tensor:
 
 
 def one_hot(classes: Tensor, num_classes: int) -> Tensor:
-    """Class indices [B, *S] as float32 [B, K, *S] of 0 and 1."""
+    """Return class indices [B, *S] as float32 [B, K, *S] of 0 and 1."""
     return functional.one_hot(classes, num_classes).movedim(-1, 1).float()
 
 
 def _binary(num_classes: int) -> Tensor:
-    """The binary digits of 0..K-1, least first: float32 [K, ceil(log2 K)]."""
+    """Return the binary digits of 0..K-1, least first: float32 [K, ceil(log2 K)]."""
     digits = max(1, (num_classes - 1).bit_length())
     return (torch.arange(num_classes)[:, None] >> torch.arange(digits) & 1).float()

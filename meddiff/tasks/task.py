@@ -12,7 +12,7 @@ from meddiff.manifest.row import ManifestRow
 
 
 class Task(Protocol):
-    """What diffusion is used for."""
+    """A use of diffusion: what is clean, and what is known."""
 
     @property
     def channels(self) -> int:
@@ -24,13 +24,13 @@ class Task(Protocol):
         ...
 
     def clean(self, batch: Batch) -> Tensor:
-        """x_0 [B, C, *S] in [-1, 1]: what is noised in training and found by sampling."""
+        """Return x_0 [B, C, *S] in [-1, 1]: what is noised in training and found by sampling."""
         ...
 
     def condition(self, batch: Batch) -> Condition:
-        """What the denoiser is told."""
+        """Make what the denoiser is told."""
         ...
 
     def decode(self, x_0: Tensor) -> Tensor:
-        """What is saved: an image, or probabilities."""
+        """Make what is saved: an image, or probabilities."""
         ...

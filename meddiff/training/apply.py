@@ -40,7 +40,7 @@ def _evaluated(
     batch_size: int,
     precision: PrecisionName,
 ) -> Tensor:
-    """``function`` of all images in evaluation mode, batch by batch, float32 on the CPU."""
+    """Return ``function`` of all images in evaluation mode, batch by batch, float32 on the CPU."""
     network.eval()
     device = next(chain(network.parameters(), network.buffers())).device
     inside = InPrecision(network, NetworkPrecision(device.type, precision))

@@ -47,7 +47,7 @@ class Convolution:
 
     @classmethod
     def of(cls, module: _ConvNd, size: Iterable[int]) -> Convolution:
-        """The convolution of a module over an image of this size, as small as tells the same."""
+        """Return the convolution of a module over an image of this size, as small as tells the same."""
         channels = module.in_channels, module.out_channels
         reach = (d * (k - 1) + 1 for d, k in zip(module.dilation, module.kernel_size, strict=True))
         return cls(
@@ -58,7 +58,7 @@ class Convolution:
         )  # fmt: skip
 
     def __str__(self) -> str:
-        """The convolution as a message names it."""
+        """Return the convolution as a message names it."""
         kernel, size = (" x ".join(map(str, sides)) for sides in (self.kernel, self.size))
         return f"{kernel} convolution with stride {max(self.stride)} over {size}"
 
@@ -84,7 +84,7 @@ def bf16_error(convolution: Convolution) -> float:
 
 
 def _results(module: _ConvNd, image: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, gradient by the image and gradient by the weights of a smooth function of the output."""
+    """Return the output, gradient by the image and gradient by the weights of a smooth function of the output."""
     image = image.clone().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = module(image)
@@ -99,7 +99,7 @@ def _fill_freed_memory(value: float) -> None:
 
 
 def convolutions_in(network: nn.Module, call: Callable[..., Any], *given: Any) -> set[Convolution]:
-    """The convolutions that ``network`` does in ``call(*given)``, by a trial in float32 that leaves no trace."""
+    """Return the convolutions that ``network`` does in ``call(*given)``, by a trial in float32 that leaves no trace."""
     seen: set[Convolution] = set()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -117,7 +117,7 @@ def convolutions_in(network: nn.Module, call: Callable[..., Any], *given: Any) -
 
 @contextmanager
 def _in_evaluation(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, in which a network draws nothing and keeps no statistics; then each module as it was."""
+    """Keep a network in evaluation mode, where it draws nothing and keeps no statistics; then restore each module."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:

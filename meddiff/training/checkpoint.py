@@ -43,7 +43,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What checkpoint.json says."""
+    """A checkpoint as its index describes it."""
 
     path: Path
     step: int
@@ -100,7 +100,7 @@ def save(
 
 
 def latest(folder: Path) -> Path | None:
-    """The complete checkpoint with the most steps, or None. Half-written ones are ignored."""
+    """Return the complete checkpoint with the most steps, or None. Half-written ones are ignored."""
     return max(_complete(folder), default=None)
 
 
@@ -117,7 +117,7 @@ def read_latest(folder: Path) -> Checkpoint:
 
 
 def at(folder: Path, step: int) -> Path | None:
-    """The complete checkpoint of a step, or None."""
+    """Return the complete checkpoint of a step, or None."""
     path = folder / _name(step)
     return path if path in _complete(folder) else None
 
@@ -139,7 +139,7 @@ def tidy(folder: Path) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """What a checkpoint is, without its tensors.
+    """Read what a checkpoint is, without its tensors.
 
     Raises:
         InputError: no checkpoint, or an index that cannot be read.
@@ -203,18 +203,18 @@ def resume(checkpoint: Checkpoint, *, network: nn.Module, ema: Ema, optimizer: O
 
 
 def _laid_out_as(weight: Tensor, state: Tensor) -> Tensor:
-    """A state in the memory layout of its weight: in another one the same sums are rounded otherwise."""
+    """Return a state in the memory layout of its weight: in another one the same sums are rounded otherwise."""
     return torch.empty_like(weight, device=state.device).copy_(state) if state.shape == weight.shape else state
 
 
 def _flat_state(optimizer: Optimizer) -> dict[str, Tensor]:
-    """``{"12.exp_avg": tensor}``: number of the parameter and name of its state."""
+    """Return ``{"12.exp_avg": tensor}``: number of the parameter and name of its state."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": torch.as_tensor(value) for index, part in state.items() for name, value in part.items()}
 
 
 def _tensors(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
-    """The tensors of one file, read once: what is checked is what is used."""
+    """Return the tensors of one file, read once: what is checked is what is used."""
     file = checkpoint.path / name
     content = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256.get(name):
@@ -223,7 +223,7 @@ def _tensors(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
 
 
 def _complete(folder: Path) -> list[Path]:
-    """Complete checkpoints in the order of their steps."""
+    """Return complete checkpoints in the order of their steps."""
     return sorted(
         path
         for path in folder.glob("step_*")

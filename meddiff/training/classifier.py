@@ -63,7 +63,7 @@ def class_batches(images: Images, *, batch_size: int, seed: int, class_balance: 
 
 
 def _seeds_of(seed: int) -> Seeds:
-    """The seeds of a classifier's training; what its objective draws is dropout."""
+    """Return the seeds of a classifier's training; what its objective draws is dropout."""
 
     def own(step: int, use: str, *_: int) -> int:
         return child_seed(seed, "classifier", "dropout" if use == "draws" else use, step - 1)

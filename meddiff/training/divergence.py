@@ -14,7 +14,7 @@ class TrainingDiverged(InputError):  # noqa: N818
 
 
 def denoiser_diverged(step: int, last_good: object = None) -> TrainingDiverged:
-    """The denoiser's training at ``step``; ``last_good`` names the checkpoint to go on from, if there is one."""
+    """Return the denoiser's training at ``step``; ``last_good`` names the checkpoint to go on from, if there is one."""
     kept = f"The last good checkpoint is {last_good}, where the next run goes on" if last_good else "No checkpoint yet"
     return TrainingDiverged(
         "denoiser",
@@ -24,5 +24,5 @@ def denoiser_diverged(step: int, last_good: object = None) -> TrainingDiverged:
 
 
 def classifier_diverged(step: int) -> TrainingDiverged:
-    """A classifier's training at ``step``."""
+    """Return a classifier's training at ``step``."""
     return TrainingDiverged("classifier", step, "Lower --classifier.learning_rate")

@@ -23,7 +23,7 @@ class Ema:
         self.decay = decay
 
     def decay_at(self, step: int) -> float:
-        """d_k after the k-th optimizer step."""
+        """Return d_k after the k-th optimizer step."""
         return min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
@@ -45,7 +45,7 @@ class Ema:
             average.copy_(buffer)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averaged weights under the network's own names."""
+        """Return the averaged weights under the network's own names."""
         return self.network.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -60,4 +60,4 @@ class Latest(Ema):
         self.network = network
 
     def update(self, network: nn.Module, step: int) -> None:
-        """Nothing to take in: the weights are the network's own."""
+        """Take in nothing: the weights are the network's own."""

@@ -29,7 +29,7 @@ BF16_CAPABILITIES = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
 
 
 class NetworkPrecision(Precision):
-    """What was asked for of a run's networks; `InPrecision` does it, Fabric itself converts nothing."""
+    """The precision asked for of a run's networks; `InPrecision` does it, Fabric itself converts nothing."""
 
     def __init__(self, device_type: str, asked: PrecisionName = "auto") -> None:
         self.device_type = device_type
@@ -39,7 +39,7 @@ class NetworkPrecision(Precision):
 
 
 def has_bf16(device_type: str) -> bool:
-    """Whether the hardware multiplies bf16. Where it only emulates it, bf16 is slower than float32.
+    """Say whether the hardware multiplies bf16. Where it only emulates it, bf16 is slower than float32.
 
     On a CPU the instruction set is asked: `torch.ops.mkldnn._is_mkldnn_bf16_supported` says yes to plain AVX-512
     too. A PyTorch too old to tell counts as no. Whether the products are right is another question (`InPrecision`).
@@ -55,7 +55,7 @@ def device_here() -> torch.device:
 
 
 def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", accelerator: str = "auto") -> Fabric:
-    """A Fabric on the GPUs where there are any, else on the CPU.
+    """Build a Fabric on the GPUs where there are any, else on the CPU.
 
     More than one device means one spawned process each (gloo on CPUs): start them with ``fabric.launch(function)``,
     a function at the top of a module that takes the fabric.
@@ -85,7 +85,7 @@ class InPrecision(nn.Module):
         """What was found of bf16 for each shape of call."""
 
     def forward(self, *given: Tensor | Condition) -> Any:
-        """The network's output.
+        """Return the network's output.
 
         Raises:
             InputError: bf16 was asked for, and on this CPU it is wrong for this network.
@@ -93,12 +93,12 @@ class InPrecision(nn.Module):
         return self.call(self.network, *given)
 
     def encode(self, condition: Condition) -> Condition:
-        """The condition with what the network makes of it alone, if it can."""
+        """Return the condition with what the network makes of it alone, if it can."""
         encode = getattr(self.network, "encode", None)
         return condition if encode is None else self.call(encode, condition)
 
     def call(self, function: Callable[..., Any], *given: Tensor | Condition) -> Any:
-        """``function(*given)``, a function of the network, in the right precision.
+        """Return ``function(*given)``, a function of the network, in the right precision.
 
         Raises:
             InputError: bf16 was asked for, and on this CPU it is wrong for this network.
@@ -141,12 +141,12 @@ def _say_once(sentence: str) -> None:
 
 
 def _in_float32(part: Tensor) -> Tensor:
-    """The same numbers where no product rounds to bf16, which a layer of float32 weights refuses as its input."""
+    """Give the same numbers where no product rounds to bf16, which a layer of float32 weights refuses as its input."""
     return part.float() if part.dtype == torch.bfloat16 else part
 
 
 def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The arguments of a call with every tensor changed, those in tuples, dictionaries and data classes too."""
+    """Return the arguments of a call with every tensor changed, those in tuples, dictionaries and data classes too."""
     if isinstance(given, Tensor):
         return change(given)
     if isinstance(given, tuple):
@@ -159,7 +159,7 @@ def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
-    """The denoiser with its network moved to the device and wrapped for precision, processes and compilation.
+    """Return the denoiser with its network moved to the device and wrapped for precision, processes and compilation.
 
     The wrapped network shares its weights with the plain one, which stays what checkpoints and averages are made of.
     One that is not trained (no weight asks for a gradient: an average) belongs to this process alone, so that one
@@ -172,7 +172,7 @@ def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> De
 
 
 def prepare_network(network: nn.Module, fabric: Fabric) -> nn.Module:
-    """A network of any kind, moved and wrapped as `prepare` does."""
+    """Return a network of any kind, moved and wrapped as `prepare` does."""
     inside = InPrecision(network, fabric.strategy.precision)  # type: ignore[arg-type]
     if not any(parameter.requires_grad for parameter in network.parameters()):
         return inside.to(fabric.device)

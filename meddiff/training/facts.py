@@ -1,4 +1,4 @@
-"""What a set of weights is for: stored beside them, compared before they are used."""
+"""Facts of a set of weights: what they are for, stored beside them, compared before they are used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PACKAGES = ("torch", "monai", "lightning-fabric", "safetensors", "numpy")
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the weights depend on."""
+    """Return versions of Python and of the packages that the weights depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def schedule_digest(schedule: NoiseSchedule) -> str:
-    """Short hash of the two tables, rounded to 8 decimals: math libraries differ in the last bits."""
+    """Return a short hash of the two tables, rounded to 8 decimals: math libraries differ in the last bits."""
     tables = [f"{value:.8f}" for table in (schedule.alpha, schedule.sigma) for value in table.tolist()]
     return hashlib.sha256(" ".join(tables).encode()).hexdigest()[:16]
 
@@ -58,12 +58,12 @@ class Facts:
     """Versions of Python and packages; for the record."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return it as plain JSON values."""
         return _plain(asdict(self))
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Facts:
-        """The inverse of `to_dict`.
+        """Return the inverse of `to_dict`.
 
         Raises:
             InputError: a field is missing or unknown.
@@ -113,7 +113,7 @@ BEFORE = {
 
 
 def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list[str]:
-    """One phrase per fact that decides what the weights mean and that is not the same.
+    """Return one phrase per fact that decides what the weights mean and that is not the same.
 
     ``resuming`` also compares what training goes on with: the manifest, the seed and the settings of training.
     """
@@ -136,7 +136,7 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, mappings as dicts: what JSON gives back."""
+    """Return tuples as lists, mappings as dicts: what JSON gives back."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"network.channels": ...}``."""
+    """Return ``{"network.channels": ...}``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         full = prefix + name

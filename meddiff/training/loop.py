@@ -35,7 +35,7 @@ STEPS_BETWEEN_GUARDS = 50
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What one optimizer step did. The tensors stay on the device: reading one on a GPU waits for it."""
+    """The result of one optimizer step. The tensors stay on the device: reading one on a GPU waits for it."""
 
     step: int
     """Optimizer steps done so far, this one included."""
@@ -47,7 +47,7 @@ class TrainStep:
 
 
 def seeds_of(seed: int, process: int = 0) -> Seeds:
-    """The seeds of a training: each a function of the run's seed, the step, its use and the process."""
+    """Return the seeds of a training: each a function of the run's seed, the step, its use and the process."""
     return lambda step, *names: child_seed(seed, "training", step, *names, process)
 
 
@@ -125,11 +125,11 @@ def accumulate_gradients(
 def _fetch(
     batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, draw: Callable
 ) -> Batch:
-    """A micro-batch on the device, augmented there."""
+    """Return a micro-batch on the device, augmented there."""
     batch = batches(step - 1, micro).to(fabric.device)
     return augment(batch, draw("augment", micro)) if augment else batch
 
 
 def _generator(fabric: Fabric, seeds: Seeds, step: int, *use: str | int) -> torch.Generator:
-    """The generator of one use in one step, on the device."""
+    """Return the generator of one use in one step, on the device."""
     return torch.Generator(fabric.device).manual_seed(seeds(step, *use))

@@ -1,4 +1,4 @@
-"""What is minimized: an objective draws what a step needs and gives the loss of its samples.
+"""Objectives, that is what is minimized: each draws what a step needs and gives the loss of its samples.
 
 Of a denoiser it is Ho et al. 2020, algorithm 1. The times of a step are spread evenly over 1..T with one random shift
 (Kingma et al. 2021, appendix I.1): each is still uniform, and the loss varies less from step to step.
@@ -48,19 +48,19 @@ VARIATIONAL = 0.001
 
 
 class Objective(Protocol):
-    """What the training loop minimizes."""
+    """The quantity that the training loop minimizes."""
 
     @property
     def network(self) -> nn.Module:
-        """What is trained, on the device and wrapped."""
+        """The network that is trained, on the device and wrapped."""
         ...
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """All that is random in a step of ``count`` micro-batches like this one: tensors of count * B samples."""
+        """Draw all that is random in a step of ``count`` micro-batches like this one: tensors of count * B samples."""
         ...
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        """The loss of the batch: one value, or one per sample [B]; ``draws`` are those of its samples."""
+        """Return the loss of the batch: one value, or one per sample [B]; ``draws`` are those of its samples."""
         ...
 
 
@@ -87,7 +87,7 @@ class Denoising:
         return self.denoiser.network
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """t, eps, who is told, and who is shown an estimate, for each sample."""
+        """Draw t, eps, who is told, and who is shown an estimate, for each sample."""
         x_0 = self.task.clean(batch)
         t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
         keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
@@ -97,7 +97,7 @@ class Denoising:
         return (*draws, _dropout_seeds(batch, count, generator)) if self.dropout else tuple(draws)
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        """One value per sample [B]."""
+        """Return one value per sample [B]."""
         if not self.dropout:
             return self._loss(batch, draws)
         with seeded(int(draws[-1][0]), (batch.image.device,)):
@@ -117,14 +117,14 @@ class Denoising:
 
 
 def _dropout_seeds(batch: Batch, count: int, generator: torch.Generator) -> Tensor:
-    """The seed of each sample's micro-batch [count * B]; the first one's is the generator's."""
+    """Return the seed of each sample's micro-batch [count * B]; the first one's is the generator's."""
     return (torch.arange(count) + generator.initial_seed()).repeat_interleave(len(batch.image))
 
 
 def draw_noise(
     x_0: Tensor, count: int, schedule: NoiseSchedule, generator: torch.Generator, times: Times = "even"
 ) -> tuple[Tensor, Tensor]:
-    """t in 1..T [N] and eps [N, C, *S], for the N = count * B samples of a step."""
+    """Draw t in 1..T [N] and eps [N, C, *S], for the N = count * B samples of a step."""
     total, device, T = count * len(x_0), generator.device, schedule.T
     if times == "log_normal":
         t = log_normal_times(schedule, total, generator)
@@ -147,7 +147,7 @@ class MaskLoss:
     cross_entropy: float = 1.0
 
     def __call__(self, log_p: Tensor, classes: Tensor) -> Tensor:
-        """The loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S]."""
+        """Return the loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S]."""
         dice = DiceLoss(include_background=False, batch=True)(log_p.exp(), one_hot(classes, log_p.shape[1]))
         return self.dice * dice + self.cross_entropy * functional.nll_loss(log_p, classes)
 
@@ -174,14 +174,14 @@ class MaskDenoising:
         return self.denoiser.network
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """t, eps, the noise that an own estimate is made from, and whose estimate is used, for each sample."""
+        """Draw t, eps, the noise that an own estimate is made from, and whose estimate is used, for each sample."""
         x_0 = self.task.clean(batch)
         t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
         first = torch.randn(eps.shape, generator=generator, device=generator.device)
         return t, eps, first, torch.rand(len(t), generator=generator, device=generator.device) < self.recycle
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        """The loss of the batch, 0-dimensional."""
+        """Return the loss of the batch, 0-dimensional."""
         t, eps, first, recycled = draws
         condition = self.denoiser.encode(self.task.condition(batch))
         x_0 = self.task.clean(batch)
@@ -208,7 +208,7 @@ class MaskDenoising:
 
     @torch.no_grad()
     def _recycled(self, x_0: Tensor, condition: Condition, first: Tensor, recycled: Tensor) -> Tensor:
-        """The clean masks, those of ``recycled`` samples replaced by the network's estimate out of pure noise."""
+        """Give the clean masks, those of ``recycled`` samples replaced by the network's estimate out of pure noise."""
         features = condition.features and {name: part.detach() for name, part in condition.features.items()}
         schedule = self.denoiser.schedule
         t = torch.full((len(x_0),), schedule.T, device=x_0.device)
@@ -226,11 +226,11 @@ class Supervised:
     mask: MaskLoss = MaskLoss()
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Nothing is random here: an empty draw per sample."""
+        """Draw nothing: an empty draw per sample."""
         return (torch.empty(count * len(batch.image), 0),)
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        """The loss of the batch, 0-dimensional."""
+        """Return the loss of the batch, 0-dimensional."""
         return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch))
 
 
@@ -241,11 +241,11 @@ class ClassNaming:
     network: nn.Module
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """The seed of the dropout of each sample's micro-batch."""
+        """Draw the seed of the dropout of each sample's micro-batch."""
         return (_dropout_seeds(batch, count, generator),)
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        """The cross-entropy of the batch, 0-dimensional.
+        """Return the cross-entropy of the batch, 0-dimensional.
 
         Raises:
             InputError: a batch without labels.

@@ -1,4 +1,4 @@
-"""How long a network is trained and how large its steps are: one value for every training.
+"""The length of a training and the size of its steps: one value for every training.
 
 The optimizer is AdamW (Loshchilov & Hutter 2019) with their cosine decay (2017), or the inverse square root of the step
 (Kingma & Ba 2015; Karras et al. 2024, eq. 67), where it is asked for.
@@ -36,7 +36,7 @@ class Optimization:
     """Micro-batches per optimizer step."""
 
     def rate(self, step: int) -> float:
-        """The learning rate of step 1, 2, ..., ``steps``."""
+        """Return the learning rate of step 1, 2, ..., ``steps``."""
         warm = min(1.0, step / max(1, self.warmup_steps))
         if self.decay == "none":
             return self.learning_rate * warm

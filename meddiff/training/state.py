@@ -1,4 +1,4 @@
-"""What changes while a network is trained, built in the one right order.
+"""The state of a training, all that changes in it, built in the one right order.
 
 The network goes to its device first; the optimizer and the average are made of the weights that are there. An average
 made before would stay on the CPU, and every first step on a GPU would end with an error.
@@ -61,5 +61,5 @@ def build_state(
 
 
 def build_optimizer(network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:
-    """AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
+    """Build AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
     return AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)

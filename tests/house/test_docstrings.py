@@ -9,15 +9,14 @@ from tests.house.source import Definition, Function, definitions, functions, nam
 
 VERBS = names(
     """
-    Add Apply Ask Attend Average Begin Bound Bring Build Call Check Choose Classify Close Collect Color Compare Compute
-    Convert Copy Count Create Cut Deal Decide Decode Delete Describe Digest Divide Do Download Draw Embed Encode
-    Estimate Evaluate Explain Fail Fetch Fill Find Fit Flip Fold Forget Format Fuse Give Go Group Guide Hash Hold
-    Invert Join Judge Keep Know Leave Let List Load Log Look Make Map Mark Match Mean Measure Merge Mirror Move Name
-    Normalize Note Number Open Order Pair Parse Place Pool Predict Prepare Print Put Raise Read Recompute Record
-    Reduce Refuse Remember Remove Rename Render Repeat Replace Report Resample Rescale Resize Restore Return Rewrite
-    Round Run Sample Save Say Scale Score Search Segment Select Send Set Shift Show Skip Smooth Solve Sort Span
-    Split Start Stop Store Sum Summarize Take Tell Test Train Trace Turn Undo Unfold Unpack Use Wait Walk Warn Weigh
-    Wrap Write Yield
+    Add Apply Ask Attend Average Begin Bring Build Call Check Choose Close Compare Compute Convert Copy Count Create
+    Cut Deal Decide Decode Delete Describe Digest Divide Do Draw Embed Encode Estimate Evaluate Explain Fetch Fill
+    Find Fit Fold Fuse Gather Give Go Group Hash Hold Join Judge Keep Lay Leave Let List Load Log Look Make Map Mark
+    Match Measure Merge Mirror Move Name Note Open Order Pair Parse Photograph Pickle Place Predict Prepare Print
+    Put Raise Read Recompute Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize Restore
+    Return Round Run Sample Save Say Scale Scan Score Search Segment Select Set Shift Show Skip Solve Sort Span
+    Split Stop Store Subtract Sum Summarize Take Tell Trace Train Turn Unfold Unpack Use Wait Walk Warn Weigh Wrap
+    Write Yield
     """
 )
 """The verbs that docstrings begin with. Another one is welcome here."""

@@ -17,7 +17,7 @@ sensitivity of a class held the truth in 92% with 4 patients, in 97% with 7 and 
 def score_interval(
     study: Study, metric: str, class_name: str, values: np.ndarray, confidence_level: float
 ) -> tuple[float, float]:
-    """The interval of resampled values [R + 1], or the exact binomial one where every image is right, or wrong.
+    """Compute the interval of resampled values [R + 1], or the exact binomial one where every image is right, or wrong.
 
     A bootstrap of a class whose 5 patients are all right gives [1, 1], as if that were certain.
     """
@@ -31,7 +31,10 @@ def score_interval(
 
 
 def interval(kind: Metric, values: np.ndarray, confidence_level: float) -> tuple[float, float]:
-    """Percentiles of the resamples, reflected at the estimate where a metric is biased; NaN where it is infinite."""
+    """Compute percentiles of the resamples, reflected at the estimate where a metric is biased.
+
+    NaN where it is infinite.
+    """
     if np.isinf(values).any():
         return float("nan"), float("nan")
     low, high = percentile_interval(values[1:], confidence_level)
@@ -39,7 +42,7 @@ def interval(kind: Metric, values: np.ndarray, confidence_level: float) -> tuple
 
 
 def warning(study: Study, metric: str, class_name: str, low: float, high: float) -> str:
-    """What a reader must know before trusting an interval; empty when there is nothing."""
+    """Say what a reader must know before trusting an interval; empty when there is nothing."""
     images, groups = study.counts(class_name)
     if images == 0:
         return "no test image of this class"
@@ -68,11 +71,11 @@ def warning(study: Study, metric: str, class_name: str, low: float, high: float)
 
 
 def probability_better(kind: Metric, differences: np.ndarray) -> float:
-    """The share of resampled differences in favor of the arm, ties counted half."""
+    """Compute the share of resampled differences in favor of the arm, ties counted half."""
     gains = differences[~np.isnan(differences)] * (1 if kind.best else -1)
     return float(np.mean((gains > 0) + 0.5 * (gains == 0))) if len(gains) else float("nan")
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 patient``, ``1,204 patients``."""
+    """Compute ``1 patient``, ``1,204 patients``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What classifiers of a study are scored by, each computed for all resamples of the patients at once.
+"""The scores of classifiers of a study, each computed for all resamples of the patients at once.
 
 Higher is better unless a metric says otherwise. AUPRC, the averages called weighted, accuracy and the calibration
 scores depend on how frequent each class is among the test images: they compare arms of one study, not studies.
@@ -18,7 +18,7 @@ from meddiff.metrics.classifiers.discrimination import mean_of_present
 
 @dataclass(frozen=True)
 class Judged:
-    """What one classifier said of the test images, under R weightings of the patients."""
+    """The predictions of one classifier on the test images, under R weightings of the patients."""
 
     labels: np.ndarray
     """[N] int, index of the class."""
@@ -33,7 +33,7 @@ class Judged:
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What the functions of meddiff.metrics take."""
+        """Arguments of the functions of meddiff.metrics."""
         return self.labels, self.probabilities, self.group, self.weights
 
     @cached_property
@@ -67,7 +67,7 @@ class Judged:
         return self._rates_at(0.95)
 
     def _rates_at(self, specificity: float) -> tuple[np.ndarray, np.ndarray]:
-        """At the validation images' threshold, or at a point of the test ROC curve."""
+        """Compute rates at the validation images' threshold, or at a point of the test ROC curve."""
         if self.validation is None:
             found = operating_point.resampled_sensitivity_at(specificity, *self.arrays)
             return found, np.where(np.isnan(found), np.nan, specificity)
@@ -75,7 +75,7 @@ class Judged:
         return operating_point.resampled_rates(*self.arrays, thresholds)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the images of one number each: [N] -> [R]."""
+        """Compute the mean over the images of one number each: [N] -> [R]."""
         return discrimination.resampled_mean(values, self.group, self.weights)
 
 

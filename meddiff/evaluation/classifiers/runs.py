@@ -26,13 +26,13 @@ CASE = ["row_id", "group", "label"]
 
 
 def digest_of_test_images(predictions: pd.DataFrame) -> str:
-    """Short hash of which images were judged, whose they are and of which class; no pixel goes into it."""
+    """Compute a short hash of which images were judged, whose they are and of which class; no pixel goes into it."""
     cases = pd.DataFrame(predictions[CASE].astype(str)).drop_duplicates().sort_values(by="row_id")
     return hashlib.sha256(cases.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
 
 
 def check_same_test_images(runs: dict[str, pd.DataFrame]) -> str:
-    """The hash that the test images of all runs have: name of the run -> its predictions.
+    """Compute the hash that the test images of all runs have: name of the run -> its predictions.
 
     Raises:
         InputError: the first run whose test images differ from those of the first, and how.
@@ -61,7 +61,7 @@ def compared_runs(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Each arm of a run minus the same arm of another, on the same test images: differences, and classical tests.
+    """Give each arm of a run minus the same arm of another, on the same test images: differences, and classical tests.
 
     The tables are those of `paired_differences` and `paired_tests` with the arm in `arm` and "against" in `reference`.
     Seeds that both runs have are paired. Raises InputError where they share no arm or no seed, or where the test
@@ -106,7 +106,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a leaderboard needs of a run."""
+    """The part of a run that a leaderboard needs."""
 
     name: str
     settings: dict[str, Any]
@@ -119,7 +119,7 @@ class FinishedRun:
 
 
 def leaderboard(runs: Sequence[FinishedRun]) -> pd.DataFrame:
-    """One row per run and arm: data, training, metrics over all classes with their intervals, distances.
+    """Compute one row per run and arm: data, training, metrics over all classes with their intervals, distances.
 
     The distances are those of the synthetic images of the arms that have some to held-out real ones; they compare only
     where `features` is the same. `test_images` is the hash of which images were judged. Sorted by balanced accuracy:
@@ -148,7 +148,7 @@ def _row(run: FinishedRun, arm: str) -> dict[str, Any]:
 
 
 def _distances(distances: pd.DataFrame, *, with_synthetic: bool) -> dict[str, Any]:
-    """The distances of the run's synthetic images to held-out real ones, and the features that they are in."""
+    """Compute the distances of the run's synthetic images to held-out real ones, and the features that they are in."""
     found: dict[str, Any] = dict.fromkeys((*DISTANCES, "features"), np.nan)
     for row in distances.to_dict("records"):
         if with_synthetic and row["comparison"] == AGAINST_SYNTHETIC and row["metric"] in DISTANCES:

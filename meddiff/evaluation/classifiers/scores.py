@@ -46,7 +46,7 @@ def score(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Every metric of `meddiff.evaluation.classifiers.metrics` of each arm, with intervals.
+    """Compute every metric of `meddiff.evaluation.classifiers.metrics` of each arm, with intervals.
 
     ``predictions`` has one row per arm, seed and image: arm, seed, row_id, group (patient), label (class name) and
     p_<class> for each class; ``validation`` the same of the validation images, for the thresholds of sensitivities at
@@ -70,7 +70,7 @@ def scores_of(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The table of `score` from the `resampled_scores` of these metrics."""
+    """Compute the table of `score` from the `resampled_scores` of these metrics."""
     records = []
     for a, arm in enumerate(study.arms):
         means = over_seeds(values[a], seed=seed)
@@ -95,7 +95,7 @@ def paired_differences(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Every other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
+    """Compute every other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
 
     The reference is the one of highest balanced accuracy on the same test images: a choice that can only work
     against the arm it is compared with. Arms in ``reference_arms`` are compared with it too.
@@ -119,7 +119,7 @@ def differences_of(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The table of `paired_differences` against one arm from the `resampled_scores` of these metrics."""
+    """Compute the table of `paired_differences` against one arm from the `resampled_scores` of these metrics."""
     estimates = values[:, :, 0].mean(1)  # [A, M]
     r = study.arms.index(reference)
     records = []
@@ -141,13 +141,16 @@ def differences_of(
 
 
 def plain_balanced_accuracy(study: Study) -> pd.DataFrame:
-    """What `best_reference` looks at: of each arm, without an interval."""
+    """Compute what `best_reference` looks at: of each arm, without an interval."""
     values = resampled_scores(study, metrics=[BALANCED_ACCURACY], resamples=1, seed=0)[:, :, 0, 0]
     return pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": values.mean(1)})
 
 
 def best_reference(scores: pd.DataFrame, arms: Sequence[str]) -> str:
-    """The arm of highest balanced accuracy in a table of `score`, among ``arms``; the first of several equal ones."""
+    """Compute the arm of highest balanced accuracy in a table of `score`, among ``arms``.
+
+    The first of several equal ones.
+    """
     missing = [arm for arm in arms if arm not in set(scores["arm"])]
     if missing or not len(arms):
         raise InputError(
@@ -166,7 +169,7 @@ def summary_sentence(
     group_noun: str = "patient",
     arm_title: Callable[[str], str] = str,
 ) -> str:
-    """Whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
+    """Say whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
 
     They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
     ``group_noun`` is what the groups are: patients, lesions where the data name no patients, else images; ``arm_title``

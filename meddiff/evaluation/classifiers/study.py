@@ -32,16 +32,18 @@ class Study:
     """The same classifiers on the validation images, by which thresholds are chosen."""
 
     def names(self, metrics: Sequence[str] = tuple(METRICS)) -> Names:
-        """Metric and class name ("" for the averages) in the order of the last axis of `resampled_scores`."""
+        """Give the metric and class name ("" for the averages) in the order of the last axis of `resampled_scores`."""
         return [(key, name) for key in metrics for name in (self.class_names if METRICS[key].per_class else ("",))]
 
     def counts(self, class_name: str) -> tuple[int, int]:
-        """Images and patients of a class, or of all for ""."""
+        """Return images and patients of a class, or of all for ""."""
         chosen = self.labels == self.class_names.index(class_name) if class_name else np.ones(len(self.labels), bool)
         return int(chosen.sum()), len(np.unique(self.group[chosen]))
 
     def of(self, chosen: np.ndarray) -> Study:
-        """The study on some of the test images: chosen [N] bool. Thresholds are still those of all validation images.
+        """Return the study on some of the test images: chosen [N] bool.
+
+        Thresholds are still those of all validation images.
 
         Patients are numbered anew.
         """
@@ -52,13 +54,13 @@ class Study:
         )
 
     def judged(self, arm: int, seed: int, weights: np.ndarray) -> Judged:
-        """One classifier under weightings of the patients [G, R]."""
+        """Compute one classifier under weightings of the patients [G, R]."""
         of_validation = self.validation and (self.validation.labels, self.validation.probabilities[arm, seed])
         return Judged(self.labels, self.probabilities[arm, seed], self.group, weights, of_validation)
 
 
 def read_study(predictions: pd.DataFrame, class_names: Sequence[str], validation: pd.DataFrame | None = None) -> Study:
-    """The long table of predictions as arrays; InputError for one that is incomplete (see `score`).
+    """Read the long table of predictions as arrays; InputError for one that is incomplete (see `score`).
 
     ``validation`` is the same of the validation images: by the same arms with the same seeds.
     """
@@ -119,7 +121,7 @@ def check_predictions(predictions: pd.DataFrame, class_names: Sequence[str]) -> 
 
 
 def resampled_scores(study: Study, *, resamples: int, seed: int, metrics: Sequence[str] = tuple(METRICS)) -> np.ndarray:
-    """Every metric of `Study.names` for every seed in every resample of the patients: [A, S, resamples + 1, M].
+    """Compute every metric of `Study.names` for every seed in every resample of the patients: [A, S, resamples + 1, M].
 
     Resample 0 is the data themselves.
     """
@@ -134,7 +136,7 @@ def resampled_scores(study: Study, *, resamples: int, seed: int, metrics: Sequen
 
 
 def over_seeds(values: np.ndarray, *, seed: int) -> np.ndarray:
-    """Mean over the seeds in every resample, spread by what is not known about the seeds' mean.
+    """Compute the mean over the seeds in every resample, spread by what is not known about the seeds' mean.
 
     values [S, R + 1, M] -> [R + 1, M]. To each resample is added Student's t with S - 1 degrees of freedom times the
     standard error of the mean over seeds, so that where patients do not matter the percentiles are the t-interval of

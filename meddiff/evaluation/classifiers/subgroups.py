@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def attributes_of(rows: Sequence[ManifestRow], angles: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """What is known of each image: row_id, sex, age_band, site, dataset, skin_tone; `UNKNOWN` for what is not.
+    """List what is known of each image: row_id, sex, age_band, site, dataset, skin_tone; `UNKNOWN` for what is not.
 
     ``angles`` are the typology angles of photographs in degrees, by row_id.
     """
@@ -51,7 +51,7 @@ def attributes_of(rows: Sequence[ManifestRow], angles: Mapping[str, float] | Non
 
 
 def age_band(age_years: float | None) -> str:
-    """The name of an age in AGE_BANDS."""
+    """Compute the name of an age in AGE_BANDS."""
     return UNKNOWN if age_years is None else next(name for name, below in AGE_BANDS.items() if age_years < below)
 
 
@@ -64,7 +64,7 @@ def subgroup_scores(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Scores of every arm in every group, and the difference to ``reference`` there, each with an interval.
+    """Compute scores of every arm in every group, and the difference to ``reference`` there, each with an interval.
 
     ``attributes`` has a row per test image, from `attributes_of`. An attribute that is the same for all images is left
     out. Returns the columns of COLUMNS; `difference` is empty for the reference itself. Raises InputError for test
@@ -90,7 +90,7 @@ def subgroup_scores(
 
 
 def _in_order(values: np.ndarray) -> list[str]:
-    """Bands from low to high, other names by the alphabet, the unknown last."""
+    """Compute bands from low to high, other names by the alphabet, the unknown last."""
     order = [*AGE_BANDS, *skin_tone.BANDS]
     return sorted(set(values), key=lambda value: (value == UNKNOWN, order.index(value) if value in order else 0, value))
 
@@ -98,7 +98,7 @@ def _in_order(values: np.ndarray) -> list[str]:
 def _rows(
     part: Study, scored: np.ndarray, reference: str, confidence_level: float, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """One row per arm and metric of one group: ``scored`` [A, S, R + 1, M]."""
+    """Return one row per arm and metric of one group: ``scored`` [A, S, R + 1, M]."""
     images, groups = part.counts("")
     few = [f"only {counted(images, 'image')}"] if images < FEW_IMAGES else []
     r = part.arms.index(reference)

@@ -53,7 +53,7 @@ def study_tables(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> StudyTables:
-    """The tables of a study.
+    """Compute the tables of a study.
 
     Args:
         study: from `read_study`, with validation predictions where there are any.
@@ -92,7 +92,7 @@ COLUMNS = (
 def ratio_curve(
     study: Study, values: np.ndarray, scores: pd.DataFrame, arms: pd.DataFrame, *, confidence_level: float, seed: int
 ) -> pd.DataFrame:
-    """One row per ratio and metric over all classes, from low ratios to high.
+    """Compute one row per ratio and metric over all classes, from low ratios to high.
 
     ``scores`` is the table of all arms, ``values`` the resampled scores that it comes from; ``arms`` says of each arm
     its `ratio` (empty for an arm that is no point of the curve), n_real and n_synthetic. `difference` is to ratio 0;

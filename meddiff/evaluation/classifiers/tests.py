@@ -30,7 +30,9 @@ FEWEST = 2  # patients of a class, and of the rest
 
 
 def paired_tests(study: Study, *, reference: str) -> pd.DataFrame:
-    """One row per arm but ``reference`` and test: the columns of COLUMNS; `difference` is the arm minus the reference.
+    """Compute one row per arm but ``reference`` and test: the columns of COLUMNS.
+
+    `difference` is the arm minus the reference.
 
     A class of which (or of the rest of which) fewer than two patients have an image is not tested, and where there is
     such a class, neither is the macro average.
@@ -40,7 +42,7 @@ def paired_tests(study: Study, *, reference: str) -> pd.DataFrame:
 
 
 def with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `p_holm` over its rows above the classes, and apart from them over its rows by class."""
+    """Compute the table with `p_holm` over its rows above the classes, and apart from them over its rows by class."""
     overall = np.asarray(table["class_name"] == "", bool)
     adjusted = np.full(len(table), np.nan)
     for family in (overall, ~overall):

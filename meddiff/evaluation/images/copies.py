@@ -1,4 +1,4 @@
-"""Whether synthetic images are copies of the images a generator was trained on, beside held-out real images.
+"""Copies among synthetic images of what a generator was trained on, beside held-out real images.
 
 Compared twice: pixels, averaged down and under the eight symmetries of the square, and features. A copy is an image
 nearer to some training image than all but a stated share of held-out real images are.
@@ -46,7 +46,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Copies:
-    """What `copies` found."""
+    """Near-copies of training images, in tables and pairs, as `copies` finds them."""
 
     table: pd.DataFrame
     """set, space, n, median_distance, smallest_distance, share_of_copies with low and high, threshold."""
@@ -60,7 +60,7 @@ class Copies:
 
 
 def held_out_of(real: ImageSet, training: ImageSet) -> ImageSet:
-    """The real images that are not in the training set, not even as near-copies, and of nobody who is.
+    """Compute the real images that are not in the training set, not even as near-copies, and of nobody who is.
 
     Raises:
         InputError: fewer than ten are left.
@@ -91,7 +91,7 @@ def copies(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> Copies:
-    """Nearest training images of synthetic and of held-out real images; see `Copies`.
+    """Compute the nearest training images of synthetic and of held-out real images; see `Copies`.
 
     Raises:
         InputError: features made in different ways, too few held-out real images.
@@ -123,7 +123,7 @@ def copies(
 
 
 def copied(table: pd.DataFrame, statistics: pd.DataFrame) -> bool:
-    """Whether a training image is in the synthetic ones: a larger share of copies than held-out images have, or C_T."""
+    """Say whether training images are in the synthetic ones: more copies than held-out images have, or by C_T."""
     for _, rows in table.groupby("space"):
         ours, theirs = (rows[rows["set"] == name].iloc[0] for name in (SYNTHETIC, HELD_OUT))
         if ours["low"] > theirs["high"]:
@@ -133,7 +133,7 @@ def copied(table: pd.DataFrame, statistics: pd.DataFrame) -> bool:
 
 
 def nearest_pairs(queries: ImageSet, references: ImageSet, shown: int = 8) -> list[Pair]:
-    """The images nearest to any of the references by their pixels, nearest first."""
+    """Compute the images nearest to any of the references by their pixels, nearest first."""
     check_comparable(queries, references)
     return _pairs(nearest_image(_small(queries), _small(references)), shown)
 
@@ -141,7 +141,7 @@ def nearest_pairs(queries: ImageSet, references: ImageSet, shown: int = 8) -> li
 def _statistics(
     held_out: ImageSet, synthetic: ImageSet, training: ImageSet, generator: np.random.Generator, seed: int
 ) -> pd.DataFrame:
-    """AuthPct, C_T and MiFID of the synthetic images, and of held-out ones in their place (C_T: of a half of them)."""
+    """Give AuthPct, C_T and MiFID of synthetic images, and of held-out ones in their place (C_T: of half of them)."""
     features = np.asarray(training.features)
     half = random_half(held_out.groups, generator)
     judged, rest = held_out.features[half], held_out.features[~half]
@@ -171,7 +171,7 @@ def _statistics(
 def _interval(
     below: np.ndarray, groups: np.ndarray, resamples: int, level: float, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """Of a share, by bootstrap over the groups."""
+    """Compute the interval of a share by bootstrap over the groups."""
     member = np.unique(groups, return_inverse=True)[1]
     weights = bootstrap_weights(np.zeros(member.max() + 1, dtype=int), resamples, generator)[:, 1:]
     totals, hits = np.bincount(member), np.bincount(member, weights=below)
@@ -179,7 +179,7 @@ def _interval(
 
 
 def _small(images: ImageSet, block: int = 256) -> np.ndarray:
-    """[N, 3, s, s] in [-1, 1], averaged over whole blocks down to about COMPARED_SIDE."""
+    """Map [N, 3, s, s] in [-1, 1], averaged over whole blocks down to about COMPARED_SIDE."""
     factor = max(1, images.pixels.shape[-1] // COMPARED_SIDE)
     side = images.pixels.shape[-1] // factor
     parts = []

@@ -1,4 +1,4 @@
-"""How far synthetic images lie from real ones, beside how far real images of other patients lie."""
+"""Distances of synthetic images to real ones, beside those of real images of other patients."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ImageFeatures:
 
     @property
     def enough(self) -> bool:
-        """Whether a distance and its error can be computed at all."""
+        """True where a distance and its error can be computed at all."""
         return len(np.unique(self.group_of_each)) >= FEWEST
 
     def chosen(self, which: np.ndarray) -> ImageFeatures:
-        """Some of the images: bool [N] or indices."""
+        """Return some of the images: bool [N] or indices."""
         return ImageFeatures(self.values[which], self.group_of_each[which], self.label_of_each[which])
 
 
@@ -60,7 +60,7 @@ def distances(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Frechet and kernel distance of real to synthetic images, and beside it of real to held-out real ones.
+    """Compute Frechet and kernel distance of real to synthetic images, and beside it of real to held-out real ones.
 
     The second is what the first would be if the synthetic images were real images of other patients: nothing else
     says what a distance means. ``held_out`` shares no patient with ``real``; without it, a random half of the
@@ -99,7 +99,10 @@ def distances(
 def _both_distances(
     real: ImageFeatures, other: ImageFeatures, generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """Value and standard error of the Frechet and of the kernel distance; NaN where there are too few images."""
+    """Compute the value and standard error of the Frechet and of the kernel distance.
+
+    NaN where there are too few images.
+    """
     if not (real.enough and other.enough):
         return dict.fromkeys((FRECHET, KERNEL), (float("nan"), float("nan")))
     first = half_samples(real.group_of_each, HALVES, generator)
@@ -120,7 +123,10 @@ def _both_distances(
 def _same_mix(
     real: ImageFeatures, synthetic: ImageFeatures, held_out: ImageFeatures, generator: np.random.Generator
 ) -> tuple[ImageFeatures, ImageFeatures, ImageFeatures, list[str]]:
-    """The three sets cut to one mix of classes, the last two to one size; and the classes that one of them lacks."""
+    """Cut three sets to one mix of classes, the last two to one size.
+
+    Returns them, and the classes that one of them lacks.
+    """
     labels = [part.label_of_each for part in (real, synthetic, held_out)]
     everything = sorted(set().union(*(set(part) for part in labels)))
     counts = {name: [int((part == name).sum()) for part in labels] for name in everything}

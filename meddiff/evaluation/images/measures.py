@@ -1,4 +1,4 @@
-"""What is measured of a set of images against another: each figure, what it sees, and which side of it is wrong."""
+"""Measures of a set of images against another: each figure, what it sees, and which side of it is wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GENERAL = (UNLIKE, DETAIL)
 
 @dataclass(frozen=True)
 class Measure:
-    """What a figure is called, and what it means where it lies beyond the real halves."""
+    """The name of a figure, and its meaning where it lies beyond the real halves."""
 
     title: str
     sees: str
@@ -70,7 +70,7 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What of a set goes into the figures, one line per image."""
+    """Measured values of a set, one row per image."""
 
     groups: np.ndarray  # [N]
     features: np.ndarray  # [N, F] float64
@@ -81,17 +81,17 @@ class Measured:
     embedded: np.ndarray | None  # [N, P]; None: no perceptual distance
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.groups)
 
     def chosen(self, which: np.ndarray) -> Measured:
-        """Some of the images."""
+        """Return some of the images."""
         known = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return replace(self, **{name: part[which] for name, part in known.items() if part is not None})
 
 
 def measured(images: ImageSet, embed: Embed | None = None, *, block: int = 256) -> Measured:
-    """Spectra, colors and small copies of a set, block by block."""
+    """Measure spectra, colors and small copies of a set, block by block."""
     found: list[list[np.ndarray]] = []
     for start in range(0, len(images), block):
         part = images.images(slice(start, start + block))
@@ -104,7 +104,7 @@ def measured(images: ImageSet, embed: Embed | None = None, *, block: int = 256) 
 
 
 def figures(real: Measured, other: Measured, generator: np.random.Generator) -> dict[str, float]:
-    """Every measure of one set against another, by its name in MEASURES."""
+    """Compute every measure of one set against another, by its name in MEASURES."""
     scores = manifold_scores(real.features, other.features, neighbors=NEIGHBORS)
     spectrum = other.spectra.mean(0) - real.spectra.mean(0)
     found = {
@@ -130,12 +130,12 @@ def figures(real: Measured, other: Measured, generator: np.random.Generator) -> 
 
 
 def _vendi(centered: np.ndarray) -> float:
-    """The score of the images that have a direction: one that equals the center has none."""
+    """Compute the score of the images that have a direction: one that equals the center has none."""
     return vendi_score(centered[np.linalg.norm(centered, axis=1) > 0])
 
 
 def _reduced(images: np.ndarray) -> np.ndarray:
-    """Averaged over whole blocks of pixels, down to no less than SIMILARITY_SIDE."""
+    """Average over whole blocks of pixels, down to no less than SIMILARITY_SIDE."""
     factor = max(1, images.shape[-1] // SIMILARITY_SIDE)
     side = images.shape[-1] // factor
     cut = images[..., : side * factor, : side * factor]

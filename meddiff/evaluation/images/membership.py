@@ -31,7 +31,7 @@ def denoising_losses(
     batch_size: int = 32,
     seed: int = 0,
 ) -> np.ndarray:
-    """Mean squared error of the predicted noise of each image, over ``times`` and ``draws`` of noise: [N] float64.
+    """Compute the mean squared error of the noise predicted in each image, over ``times`` and ``draws``: [N] float64.
 
     Args:
         denoiser: the model under attack; computed where it is, in evaluation mode.
@@ -68,7 +68,7 @@ def denoising_losses(
 
 
 def _losses(denoiser: Denoiser, x_0: Tensor, condition: Condition, t: int, eps: Tensor) -> Tensor:
-    """[B] float64."""
+    """Compute [B] float64."""
     times = torch.full((len(x_0),), t, device=x_0.device)
     same = eps.to(x_0).expand_as(x_0)
     return diffusion_loss(denoiser, x_0, condition, times, same, weight=eps_error).double()

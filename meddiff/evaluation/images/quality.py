@@ -37,7 +37,9 @@ def image_quality(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """All measures, one row each; those of labels where both sets have them, LPIPS where ``embed`` makes its vectors.
+    """Return all measures, one row each.
+
+    Those of labels where both sets have them, LPIPS where ``embed`` makes its vectors.
 
     Columns: metric; value with low and high (all images; standard error from half-samples of the patients); matched
     and baseline, each with _low and _high: mean, smallest and largest over the splits of synthetic images and of a
@@ -80,7 +82,7 @@ def image_quality(
 
 
 def unbiased_frechet(real: ImageSet, synthetic: ImageSet, *, seed: int = 0) -> tuple[float, str]:
-    """The Frechet distance extrapolated to infinitely many images, or NaN and the reason why there is none."""
+    """Compute the Frechet distance extrapolated to infinitely many images, or NaN and the reason why there is none."""
     check_comparable(real, synthetic)
     generator = np.random.default_rng(child_seed(seed, "evaluation", "unbiased_frechet"))
     try:
@@ -92,7 +94,7 @@ def unbiased_frechet(real: ImageSet, synthetic: ImageSet, *, seed: int = 0) -> t
 def _half_figures(
     real: Measured, synthetic: Measured, generator: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, float], int]:
-    """A random half of the patients against synthetic images, and against as many images of the other half."""
+    """Compute a random half of the patients against synthetic images, and against as many images of the other half."""
     half = random_half(real.groups, generator)
     first, second = real.chosen(half), real.chosen(~half)
     count = min(len(second), len(synthetic))
@@ -111,14 +113,14 @@ def _standard_errors(real: Measured, synthetic: Measured, generator: np.random.G
 
 
 def _fault(measure: Measure, value: float, baseline: np.ndarray, error: float) -> str:
-    """What it means that the figure lies beyond the worst half, and farther from their mean than sampling explains."""
+    """Name the fault of a figure beyond the worst half, and farther from their mean than sampling explains."""
     if value > max(baseline.max(), baseline.mean() + error):
         return measure.above
     return measure.below if value < min(baseline.min(), baseline.mean() - error) else ""
 
 
 def _comparable_labels(real: Measured, synthetic: Measured) -> tuple[Measured, Measured]:
-    """Both as they are, or without labels where two classes do not have patients enough for halves."""
+    """Compute both as they are, or without labels where two classes do not have patients enough for halves."""
     if real.labels is not None and synthetic.labels is not None:
         common = np.intersect1d(real.labels, synthetic.labels)
         if sum(len(np.unique(real.groups[real.labels == name])) >= FEWEST_OF_CLASS for name in common) > 1:

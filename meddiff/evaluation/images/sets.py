@@ -48,13 +48,13 @@ class Extractor(Protocol):
     """How it resizes and scales what it is given, in words."""
 
     def features(self, image: Tensor, /) -> Tensor:
-        """[B, F]."""
+        """Compute [B, F]."""
         ...
 
 
 @dataclass(frozen=True)
 class Space:
-    """What features are made with: figures of different spaces have nothing to do with each other."""
+    """The making of features: figures of different spaces have nothing to do with each other."""
 
     extractor: str
     """Its name."""
@@ -71,7 +71,7 @@ class Space:
     """Whether the images are volumes, of which pixels shows the three middle planes."""
 
     def __str__(self) -> str:
-        """In one line, for tables and messages."""
+        """Describe it in one line, for tables and messages."""
         size = f"{self.resolution} {'voxels' if self.volumes else 'px'}"
         return f"{self.extractor} ({self.weights[:8] or 'no weights'}), {size}, {self.fit}, {self.resize_filter}"
 
@@ -89,7 +89,7 @@ class ImageSet:
     skipped: tuple[tuple[ManifestRow, str], ...] = ()
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.rows)
 
     @property
@@ -104,11 +104,11 @@ class ImageSet:
         return np.array(found) if all(found) else None
 
     def images(self, which: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Some of the images [n, 3, S, S] float32 in [-1, 1]."""
+        """Return some of the images [n, 3, S, S] float32 in [-1, 1]."""
         return to_model_range(np.asarray(self.pixels[which])).numpy()
 
     def chosen(self, which: np.ndarray) -> ImageSet:
-        """The images at these positions."""
+        """Return the images at these positions."""
         at = np.arange(len(self))[which]
         rows, contents = (tuple(part[position] for position in at) for part in (self.rows, self.contents))
         return ImageSet(rows, np.asarray(self.pixels[at]), np.asarray(self.features[at]), contents, self.space)
@@ -126,7 +126,7 @@ def image_set(
     progress: Progress | None = None,
     computing: Progress | None = None,
 ) -> ImageSet:
-    """The images of these rows with their features, from the cache where they are there.
+    """Return the images of these rows with their features, from the cache where they are there.
 
     ``progress`` wraps (iterable, total) of the images that are read, ``computing`` of the batches that features are
     made of.
@@ -157,13 +157,13 @@ def check_comparable(*sets: ImageSet) -> None:
 
 
 def features_file(folder: Path, space: Space, contents: Sequence[str], kind: str) -> Path:
-    """Where features of these contents lie; ``kind``: what else they depend on."""
+    """Name the file of features of these contents; ``kind``: what else they depend on."""
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(space), kind, list(contents)]).encode())
     return folder / "features" / f"{digest.hexdigest()[:32]}.npy"
 
 
 def stored_array(path: Path, count: int) -> np.ndarray | None:
-    """An array of the cache, memory-mapped; None where it is missing, damaged or of another number of images."""
+    """Return an array of the cache, memory-mapped; None where it is missing, damaged or of another number of images."""
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -204,7 +204,7 @@ def volume_set(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """The volumes with their features, from the cache where they are there; ``extractor`` sees [1, 1, S, S, S].
+    """Compute the volumes with their features, from the cache where they are there; ``extractor`` sees [1, 1, S, S, S].
 
     One volume is in memory at a time.
 
@@ -239,7 +239,7 @@ def volume_set(
 def _cubes(
     cases: Sequence[VolumeCase], space: Space, progress: Progress | None
 ) -> Iterator[tuple[VolumeCase, np.ndarray | str]]:
-    """Each volume as a cube, or why it is none."""
+    """Compute each volume as a cube, or why it is none."""
     for case in progress(cases, len(cases)) if progress else cases:
         try:
             volume = case.read()

@@ -1,4 +1,4 @@
-"""Whether a segmentation's probabilities can be taken at their word, and whether its uncertainty finds the failures.
+"""Calibration of a segmentation: are its probabilities true, and does its uncertainty find the failures?
 
 Pixels of all cases are pooled into bins of stated probability, as counts and sums: nothing else is kept, so a test
 split of any size needs a few hundred numbers. `Reliability` objects add up. From them follow the expected calibration
@@ -39,7 +39,7 @@ class Reliability:
     happened: np.ndarray  # [1 + K, bins] how many of them were right, or of class k
 
     def __add__(self, other: Reliability) -> Reliability:
-        """Both pooled."""
+        """Return both pooled."""
         if self.count.shape != other.count.shape:
             raise InputError(
                 f"bins {self.count.shape} and {other.count.shape}: pool those of the same classes and bins"
@@ -53,7 +53,7 @@ class Reliability:
         return np.abs(self.stated - self.happened).sum(1) / self.count.sum(1)
 
     def to_frame(self, model: str, class_names: tuple[str, ...]) -> pd.DataFrame:
-        """One row per class and bin: model, class_name ("" for the called one), bin, count, stated, happened."""
+        """Give one row per class and bin: model, class_name ("" for the called one), bin, count, stated, happened."""
         rows, bins = self.count.shape
         return pd.DataFrame(
             {
@@ -68,7 +68,10 @@ class Reliability:
 def reliability_of(
     truth: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS, where: np.ndarray | None = None
 ) -> Reliability:
-    """The bins of one case: truth [*S] int, probabilities [K, *S]; only the pixels ``where`` (bool [*S]) is true."""
+    """Compute the bins of one case: truth [*S] int, probabilities [K, *S].
+
+    Only the pixels ``where`` (bool [*S]) is true.
+    """
     labels, flat = _flat(truth, probabilities)
     if where is not None:
         labels, flat = labels[where.ravel()], flat[:, where.ravel()]
@@ -85,7 +88,7 @@ def reliability_of(
 
 
 def case_calibration(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Negative log likelihood (nats) and Brier score (0 to 2) of a case's pixels: [*S], [K, *S] -> nll, brier.
+    """Give the negative log likelihood (nats) and Brier score (0 to 2) of a case's pixels: [*S], [K, *S] -> nll, brier.
 
     The probability of the true class counts at least 1e-6 in the likelihood: one pixel that was called impossible
     would make the mean over all cases infinite.
@@ -97,7 +100,7 @@ def case_calibration(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, 
 
 
 def calibration_errors(calibration: pd.DataFrame) -> pd.DataFrame:
-    """From the rows of `Reliability.to_frame` to one row per model: model, ece, classwise_ece (mean of the classes)."""
+    """Sum up rows of `Reliability.to_frame`, one row per model: model, ece, classwise_ece (mean of the classes)."""
     missing = [name for name in ("model", "class_name", "count", "stated", "happened") if name not in calibration]
     if missing:
         raise InputError(f"the table of calibration lacks {', '.join(missing)}: make it with Reliability.to_frame")
@@ -117,7 +120,7 @@ def calibration_errors(calibration: pd.DataFrame) -> pd.DataFrame:
 def uncertainty_summary(
     cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Whether the column `uncertainty` ranks the cases whose Dice is below `LOW_DICE` above the others.
+    """Say whether the column `uncertainty` ranks the cases whose Dice is below `LOW_DICE` above the others.
 
     Returns one row per model that has uncertainties: model, auroc, low, high (bootstrap over patients, where both
     kinds of case are), aurc (area under the curve of 1 - Dice over coverage), aurc_best, aurc_random, n_failed,
@@ -142,7 +145,7 @@ def uncertainty_summary(
 
 
 def case_dice(cases: pd.DataFrame) -> pd.DataFrame:
-    """Mean Dice over the classes with the uncertainty of each case: model, case, patient, dice, uncertainty.
+    """Give the mean Dice over the classes with the uncertainty of each case: model, case, patient, dice, uncertainty.
 
     Models without any uncertainty are left out; a model that has it for some cases alone is refused.
     """

@@ -39,7 +39,7 @@ RIM = 0.02  # width of the boundary IoU's rim as a share of the image's diagonal
 
 @dataclass(frozen=True)
 class MaskMetric:
-    """How a column of the long table is to be read."""
+    """The reading of a column of the long table."""
 
     title: str
     short: str  # the head of a narrow column
@@ -74,7 +74,7 @@ def case_scores(
     tolerance_mm: float = 2.0,
     tolerance_px: float = 2.0,
 ) -> list[dict[str, Any]]:
-    """Every metric of every foreground class of one case.
+    """Compute every metric of every foreground class of one case.
 
     Args:
         truth: class indices [*S], 2D or 3D.
@@ -107,7 +107,7 @@ def case_scores(
 def failed_case_scores(
     truth: np.ndarray, *, class_names: Sequence[str], spacing_mm: Sequence[float] | None, failure: str
 ) -> list[dict[str, Any]]:
-    """The rows of a case without any prediction: the worst of every metric, and ``failure`` says why."""
+    """Compute the rows of a case without any prediction: the worst of every metric, and ``failure`` says why."""
     worst: dict[str, Any] = {name: 0.0 if metric.higher_is_better else inf for name, metric in METRICS.items()}
     worst |= {"prediction_pixels": 0, "lesions_found": 0, "lesions_invented": 0, "relative_volume_error": nan}
     rows = case_scores(truth, np.zeros_like(truth), class_names=class_names, spacing_mm=spacing_mm)
@@ -115,7 +115,7 @@ def failed_case_scores(
 
 
 def jensen_check(dice: float, iou: float, *, decimals: int | None = None) -> str:
-    """Why a mean Dice and a mean IoU cannot come from the same masks, in a sentence; empty where they can.
+    """Say why a mean Dice and a mean IoU cannot come from the same masks, in a sentence; empty where they can.
 
     Of one mask IoU = f(Dice) with f(D) = D / (2 - D), which is convex and below D. So by Jensen's inequality
     ``f(mean Dice) <= mean IoU <= mean Dice``, however the cases are distributed. ``decimals`` is what a published pair
@@ -149,7 +149,7 @@ def _overlap_scores(counted: Overlap) -> dict[str, Any]:
 def _shape_scores(
     truth: np.ndarray, prediction: np.ndarray, spacing_mm: Sequence[float] | None, tolerance: float
 ) -> dict[str, Any]:
-    """Metrics of surfaces and lesions, computed in the box that holds both masks: the rest of an image is background.
+    """Compute score surfaces and lesions in the box that holds both masks: the rest of an image is background.
 
     Beyond an image counts as background too, so the box changes nothing but the time (tested).
     """
@@ -174,7 +174,7 @@ def _shape_scores(
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box around a mask; one pixel of background where it is empty."""
+    """Compute the smallest box around a mask; one pixel of background where it is empty."""
     places = np.nonzero(mask)
     if not len(places[0]):
         return (slice(0, 1),) * mask.ndim

@@ -25,7 +25,7 @@ COUNTS = ("found", "missed", "invented")
 def free_response(
     truth: np.ndarray, probabilities: np.ndarray, *, class_names: Sequence[str], least_iou: float = LEAST_IOU
 ) -> list[dict[str, Any]]:
-    """Counts of a case: truth [*S] int, probabilities [K, *S] -> class_name, threshold, found, missed, invented.
+    """Give counts of a case: truth [*S] int, probabilities [K, *S] -> class_name, threshold, found, missed, invented.
 
     A row per foreground class and threshold; a pixel is called the class where its probability reaches the threshold.
     """
@@ -44,7 +44,7 @@ def free_response(
 def froc_table(
     detections: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """The curve of each model and class, with intervals over patients.
+    """Compute the curve of each model and class, with intervals over patients.
 
     Args:
         detections: the rows of `free_response` with model, case and patient.

@@ -36,7 +36,7 @@ FEW_PATIENTS = 10
 
 
 def check_cases(cases: pd.DataFrame) -> None:
-    """InputError for a long table that lacks a column, has no row, or a case twice."""
+    """Refuse a long table that lacks a column, has no row, or a case twice."""
     needed = [*IDENTITY, *METRICS, "empty", "failure", "unit", "diagonal"]
     missing = [name for name in needed if name not in cases.columns]
     if missing or cases.empty:
@@ -57,7 +57,7 @@ def check_cases(cases: pd.DataFrame) -> None:
 
 
 def finite_distances(cases: pd.DataFrame) -> pd.DataFrame:
-    """The table with the image's diagonal in the place of infinite distances, so that a mean counts the failures."""
+    """Put the image's diagonal in the place of infinite distances, so that a mean counts the failures."""
     names = [name for name, metric in METRICS.items() if metric.distance]
     values = {name: numbers(cases, name) for name in names}
     diagonal = numbers(cases, "diagonal")
@@ -65,7 +65,7 @@ def finite_distances(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_all_classes(cases: pd.DataFrame) -> pd.DataFrame:
-    """Where there are several classes, one more row per model and case: the mean over its classes, class_name ""."""
+    """Add a row per model and case where there are several classes: their mean, with class_name ""."""
     if len(distinct(cases, "class_name")) < 2:
         return cases
     means: Any = cases.groupby(["model", "case"], sort=False)[list(METRICS)].mean()
@@ -78,7 +78,7 @@ def with_all_classes(cases: pd.DataFrame) -> pd.DataFrame:
 def summary(
     cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Mean with interval, and median, of every metric of every model and class.
+    """Compute the mean with interval, and median, of every metric of every model and class.
 
     Returns one row per model, class and metric: model, class_name, metric, unit, mean, low, high, median, share_below
     (of Dice under `LOW_DICE`; NaN for the rest), n_cases, n_patients, n_defined (cases where the metric is a number:
@@ -116,7 +116,7 @@ def paired_mask_differences(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Each model minus ``against``, case by case on the same cases.
+    """Compute each model minus ``against``, case by case on the same cases.
 
     Returns one row per model, class and metric: model, against, class_name, metric, unit, estimate,
     against_estimate, difference, low, high, p_value (Wilcoxon's signed-rank test of the patients' mean differences;
@@ -151,14 +151,17 @@ def paired_mask_differences(
 
 
 def _patient_weights(table: pd.DataFrame, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted patients and their weights in each resample: the same for every model, so that differences are paired."""
+    """Draw weights of sorted patients in each resample: the same for every model, so that differences are paired."""
     patients = np.unique(texts(table, "patient"))
     generator = np.random.default_rng(child_seed(seed, "evaluation", "masks"))
     return patients, bootstrap_weights(np.zeros(len(patients), int), resamples, generator)
 
 
 def _mean(values: np.ndarray, group: np.ndarray, weights: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Mean of the cases and its interval; NaN cases are left out, and one infinite case makes the mean infinite."""
+    """Compute the mean of the cases and its interval.
+
+    NaN cases are left out, and one infinite case makes the mean infinite.
+    """
     known = ~np.isnan(values)
     values, group = values[known], group[known]
     if not len(values):
@@ -177,7 +180,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def _counts(cases: pd.DataFrame, model: Any, class_name: Any) -> dict[str, int]:
-    """Cases, patients and what was empty or failed; over all classes for "" (a case is counted once per class)."""
+    """Count cases, patients and what was empty or failed; for "" over all classes (a case once per class)."""
     rows = rows_where(cases, cases["model"] == model)
     rows = rows_where(rows, rows["class_name"] == class_name) if class_name else rows
     failed = texts(rows, "failure") != ""
@@ -215,13 +218,13 @@ def _check_pair(cases: pd.DataFrame, models: Sequence[str], metrics: Sequence[st
 
 
 def _of(table: pd.DataFrame, model: str, class_name: str) -> pd.DataFrame:
-    """The rows of a model and class, in the order of the cases, so that two models' rows stand side by side."""
+    """Return the rows of a model and class, in the order of the cases, so that two models' rows stand side by side."""
     rows = rows_where(table, (table["model"] == model) & (table["class_name"] == class_name))
     return rows.sort_values("case")
 
 
 def _wilcoxon(gap: np.ndarray, group: np.ndarray) -> float:
-    """Two-sided p of the patients' mean differences; 1 where nobody differs."""
+    """Compute two-sided p of the patients' mean differences; 1 where nobody differs."""
     if not gap.any():
         return 1.0
     _, place, count = np.unique(group, return_inverse=True, return_counts=True)
@@ -237,7 +240,7 @@ OF_CLASSES = ("ged",)
 def soft_summary(
     cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Means over the cases, smaller is better, with the difference to the first model where both have a value.
+    """Compute means over the cases, smaller is better, with the difference to the first model where both have a value.
 
     Returns one row per model, metric and class (``class_name`` is empty for what a whole case has): model, metric,
     class_name, mean, low, high, difference, difference_low, difference_high (of this model minus the first, case by
@@ -270,7 +273,7 @@ def soft_summary(
 def _interval(
     values: np.ndarray, rows: pd.DataFrame, resamples: int, confidence_level: float, seed: int
 ) -> tuple[float, float, float]:
-    """Mean of the values that are there, and its interval over patients."""
+    """Compute the mean of the values that are there, and its interval over patients."""
     there = ~np.isnan(values)
     if not there.any():
         return np.nan, np.nan, np.nan

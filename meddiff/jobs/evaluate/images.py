@@ -73,7 +73,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
 
 
 def _notes(sets: dict[str, ImageSet]) -> tuple[str, ...]:
-    """What a reader of the figures must know of the data."""
+    """List what a reader of the figures must know of the data."""
     found = []
     for name, images in sets.items():
         if images.skipped:
@@ -169,7 +169,7 @@ def _told(name: str, symmetry: str) -> str:
 
 
 def _show(report: ImageResults, console: Console) -> None:
-    """The measures, copies and the headline for the terminal."""
+    """Print the measures, copies and the headline for the terminal."""
     first = report.quality.iloc[0]
     table = Table(title=f"{first['extractor']} features, {first['dimension']} numbers, {first['resolution']} px; "
                         f"n = {first['n_real']} real, {first['n_synthetic']} synthetic")  # fmt: skip
@@ -199,18 +199,18 @@ EMBEDDED = 64
 
 
 def _places(settings: EvaluateImages) -> dict[str, str]:
-    """The options that name images, where they were given."""
+    """Return the options that name images, where they were given."""
     return {name: place for name in OPTIONS if (place := getattr(settings, name))}
 
 
 def _naming(settings: EvaluateImages, name: str) -> dict[str, str]:
-    """How the names of one option's images are read; a synthetic image is of no patient."""
+    """Choose how the names of one option's images are read; a synthetic image is of no patient."""
     groups = "" if name == "synthetic" else settings.groups
     return {"groups": groups, "labels": settings.labels, "option": OPTIONS[name]}
 
 
 def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
-    """The images of each option with their features.
+    """Read the images of each option with their features.
 
     Raises:
         InputError: nothing there, files that cannot be read, weights that are missing or of another network, or
@@ -224,7 +224,7 @@ def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
 
 
 def embedder(settings: EvaluateImages) -> Embed | None:
-    """What makes the vectors of LPIPS; None where it was not asked for."""
+    """Build what makes the vectors of LPIPS; None where it was not asked for."""
     if not settings.lpips:
         return None
     network = build.perceptual(settings.lpips)

@@ -59,7 +59,7 @@ SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesio
 
 
 def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
-    """Score, write and print.
+    """Compute scores, write and print.
 
     Raises:
         InputError: folders that do not match, masks of different grids or with values that are no class.
@@ -132,7 +132,7 @@ def _on_missing(matched: dict[str, Matching], how: str) -> dict[str, Matching]:
 
 
 def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
-    """Value -> name, as told, or every value above 0 that a truth has."""
+    """Return the value -> name, as told, or every value above 0 that a truth has."""
     if told:
         found = {}
         for part in told.split(","):
@@ -156,7 +156,7 @@ def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
 
 
 def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Console) -> list[dict[str, Any]]:
-    """Rows of the long table; one line of it per case and class."""
+    """Return rows of the long table; one line of it per case and class."""
     model, classes, names = soft.model, soft.classes, soft.class_names
     patient_of = _patient(settings.patient)
     tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
@@ -183,7 +183,7 @@ def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Conso
 
 
 def _spacing(truth: MaskFile, told: str) -> tuple[float, ...] | None:
-    """Of the file, or as told where the file says nothing."""
+    """Read the spacing of the file, or take the one given where the file says nothing."""
     if not told:
         return truth.spacing_mm
     try:
@@ -216,7 +216,7 @@ def _patient(pattern: str) -> Callable[[str], str]:
 
 
 def _matching_notes(model: str, pairs: Matching) -> list[str]:
-    """How files found each other, and what was left over."""
+    """Say how files found each other, and what was left over."""
     alike = f", {pairs.renamed} of them by the name without its ending (_mask, _seg ...)" if pairs.renamed else ""
     notes = [f"{model}: {words.counted(len(pairs.pairs), 'pair')}{alike}"]
     for what, paths in (
@@ -230,7 +230,7 @@ def _matching_notes(model: str, pairs: Matching) -> list[str]:
 
 
 def _show(report: MaskResults, console: Console) -> None:
-    """A table per class with the models side by side."""
+    """Print a table per class with the models side by side."""
     summary = report.summary
     for class_name in dict.fromkeys(summary["class_name"]):
         rows = rows_where(summary, summary["class_name"] == class_name).to_dict("records")
@@ -271,7 +271,7 @@ class Soft:
         cls, model: str, folder: Path, pairs: Matching, classes: dict[int, str], raters: Sequence[Matching],
         *, geometry: bool,
     ) -> Soft:  # fmt: skip
-        """What there is for every case that has a mask, and a note on what there is for some alone."""
+        """Find what every case with a mask has, and note what only some have."""
         found, notes, bare = soft_masks(folder), [], [bare_name(case) for case in pairs.pairs]
         kept: dict[str, Any] = {}
         for what in ("probabilities", "members", "uncertainty"):
@@ -290,7 +290,7 @@ class Soft:
         return ("background", *self.classes.values())
 
     def columns(self, case: str, patient: str, truth: MaskFile, masks: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        """Further columns of a case's rows, one dict per foreground class.
+        """Compute further columns of a case's rows, one dict per foreground class.
 
         Args:
             case, patient: as in the table.
@@ -318,7 +318,7 @@ class Soft:
         return rows
 
     def calibration(self) -> pd.DataFrame:
-        """The bins of all cases, as `Reliability.to_frame` gives them."""
+        """Return the bins of all cases, as `Reliability.to_frame` gives them."""
         pooled = reduce(add, self.reliability) if self.reliability else None
         return pd.DataFrame() if pooled is None else pooled.to_frame(self.model, self.class_names)
 
@@ -329,7 +329,7 @@ class Soft:
 
 
 def raters_of(truth: Path, told: str) -> list[Matching]:
-    """The other raters' masks, matched with the truth's.
+    """Return the other raters' masks, matched with the truth's.
 
     Raises:
         InputError: folders that do not match.
@@ -341,7 +341,7 @@ def raters_of(truth: Path, told: str) -> list[Matching]:
 
 
 def show_soft(report: MaskResults, console: Console) -> None:
-    """A table of what probabilities, uncertainties and members say, where there are any; a column per model."""
+    """Print a table of what probabilities, uncertainties and members say, where there are any; a column per model."""
     lines: dict[str, dict[str, str]] = {}
     for row in report.calibration_errors.to_dict("records"):
         lines.setdefault("ECE", {})[row["model"]] = words.number(row["ece"])
@@ -369,7 +369,7 @@ PERCENTILES = (0.5, 99.5)
 
 
 def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], images: str) -> list[GalleryCase]:
-    """The lowest Dice (mean over the classes) among the cases that have a prediction."""
+    """Return the lowest Dice (mean over the classes) among the cases that have a prediction."""
     means: Any = cases.groupby("case")["dice"].mean()
     dice = means.sort_values(kind="stable")
     found = masks_below(Path(images).expanduser()) if images else {}
@@ -391,7 +391,7 @@ def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], i
 
 
 def _image(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    """uint8 of the mask's shape (and color), or None where there is none or it is of another grid."""
+    """Return uint8 of the mask's shape (and color), or None where there is none or it is of another grid."""
     if path is None:
         return None
     values = load_image(path) if is_picture(path) else np.squeeze(load_volume(path).array)
@@ -405,7 +405,7 @@ def _image(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _largest_slice(truth: np.ndarray, prediction: np.ndarray) -> tuple[int, int]:
-    """Across the axis of fewest slices, the one in which truth and prediction differ most, or else show most."""
+    """Choose, across the axis of fewest slices, the one where truth and prediction differ most, or show most."""
     axis = int(np.argmin(truth.shape))
     others = tuple(other for other in range(3) if other != axis)
     apart = np.count_nonzero(truth != prediction, axis=others)

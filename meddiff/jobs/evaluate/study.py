@@ -46,7 +46,7 @@ def run(settings: EvaluateAugmentation, console: Console | None = None) -> None:
 
 
 def _compared(run: Run[Recipe], other: Run[Recipe]) -> dict[Path, pd.DataFrame]:
-    """Each arm minus the same arm of the other run, case by case: against.csv and against_tests.csv."""
+    """Return each arm minus the same arm of the other run, case by case: against.csv and against_tests.csv."""
     ours, theirs = run.folder, other.folder
     if run.classes != other.classes:
         raise InputError(
@@ -67,7 +67,7 @@ def _compared(run: Run[Recipe], other: Run[Recipe]) -> dict[Path, pd.DataFrame]:
 
 
 def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:
-    """This run minus the other, by arm, for the terminal."""
+    """Show this run minus the other, by arm, for the terminal."""
     table = Table(title=f"this run minus {other.path}, on the same test images and seeds [interval]")
     for name in ("arm", *(words.in_words(metric) for metric in SHOWN)):
         table.add_column(name)
@@ -100,7 +100,7 @@ def opened_run(path: str, console: Console) -> Run[Recipe]:
 
 
 def finished_run(path: str) -> FinishedRun:
-    """The tables of a run that has its report; InputError for one that has not."""
+    """Return the tables of a run that has its report; InputError for one that has not."""
     run = opened_run(path, Console(quiet=True))
     folder = run.folder
     return FinishedRun(

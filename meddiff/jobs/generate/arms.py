@@ -1,4 +1,4 @@
-"""Which arms a study has, and which images each of them trains on.
+"""The arms of a study, and the images that each of them trains on.
 
 How strong the classical augmentation may be: what synthetic images are compared with must not be a weak opponent.
 
@@ -38,7 +38,7 @@ RowsOfArms = dict[str, list[ManifestRow]]
 
 
 def images_of_arms(run: Run[Recipe]) -> RowsOfArms:
-    """The arms that there are images for, with these; says which are left out, and what falls short.
+    """Choose the arms that there are images for; say which are left out, and what falls short.
 
     Raises:
         InputError: no arm is left.
@@ -64,7 +64,7 @@ def images_of_arms(run: Run[Recipe]) -> RowsOfArms:
 
 
 def training_rows(arm: build.Arm, kept: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
-    """The images an arm trains on: real, synthetic, or real with synthetic ones that fill up or keep to a ratio.
+    """Return the images an arm trains on: real, synthetic, or real with synthetic ones that fill up or keep to a ratio.
 
     ``kept`` are the synthetic images that passed the filter.
     """
@@ -80,7 +80,7 @@ def training_rows(arm: build.Arm, kept: Sequence[ManifestRow], run: Run[Recipe])
 
 
 def arms_table(images: RowsOfArms, recipe: Recipe, strengths: Mapping[str, str]) -> pd.DataFrame:
-    """What each arm was trained on: arm, ratio (asked for), n_real, n_synthetic, steps, n_seeds, augmentation.
+    """List what each arm was trained on: arm, ratio (asked for), n_real, n_synthetic, steps, n_seeds, augmentation.
 
     ``strengths`` name the classical augmentation of the arms that have one.
     """
@@ -97,7 +97,7 @@ def arms_table(images: RowsOfArms, recipe: Recipe, strengths: Mapping[str, str])
 
 
 def _room(arm: build.Arm, real: list[ManifestRow], full: Mapping[str, int]) -> dict[str, int]:
-    """How many synthetic images of each class the arm has room for."""
+    """Count the synthetic images of each class that the arm has room for."""
     have = Counter(row.label or "" for row in real)
     if arm.ratio is not None:
         return {label: round(arm.ratio * have[label]) for label in full}
@@ -105,7 +105,7 @@ def _room(arm: build.Arm, real: list[ManifestRow], full: Mapping[str, int]) -> d
 
 
 def _without_repeats(images: RowsOfArms, run: Run[Recipe]) -> RowsOfArms:
-    """The arms without those ratios that no more images are left for; says where a ratio was not reached."""
+    """Return the arms without those ratios that no more images are left for; says where a ratio was not reached."""
     real = len(run.of("train"))
     found: RowsOfArms = {}
     most = real
@@ -131,7 +131,7 @@ AUTO = "auto"
 
 
 def strength_of(recipe: Recipe, train: Images, held_out: Images, part: Path, console: Console) -> str:
-    """The strength that the recipe names, or the best on the validation images: the first of several equal ones.
+    """Return the strength that the recipe names, or the best on the validation images: the first of several equal ones.
 
     ``part`` is the table that the comparison is written to, and read from where it stands.
     """

@@ -79,12 +79,12 @@ def _work(run: Run[Recipe]) -> list[Path]:
 
 
 def predicted_columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of predictions.csv."""
+    """Return the columns of predictions.csv."""
     return ["arm", "seed", "row_id", "group", "label", *(f"p_{name}" for name in class_names)]
 
 
 def skin_angles(images: Images) -> dict[str, float]:
-    """Individual typology angle of photographs of skin, by row_id; empty for other images."""
+    """Return the individual typology angle of photographs of skin, by row_id; empty for other images."""
     if images.shape[0] != 3 or any(row.modality not in PHOTOGRAPHS for row in images.rows):
         return {}
     angles = {}

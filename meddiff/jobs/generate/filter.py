@@ -78,7 +78,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
 
 
 def judge_of(run: Run[Recipe], images: Images) -> Classifier:
-    """The classifier of real images alone that this stage has trained; it takes images like these.
+    """Return the classifier of real images alone that this stage has trained; it takes images like these.
 
     Raises:
         InputError: its file is damaged.
@@ -95,7 +95,7 @@ def judge_of(run: Run[Recipe], images: Images) -> Classifier:
 
 
 def _judge(train: Images, run: Run[Recipe]) -> Classifier:
-    """A classifier of real images alone, saved in the run folder.
+    """Return a classifier of real images alone, saved in the run folder.
 
     Classes are drawn alike and images turned and mirrored. Changed colors make a worse judge where training is short
     (quick preset on phantoms: balanced accuracy 0.62 with the strong ``classical_augmentation``, 0.85 with flips).
@@ -108,7 +108,7 @@ def _judge(train: Images, run: Run[Recipe]) -> Classifier:
 
 
 def judged(synthetic: Images, probabilities: np.ndarray, names: Sequence[str], recipe: Recipe) -> pd.DataFrame:
-    """One row per synthetic image: what the classifier says of it, and whether that is enough."""
+    """Return one row per synthetic image: what the classifier says of it, and whether that is enough."""
     confidence = probabilities[np.arange(len(synthetic)), synthetic.labels]
     kept = confidence >= recipe.filter.confidence
     return pd.DataFrame(
@@ -126,7 +126,7 @@ def judged(synthetic: Images, probabilities: np.ndarray, names: Sequence[str], r
 def without_copies(
     table: pd.DataFrame, synthetic: Images, train: Images, held_out: Images, quantile: float
 ) -> pd.DataFrame:
-    """The table with the nearest training image of each synthetic one, and those that are too near dropped."""
+    """Return the table with the nearest training image of each synthetic one, and those that are too near dropped."""
     copy, distance, index = near_copies(synthetic, train, held_out, quantile)
     return table.assign(
         kept=table["kept"] & ~copy,
@@ -139,7 +139,7 @@ def without_copies(
 def near_copies(
     synthetic: Images, train: Images, held_out: Images, quantile: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which synthetic images are copies [N], and the distance and index of the training image next to each."""
+    """Find which synthetic images are copies [N], and the distance and index of the training image next to each."""
     references = compared(train)
     distance, index, _ = nearest_image(compared(synthetic), references)
     honest, _, _ = nearest_image(compared(held_out)[originals(held_out, train)], references)
@@ -148,7 +148,7 @@ def near_copies(
 
 @lru_cache(maxsize=2)  # synthesis asks again after every round of images
 def originals(held_out: Images, train: Images) -> np.ndarray:
-    """Which held-out images are no copies or near-copies of a training image: bool [N].
+    """Mark held-out images that are no copies or near-copies of a training image: bool [N].
 
     A copy says nothing of how near to the training images an honest image lies.
 
@@ -166,7 +166,7 @@ def originals(held_out: Images, train: Images) -> np.ndarray:
 
 
 def compared(images: Images) -> np.ndarray:
-    """The images [N, C, *s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
+    """Return the images [N, C, *s] float32 in [-1, 1], averaged down to the size at which copies are looked for."""
     from torch.nn.functional import interpolate
 
     size = images.shape[1:]
@@ -176,14 +176,14 @@ def compared(images: Images) -> np.ndarray:
 
 
 def accepted(run: Run[Recipe]) -> list[ManifestRow]:
-    """The synthetic rows that passed, in the order they were drawn."""
+    """Return the synthetic rows that passed, in the order they were drawn."""
     table = read_table(run.folder.filter, COLUMNS)
     kept = set(table.loc[table["kept"], "row_id"])
     return [row for row in read_manifest(run.folder.synthetic_manifest, check_files=False) if row.row_id in kept]
 
 
 def filter_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Per class: drawn, kept, dropped_confidence, dropped_copy."""
+    """Count, per class, images drawn, kept, dropped_confidence, dropped_copy."""
     groups = table.groupby("label", sort=True)
     return pd.DataFrame(
         {
@@ -196,7 +196,7 @@ def filter_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts_table(table: pd.DataFrame) -> Table:
-    """The counts for the terminal."""
+    """Return the counts for the terminal."""
     shown = Table("class", "drawn", "kept", "unsure label", "near-copy", title="synthetic images")
     for row in filter_counts(table).itertuples(index=False):
         shown.add_row(*map(str, row))

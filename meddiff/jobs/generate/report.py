@@ -72,7 +72,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
 
 
 def headline_of(study: StudyTables, sets: dict[str, Images]) -> str:
-    """Whether the synthetic images helped, or that there were none to find it out with."""
+    """Say whether the synthetic images helped, or that there were none to find it out with."""
     if "synthetic" not in sets:
         return "Whether synthetic images help stays open: not one of those drawn passed the filter."
     added = study.arms.loc[study.arms["arm"] == "real_synthetic", "n_synthetic"]
@@ -85,7 +85,7 @@ def headline_of(study: StudyTables, sets: dict[str, Images]) -> str:
 
 
 def image_distances(sets: dict[str, Images], run: Run[Recipe]) -> pd.DataFrame:
-    """Distances of the accepted synthetic images to real ones that neither the denoiser nor the extractor has seen."""
+    """Measure accepted synthetic images against real ones that neither the denoiser nor the extractor has seen."""
     own = f"{run.recipe.classifier.network} of this run, trained on its real images"
     given = build.extractor(run.recipe)
     name = own if given is None else f"{run.recipe.evaluation.features} ({Path(run.recipe.evaluation.weights).name})"
@@ -117,7 +117,7 @@ def assemble(
     study: StudyTables,
     measured: pd.DataFrame,
 ) -> StudyResults:
-    """Everything the page shows."""
+    """Gather everything the page shows."""
     filtered = read_table(run.folder.filter, filtering.COLUMNS)
     nearest, held_out, copies = memorization(sets, run.recipe)
     source = build.source(run.recipe.dataset)
@@ -179,7 +179,7 @@ def alternatives(recipe: Recipe) -> dict[str, Named]:
 
 
 def scores_table(scores: pd.DataFrame) -> Table:
-    """The averages over classes for the terminal."""
+    """Return the averages over classes for the terminal."""
     shown = Table("arm", "balanced accuracy", "macro AUROC", title="test images, mean over seeds [95% interval]")
     for arm in scores["arm"].unique():
         cells = []
@@ -198,7 +198,7 @@ SHOWN_PAIRS = 6
 
 
 def memorization(sets: dict[str, Images], recipe: Recipe) -> tuple[list[NearestPair], list[NearestPair], pd.DataFrame]:
-    """The synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
+    """Return the synthetic and the held-out real images nearest to a training image, and both sets in numbers."""
     references = filtering.compared(sets["train"])
     distance, index = {}, {}
     for name in [name for name in ("synthetic", "val") if name in sets]:
@@ -234,7 +234,7 @@ def memorization(sets: dict[str, Images], recipe: Recipe) -> tuple[list[NearestP
 
 
 def galleries(sets: dict[str, Images], seed: int) -> list[Gallery]:
-    """Random images of each class, real (training) and synthetic (kept)."""
+    """Return random images of each class, real (training) and synthetic (kept)."""
     generator = np.random.default_rng(seed)
     shown = []
     for label, name in enumerate(sets["train"].class_names):
@@ -249,17 +249,17 @@ def galleries(sets: dict[str, Images], seed: int) -> list[Gallery]:
 
 
 def picture(images: Images, position: int) -> np.ndarray:
-    """One image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
+    """Return one image, or three middle planes of a volume, as the page shows it: uint8 [H, W, 3]."""
     return as_rgb(tile(images.batch([position]).image[0].numpy(), images.spacing_mm))
 
 
 def read_predictions(path: Path, names: Sequence[str]) -> pd.DataFrame:
-    """The long table of predictions of a run."""
+    """Read the long table of predictions of a run."""
     return read_table(path, predicted_columns(names))
 
 
 def study_of(folder: RunFolder, names: Sequence[str]) -> Study:
-    """What the classifiers of a run said, of test and validation images."""
+    """Read what the classifiers of a run said of test and validation images."""
     predictions, validation = (
         read_predictions(path, names) for path in (folder.predictions, folder.validation_predictions)
     )
@@ -267,7 +267,7 @@ def study_of(folder: RunFolder, names: Sequence[str]) -> Study:
 
 
 def tables_of(run: Run[Recipe]) -> StudyTables:
-    """All tables of the study; every arm is compared with the best of those without synthetic images."""
+    """Return all tables of the study; every arm is compared with the best of those without synthetic images."""
     return study_tables(
         study_of(run.folder, run.classes),
         reference_arms=[name for name in run.recipe.classifier.arms if not build.arm(name).synthetic],
@@ -280,7 +280,7 @@ def tables_of(run: Run[Recipe]) -> StudyTables:
 
 
 def write_tables(tables: StudyTables, folder: RunFolder) -> list[Path]:
-    """scores.csv, differences.csv, tests.csv, subgroups.csv and curve.csv; returns their paths."""
+    """Write scores.csv, differences.csv, tests.csv, subgroups.csv and curve.csv; returns their paths."""
     files = {
         folder.scores: tables.scores,
         folder.differences: tables.differences,

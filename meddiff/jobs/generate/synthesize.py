@@ -76,7 +76,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
-    """The rows without the near-copies of training images, whose files are deleted.
+    """Return the rows without the near-copies of training images, whose files are deleted.
 
     Raises:
         InputError: none is left.
@@ -96,7 +96,7 @@ def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[Manife
 
 
 def save(image: np.ndarray, path: Path, like: Images) -> None:
-    """A picture [C, H, W] in [-1, 1] as PNG, a volume [C, D, H, W] as NIfTI, in the depth of the training images.
+    """Save a picture [C, H, W] in [-1, 1] as PNG, a volume [C, D, H, W] as NIfTI, in the depth of the training images.
 
     A volume lies in no patient: its axes lead to the right, front and head, its middle is at the origin.
     """
@@ -109,7 +109,7 @@ def save(image: np.ndarray, path: Path, like: Images) -> None:
 
 
 def plan(run: Run[Recipe]) -> list[ManifestRow]:
-    """The rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
+    """Return the rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
 
     The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in, and
     those that stand are used when more are asked for.
@@ -154,7 +154,7 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
 
 
 def wanted(run: Run[Recipe]) -> dict[str, int]:
-    """How many synthetic images of each class may join training: the size of a full class, bounded by max_ratio."""
+    """Count the synthetic images of each class that may join training: a full class, bounded by max_ratio."""
     real = Counter(row.label or "" for row in run.of("train"))
     full = run.recipe.synthesis.per_class or max(real.values())
     return {
@@ -163,14 +163,17 @@ def wanted(run: Run[Recipe]) -> dict[str, int]:
 
 
 def to_draw(run: Run[Recipe]) -> dict[str, int]:
-    """How many images of each class the arms need that need most: those of `wanted`, or of the largest ratio."""
+    """Count the images of each class that the neediest arms need: those of `wanted`, or of the largest ratio."""
     real = Counter(row.label or "" for row in run.of("train"))
     largest = max(run.recipe.classifier.ratios, default=0.0)
     return {label: max(count, math.ceil(largest * real[label])) for label, count in wanted(run).items()}
 
 
 def _file_name(label: str) -> str:
-    """A label in letters that every disk takes. Two labels may look the same: the number of the class comes before."""
+    """Return a label in letters that every disk takes.
+
+    Two labels may look the same: the number of the class comes before.
+    """
     return re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:60]
 
 

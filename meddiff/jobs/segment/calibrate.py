@@ -34,7 +34,7 @@ PIXELS_PER_CASE = 4000
 
 
 def model_names(recipe: SegmentRecipe) -> list[str]:
-    """The diffusion model and its baselines."""
+    """Return the diffusion model and its baselines."""
     return [build.DIFFUSION, *recipe.baseline.names]
 
 

@@ -40,7 +40,7 @@ MARK = "inputs.txt"
 
 
 def made_of(masks: Path, inputs: str) -> bool:
-    """Whether the cases in a model's folder were done on these inputs."""
+    """Say whether the cases in a model's folder were done on these inputs."""
     mark = masks / MARK
     return mark.is_file() and mark.read_text(encoding="utf-8") == inputs
 
@@ -95,7 +95,7 @@ def file_stems(row_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
-    """Scores, reliability and detections of a case, as JSON takes them."""
+    """Return scores, reliability and detections of a case, as JSON takes them."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
     told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
     reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
@@ -104,7 +104,7 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
 
 
 def _case(model: TrainedModel, row: ManifestRow, stem: Path) -> dict:
-    """What `_judge` found of a case, from its file where it was done before."""
+    """Take what `_judge` says of a case, from its file where it was done before."""
     file = stem.with_name(f"{stem.name}.json")
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))

@@ -91,7 +91,7 @@ def report(
 
 
 def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
-    """The diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
+    """Return the diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
     found = case_dice(cases)
     own = found.loc[found["model"] == build.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
     middle = max(0, len(own) // 2 - SHOWN // 2)
@@ -120,7 +120,7 @@ def _picture(model: TrainedModel, row: ManifestRow, line: dict, group: str) -> G
 
 
 def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of a volume the slice with most of the truth (the middle one without any); all shrunk where they are large."""
+    """Choose of a volume the slice with most of the truth (else the middle one); shrink all that are large."""
     if len(case.size) == 3:
         filled = (maps[0] > 0).sum(axis=(0, 1))
         at = int(filled.argmax()) if filled.any() else case.size[2] // 2
@@ -143,7 +143,7 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
 
 
 def provenance(run: Run[SegmentRecipe]) -> dict:
-    """What the figures were made with."""
+    """List what the figures were made with."""
     record = run.folder.record()
     best = {
         name: best_step(read_table(models_of(run.folder, name).validation, VALIDATION_COLUMNS))
@@ -168,7 +168,7 @@ def provenance(run: Run[SegmentRecipe]) -> dict:
 
 
 def scores_table(summary: pd.DataFrame) -> Table:
-    """Mean Dice of every model and class, with its interval."""
+    """Return the mean Dice of every model and class, with its interval."""
     table = Table("model", "class", "mean Dice", "95% interval", "median", "cases", title="Dice on the test split")
     for line in summary.loc[summary["metric"] == "dice"].to_dict("records"):
         interval = f"{line['low']:.3f} to {line['high']:.3f}"
@@ -181,13 +181,13 @@ STAGE = Stage("report", "measuring, comparing and drawing the report", _inputs, 
 
 
 def trained_steps(recipe: SegmentRecipe, folder: RunFolder) -> dict[str, int]:
-    """Optimizer steps of each model of a run, as its last checkpoint counts them."""
+    """Return optimizer steps of each model of a run, as its last checkpoint counts them."""
     last = {name: checkpoint.latest(models_of(folder, name).checkpoints) for name in model_names(recipe)}
     return {name: checkpoint.read(path).step for name, path in last.items() if path is not None}
 
 
 def methods(recipe: SegmentRecipe, steps: Mapping[str, int]) -> list[CitedSentence]:
-    """How the models were made, for the methods paragraph."""
+    """Say how the models were made, for the methods paragraph."""
     draws, diffusion = recipe.inference, recipe.diffusion
     coding, network = build.ENCODINGS.entries[recipe.mask.encoding], build.MASK_NETWORKS.entries[recipe.network.name]
     sampler = build.SAMPLERS.entries[draws.sampler]

@@ -1,4 +1,4 @@
-"""Whether a stated probability can be taken at its word.
+"""Calibration: can a stated probability be taken at its word?
 
 Expected calibration error (Guo et al. 2017, "On calibration of modern neural networks", eq. 3): images are sorted
 into bins by the probability of the class that was called; in each bin the mean of that probability is compared
@@ -15,7 +15,7 @@ BINS = 15
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS) -> float:
-    """Expected calibration error of the called class, in [0, 1].
+    """Compute the expected calibration error of the called class, in [0, 1].
 
     labels [N] int, probabilities [N, K] in [0, 1]; ``bins`` of equal width over (0, 1], closed on the right as in
     the paper (which uses 15). Raises InputError for empty input, shapes that do not belong together, or
@@ -29,7 +29,7 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *,
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a reliability diagram shows: images, mean confidence and accuracy of each bin, each [bins].
+    """Compute what a reliability diagram shows: images, mean confidence and accuracy of each bin, each [bins].
 
     Confidence and accuracy of an empty bin are NaN. Arguments and errors as `expected_calibration_error`.
     """
@@ -45,7 +45,9 @@ def reliability(
 
 
 def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS) -> np.ndarray:
-    """Calibration error of every class's own probability, called or not (Kull et al. 2019): [K], each in [0, 1].
+    """Compute the calibration error of every class's own probability, called or not.
+
+    Kull et al. 2019: [K], each in [0, 1].
 
     Their mean is the class-wise ECE. It sees what the error of the called class hides: a rare disease that is never
     called but whose stated risk is wrong. Arguments and errors as `expected_calibration_error`.
@@ -61,7 +63,7 @@ def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *
 
 
 def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean squared distance of the probabilities [N, K] to the truth, summed over classes (Brier 1950): in [0, 2].
+    """Compute the squared distance of probabilities [N, K] to the truth, summed over classes (Brier 1950): in [0, 2].
 
     A proper score: no other probabilities than the true ones make it smaller. For two classes it is twice
     scikit-learn's ``brier_score_loss``.
@@ -70,7 +72,7 @@ def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of -log of the probability of the true class, in nats; infinite if one was called impossible.
+    """Compute the mean of -log of the probability of the true class, in nats; infinite if one was called impossible.
 
     scikit-learn's ``log_loss`` without its clipping, which hides that.
     """
@@ -80,7 +82,7 @@ def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> fl
 def resampled_calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray, *, bins: int = BINS
 ) -> np.ndarray:
-    """`expected_calibration_error` under R weightings of the groups: group [N] in 0..G-1, weights [G, R] -> [R]."""
+    """Give `expected_calibration_error` by R weightings of the groups: group [N] in 0..G-1, weights [G, R] -> [R]."""
     _check(labels, probabilities, bins)
     confidence = probabilities.max(1)
     gap = (probabilities.argmax(1) == labels) - confidence
@@ -90,13 +92,13 @@ def resampled_calibration_error(
 
 
 def squared_distances(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """What `brier_score` is the mean of: [N], each in [0, 2]."""
+    """Compute what `brier_score` is the mean of: [N], each in [0, 2]."""
     _check(labels, probabilities, 1)
     return np.sum((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2, axis=1)
 
 
 def surprises(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """What `negative_log_likelihood` is the mean of, in nats: [N], infinite where the true class was impossible."""
+    """Compute what `negative_log_likelihood` averages, in nats: [N], infinite where the true class was impossible."""
     _check(labels, probabilities, 1)
     with np.errstate(divide="ignore"):
         return -np.log(probabilities[np.arange(len(labels)), labels])

@@ -38,7 +38,9 @@ class AurocComparison:
 def delong(
     positive: np.ndarray, first: np.ndarray, second: np.ndarray, group: np.ndarray | None = None
 ) -> AurocComparison:
-    """DeLong's test, two-sided: positive [N] bool; two scores of the same cases, [N] or [S, N]; group [N] of patients.
+    """Compute DeLong's test, two-sided.
+
+    ``positive`` is [N] bool; two scores of the same cases are [N] or [S, N]; ``group`` [N] names patients.
 
     Needs positive and negative cases of at least two patients. Scores that order all cases alike have no difference,
     an error of 0 and a p-value of 1.
@@ -51,7 +53,7 @@ def delong(
 def delong_macro(
     labels: np.ndarray, first: np.ndarray, second: np.ndarray, group: np.ndarray | None = None
 ) -> AurocComparison:
-    """The same for the macro average of one-against-the-rest AUROC: labels [N] int, probabilities [N, K] or [S, N, K].
+    """Give it for the macro average of one-against-the-rest AUROC: labels [N] int, probabilities [N, K] or [S, N, K].
 
     Classes without an image are left out of the mean; each of the others needs images of at least two patients.
     """
@@ -65,7 +67,7 @@ def delong_macro(
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray, group: np.ndarray | None = None) -> float:
-    """Exact two-sided p-value that two classifiers are equally accurate: bool [N] or [S, N], case by case.
+    """Compute exact two-sided p-value that two classifiers are equally accurate: bool [N] or [S, N], case by case.
 
     Each patient (group [N]; else each case) has a number of wins of the second classifier minus the first's; under the
     hypothesis their signs are fair coins. Only patients with a surplus count; without any the p-value is 1.
@@ -82,7 +84,7 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray, group: np.ndarray
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values [M]: rejecting those below 0.05 errs at all in at most 5% of cases."""
+    """Compute Holm's adjusted p-values [M]: rejecting those below 0.05 errs at all in at most 5% of cases."""
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
         raise InputError("p-values are a list of numbers in [0, 1]; NaN is none")
     order = np.argsort(p_values, kind="stable")
@@ -92,7 +94,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def _area(positive: np.ndarray, score: np.ndarray, group: np.ndarray) -> tuple[float, np.ndarray]:
-    """AUROC, mean over the seeds, and how far each case moves it: score [N] or [S, N] -> area, [N].
+    """Compute AUROC, mean over the seeds, and how far each case moves it: score [N] or [S, N] -> area, [N].
 
     The variance of the area is the sum over patients of the squared sum of their moves. With one case per patient it
     is DeLong's: the moves are its components over M and N, times the square root of n / (n - 1).
@@ -123,7 +125,7 @@ def _compared(first: tuple[float, np.ndarray], second: tuple[float, np.ndarray],
 
 
 def _as_far_from_zero(wins: np.ndarray) -> float:
-    """Probability that the sum of whole numbers with random signs is as far from 0 as the sum of ``wins``."""
+    """Give the probability that the sum of whole numbers with random signs is as far from 0 as the sum of ``wins``."""
     steps = np.abs(wins)
     total = int(steps.sum())
     share = np.zeros(2 * total + 1)  # of each sum -total .. total
@@ -135,7 +137,7 @@ def _as_far_from_zero(wins: np.ndarray) -> float:
 
 
 def _components(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive the share of negatives it beats, for each negative the share of positives that beat it."""
+    """Compute for each positive the share of negatives it beats, for each negative that of positives that beat it."""
     overall, among_positive, among_negative = rankdata(score), rankdata(score[positive]), rankdata(score[~positive])
     beaten = (overall[positive] - among_positive) / len(among_negative)
     beating = 1 - (overall[~positive] - among_negative) / len(among_positive)

@@ -1,4 +1,4 @@
-"""How well a classifier tells classes apart: sensitivity, accuracy, AUROC and AUPRC, one or thousands at a time.
+"""Discrimination of classes by a classifier: sensitivity, accuracy, AUROC and AUPRC, one or thousands at a time.
 
 A bootstrap asks for the same metric under thousands of weightings of the patients. All of them are sums over
 patients, so all resamples are matrix products with the weights ``W [groups, resamples]``:
@@ -30,7 +30,9 @@ seeds x 2,000 images x 7 classes x 2,000 resamples on one core; 2.4 s with 512).
 
 
 def sensitivity(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Share of each class that is called right: labels [N] int, probabilities [N, K] -> [K]; NaN for an absent class.
+    """Compute the share of each class that is called right: labels [N] int, probabilities [N, K] -> [K].
+
+    NaN for an absent class.
 
     The class called is the one of largest probability, the first of several equal ones.
     """
@@ -38,12 +40,12 @@ def sensitivity(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean sensitivity of the classes that occur in ``labels`` [N]; probabilities [N, K]; in [0, 1]."""
+    """Compute the mean sensitivity of the classes that occur in ``labels`` [N]; probabilities [N, K]; in [0, 1]."""
     return float(np.nanmean(sensitivity(labels, probabilities)))
 
 
 def auroc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, each class against the rest: labels [N] int, probabilities [N, K] -> [K].
+    """Compute the area under the ROC curve, each class against the rest: labels [N] int, probabilities [N, K] -> [K].
 
     NaN for a class that no image, or every image, belongs to.
     """
@@ -51,7 +53,10 @@ def auroc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def macro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of the one-against-the-rest AUROC of the classes that occur in ``labels``; NaN when fewer than two do."""
+    """Compute the mean of the one-against-the-rest AUROC of the classes that occur in ``labels``.
+
+    NaN when fewer than two do.
+    """
     return mean_of_present(auroc(labels, probabilities)[None])[0]
 
 
@@ -66,7 +71,7 @@ def auprc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def resampled_sensitivity(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Sensitivity per class under R weightings of the groups.
+    """Compute the sensitivity per class under R weightings of the groups.
 
     labels [N] int, probabilities [N, K], group [N] int in 0..G-1, weights [G, R] >= 0 -> [R, K]. NaN where the
     weight of a class is zero.
@@ -82,14 +87,14 @@ def resampled_sensitivity(
 def resampled_accuracy(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Share of the images that are called right under R weightings of the groups: [R]."""
+    """Compute the share of the images that are called right under R weightings of the groups: [R]."""
     check_predictions(labels, probabilities, group, weights)
     right = (probabilities.argmax(1) == labels).astype(float)
     return resampled_mean(right, group, weights)
 
 
 def resampled_mean(values: np.ndarray, group: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of one number per image under R weightings of the groups: values [N], weights [G, R] -> [R].
+    """Compute the mean of one number per image under R weightings of the groups: values [N], weights [G, R] -> [R].
 
     Infinite where an infinite value weighs anything.
     """
@@ -109,7 +114,10 @@ def resampled_sum(values: np.ndarray, group: np.ndarray, weights: np.ndarray) ->
 def resampled_counts(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Weight of the images of each class under R weightings of the groups: [R, K]; the K of ``probabilities``."""
+    """Compute the weight of the images of each class under R weightings of the groups.
+
+    [R, K], the K of ``probabilities``.
+    """
     total = np.zeros((len(weights), probabilities.shape[1]))
     np.add.at(total, (group, labels), 1.0)
     return weights.T @ total
@@ -118,19 +126,25 @@ def resampled_counts(
 def resampled_auroc(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """One-against-the-rest AUROC per class under R weightings of the groups; shapes as `resampled_sensitivity`."""
+    """Compute one-against-the-rest AUROC per class under R weightings of the groups.
+
+    Shapes as `resampled_sensitivity`.
+    """
     return _one_against_the_rest(_binary_auroc, labels, probabilities, group, weights)
 
 
 def resampled_auprc(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """One-against-the-rest average precision per class under R weightings; shapes as `resampled_sensitivity`."""
+    """Compute one-against-the-rest average precision per class under R weightings.
+
+    Shapes as `resampled_sensitivity`.
+    """
     return _one_against_the_rest(_binary_auprc, labels, probabilities, group, weights)
 
 
 def mean_of_present(values: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where nothing is: [..., K] -> [...].
+    """Compute the mean over the last axis of what is not NaN; NaN where nothing is: [..., K] -> [...].
 
     ``shares`` [..., K] weight the classes: with those of `resampled_counts` it is scikit-learn's "weighted" average.
     """
@@ -204,7 +218,7 @@ def _everyone(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_predictions(labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray) -> None:
-    """InputError for arrays that do not belong together, and for probabilities that are no numbers."""
+    """Refuse arrays that do not belong together, and probabilities that are no numbers."""
     if probabilities.ndim != 2 or len(labels) != len(probabilities) or len(labels) == 0:
         raise InputError(
             f"got labels {labels.shape} and probabilities {probabilities.shape}: "

@@ -16,7 +16,9 @@ from meddiff.metrics.classifiers.discrimination import BLOCK, check_predictions,
 
 
 def thresholds_at(specificity: float, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The threshold of each class: labels [N] int, probabilities [N, K] -> [K]; NaN where all images are of the class.
+    """Compute the threshold of each class: labels [N] int, probabilities [N, K] -> [K].
+
+    NaN where all images are of the class.
 
     Raises:
         InputError: a specificity outside (0, 1], or arrays that do not belong together.
@@ -30,7 +32,7 @@ def thresholds_at(specificity: float, labels: np.ndarray, probabilities: np.ndar
 def resampled_rates(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray, thresholds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sensitivity and specificity of each class at given thresholds [K], under R weightings of the groups.
+    """Compute the sensitivity and specificity of each class at given thresholds [K], under R weightings of the groups.
 
     labels [N] int, probabilities [N, K], group [N] in 0..G-1, weights [G, R] -> two [R, K]; NaN where a class (or the
     rest) weighs nothing, or where there is no threshold.
@@ -48,7 +50,7 @@ def resampled_rates(
 def resampled_sensitivity_at(
     specificity: float, labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Sensitivity of each class at the threshold of that specificity, found in every resample itself: [R, K]."""
+    """Compute the sensitivity of each class at the threshold of that specificity in every resample itself: [R, K]."""
     _check(specificity)
     check_predictions(labels, probabilities, group, weights)
     found = np.empty((weights.shape[1], probabilities.shape[1]))
@@ -60,7 +62,7 @@ def resampled_sensitivity_at(
 
 
 def _sensitivity_at(specificity: float, score: np.ndarray, own: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of one class: score [N], own [N] bool, weights [N, R] -> [R]."""
+    """Compute it for one class: score [N], own [N] bool, weights [N, R] -> [R]."""
     if own.all() or not own.any():
         return np.full(weights.shape[1], np.nan)
     order = np.flatnonzero(~own)[np.argsort(score[~own], kind="stable")]

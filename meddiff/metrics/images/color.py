@@ -1,4 +1,4 @@
-"""Whether synthetic images have the colors and the brightness of real ones.
+"""Colors and brightness of synthetic images against those of real ones.
 
 Features learned on photographs are told to ignore a change of tint, and a spectrum without its mean does not see one.
 So the values themselves are compared: red, green, blue and the differences red - green and green - blue (a tint that
@@ -18,7 +18,7 @@ LEVELS = 255.0
 
 
 def color_distributions(images: np.ndarray) -> np.ndarray:
-    """Share of the pixels of each image at or below each value: images [N, C, *S] in [-1, 1] -> [N, 2C - 1, BINS].
+    """Give the share of pixels of each image at or below each value: images [N, C, *S] in [-1, 1] -> [N, 2C - 1, BINS].
 
     Channels first, then the differences of neighbors in that order, which reach from -2 to 2.
     """
@@ -36,7 +36,9 @@ def color_distributions(images: np.ndarray) -> np.ndarray:
 
 
 def color_distance_levels(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean over channels and differences of the distance between two sets, from `color_distributions`; in gray levels.
+    """Compute the distance between two sets in gray levels, the mean over channels and differences.
+
+    Both are given as `color_distributions`.
 
     A shift of all channels by one level adds 3 / 5 for color images (their differences stay) and 1 for gray ones with
     one channel. Raises InputError for sets of other channels.

@@ -30,13 +30,13 @@ SUSPICIOUS = 0.1
 
 
 def authentic_share(training: np.ndarray, synthetic: np.ndarray) -> float:
-    """AuthPct as a share in [0, 1]: training features [N, F], synthetic features [M, F]."""
+    """Compute AuthPct as a share in [0, 1]: training features [N, F], synthetic features [M, F]."""
     distance, index = nearest(synthetic, training)
     return float(np.mean(distance > nearest_other(training)[0][index]))
 
 
 def memorization_distance(training: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean over synthetic features [M, F] of ``1 - |cos|`` to the most similar of training features [N, F]; 0 to 1.
+    """Compute the mean over synthetic features [M, F] of ``1 - |cos|`` to the most similar training features [N, F].
 
     Raises InputError for features that are all zero, which have no direction, and as `nearest`.
     """
@@ -48,7 +48,10 @@ def memorization_distance(training: np.ndarray, synthetic: np.ndarray) -> float:
 def memorization_informed_frechet(
     training: np.ndarray, synthetic: np.ndarray, *, suspicious: float = SUSPICIOUS
 ) -> float:
-    """MiFID of synthetic features [M, F] against the training features [N, F]; infinite for exact copies of them."""
+    """Compute MiFID of synthetic features [M, F] against the training features [N, F].
+
+    Infinite for exact copies of them.
+    """
     distance = memorization_distance(training, synthetic)
     frechet = frechet_distance(training, synthetic)
     if distance >= suspicious:
@@ -59,7 +62,7 @@ def memorization_informed_frechet(
 def copying_statistic(
     training: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, *, cells: int = 5, seed: int = 0
 ) -> float:
-    """C_T of training [N, F], held-out real [H, F] (other patients) and synthetic [M, F] features.
+    """Compute C_T of training [N, F], held-out real [H, F] (other patients) and synthetic [M, F] features.
 
     ``cells`` are made by scikit-learn's k-means with ``seed``; use 1 for less than some hundred images. Raises
     InputError if no cell has at least 10 held-out and 10 synthetic images.
@@ -77,7 +80,7 @@ def copying_statistic(
 def copying_by_cell(
     training: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, *, cells: int = 5, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The z-score of each cell [cells], NaN where there are too few images, and the held-out images in it [cells]."""
+    """Compute the z-score of each cell [cells], NaN where images are too few, and its held-out images [cells]."""
     from sklearn.cluster import KMeans
 
     if len(training) < cells:
@@ -101,7 +104,7 @@ def _directions(features: np.ndarray) -> np.ndarray:
 
 
 def _standard_score(first: np.ndarray, second: np.ndarray) -> float:
-    """Mann-Whitney U of ``first`` over ``second`` as a z-score, without tie correction as in the paper."""
+    """Compute Mann-Whitney U of ``first`` over ``second`` as a z-score, without tie correction as in the paper."""
     n, m = len(first), len(second)
     u = rankdata(np.concatenate([first, second]))[:n].sum() - n * (n + 1) / 2
     return float((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))

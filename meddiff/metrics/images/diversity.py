@@ -1,4 +1,4 @@
-"""How different the images of one set are from each other.
+"""Diversity: how different the images of one set are from each other.
 
 Vendi score (Friedman & Dieng 2023): the exponential of the entropy of the eigenvalues of K / n, where K holds the
 similarities (here cosines) of all pairs. It is the effective number of different images: 1 when all are alike, n when
@@ -25,7 +25,7 @@ WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def vendi_score(features: np.ndarray) -> float:
-    """Effective number of different images among features [N, F]: from 1 to N; cosine similarity, float64.
+    """Compute the effective number of different images among features [N, F]: from 1 to N; cosine similarity, float64.
 
     Centering is up to the caller: features that are all positive (after a ReLU) have cosines near 1 and a low score.
     Raises InputError for NaN or for an image whose features are all zero, which has no direction.
@@ -45,7 +45,7 @@ def vendi_score(features: np.ndarray) -> float:
 
 
 def structural_similarity(first: np.ndarray, second: np.ndarray, *, data_range: float) -> np.ndarray:
-    """MS-SSIM of images [N, C, H, W] with images [N, C, H, W], pair by pair: [N], 1 for equal images.
+    """Compute MS-SSIM of images [N, C, H, W] with images [N, C, H, W], pair by pair: [N], 1 for equal images.
 
     ``data_range`` is the largest minus the smallest possible value: 2 for images in [-1, 1]. As many of the five
     scales are used as the 11-pixel window fits into (all five from 176 pixels; three at 64), their weights scaled to
@@ -70,7 +70,10 @@ def structural_similarity(first: np.ndarray, second: np.ndarray, *, data_range: 
 def similarity_of_pairs(
     images: np.ndarray, generator: np.random.Generator, *, data_range: float, pairs: int = 1000
 ) -> np.ndarray:
-    """MS-SSIM of random pairs of different images of one set [N, C, H, W]: [pairs]; its mean falls with diversity."""
+    """Compute MS-SSIM of random pairs of different images of one set [N, C, H, W]: [pairs].
+
+    Its mean falls with diversity.
+    """
     if len(images) < 2:
         raise InputError(f"got {len(images)} images: a pair needs 2")
     first = generator.integers(len(images), size=pairs)
@@ -82,7 +85,10 @@ def similarity_of_pairs(
 
 
 def mean_square_distance(vectors: np.ndarray) -> float:
-    """Mean squared Euclidean distance of all pairs of different images: vectors [N, P], N at least 2; >= 0, float64."""
+    """Compute the mean squared Euclidean distance of all pairs of different images.
+
+    Vectors are [N, P], N at least 2; the mean is float64 and not below 0.
+    """
     if vectors.ndim != 2 or len(vectors) < 2:
         raise InputError(f"got vectors {vectors.shape}: give [images, values] of at least two images")
     total = float(np.sum(vectors.var(0, ddof=1, dtype=np.float64)))
@@ -92,14 +98,14 @@ def mean_square_distance(vectors: np.ndarray) -> float:
 
 
 def number_of_scales(side: int) -> int:
-    """Scales that an image of the given shorter side allows; InputError below one window."""
+    """Compute scales that an image of the given shorter side allows; InputError below one window."""
     if side < WINDOW:
         raise InputError(f"images of {side} pixels are smaller than the {WINDOW}-pixel window of structural similarity")
     return min(len(SCALE_WEIGHTS), int(np.log2(side / WINDOW)) + 1)
 
 
 def _ssim_parts(first: np.ndarray, second: np.ndarray, data_range: float) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance and contrast-structure of every window (Wang et al. 2004, the two factors of eq. 13)."""
+    """Compute luminance and contrast-structure of every window (Wang et al. 2004, the two factors of eq. 13)."""
     mean_first, mean_second = _smoothed(first), _smoothed(second)
     variance_first = _smoothed(first**2) - mean_first**2
     variance_second = _smoothed(second**2) - mean_second**2
@@ -110,13 +116,13 @@ def _ssim_parts(first: np.ndarray, second: np.ndarray, data_range: float) -> tup
 
 
 def _smoothed(images: np.ndarray) -> np.ndarray:
-    """Gaussian mean of every window inside the image, as two products with banded matrices: [..., H-10, W-10]."""
+    """Give Gaussian mean of every window inside the image, as two products with banded matrices: [..., H-10, W-10]."""
     rows, columns = (_band(side) for side in images.shape[2:])
     return rows @ images @ columns.T
 
 
 def _band(side: int) -> np.ndarray:
-    """[side - 10, side]: row i holds the window's weights from column i on."""
+    """Compute [side - 10, side]: row i holds the window's weights from column i on."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
     return toeplitz(

@@ -1,4 +1,4 @@
-"""How far a set of synthetic images lies from a set of real ones, in the space of some features.
+"""Fidelity: how far a set of synthetic images lies from a set of real ones, in the space of some features.
 
 Frechet distance (Heusel et al. 2017, eq. 6) between Gaussians fitted to the two sets:
 ``|m_1 - m_2|^2 + tr(C_1) + tr(C_2) - 2 tr((C_1 C_2)^(1/2))``.
@@ -28,7 +28,7 @@ BLOCK = 1024
 
 
 def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Frechet distance between real features [N, F] and synthetic features [M, F], N and M at least 2; >= 0.
+    """Compute Frechet distance between real features [N, F] and synthetic features [M, F], N and M at least 2; >= 0.
 
     Computed in float64. Biased upwards by about the reciprocal of the number of images. Raises InputError for sets
     of other shapes or with NaN.
@@ -45,7 +45,7 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
 def frechet_distance_unbiased(
     real: np.ndarray, synthetic: np.ndarray, generator: np.random.Generator, *, points: int = 15
 ) -> float:
-    """Frechet distance extrapolated to infinitely many images (FID-infinity; Chong & Forsyth 2020).
+    """Compute Frechet distance extrapolated to infinitely many images (FID-infinity; Chong & Forsyth 2020).
 
     The distance is computed at ``points`` numbers of images from a third (from 5,000 where that is less, as in the
     paper) to all of them, the same number of both sets, drawn anew each time. Its bias falls as 1/n, so the estimate
@@ -77,7 +77,7 @@ def kernel_distance(
     real_chosen: np.ndarray | None = None,
     synthetic_chosen: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Kernel distance between real features [N, F] and synthetic features [M, F]; may be slightly negative.
+    """Compute the kernel distance between real features [N, F] and synthetic features [M, F]; may be slightly negative.
 
     Returns [R]: one value for each column of ``real_chosen`` [N, R] and ``synthetic_chosen`` [M, R] (bool: which
     images take part), all from one pass over the kernel matrix; without them all images take part and R is 1. At
@@ -95,12 +95,12 @@ def kernel_distance(
 
 
 def _centered(features: np.ndarray) -> np.ndarray:
-    """X with X^T X = covariance."""
+    """Compute X with X^T X = covariance."""
     return (features - features.mean(0)) / np.sqrt(len(features) - 1)
 
 
 def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
-    """S [rank, F] with S^T S = covariance [F, F], positive semidefinite: its Cholesky factor, pivoted if need be."""
+    """Find S [rank, F] with S^T S = covariance [F, F], positive semidefinite: a Cholesky factor, pivoted if need be."""
     upper = _cholesky(covariance)
     if upper is not None:
         return upper
@@ -112,7 +112,7 @@ def semidefinite_factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def root_product_trace(first: np.ndarray, second: np.ndarray) -> float:
-    """``tr((C_1 C_2)^(1/2))`` of two covariances [F, F]."""
+    """Compute ``tr((C_1 C_2)^(1/2))`` of two covariances [F, F]."""
     upper = _cholesky(first) if len(first) > SMALL else None
     if upper is None:
         return singular_value_sum(semidefinite_factor(first) @ semidefinite_factor(second).T)
@@ -121,7 +121,7 @@ def root_product_trace(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _cholesky(covariance: np.ndarray) -> np.ndarray | None:
-    """Upper U with U^T U = covariance; None where it has not full rank."""
+    """Compute the upper U with U^T U = covariance; None where it has not full rank."""
     (potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
     upper, failed = potrf(covariance)
     pivot = np.diag(upper) ** 2
@@ -143,14 +143,14 @@ def _root_sum(square: np.ndarray) -> float:
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """``tr((C_1 C_2)^(1/2))`` of two sets of centered features."""
+    """Compute ``tr((C_1 C_2)^(1/2))`` of two sets of centered features."""
     if min(len(first), len(second)) > first.shape[1]:
         return root_product_trace(first.T @ first, second.T @ second)
     return singular_value_sum(_factor(first) @ _factor(second).T)
 
 
 def _factor(centered: np.ndarray) -> np.ndarray:
-    """S with S^T S = X^T X: X itself, or where X has more rows than columns one with no more rows than its rank."""
+    """Find S with S^T S = X^T X: X, or where X has more rows than columns one with no more rows than its rank."""
     return centered if len(centered) <= centered.shape[1] else semidefinite_factor(centered.T @ centered)
 
 

@@ -1,4 +1,4 @@
-"""Whether images show what their labels say: the accuracy on them of a classifier of real images.
+"""Agreement of images with their labels: the accuracy on them of a classifier of real images.
 
 A generator that draws good images of the wrong class looks perfect to every distance between sets. So a classifier is
 trained on the features of real images and asked about the others (the "classification accuracy score" of Ravuri &
@@ -20,7 +20,7 @@ PENALTY = 1.0
 def label_agreement(
     real: np.ndarray, real_labels: np.ndarray, synthetic: np.ndarray, synthetic_labels: np.ndarray
 ) -> float:
-    """Share of the synthetic images of a class that a classifier of the real ones gives it, averaged over classes.
+    """Compute the share of synthetic images that a classifier of real ones calls as labeled, averaged over classes.
 
     real [N, F] with labels [N] trains, synthetic [M, F] with labels [M] is asked. Classes that the real images lack
     are left out; 1 / classes is chance.

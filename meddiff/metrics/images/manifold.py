@@ -36,7 +36,7 @@ class ManifoldScores:
 
 
 def manifold_scores(real: np.ndarray, synthetic: np.ndarray, *, neighbors: int = 5) -> ManifoldScores:
-    """All four scores of real features [N, F] and synthetic features [M, F], from one pass over the distances.
+    """Compute all four scores of real features [N, F] and synthetic features [M, F], from one pass over the distances.
 
     ``neighbors`` is k; give 3 for the precision and recall of Kynkaanniemi et al., 5 for Naeem et al. Raises
     InputError for sets of no more than k images, or features with NaN.
@@ -60,7 +60,7 @@ def manifold_scores(real: np.ndarray, synthetic: np.ndarray, *, neighbors: int =
 
 
 def _radius(points: np.ndarray, neighbors: int) -> np.ndarray:
-    """Squared distance of each point to its k-th nearest other point."""
+    """Compute the squared distance of each point to its k-th nearest other point."""
     radius = np.empty(len(points))
     for start in range(0, len(points), BLOCK):
         rows = slice(start, start + BLOCK)

@@ -23,7 +23,7 @@ from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
 
 @dataclass(frozen=True)
 class MembershipAttack:
-    """How well members are told from non-members by their loss."""
+    """The success of telling members from non-members by their loss."""
 
     auroc: float
     """0.5 for chance, 1 where every member has a lower loss than every non-member."""
@@ -51,7 +51,7 @@ def loss_threshold_attack(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> MembershipAttack:
-    """The attack on losses of members [N] and of non-members [M].
+    """Compute the attack on losses of members [N] and of non-members [M].
 
     Args:
         member_losses: [N] losses of images that were trained on.
@@ -89,7 +89,7 @@ def _auroc(members: np.ndarray, others: np.ndarray) -> float:
 
 
 def _weights(groups: np.ndarray | None, count: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """[N, resamples + 1] weight of each image, drawn by group."""
+    """Compute [N, resamples + 1] weight of each image, drawn by group."""
     member = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     if len(member) != count:
         raise InputError(f"got {len(member)} groups for {count} losses: give one each")

@@ -1,4 +1,4 @@
-"""Whether synthetic images are copies of training images.
+"""Memorization: are synthetic images copies of training images?
 
 An image that lies nearer to some training image than real images of other patients ever do has been copied, not
 drawn. So the distance of each synthetic image to its nearest training image is read against the same distance of
@@ -24,7 +24,7 @@ ROUNDING = 1e-5
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest reference of each query: queries [N, F], references [M, F] -> Euclidean distance [N], index [N].
+    """Give the nearest reference of each query: queries [N, F], references [M, F] -> Euclidean distance [N], index [N].
 
     The search is one float32 matrix product, by ``|q - r|^2 = |q|^2 - 2 q.r + |r|^2`` about the references' mean. That
     form loses all digits for near-copies, the very pairs of interest, so it only proposes: the distances of all
@@ -36,13 +36,16 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
 
 
 def nearest_other(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest other point of each point: points [N, F] -> distance [N], index [N]; 0 for one that is there twice."""
+    """Compute the nearest other point of each point: points [N, F] -> distance [N], index [N].
+
+    0 for one that is there twice.
+    """
     _check(points, points[1:])
     return _search(points, _prepared(points), skip_same=True)
 
 
 def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nearest reference image of each query image, also when turned or mirrored; volumes when mirrored.
+    """Compute the nearest reference image of each query image, also when turned or mirrored; volumes when mirrored.
 
     queries [N, C, H, W], references [M, C, H, W], square; or volumes [N, C, D, H, W] and [M, C, D, H, W] -> distance
     [N] (root mean square difference per value, in the images' own unit), index [N] of the reference, symmetry [N] of
@@ -65,7 +68,7 @@ def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarr
 
 
 def copy_threshold(held_out_distances: np.ndarray, quantile: float) -> float:
-    """Distance below which an image is called a copy: the ``quantile`` (0..1) of what held-out real images have.
+    """Find the distance below which an image is called a copy: the ``quantile`` (0..1) of what held-out images have.
 
     ``held_out_distances`` [N] are those of real images, of patients that are not in the training set, to their
     nearest training image. The quantile is the false positive rate; with fewer than 1 / quantile images it is
@@ -96,7 +99,10 @@ def _prepared(references: np.ndarray) -> _Prepared:
 
 
 def _search(queries: np.ndarray, prepared: _Prepared, *, skip_same: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Distance and index of the nearest reference; ``skip_same``: not the one at the query's own position."""
+    """Compute the distance and index of the nearest reference.
+
+    ``skip_same``: not the one at the query's own position.
+    """
     kept = min(CANDIDATES, len(prepared.references) - skip_same)
     distance, index = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     for start in range(0, len(queries), BLOCK):

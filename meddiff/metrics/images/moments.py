@@ -17,14 +17,14 @@ from meddiff.metrics.images.fidelity import root_product_trace
 
 @dataclass(frozen=True)
 class Moments:
-    """What a Frechet distance needs to know about a set of images."""
+    """Moments of a set of images: all that a Frechet distance needs of it."""
 
     count: int
     mean: np.ndarray  # [F]
     scatter: np.ndarray  # [F, F]: sum of (x - mean)(x - mean)^T
 
     def __add__(self, other: Moments) -> Moments:
-        """The moments of both sets together, in either order."""
+        """Return the moments of both sets together, in either order."""
         count = self.count + other.count
         apart = other.mean - self.mean
         between = np.outer(apart, apart) * (self.count * other.count / count)
@@ -32,7 +32,7 @@ class Moments:
 
 
 def moments(features: np.ndarray) -> Moments:
-    """Moments of one batch of features [N, F], N at least 1; add those of all batches."""
+    """Compute moments of one batch of features [N, F], N at least 1; add those of all batches."""
     if features.ndim != 2 or len(features) == 0:
         raise InputError(f"got features {features.shape}: give [images, features] of at least one image")
     if not np.isfinite(features.sum(dtype=np.float64)):
@@ -44,7 +44,7 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def frechet_distance_of_moments(real: Moments, synthetic: Moments) -> float:
-    """The same as `meddiff.metrics.images.fidelity.frechet_distance` of all the images that went into the moments."""
+    """Compute `meddiff.metrics.images.fidelity.frechet_distance` of all images that went into the moments."""
     if real.mean.shape != synthetic.mean.shape:
         raise InputError(
             f"got moments of {len(real.mean)} and of {len(synthetic.mean)} features: use the same extractor for both"

@@ -38,7 +38,7 @@ BANDS = {
 
 
 def typology_angle_degrees(image: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Median individual typology angle of the skin in the frame of a photograph, in degrees, -90 to 90.
+    """Compute the median individual typology angle of the skin in the frame of a photograph, in degrees, -90 to 90.
 
     image [3, H, W] sRGB in [-1, 1]; mask [H, W], above 0 where the lesion is. NaN where too little of the frame looks
     like skin. Raises InputError for images without three channels.
@@ -60,12 +60,12 @@ def typology_angle_degrees(image: np.ndarray, mask: np.ndarray | None = None) ->
 
 
 def band(angle_degrees: float) -> str | None:
-    """The name of a skin tone in BANDS; None where the angle is not known."""
+    """Compute the name of a skin tone in BANDS; None where the angle is not known."""
     return next((name for name, above in BANDS.items() if angle_degrees > above), None)
 
 
 def _frame(size: tuple[int, ...]) -> np.ndarray:
-    """True within FRAME of the border: [H, W] bool."""
+    """Mark what lies within FRAME of the border: [H, W] bool."""
     inside = np.ones(size, dtype=bool)
     rows, columns = (max(1, round(FRAME * side)) for side in size)
     inside[rows : size[0] - rows, columns : size[1] - columns] = False

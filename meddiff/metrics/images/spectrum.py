@@ -1,4 +1,4 @@
-"""Whether synthetic images have detail at the right scales: the radially averaged power spectrum.
+"""Detail of synthetic images at each scale: the radially averaged power spectrum.
 
 Blur takes power from high spatial frequencies, checkerboards of transposed convolutions add some (Durall, Keuper &
 Keuper 2020, "Watch your up-convolution"); features learned on photographs may hear neither. Each image's mean is
@@ -12,7 +12,7 @@ from meddiff.errors import InputError
 
 
 def radial_power_db(images: np.ndarray) -> np.ndarray:
-    """Mean power of images [N, C, S, S] at each integer frequency 1..S/2 (cycles per image): [N, S // 2], in decibel.
+    """Compute the mean power of images [N, C, S, S] at frequencies 1..S/2 (cycles per image): [N, S // 2], in decibel.
 
     Channels are averaged as power. A constant image has no power: its values are those of rounding error, -300 dB or
     less below the others, and finite.
@@ -40,7 +40,7 @@ def radial_power_db(images: np.ndarray) -> np.ndarray:
 
 
 def spectrum_distance_db(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Root mean square difference of the two sets' mean spectra over all frequencies, in decibel; >= 0.
+    """Compute the root mean square difference of the two sets' mean spectra over all frequencies, in decibel; >= 0.
 
     real [N, C, S, S] and synthetic [M, C, S, S] of one size; the intensity scale must be the same for both.
     """

@@ -1,4 +1,4 @@
-"""Whether each lesion was found: detection lesion by lesion, which Dice over the whole image hides.
+"""Detection, lesion by lesion, which Dice over the whole image hides.
 
 A lesion is a connected component, neighbors across edges, corners and (3D) faces alike. A predicted and a true
 lesion match if their IoU reaches a threshold; each takes part in at most one match, and the pairs are chosen to match
@@ -31,7 +31,7 @@ class Detection:
     invented: int
 
     def __add__(self, other: Detection) -> Detection:
-        """The counts of both together."""
+        """Return the counts of both together."""
         return Detection(self.found + other.found, self.missed + other.missed, self.invented + other.invented)
 
     @property
@@ -73,7 +73,7 @@ def detect(truth: np.ndarray, prediction: np.ndarray, *, least_iou: float) -> De
 def froc(
     truths: Sequence[np.ndarray], probabilities: Sequence[np.ndarray], thresholds: Sequence[float], *, least_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Free-response curve: invented lesions per image [T] and sensitivity over all lesions [T], at each threshold.
+    """Compute the free-response curve at each threshold: invented lesions per image [T], sensitivity over all [T].
 
     ``truths`` are binary masks and ``probabilities`` images in [0, 1], case by case on one grid.
     """
@@ -90,7 +90,7 @@ def froc(
 
 
 def lesions(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the lesions of a bool mask: 0 outside, 1..n; and n."""
+    """Mark the lesions of a bool mask: 0 outside, 1..n; and n."""
     numbered = np.zeros(mask.shape, dtype=np.int32)
     count = label(mask, structure=np.ones((3,) * mask.ndim), output=numbered)
     return numbered, int(count)  # pyright: ignore[reportArgumentType] (with `output`, the count alone)

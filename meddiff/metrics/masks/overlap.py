@@ -82,7 +82,10 @@ class Overlap:
         return difference / truth if truth else (float("inf") if difference else 0.0)
 
     def volume_error_ml(self, spacing_mm: Sequence[float]) -> float:
-        """Volume of the prediction minus that of the truth in milliliters; ``spacing_mm`` has three numbers."""
+        """Compute the volume of the prediction minus that of the truth in milliliters.
+
+        ``spacing_mm`` has three numbers.
+        """
         if spacing_mm is None or len(spacing_mm) != 3 or not all(edge > 0 for edge in spacing_mm):
             raise InputError(
                 f"got spacing_mm {spacing_mm}: a volume in milliliters needs three positive spacings in mm"
@@ -107,7 +110,7 @@ def overlap(truth: np.ndarray, prediction: np.ndarray) -> Overlap:
 
 
 def binary(mask: np.ndarray, name: str) -> np.ndarray:
-    """The mask as bool; InputError for one that has values other than 0 and 1, such as probabilities or 255."""
+    """Compute the mask as bool; InputError for one that has values other than 0 and 1, such as probabilities or 255."""
     if mask.dtype == bool:
         return mask
     as_bool = mask.astype(bool)

@@ -43,7 +43,7 @@ class SurfaceDistances:
         return self.hausdorff_percentile(95)
 
     def hausdorff_percentile(self, percentile: float) -> float:
-        """The larger of the two directions' percentiles (Huttenlocher et al. 1993), not that of both pooled."""
+        """Compute the larger of the two directions' percentiles (Huttenlocher et al. 1993), not that of both pooled."""
         if self.empty is not None:
             return self.empty
         return float(max(np.percentile(self.of_truth, percentile), np.percentile(self.of_prediction, percentile)))
@@ -56,7 +56,10 @@ class SurfaceDistances:
         return float((self.of_truth.sum() + self.of_prediction.sum()) / (len(self.of_truth) + len(self.of_prediction)))
 
     def share_within(self, tolerance: float) -> float:
-        """Normalized surface distance (Nikolov et al. 2018): share of both surfaces within the tolerance, in [0, 1]."""
+        """Compute the normalized surface distance: the share of both surfaces within the tolerance, in [0, 1].
+
+        Nikolov et al. 2018.
+        """
         if self.empty is not None:
             return float(self.empty == 0)
         within = np.count_nonzero(self.of_truth <= tolerance) + np.count_nonzero(self.of_prediction <= tolerance)
@@ -71,7 +74,7 @@ class SurfaceDistances:
 
 
 def surface_distances_mm(truth: np.ndarray, prediction: np.ndarray, spacing_mm: Sequence[float]) -> SurfaceDistances:
-    """Surface distances in millimeters of two binary masks [*S] (2D or 3D).
+    """Compute the surface distances in millimeters of two binary masks [*S] (2D or 3D).
 
     ``spacing_mm`` is in the order of the array axes. InputError where it is unknown: nobody can say millimeters then;
     `surface_distances_px` gives pixels.
@@ -97,12 +100,12 @@ def surface_distances_mm(truth: np.ndarray, prediction: np.ndarray, spacing_mm: 
 
 
 def surface_distances_px(truth: np.ndarray, prediction: np.ndarray) -> SurfaceDistances:
-    """Surface distances in pixels, for photographs, whose scale nobody knows."""
+    """Compute the surface distances in pixels, for photographs, whose scale nobody knows."""
     return surface_distances_mm(truth, prediction, (1.0,) * truth.ndim)
 
 
 def boundary_iou(truth: np.ndarray, prediction: np.ndarray, *, width: float = 0.02) -> float:
-    """IoU of the two masks' inner rims (Cheng et al. 2021, "Boundary IoU"); 1 when both masks are empty.
+    """Compute IoU of the two masks' inner rims (Cheng et al. 2021, "Boundary IoU"); 1 when both masks are empty.
 
     ``width`` of the rim as a share of the image diagonal (the paper's 2%), rounded, at least 1 pixel; the rim is what
     erosion by a 3 x 3 (x 3) square that often removes, with the image's edge as outside, as in the paper's code.
@@ -116,7 +119,7 @@ def boundary_iou(truth: np.ndarray, prediction: np.ndarray, *, width: float = 0.
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
-    """Points of a bool mask with a face neighbor outside; as bool, of the same shape."""
+    """Compute points of a bool mask with a face neighbor outside; as bool, of the same shape."""
     return mask & ~np.asarray(binary_erosion(mask), bool)
 
 

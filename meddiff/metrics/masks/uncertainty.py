@@ -1,4 +1,4 @@
-"""Whether a model knows what it does not know: samples against several truths, and confidence against failure.
+"""Uncertainty, in which a model knows what it does not know: samples against truths, confidence against failure.
 
 Generalized energy distance (Szekely & Rizzo 2013; for segmentation Kohl et al. 2018, "A probabilistic U-Net"):
 ``2 E[d(S, Y)] - E[d(S, S')] - E[d(Y, Y')]`` with d = 1 - IoU, S a sampled mask and Y one of the experts' masks. It is
@@ -19,7 +19,7 @@ from meddiff.metrics.masks.overlap import binary
 
 
 def generalized_energy_distance(truths: np.ndarray, samples: np.ndarray) -> float:
-    """Squared generalized energy distance of sampled masks [M, *S] to the experts' masks [R, *S]; in [0, 2].
+    """Compute the squared generalized energy distance of masks [M, *S] to the experts' masks [R, *S]; in [0, 2].
 
     Masks are binary. Raises InputError for masks of another grid or with other values.
     """
@@ -34,7 +34,7 @@ def generalized_energy_distance(truths: np.ndarray, samples: np.ndarray) -> floa
 
 
 def risk_coverage(risk: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean risk of the most confident cases: risk [N] (such as 1 - Dice), confidence [N] -> coverage [N], risk [N].
+    """Compute the mean risk of the most confident cases: risk [N], confidence [N] -> coverage [N], risk [N].
 
     Coverage runs from 1/N to 1. Cases of equal confidence share their mean risk, so that their order does not matter.
     """
@@ -47,7 +47,7 @@ def risk_coverage(risk: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray,
 
 
 def area_under_risk_coverage(risk: np.ndarray, confidence: np.ndarray) -> tuple[float, float, float]:
-    """AURC, the smallest that any order of these risks could have, and that of a random order (the mean risk)."""
+    """Give AURC, the smallest that these risks could have in any order, and that of a random order (the mean risk)."""
     return (
         float(risk_coverage(risk, confidence)[1].mean()),
         float(risk_coverage(risk, -risk)[1].mean()),
@@ -56,7 +56,7 @@ def area_under_risk_coverage(risk: np.ndarray, confidence: np.ndarray) -> tuple[
 
 
 def failure_auroc(failed: np.ndarray, confidence: np.ndarray) -> float:
-    """How well low confidence finds the failed cases: failed [N] bool, confidence [N] -> AUROC; 0.5 is chance.
+    """Measure how well low confidence finds the failed cases: failed [N] bool, confidence [N] -> AUROC; 0.5 is chance.
 
     NaN when no case failed or all did: there is nothing to tell apart.
     """
@@ -70,7 +70,7 @@ def failure_auroc(failed: np.ndarray, confidence: np.ndarray) -> float:
 
 
 def _one_minus_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distances of all pairs, [A, V] x [B, V] -> [A, B]; counts are exact in float32 below 2^24 pixels."""
+    """Compute distances of all pairs, [A, V] x [B, V] -> [A, B]; counts are exact in float32 below 2^24 pixels."""
     number = np.float32 if first.shape[1] < 2**24 else np.float64
     common = (first.astype(number) @ second.astype(number).T).astype(np.float64)
     union = first.sum(1)[:, None] + second.sum(1)[None] - common

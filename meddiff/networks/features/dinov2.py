@@ -36,7 +36,7 @@ class Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, L, D] -> [B, L, D]."""
+        """Map [B, L, D] -> [B, L, D]."""
         parts = self.qkv(x).unflatten(-1, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)
         return self.proj(functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2))
 
@@ -49,7 +49,7 @@ class Scale(nn.Module):
         self.gamma = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Like x."""
+        """Run the block; the result is like x."""
         return x * self.gamma
 
 
@@ -63,7 +63,7 @@ class Block(nn.Module):
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, L, D] -> [B, L, D]."""
+        """Map [B, L, D] -> [B, L, D]."""
         x = x + self.ls1(self.attn(self.norm1(x)))
         return x + self.ls2(self.mlp["fc2"](functional.gelu(self.mlp["fc1"](self.norm2(x)))))
 
@@ -81,7 +81,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, image: Tensor) -> Tensor:
-        """[B, 3, H, W], normalized -> the class token [B, D]."""
+        """Map [B, 3, H, W], normalized -> the class token [B, D]."""
         patches = self.patch_embed["proj"](image)
         x = torch.cat([self.cls_token.expand(len(image), -1, -1), patches.flatten(2).transpose(1, 2)], 1)
         x = x + self._positions(patches.shape[2:])
@@ -90,7 +90,7 @@ class Transformer(nn.Module):
         return self.norm(x)[:, 0]
 
     def _positions(self, grid: torch.Size) -> Tensor:
-        """[1, 1 + patches, D]."""
+        """Return [1, 1 + patches, D]."""
         side = round((self.pos_embed.shape[1] - 1) ** 0.5)
         if tuple(grid) == (side, side):
             return self.pos_embed
@@ -118,7 +118,7 @@ class DinoFeatures(FeatureNetwork):
 
 
 def _sizes(stored: Mapping[str, Tensor], file: str | Path) -> tuple[int, int, int]:
-    """Width, blocks and positions that the tensors belong to."""
+    """Return the width, blocks and positions that the tensors belong to."""
     positions = stored.get("pos_embed")
     blocks = {name.split(".")[1] for name in stored if name.startswith("blocks.")}
     whole = positions is not None and positions.ndim == 3 and round((positions.shape[1] - 1) ** 0.5) ** 2 + 1

@@ -36,7 +36,7 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm2d(out, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, out, H', W']."""
+        """Map [B, C, H, W] -> [B, out, H', W']."""
         return functional.relu(self.bn(self.conv(x)), inplace=True)
 
 
@@ -64,7 +64,7 @@ class Block(nn.Module):
             self.branch_pool = Convolution(channels, pooled, 1, 1, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The chains in their order, then the pool."""
+        """Return the chains in their order, then the pool."""
         found = []
         for chain in self.names:
             value = x
@@ -82,7 +82,7 @@ class Block(nn.Module):
 
 
 def _plain(channels: int, pooled: int) -> Block:
-    """35 x 35."""
+    """Return 35 x 35."""
     return Block(
         channels,
         [
@@ -96,7 +96,7 @@ def _plain(channels: int, pooled: int) -> Block:
 
 
 def _long(channels: int, inner: int) -> Block:
-    """17 x 17: rows and columns in turn."""
+    """Return 17 x 17: rows and columns in turn."""
     row, column = ((1, 7), 1, (0, 3)), ((7, 1), 1, (3, 0))
     return Block(
         channels,
@@ -112,7 +112,7 @@ def _long(channels: int, inner: int) -> Block:
 
 
 def _wide(channels: int, pool: str) -> Block:
-    """8 x 8: rows and columns side by side."""
+    """Return 8 x 8: rows and columns side by side."""
     row, column = (384, (1, 3), 1, (0, 1)), (384, (3, 1), 1, (1, 0))
     return Block(
         channels,
@@ -128,7 +128,7 @@ def _wide(channels: int, pool: str) -> Block:
 
 
 def _reducing_first(channels: int) -> Block:
-    """35 -> 17."""
+    """Return 35 -> 17."""
     return Block(
         channels,
         [
@@ -140,7 +140,7 @@ def _reducing_first(channels: int) -> Block:
 
 
 def _reducing_second(channels: int) -> Block:
-    """17 -> 8."""
+    """Return 17 -> 8."""
     return Block(
         channels,
         [
@@ -171,7 +171,7 @@ class InceptionFeatures(FeatureNetwork):
 
 
 def resized(image: Tensor, side: int) -> Tensor:
-    """Bilinear as TensorFlow 1 does it: [B, C, H, W] -> [B, C, side, side]."""
+    """Return the bilinear as TensorFlow 1 does it: [B, C, H, W] -> [B, C, side, side]."""
     for axis in (2, 3):
         count = image.shape[axis]
         at = torch.arange(side, device=image.device, dtype=torch.float32) * (count / side)
@@ -186,7 +186,7 @@ def resized(image: Tensor, side: int) -> Tensor:
 
 
 def _body() -> nn.Sequential:
-    """The layers under the names of the published file, pools without one of their own."""
+    """Return the layers under the names of the published file, pools without one of their own."""
     body = nn.Sequential()
     layers: list[tuple[str, nn.Module]] = [
         ("Conv2d_1a_3x3", Convolution(3, 32, 3, 2, 0)),

@@ -54,7 +54,7 @@ class LpipsEmbedding(FeatureNetwork):
 
 
 def _trunk() -> nn.Sequential:
-    """The convolutions of AlexNet (Krizhevsky 2014) under the numbers of the published file."""
+    """Return the convolutions of AlexNet (Krizhevsky 2014) under the numbers of the published file."""
     return nn.Sequential(
         nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
         nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
@@ -65,7 +65,7 @@ def _trunk() -> nn.Sequential:
 
 
 def _heads(file: str | Path) -> list[nn.Parameter]:
-    """The weight of each channel of each layer."""
+    """Return the weight of each channel of each layer."""
     stored = read_tensors(file, "the heads of LPIPS")
     names = [f"lin{number}.model.1.weight" for number in range(len(CHANNELS))]
     shapes = {name: (1, channels, 1, 1) for name, channels in zip(names, CHANNELS, strict=True)}

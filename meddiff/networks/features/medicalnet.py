@@ -49,7 +49,7 @@ class MedicalNetFeatures(VolumeNetwork):
 
 
 def _standardized(volume: Tensor) -> Tensor:
-    """Less the mean of what is not background, over its standard deviation; background stays below all of it."""
+    """Subtract the mean of what is not background, over its standard deviation; background stays below all of it."""
     body = volume[volume > volume.min()]
     if len(body) < 2:  # one value everywhere
         return torch.zeros_like(volume)
@@ -57,7 +57,7 @@ def _standardized(volume: Tensor) -> Tensor:
 
 
 def _network(stored: Mapping[str, Tensor], file: str | Path) -> ResNet:
-    """The ResNet that the tensors belong to, untrained."""
+    """Return the ResNet that the tensors belong to, untrained."""
     blocks = [{name.split(".")[1] for name in stored if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     size = tuple(map(len, blocks)), "layer1.0.conv3.weight" in stored
     if size not in SIZES:

@@ -1,4 +1,4 @@
-"""What networks that turn images or volumes into features are, so that one can take another's place.
+"""Networks that turn images or volumes into features: what all are, so that one can take another's place.
 
 Features of volumes by a network of pictures ("2.5D"): slices of three planes, averaged plane by plane.
 
@@ -28,7 +28,7 @@ class FeatureNetwork(nn.Module, ABC):
 
     @torch.no_grad()
     def features(self, image: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (repeated) -> [B, F] float32.
+        """Map images [B, C, H, W] in [-1, 1], C = 3 (RGB) or 1 (repeated) -> [B, F] float32.
 
         Raises:
             InputError: another shape.
@@ -40,12 +40,12 @@ class FeatureNetwork(nn.Module, ABC):
         return self._of_rgb(image.float().expand(-1, 3, -1, -1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """The same as `features`."""
+        """Return the same as `features`."""
         return self.features(image)
 
     @abstractmethod
     def _of_rgb(self, image: Tensor) -> Tensor:
-        """Images [B, 3, H, W] float32 in [-1, 1] -> [B, F]."""
+        """Map images [B, 3, H, W] float32 in [-1, 1] -> [B, F]."""
 
 
 class VolumeNetwork(nn.Module, ABC):
@@ -56,7 +56,7 @@ class VolumeNetwork(nn.Module, ABC):
 
     @torch.no_grad()
     def features(self, volume: Tensor) -> Tensor:
-        """Volumes [B, 1, D, H, W] in [-1, 1], axes to the patient's right, front and head -> [B, F] float32.
+        """Map volumes [B, 1, D, H, W] in [-1, 1], axes to the patient's right, front and head -> [B, F] float32.
 
         Raises:
             InputError: another shape.
@@ -66,12 +66,12 @@ class VolumeNetwork(nn.Module, ABC):
         return self._of_volume(volume.float())
 
     def forward(self, volume: Tensor) -> Tensor:
-        """The same as `features`."""
+        """Return the same as `features`."""
         return self.features(volume)
 
     @abstractmethod
     def _of_volume(self, volume: Tensor) -> Tensor:
-        """Volumes [B, 1, D, H, W] float32 in [-1, 1] -> [B, F]."""
+        """Map volumes [B, 1, D, H, W] float32 in [-1, 1] -> [B, F]."""
 
 
 SLICES = 16
@@ -93,7 +93,7 @@ class PlaneFeatures(VolumeNetwork):
 
 
 def upright_slices(volume: Tensor, axis: int) -> Tensor:
-    """Slices of volumes [B, 1, D, H, W] across one of their three axes, as they are looked at: [B, SLICES, 1, h, w].
+    """Cut slices of volumes [B, 1, D, H, W] across one of three axes, as they are looked at: [B, SLICES, 1, h, w].
 
     The second of the other axes leads up, the first to the left: the patient's right is on the left.
     """

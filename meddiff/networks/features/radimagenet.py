@@ -41,7 +41,7 @@ class RadImageNetFeatures(FeatureNetwork):
 
 
 def _plain(name: str) -> str:
-    """``backbone.4.0.conv1.weight`` -> ``layer1.0.conv1.weight``."""
+    """Return ``backbone.4.0.conv1.weight`` -> ``layer1.0.conv1.weight``."""
     name = name.removeprefix("backbone.").removeprefix("body.")
     first, dot, rest = name.partition(".")
     return f"{PARTS[first]}{dot}{rest}" if first in PARTS else name

@@ -37,7 +37,7 @@ class FFParser(nn.Module):
         self.imaginary = nn.Parameter(SPREAD * torch.randn(channels, *points))
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, channels, *S] to the same, in float32 inside whatever runs outside."""
+        """Map [B, channels, *S] to the same, in float32 inside whatever runs outside."""
         axes = tuple(range(2, features.ndim))
         with torch.autocast(features.device.type, enabled=False):
             spectrum = torch.fft.rfftn(features.to(torch.float32, memory_format=torch.contiguous_format), dim=axes)
@@ -45,7 +45,7 @@ class FFParser(nn.Module):
         return filtered.to(features.dtype)
 
     def response(self, size: tuple[int, ...] | torch.Size) -> Tensor:
-        """A at the frequencies of `torch.fft.rfftn` on a grid of that size, complex [channels, *frequencies]."""
+        """Return a at the frequencies of `torch.fft.rfftn` on a grid of that size, complex [channels, *frequencies]."""
         parts = []
         for values in (self.real, self.imaginary):
             for axis, side in enumerate(size):
@@ -58,7 +58,7 @@ class FFParser(nn.Module):
 
 
 def _interpolation(frequencies: Tensor, lowest: float, points: int) -> Tensor:
-    """[F, points]: how much each of the evenly spaced points between ``lowest`` and 1/2 counts at each frequency."""
+    """Weigh evenly spaced points between ``lowest`` and 1/2 at each frequency: [F, points]."""
     position = (frequencies.double() - lowest) / (0.5 - lowest) * (points - 1)
     distance = position[:, None] - torch.arange(points, device=frequencies.device)
     return (1 - distance.abs()).clamp(min=0).to(frequencies.dtype)

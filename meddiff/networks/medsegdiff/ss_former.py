@@ -51,7 +51,7 @@ class BandPass(nn.Module):
         nn.init.constant_(self.last.bias, OPEN)
 
     def forward(self, size: torch.Size, time: Tensor) -> Tensor:
-        """The filter at the frequencies of `torch.fft.fftn` on a grid of that size, flattened to L.
+        """Return the filter at the frequencies of `torch.fft.fftn` on a grid of that size, flattened to L.
 
         Frequencies k and -k pass alike: otherwise the inverse transform would not be real.
         """
@@ -75,13 +75,13 @@ class FrequencyEmbedding(nn.Module):
         self.register_buffer("offsets", offsets, persistent=False)
 
     def forward(self, size: torch.Size) -> Tensor:
-        """At the frequencies of `torch.fft.fftn` on a grid of that size, complex [L, channels]."""
+        """Return the filter at the frequencies of `torch.fft.fftn` on a grid of that size, complex [L, channels]."""
         angle = -2 * math.pi * _frequencies(size, self.vectors.device) @ self.offsets.T
         return torch.complex(torch.cos(angle) @ self.vectors, torch.sin(angle) @ self.vectors)
 
 
 class SpectralAttention(nn.Module):
-    """What one side, asking, takes from the other: F^-1(M' F(answers) W_v), after the norms."""
+    """The part that one side, asking, takes from the other: F^-1(M' F(answers) W_v), after the norms."""
 
     def __init__(self, channels: int, *, spatial_dims: int, time_width: int, band_pass: bool) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class SpectralAttention(nn.Module):
         self.band_pass = BandPass(spatial_dims=spatial_dims, time_width=time_width) if band_pass else None
 
     def forward(self, asking: Tensor, answering: Tensor, size: torch.Size, time: Tensor) -> Tensor:
-        """Tokens [B, L, C] of both sides on a grid of ``size``, to [B, L, C]."""
+        """Map tokens [B, L, C] of both sides on a grid of ``size``, to [B, L, C]."""
         answering = self.answering_norm(answering)
         # Real weights and the transform commute: the products run before it, in whatever precision runs outside.
         query, key, value = self.query(self.asking_norm(asking)), self.key(answering), self.value(answering)
@@ -108,7 +108,7 @@ class SpectralAttention(nn.Module):
             return _space(answer, size)
 
     def affinity(self, query: Tensor, key: Tensor, passed: Tensor | None) -> Tensor:
-        """M' [B, L, L] from complex spectra [B, L, C] and the filter [B, L], if any."""
+        """Return m' [B, L, L] from complex spectra [B, L, C] and the filter [B, L], if any."""
         query, key = torch.view_as_real(query).flatten(2), torch.view_as_real(key).flatten(2)
         affinity = torch.sin(self.sharpness * (query @ key.mT)) / (1 + key.shape[1] / len(self.embedding.vectors))
         return affinity if passed is None else passed[:, :, None] * affinity * passed[:, None, :]
@@ -130,7 +130,7 @@ class Exchange(nn.Module):
         )
 
     def forward(self, asking: Tensor, answering: Tensor, size: torch.Size, time: Tensor) -> Tensor:
-        """Tokens [B, L, C] of both sides, to those of the side that asks."""
+        """Map tokens [B, L, C] of both sides, to those of the side that asks."""
         asking = asking + self.attention(asking, answering, size, time)
         return asking + self.mlp(asking)
 
@@ -169,7 +169,7 @@ class SSFormer(nn.Module):
         self.to_mask = nn.ModuleList(Exchange(channels, **settings) for _ in range(blocks))
 
     def forward(self, image: Tensor, mask: Tensor, time: Tensor) -> Tensor:
-        """Embeddings [B, C, *S] of image and mask and of the time [B, time_width], to the mask's new embedding."""
+        """Map embeddings [B, C, *S] of image and mask and of the time [B, time_width], to the mask's new embedding."""
         size = mask.shape[2:]
         image_tokens, mask_tokens = (part.flatten(2).mT for part in (image, mask))  # [B, L, C]
         for to_image, to_mask in zip(self.to_image, self.to_mask, strict=True):
@@ -179,18 +179,18 @@ class SSFormer(nn.Module):
 
 
 def _frequencies(size: torch.Size, device: torch.device) -> Tensor:
-    """Cycles per pixel along each axis [L, spatial_dims], in the order of a flattened `torch.fft.fftn`."""
+    """Return cycles per pixel along each axis [L, spatial_dims], in the order of a flattened `torch.fft.fftn`."""
     axes = [torch.fft.fftfreq(side, device=device) for side in size]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
 
 
 def _spectrum(tokens: Tensor, size: torch.Size) -> Tensor:
-    """Tokens [B, L, C] on a grid of ``size``, to one complex token per frequency."""
+    """Map tokens [B, L, C] on a grid of ``size``, to one complex token per frequency."""
     grid = tokens.unflatten(1, size)
     return torch.fft.fftn(grid, dim=tuple(range(1, 1 + len(size))), norm="ortho").flatten(1, len(size))
 
 
 def _space(spectrum: Tensor, size: torch.Size) -> Tensor:
-    """The inverse of `_spectrum`, whose result is real for the spectra that real weights make."""
+    """Return the inverse of `_spectrum`, whose result is real for the spectra that real weights make."""
     grid = spectrum.unflatten(1, size)
     return torch.fft.ifftn(grid, dim=tuple(range(1, 1 + len(size))), norm="ortho").real.flatten(1, len(size))

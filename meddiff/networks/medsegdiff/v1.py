@@ -47,7 +47,7 @@ class AttentiveFusion(nn.Module):
         self.mask_norm = nn.GroupNorm(1, channels)
 
     def forward(self, image_features: Tensor, mask_features: Tensor) -> Tensor:
-        """[B, channels, *S] twice, to the image's features that the mask attends to."""
+        """Map [B, channels, *S] twice, to the image's features that the mask attends to."""
         return self.image_norm(image_features) * self.mask_norm(self.parser(mask_features)) * image_features
 
 
@@ -119,7 +119,7 @@ class MedSegDiffV1(nn.Module):
         self.head = Head(channels[0], out_channels * folded, spatial_dims=spatial_dims, silent=True)
 
     def encode(self, condition: Condition) -> Condition:
-        """The same condition with what depends on its image alone as ``features``, one entry per level.
+        """Return the same condition with what depends on its image alone as ``features``, one entry per level.
 
         In the paper's recurrent form that is the first level only.
         """
@@ -133,7 +133,7 @@ class MedSegDiffV1(nn.Module):
         return replace(condition, features=encoded)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The network's output [B, out_channels, *S].
+        """Return the network's output [B, out_channels, *S].
 
         Args:
             x_t: noisy mask [B, in_channels, *S], any size.
@@ -150,7 +150,7 @@ class MedSegDiffV1(nn.Module):
         return unfold(self.head(self.decoder(shown, time)), self.patch_size)[window]
 
     def _shown_to_decoder(self, mask: Tensor, time: Tensor, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """The mask's and the image's features of every level, added."""
+        """Return the mask's and the image's features of every level, added."""
         shown, image = [], None
         for level in range(self.mask_encoder.levels):
             mask = self.mask_encoder.stage(level, mask, time)

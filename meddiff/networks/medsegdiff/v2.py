@@ -52,13 +52,13 @@ class GaussianSmoothing(nn.Module):
         self.log_deviation = nn.Parameter(torch.full((spatial_dims, channels), 0.1))
 
     def kernel(self, axis: int) -> Tensor:
-        """[channels, 2 * GAUSSIAN_RADIUS + 1], which sums to 1."""
+        """Map [channels, 2 * GAUSSIAN_RADIUS + 1], which sums to 1."""
         offsets = torch.arange(-GAUSSIAN_RADIUS, GAUSSIAN_RADIUS + 1, device=self.mean.device)
         distance = (offsets - self.mean[axis, :, None]) / self.log_deviation[axis, :, None].exp()
         return torch.softmax(-(distance**2) / 2, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, *S] to the same."""
+        """Map [B, channels, *S] to the same."""
         rank = x.ndim - 2
         convolve = {2: functional.conv2d, 3: functional.conv3d}[rank]
         x = functional.pad(x, (GAUSSIAN_RADIUS,) * 2 * rank, mode="replicate")
@@ -77,7 +77,7 @@ class AnchorAttention(nn.Module):
         self.reduction = convolution(spatial_dims, channels, 1, size=1)
 
     def forward(self, decoded: Tensor) -> Tensor:
-        """The last decoded feature [B, channels, *S] to a weight per position."""
+        """Map the last decoded feature [B, channels, *S] to a weight per position."""
         anchor = decoded if self.smoothing is None else torch.maximum(self.smoothing(decoded), decoded)
         return torch.sigmoid(self.reduction(anchor))
 
@@ -95,7 +95,7 @@ class ConditionModel(nn.Module):
         self.head = Head(channels[0], num_logits, spatial_dims=spatial_dims, silent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, in_channels, *S] to embedding [B, channels[-1], *S / 2^levels], feature and logits on the grid S."""
+        """Map [B, in_channels, *S] to embedding [B, channels[-1], *S / 2^levels], feature and logits on the grid S."""
         features = self.encoder(image)
         decoded = self.decoder(features)
         return features[-1], decoded, self.head(decoded)
@@ -168,7 +168,7 @@ class MedSegDiffV2(nn.Module):
         self.head = Head(channels[0], out_channels * folded, silent=True, **rank)
 
     def encode(self, condition: Condition) -> Condition:
-        """The same condition with what depends on its image alone as ``features``.
+        """Return the same condition with what depends on its image alone as ``features``.
 
         These are ``coarse``, the mask's logits [B, mask_classes, *S], and on the padded, folded grid ``anchor``, the
         attention on the first feature, and ``embedding``, the deepest; the last two where the network uses them.
@@ -185,7 +185,7 @@ class MedSegDiffV2(nn.Module):
         return replace(condition, features=features)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> WithCoarse:
-        """The network's output [B, out_channels, *S], and the condition model's logits [B, mask_classes, *S].
+        """Return the network's output [B, out_channels, *S], and the condition model's logits [B, mask_classes, *S].
 
         Args:
             x_t: noisy mask [B, in_channels, *S], any size.

@@ -23,7 +23,7 @@ def told_by_tables(
     key: str,
     cure: str,
 ) -> list[ManifestRow]:
-    """The rows with what every labels.csv below the root says of them, in the same order.
+    """Return the rows with what every labels.csv below the root says of them, in the same order.
 
     Args:
         root: the data set's folder.
@@ -58,7 +58,7 @@ def told_by_tables(
 
 
 def _cells(cells: Mapping[str, str]) -> dict[str, str | float | None]:
-    """The columns that the table has and fills, under the manifest's names."""
+    """Return the columns that the table has and fills, under the manifest's names."""
     try:
         age = number(cells.get("age"))
     except ValueError:

@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """What the folders above an image say of it."""
+    """An image with what the folders above say of it."""
 
     label: str
     split: str | None = None
@@ -37,7 +37,7 @@ class Place:
 def class_rows(
     root: Path, folders: Sequence[Folder], place_of: Callable[[str], Place | None], **columns: str | None
 ) -> list[ManifestRow]:
-    """One row per image of a class folder, sorted by row_id; none where no folder is a class.
+    """Return one row per image of a class folder, sorted by row_id; none where no folder is a class.
 
     Args:
         root: the folder that paths are relative to.
@@ -77,7 +77,7 @@ def class_rows(
 
 
 def _pair_masks(names: Iterable[str]) -> dict[str, str | None]:
-    """Image -> mask: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
+    """Return the image -> mask: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
     by_stem = {PurePosixPath(name).stem: name for name in names}
     pairs: dict[str, str | None] = {}
     for stem, name in sorted(by_stem.items()):
@@ -122,7 +122,7 @@ def _read_group_file(root: Path, folder: Folder, name: str, found: Mapping[str, 
 
 
 def _group_copies(root: Path, found: Mapping[str, tuple[Place, str | None]]) -> dict[str, str]:
-    """Path -> group for files with the same bytes. Only files of equal size are read."""
+    """Return the path -> group for files with the same bytes. Only files of equal size are read."""
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in found:
         by_size[(root / path).stat().st_size].append(path)

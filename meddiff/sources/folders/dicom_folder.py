@@ -32,7 +32,7 @@ HOW_TO_GET = (
 
 
 def dicom_folder_rows(root: Path) -> list[ManifestRow]:
-    """One row per series.
+    """Return one row per series.
 
     Raises:
         InputError: no series was found, one is spread over folders that others lie in too, or a table that errs.
@@ -58,7 +58,7 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
 
 
 def _series_below(root: Path, folders: Sequence[Folder]) -> list[Series]:
-    """The series, each of one folder, unless several folders hold different slices of it.
+    """Return the series, each of one folder, unless several folders hold different slices of it.
 
     Folders with the same slices are copies (of another compression, say), each a series of its own.
     """
@@ -75,12 +75,12 @@ def _series_below(root: Path, folders: Sequence[Folder]) -> list[Series]:
 
 
 def _slices(series: Series) -> set[str]:
-    """Where its slices lie; of what tells no position, its instances."""
+    """List where its slices lie; of what states no position, its instances."""
     return {str(header.get("ImagePositionPatient") or header.get("SOPInstanceUID")) for header in series.headers}
 
 
 def _patient(series: Series) -> str:
-    """What tells patients apart; it stays in here."""
+    """Return what tells patients apart; it stays in here."""
     header = series.headers[0]
     known = (f"{keyword} {header.get(keyword)}" for keyword in ("PatientID", "PatientName", "StudyInstanceUID")
              if str(header.get(keyword) or "").strip())  # fmt: skip
@@ -88,7 +88,7 @@ def _patient(series: Series) -> str:
 
 
 def _places(root: Path, series: Sequence[Series]) -> list[Path]:
-    """For each series the one file that it is, the folder that holds it and no other, or one of its files#series.
+    """Name for each series the one file that it is, the folder that holds it and no other, or one of its files#series.
 
     A folder is read with all below it, so that two series that share one would be mixed.
     """

@@ -31,7 +31,7 @@ HOW_TO_GET = (
 
 
 def image_folder_rows(root: Path) -> list[ManifestRow]:
-    """One row per image in a class folder.
+    """Return one row per image in a class folder.
 
     Raises:
         InputError: no class folders, images beside the class folders, groups.csv is wrong, or one of its groups (or
@@ -56,7 +56,7 @@ def image_folder_rows(root: Path) -> list[ManifestRow]:
 
 
 def _wrapping(folders: Sequence[Folder]) -> int:
-    """How many folders to pass before the classes: a lone folder without images, as archives often have on top."""
+    """Count the folders to pass before the classes: a lone folder without images, as archives often have on top."""
     with_images = [PurePosixPath(folder.path).parts for folder in folders if any(map(is_picture, folder.names))]
     depth = 0
     while with_images and all(len(parts) > depth + 1 for parts in with_images):

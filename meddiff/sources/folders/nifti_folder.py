@@ -32,7 +32,7 @@ HOW_TO_GET = (
 
 
 def nifti_folder_rows(root: Path) -> list[ManifestRow]:
-    """One row per volume.
+    """Return one row per volume.
 
     Raises:
         InputError: no volume, masks without image, some images with and others without mask, two volumes of one
@@ -100,7 +100,7 @@ def _cases(folder: Folder, masked: set[str]) -> list[tuple[str, str]]:
 
 
 def _several(case: str, names: list[str]) -> str:
-    """Spell several files as one path of a manifest: ``case_{0000,0001}.nii.gz``."""
+    """Return spell several files as one path of a manifest: ``case_{0000,0001}.nii.gz``."""
     ends = {name[len(case) + 5 :] for name in names}
     if len(ends) > 1:
         raise InputError(f"{', '.join(names)}: the channels of one case end alike; pack all of them, or none")
@@ -108,7 +108,7 @@ def _several(case: str, names: list[str]) -> str:
 
 
 def _told_apart(rows: list[ManifestRow]) -> list[ManifestRow]:
-    """Volumes of one name in several folders, such as ``01/t1.nii.gz`` and ``02/t1.nii.gz``, get their folders' too."""
+    """Put the folder's name before those of volumes that several folders have, as in ``01/t1.nii.gz`` and ``02``."""
     counts = Counter(row.row_id for row in rows)
     return [
         replace(row, row_id=_stem(row.image_path).replace("/", "_")) if counts[row.row_id] > 1 else row for row in rows
@@ -116,7 +116,7 @@ def _told_apart(rows: list[ManifestRow]) -> list[ManifestRow]:
 
 
 def _masks(folders: list[Folder]) -> dict[tuple[str, str], str]:
-    """(folder above, name without suffix) -> path of the mask."""
+    """Return (folder above, name without suffix) -> path of the mask."""
     return {
         (folder.path.rpartition("/")[0], _stem(name)): folder.join(name)
         for folder in folders

@@ -39,7 +39,7 @@ HOW_TO_GET = (
 
 
 def isic_rows(root: Path) -> list[ManifestRow]:
-    """The rows of every dermoscopy set below ``root``, sorted by row_id.
+    """Return the rows of every dermoscopy set below ``root``, sorted by row_id.
 
     Raises:
         InputError: nothing is recognized, a table cannot be understood, or lists images which are not there.
@@ -81,7 +81,7 @@ def _challenge_rows(root: Path, folders: Sequence[Folder]) -> list[ManifestRow]:
 
 
 def _all_facts(root: Path, folders: Sequence[Folder], images: Mapping[str, object]) -> dict[str, list[Facts]]:
-    """What all tables say of each picture that is there, in the order in which they are believed."""
+    """List what all tables say of each picture that is there, in the order in which they are believed."""
     facts: dict[str, list[Facts]] = defaultdict(list)
     for table, origin in find_tables(folders, root):
         told = read_facts(table, origin)
@@ -99,7 +99,7 @@ def _all_facts(root: Path, folders: Sequence[Folder], images: Mapping[str, objec
 
 
 def _check_complete(table: Path, told: Mapping[str, Facts], images: Mapping[str, object], root: Path) -> None:
-    """A diagnosis without its image is a lost file, unless the whole part was never downloaded."""
+    """Refuse a diagnosis without its image, a lost file, unless the whole part was never downloaded."""
     listed = [name for name, fact in told.items() if fact.label is not None]
     missing = sorted(name for name in listed if name not in images)
     if missing and len(missing) == len(listed):

@@ -1,4 +1,4 @@
-"""Where the ISIC challenges and HAM10000 are offered to everyone, without an account.
+"""Addresses at which the ISIC challenges and HAM10000 are offered to everyone, without an account.
 
 The challenges' page https://challenge.isic-archive.com/data/ links to one storage bucket; an older one, to which it
 linked before, is tried second. HAM10000 is https://doi.org/10.7910/DVN/DBW86T on Harvard Dataverse, whose files are
@@ -15,7 +15,7 @@ CC0, CC_BY_NC = "CC0-1.0", "CC-BY-NC-4.0"
 
 
 def _challenge(name: str, year: int, license_name: str, files: dict[str, str]) -> tuple[Archive, ...]:
-    """The files of one challenge: file name -> what is in it."""
+    """Return the files of one challenge: file name -> what is in it."""
     url, before = f"{_ISIC}/{year}", f"{_ISIC_BEFORE}/{year}"
     return tuple(
         Archive(name, f"{url}/{file}", file, (f"{before}/{file}",), note=what, license=license_name)

@@ -1,4 +1,4 @@
-"""Which challenge a file belongs to, and the images and lesion masks below a folder, by ISIC id.
+"""The challenge that a file belongs to, and the images and lesion masks below a folder, by ISIC id.
 
 An ISIC id names one picture throughout the archive: ISIC_0000000 of the 2016, 2017, 2018 and 2019 challenges is the
 same lesion photographed once, so the id is the picture's identity and ``ISIC_0000000_downsampled`` (2019) has it too.
@@ -57,7 +57,7 @@ class Picture:
 
 @lru_cache(maxsize=4096)
 def origin_of(path: str) -> Origin:
-    """The origin that a path tells, the innermost folder first: ``.../ISIC-2017_Test_v2_Data`` is (isic2017, test)."""
+    """Read the origin off a path, the innermost folder first: ``.../ISIC-2017_Test_v2_Data`` is (isic2017, test)."""
     part = None
     for name in reversed(PurePosixPath(path).parts):
         part = part or next((part for word, part in _PARTS if word in name.lower()), None)
@@ -68,13 +68,13 @@ def origin_of(path: str) -> Origin:
 
 
 def isic_id(text: str) -> str | None:
-    """The id in a table's cell: ``ISIC_0000000``, ``ISIC_0000000_downsampled`` or ``ISIC_0000000.jpg``."""
+    """Return the id in a table's cell: ``ISIC_0000000``, ``ISIC_0000000_downsampled`` or ``ISIC_0000000.jpg``."""
     match = _ID.fullmatch(PurePosixPath(text).stem)
     return match[1].upper() if match and not match[3] else None
 
 
 def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
-    """Images and masks by ISIC id, those of the most trusted challenge first.
+    """Find images and masks by ISIC id, those of the most trusted challenge first.
 
     Args:
         folders: what lies below the root.

@@ -33,7 +33,7 @@ ONE_HOT_COLUMNS = (*(name for name in _SPELLINGS if name != "atypical_nv"), _NO_
 
 
 def diagnosis(text: str) -> str:
-    """A publisher's short name in the common vocabulary; ValueError says what is allowed."""
+    """Return a publisher's short name in the common vocabulary; ValueError says what is allowed."""
     label = _SPELLINGS.get(text.lower())
     if label is None:
         raise ValueError(f"{text!r} is no diagnosis; known are {', '.join(_SPELLINGS)}")
@@ -41,7 +41,7 @@ def diagnosis(text: str) -> str:
 
 
 def one_hot(cells: Mapping[str, str], columns: Iterable[str]) -> str | None:
-    """The one column that holds a 1, in the common vocabulary; None where that is UNK, which is no diagnosis."""
+    """Return the one column that holds a 1, in the common vocabulary; None where that is UNK, which is no diagnosis."""
     marked = [name for name in columns if switched_on(cells[name])]
     if len(marked) != 1:
         raise ValueError(f"{', '.join(marked) or 'no column'} marked, exactly one diagnosis must be")
@@ -49,7 +49,7 @@ def one_hot(cells: Mapping[str, str], columns: Iterable[str]) -> str | None:
 
 
 def isic2017(cells: Mapping[str, str]) -> str:
-    """Two yes/no columns; a lesion that is neither is a benign nevus (Codella et al. 2017)."""
+    """Return two yes/no columns; a lesion that is neither is a benign nevus (Codella et al. 2017)."""
     melanoma, keratosis = switched_on(cells["melanoma"]), switched_on(cells["seborrheic_keratosis"])
     if melanoma and keratosis:
         raise ValueError("both melanoma and seborrheic_keratosis are marked")
@@ -57,12 +57,12 @@ def isic2017(cells: Mapping[str, str]) -> str:
 
 
 def benign_or_malignant(text: str) -> str:
-    """``benign``, ``malignant``, ``0``, ``1``, ``0.0`` or ``1.0``."""
+    """Return ``benign``, ``malignant``, ``0``, ``1``, ``0.0`` or ``1.0``."""
     return text.lower() if text.lower() in COARSE else COARSE[switched_on(text)]
 
 
 def switched_on(text: str) -> bool:
-    """A yes/no cell: 0, 1, 0.0, 1.0, or empty for no."""
+    """Return a yes/no cell: 0, 1, 0.0, 1.0, or empty for no."""
     if text.strip() in ("1", "1.0"):
         return True
     if text.strip() in ("", "0", "0.0"):
@@ -71,7 +71,7 @@ def switched_on(text: str) -> bool:
 
 
 def overlaps(labels: Iterable[str | None]) -> str:
-    """A sentence where labels of one data set are not exclusive of each other, else an empty one."""
+    """Return a sentence where labels of one data set are not exclusive of each other, else an empty one."""
     present = {label for label in labels if label}
     if present & set(COARSE) and present - set(COARSE):
         return ("some images are labeled benign/malignant (ISIC 2016, 2020), others with a diagnosis: these classes "

@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 def ph2_rows(root: Path, folders: Iterable[Folder]) -> list[ManifestRow]:
-    """One row per PH2 image below the root; none where there is no PH2.
+    """Return one row per PH2 image below the root; none where there is no PH2.
 
     Raises:
         InputError: a table that cannot be understood, or that lists images which are not there.
@@ -60,7 +60,7 @@ def ph2_rows(root: Path, folders: Iterable[Folder]) -> list[ManifestRow]:
 
 
 def _find(folders: Iterable[Folder]) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """Images and masks by id, and the tables, the spreadsheet first."""
+    """Find images and masks by id, and the tables, the spreadsheet first."""
     images: dict[str, str] = {}
     masks: dict[str, str] = {}
     tables = []
@@ -93,7 +93,7 @@ def _read_labels(root: Path, tables: list[str]) -> dict[str, str]:
 
 
 def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
-    """(place, id, label) of every line below the header, which is the line with "Image Name" in it."""
+    """Read (place, id, label) of every line below the header, which is the line with "Image Name" in it."""
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -113,7 +113,7 @@ def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _read_text(path: Path) -> Iterator[tuple[str, str, str]]:
-    """(place, id, label); the legend below the table begins with no image name and is passed over."""
+    """Read (place, id, label); the legend below the table begins with no image name and is passed over."""
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:

@@ -28,7 +28,7 @@ _ORDER = ("test", "val", "train")
 
 
 def choose_pixels(images: Sequence[Picture], masks: Sequence[Picture]) -> tuple[Picture, Picture | None]:
-    """The copy to use and the mask that fits it: of one challenge where possible, else a copy of full size."""
+    """Choose the copy to use and the mask that fits it: of one challenge where possible, else a copy of full size."""
     for image in images:
         for mask in masks:
             if image.origin.challenge == mask.origin.challenge:
@@ -40,7 +40,7 @@ def choose_pixels(images: Sequence[Picture], masks: Sequence[Picture]) -> tuple[
 def make_row(
     root: Path, name: str, pixels: tuple[Picture, Picture | None], *, facts: Sequence[Facts], split: str | None
 ) -> ManifestRow:
-    """One picture as a row. ``facts`` stand in the order in which they are believed."""
+    """Build one picture as a row. ``facts`` stand in the order in which they are believed."""
     image, mask = pixels
     exact = [fact for fact in facts if fact.label not in COARSE] + [fact for fact in facts if fact.label in COARSE]
 
@@ -57,14 +57,14 @@ def make_row(
 
 
 class OfficialParts:
-    """Which pictures the publishers put into train, val and test.
+    """The pictures that the publishers put into train, val and test.
 
     A challenge of which only one part is on disk with its ground truth says nothing about how to split that part: its
     pictures are left without a split, to be divided by lesion. HAM10000 is the training part of ISIC 2018 Task 3.
     """
 
     def __init__(self, told: Mapping[str, Iterable[Origin]], shown: Mapping[str, Iterable[Origin]]):
-        """``told``: where the masks and diagnoses of a picture come from; ``shown``: where its images do."""
+        """Return ``told``: where the masks and diagnoses of a picture come from; ``shown``: where its images do."""
         present: dict[str, set[str]] = defaultdict(set)
         for challenge, part in {_part(origin) for origins in told.values() for origin in origins}:
             present[challenge] |= {part} - {""}
@@ -72,7 +72,7 @@ class OfficialParts:
         self._parts = {name: {_part(origin) for origin in (*told.get(name, ()), *shown[name])} for name in shown}
 
     def split(self, name: str) -> str | None:
-        """test if any challenge tests on this picture, else val, else train; None where no challenge says."""
+        """Return test if any challenge tests on this picture, else val, else train; None where no challenge says."""
         parts = {part for challenge, part in self._parts.get(name, ()) if challenge in self._complete}
         return next((part for part in _ORDER if part in parts), None)
 

@@ -1,4 +1,4 @@
-"""What the challenges' tables say of a picture: its diagnosis, lesion, patient, age, sex and site.
+"""Facts that the challenges' tables state of a picture: its diagnosis, lesion, patient, age, sex and site.
 
 A table is known by its columns, so that it may have been renamed; a table with a publisher's file name whose columns
 are not the publisher's is an error. The layouts:
@@ -42,7 +42,7 @@ _CERTAIN = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What one line of one table says of one picture."""
+    """One line of one table on one picture."""
 
     table: Path
     origin: Origin
@@ -55,7 +55,7 @@ class Facts:
 
 
 def find_tables(folders: Iterable[Folder], root: Path) -> list[tuple[Table, Origin]]:
-    """The tables below the root that speak of ISIC pictures, in the order of their paths."""
+    """Find the tables below the root that speak of ISIC pictures, in the order of their paths."""
     found = []
     for folder in folders:
         for name in folder.names:
@@ -67,7 +67,7 @@ def find_tables(folders: Iterable[Folder], root: Path) -> list[tuple[Table, Orig
 
 
 def read_facts(table: Table, origin: Origin) -> dict[str, Facts]:
-    """ISIC id -> what the table says.
+    """Read ISIC id -> what the table says.
 
     Raises:
         InputError: an id that is none or stands twice, a diagnosis, age or sex that cannot be understood; each with
@@ -115,7 +115,7 @@ def _facts(
 
 
 def _label_reader(table: Table) -> Callable[[Mapping[str, str]], str | None]:
-    """How this table tells the diagnosis."""
+    """Choose how this table states the diagnosis."""
     present = set(table.columns)
     if "dx" in present:
         return lambda cells: labels.diagnosis(cells["dx"]) if known(cells["dx"]) else None
@@ -151,6 +151,6 @@ def _read_if_known(path: Path) -> Table | None:
 
 
 def _origin(table: Table, path: str) -> Origin:
-    """HAM10000 is the only set with a column dx, whatever its table is called."""
+    """Tell the origin: HAM10000 is the only set with a column dx, whatever its table is called."""
     origin = origin_of(path)
     return Origin("ham10000", None) if origin.challenge is None and "dx" in table.columns else origin

@@ -37,7 +37,7 @@ class Tumor:
 
 
 def draw_brain(*, label: str, patient: int, lesion: int, view: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """One slice.
+    """Draw one slice.
 
     Args:
         label: one of KINDS.
@@ -114,7 +114,7 @@ def _grow(rng: Random, plane: Plane, image: Array, outside: Head, tone: Tones, *
 
 
 def _scanner(rng: Random, image: Array) -> np.ndarray:
-    """Coil shading, blur, Rician noise, window: signal -> uint8."""
+    """Scan a signal: coil shading, blur, Rician noise, window, to uint8."""
     size = len(image)
     frame = np.linspace(-1, 1, size, dtype=np.float32)
     terms = (frame[None], frame[:, None], frame[None] * frame[:, None], frame[None] ** 2 - frame[:, None] ** 2)

@@ -14,7 +14,7 @@ HAIR_COLORS = ((0.10, 0.06, 0.05), (0.25, 0.14, 0.09), (0.52, 0.38, 0.25), (0.80
 
 
 def illumination(rng: Random, side: int) -> Array:
-    """Light that falls on every pixel, [side, side, 1]: brighter on one side and in the middle, black off the lens."""
+    """Draw the light on every pixel, [side, side, 1]: brighter on one side and in the middle, black off the lens."""
     frame = np.linspace(-1, 1, side, dtype=np.float32)
     angle, tilt, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.09), rng.uniform(0.02, 0.12)
     light = 1 + tilt * (math.cos(angle) * frame[None] + math.sin(angle) * frame[:, None])
@@ -28,7 +28,7 @@ def illumination(rng: Random, side: int) -> Array:
 
 
 def in_front(rng: Random, color: Array) -> Array:
-    """The light [S, S, 3] after hairs, ruler marks and gel bubbles have been laid over it."""
+    """Return the light [S, S, 3] after hairs, ruler marks and gel bubbles have been laid over it."""
     side = len(color)
     if rng.random() < 0.55:
         hairs = _hairs(rng, side)
@@ -90,7 +90,7 @@ def _bubbles(rng: Random, color: Array) -> None:
 
 
 def photograph(rng: Random, color: Array) -> np.ndarray:
-    """White balance, exposure, contrast, blur and sensor noise: light -> uint8."""
+    """Photograph light: white balance, exposure, contrast, blur and sensor noise, to uint8."""
     size = len(color)
     color *= np.float32(np.exp(rng.normal(0, [0.045, 0.03, 0.065]) + rng.normal(0, 0.07)))
     color = ndimage.gaussian_filter(color, (*[size / 128 * rng.uniform(0.2, 0.55)] * 2, 0))

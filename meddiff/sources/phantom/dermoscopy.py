@@ -25,7 +25,7 @@ SKIN_MELANIN = (0.03, 0.08, 0.16, 0.32, 0.62, 1.15)
 
 
 def draw_dermoscopy(*, label: str, patient: int, lesion: int, view: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """One photograph.
+    """Draw one photograph.
 
     Args:
         label: class, one of PAINTERS.

@@ -20,7 +20,7 @@ from meddiff.sources.source import Source, StandIn
 
 
 def draw(row: ManifestRow, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """The picture of a row, from the row alone: the same row and size give the same bytes.
+    """Draw the picture of a row, from the row alone: the same row and size give the same bytes.
 
     Returns:
         image [size, size, C] uint8 (C = 3 for dermoscopy, 1 for MR) and mask [size, size] uint8, 1 in the lesion.
@@ -88,7 +88,7 @@ def write(
 
 
 def stamp(array: np.ndarray, text: str = "phantom") -> np.ndarray:
-    """A copy of an image [H, W] or [H, W, C] uint8 with a small tag in its lower left corner, for reports."""
+    """Return a copy of an image [H, W] or [H, W, C] uint8 with a small tag in its lower left corner, for reports."""
     image = Image.fromarray(array.squeeze() if array.shape[-1] == 1 else array)
     pen = ImageDraw.Draw(image)
     left, top, right, bottom = pen.textbbox((0, 0), text)
@@ -103,7 +103,7 @@ def _identity(row: ManifestRow) -> str:
 
 
 def _png(array: np.ndarray, row: ManifestRow) -> bytes:
-    """PNG bytes; the file itself says that it is a phantom, and which."""
+    """Return PNG bytes; the file itself says that it is a phantom, and which."""
     notes = PngInfo()
     notes.add_text("Comment", "phantom: drawn by code, shows no patient")
     notes.add_text("Source", _identity(row))
@@ -115,7 +115,7 @@ def _png(array: np.ndarray, row: ManifestRow) -> bytes:
 
 
 def _stands(file: Path, row: ManifestRow, size: int) -> bool:
-    """Whether ``file`` is there; refuse one that is another picture than that of ``row`` at ``size``."""
+    """Say whether ``file`` is there; refuse one that is another picture than that of ``row`` at ``size``."""
     try:
         with Image.open(file) as image:
             found, got = image.info.get("Source"), image.size
@@ -132,7 +132,7 @@ def _stands(file: Path, row: ManifestRow, size: int) -> bool:
 
 
 def _rows_in(folder: Path) -> list[ManifestRow]:
-    """The rows of the phantoms that ``write`` has put into ``folder``."""
+    """Return the rows of the phantoms that ``write`` has put into ``folder``."""
     names: dict[tuple[str, int], set[str]] = {}
     for file in Path(folder).glob("phantom/*/*.png"):
         look, _, rest = file.stem.partition("-")

@@ -28,7 +28,7 @@ class Head:
 
 
 def head(body: Random, plane: Plane, level: float) -> Head:
-    """The shells of the patient that ``body`` draws."""
+    """Return the shells of the patient that ``body`` draws."""
     taper = 1 - 0.28 * max(level - 0.55, 0) / 0.45
     width, height = 0.66 * taper * math.exp(body.normal(0, 0.05)), 0.84 * taper * math.exp(body.normal(0, 0.04))
     edge = outline(body, roughness=0.015, orders=5, symmetry=0.5)
@@ -41,7 +41,7 @@ def head(body: Random, plane: Plane, level: float) -> Head:
 def tissue(
     body: Random, plane: Plane, outside: Head, tone: Tones, *, level: float, shift: tuple[Array, Array]
 ) -> Array:
-    """The slice without tumor, [S, S].
+    """Return the slice without tumor, [S, S].
 
     Args:
         body: draws what differs between patients.
@@ -68,7 +68,7 @@ def tissue(
 
 
 def _brain(body: Random, plane: Plane, inner: Array, tone: Tones, level: float) -> Array:
-    """Gray and white matter and water for ``inner`` = distance to the inner face of the skull."""
+    """Return gray and white matter and water for ``inner`` = distance to the inner face of the skull."""
     x, y, across = plane.x, plane.y, np.abs(plane.x)
     soft, age = 1.8 * plane.pixel, body.uniform(0.5, 1.5)
     (folds,) = plane.texture(body, body.uniform(0.14, 0.18), "folds")
@@ -95,7 +95,7 @@ def _brain(body: Random, plane: Plane, inner: Array, tone: Tones, level: float) 
 
 
 def _nuclei(x: Array, y: Array, across: Array, level: float) -> Array:
-    """Share of gray matter in the deep nuclei."""
+    """Return the share of gray matter in the deep nuclei."""
     if not 0.3 < level < 0.68:
         return np.zeros_like(x)
     thalamus = smoothstep(1.15, 0.9, np.hypot((across - 0.1) / 0.085, (y - 0.1) / 0.13))
@@ -105,7 +105,7 @@ def _nuclei(x: Array, y: Array, across: Array, level: float) -> Array:
 
 
 def _ventricles(x: Array, y: Array, across: Array, level: float, age: float) -> Array:
-    """Distance to the water inside the brain at this level, negative in it."""
+    """Return the distance to the water inside the brain at this level, negative in it."""
     if level > 0.75:
         return np.ones_like(x)
     if level > 0.3:
@@ -125,7 +125,7 @@ def _ventricles(x: Array, y: Array, across: Array, level: float, age: float) -> 
 
 
 def _base(body: Random, plane: Plane, image: Array, inner: Array, tone: Tones) -> Array:
-    """What only the lowest slices show: eyes in their fat, air cells of the nose, the ridges of the petrous bone."""
+    """Draw what the lowest slices alone show: eyes in their fat, air cells of the nose, ridges of the petrous bone."""
     across, y, soft = np.abs(plane.x), plane.y, 2 * plane.pixel
     (cells,) = plane.texture(body, 0.06, "web")
     ridge = tube(across, y, [(0.16, 0.06), (0.34, 0.14), (0.52, 0.18)], 0.028)
@@ -144,7 +144,7 @@ def _base(body: Random, plane: Plane, image: Array, inner: Array, tone: Tones) -
 
 
 def tube(x: Array, y: Array, path: Sequence[tuple[float, float]], radius: float) -> Array:
-    """Distance to a polyline, less ``radius``."""
+    """Return the distance to a polyline, less ``radius``."""
     best = np.full_like(x, np.inf)
     for (x0, y0), (x1, y1) in pairwise(path):
         along_x, along_y = x1 - x0, y1 - y0

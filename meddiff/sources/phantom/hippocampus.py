@@ -23,7 +23,7 @@ TISSUE, BODY, WATER = 0.72, 0.5, 0.12
 
 
 def volume_rows(*, seed: int, count: int) -> list[ManifestRow]:
-    """The first ``count`` volumes of the set with this seed, each of a patient of its own; draws nothing."""
+    """Return the first ``count`` volumes of the set with this seed, each of a patient of its own; draws nothing."""
     rows = []
     for number in range(1, count + 1):
         row_id = f"hippocampus-{seed}-{number:05d}"
@@ -38,7 +38,7 @@ def volume_rows(*, seed: int, count: int) -> list[ManifestRow]:
 
 
 def draw_volume(row: ManifestRow) -> tuple[np.ndarray, np.ndarray]:
-    """The volume of a row: image [I, J, K] uint16 and mask uint8 with 1 anterior and 2 posterior."""
+    """Draw the volume of a row: image [I, J, K] uint16 and mask uint8 with 1 anterior and 2 posterior."""
     from scipy.ndimage import gaussian_filter
     from scipy.spatial import KDTree
 

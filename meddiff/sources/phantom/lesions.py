@@ -14,7 +14,7 @@ from meddiff.sources.phantom.texture import Array, Plane, Random, outline, smoot
 
 
 def keratosis(rng: Random, plane: Plane, skin: Pigments) -> Shape:
-    """bkl."""
+    """Draw a lesion of class bkl."""
     flat = rng.random() < 0.35  # a solar lentigo: light brown and even
     edge = outline(rng, roughness=rng.uniform(0.03, 0.1), orders=16)
     radius, stretch = rng.uniform(0.25, 0.58), rng.uniform(1, 1.5)
@@ -42,7 +42,7 @@ def keratosis(rng: Random, plane: Plane, skin: Pigments) -> Shape:
 
 
 def carcinoma(rng: Random, plane: Plane, skin: Pigments) -> Shape:
-    """bcc."""
+    """Draw a lesion of class bcc."""
     edge = outline(rng, roughness=rng.uniform(0.05, 0.13))
     radius, stretch = rng.uniform(0.28, 0.6), rng.uniform(1, 1.5)
     shape = bounded(rng, plane, radius, edge=edge, stretch=stretch, ragged=rng.uniform(0.04, 0.1))
@@ -69,7 +69,7 @@ def carcinoma(rng: Random, plane: Plane, skin: Pigments) -> Shape:
 
 
 def _branching(rng: Random, shape: Shape, *, trunks: int) -> Array:
-    """Vessels that enter from the border and branch like a tree, ever thinner."""
+    """Draw vessels that enter from the border and branch like a tree, ever thinner."""
     paths, widths = [], []
     for _ in range(trunks):
         angle = rng.uniform(0, 2 * np.pi)
@@ -89,7 +89,7 @@ def _branching(rng: Random, shape: Shape, *, trunks: int) -> Array:
 
 
 def lagoons(rng: Random, plane: Plane, skin: Pigments) -> Shape:
-    """vasc."""
+    """Draw a lesion of class vasc."""
     edge = outline(rng, roughness=rng.uniform(0.02, 0.09))
     radius, stretch = rng.uniform(0.14, 0.5), rng.uniform(1, 1.4)
     shape = bounded(rng, plane, radius, edge=edge, stretch=stretch, ragged=rng.uniform(0.02, 0.05))

@@ -16,7 +16,7 @@ from meddiff.sources.phantom.texture import Array, Plane, Random, around, outlin
 
 
 def nevus(rng: Random, plane: Plane, skin: Pigments) -> Shape:
-    """nv."""
+    """Draw a lesion of class nv."""
     odd = rng.random() < 0.15  # an uneven one, that looks like a melanoma
     edge = outline(rng, roughness=0.08 if odd else rng.uniform(0.01, 0.05), symmetry=0.3 if odd else 0.8)
     radius, stretch = rng.uniform(0.2, 0.5), rng.uniform(1, 1.45)
@@ -45,7 +45,7 @@ def nevus(rng: Random, plane: Plane, skin: Pigments) -> Shape:
 
 
 def melanoma(rng: Random, plane: Plane, skin: Pigments) -> Shape:
-    """mel."""
+    """Draw a lesion of class mel."""
     early = rng.random() < 0.3  # still small and brown, that looks like a nevus
     edge = outline(rng, roughness=rng.uniform(0.05, 0.09) if early else rng.uniform(0.09, 0.19))
     radius = rng.uniform(0.28, 0.48) if early else rng.uniform(0.36, 0.64)
@@ -87,7 +87,7 @@ def _veil_and_regression(rng: Random, shape: Shape, skin: Pigments) -> None:
 
 
 def _streaks(rng: Random, shape: Shape, edge: Array) -> Array:
-    """Radial streaks, some with bulbous ends, along a part of the border."""
+    """Draw radial streaks, some with bulbous ends, along a part of the border."""
     count = rng.integers(6, 16)
     angles = rng.uniform(-np.pi, np.pi) + rng.uniform(-0.9, 0.9, count)
     start = shape.radius * around(edge, np.cos(angles), np.sin(angles))

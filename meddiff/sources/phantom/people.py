@@ -1,4 +1,4 @@
-"""Who has what: invented patients, their lesions and the views of them, as manifest rows. Nothing is drawn here.
+"""Invented patients, their lesions and the views of them, as manifest rows. Nothing is drawn here.
 
 The list is stable under its length: the first hundred of a thousand rows are the hundred rows that one gets alone,
 so a file name never means two pictures.
@@ -51,7 +51,9 @@ LOOKS = {
 
 
 def rows(look: str, *, seed: int, count: int) -> list[ManifestRow]:
-    """The first ``count`` rows of the phantom set ``look`` ("dermoscopy", "brain_mri") with this seed; draws nothing.
+    """Return the first ``count`` rows of the phantom set ``look`` ("dermoscopy", "brain_mri") with this seed.
+
+    Draws nothing.
 
     Raises:
         InputError: an unknown look, or a count below 1.

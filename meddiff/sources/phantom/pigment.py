@@ -15,7 +15,7 @@ from meddiff.sources.phantom.texture import Array, Plane, Random, around, smooth
 
 @dataclass
 class Pigments:
-    """What the skin holds at every pixel, each [S, S] float32; the painters add to it."""
+    """The pigments of the skin at every pixel, each [S, S] float32; the painters add to it."""
 
     melanin: Array
     blood: Array
@@ -28,7 +28,7 @@ class Pigments:
 
 @dataclass(frozen=True)
 class Shape:
-    """Where the lesion is. ``inside`` is 1 at its center, 0 on its border, negative outside; mask = inside > 0."""
+    """The place of a lesion. ``inside`` is 1 at its center, 0 on its border, negative outside; mask = inside > 0."""
 
     plane: Plane
     radius: float
@@ -37,21 +37,24 @@ class Shape:
     smooth: Array  # the same without the noise of the border
 
     def fill(self, fade: float) -> Array:
-        """1 in the lesion, 0 outside; the border is ``fade`` of the radius wide and 0.5 on the line of the mask."""
+        """Return 1 in the lesion, 0 outside.
+
+        The border is ``fade`` of the radius wide and 0.5 on the line of the mask.
+        """
         return smoothstep(-fade / 2, fade / 2, self.inside)
 
     def dome(self) -> Array:
-        """A soft rise from the border inwards, 0 to 1, for the relief."""
+        """Return a soft rise from the border inwards, 0 to 1, for the relief."""
         return smoothstep(-0.15, 0.7, self.smooth)
 
     def places(self, rng: Random, count: int, low: float, high: float) -> Array:
-        """``count`` random places [count, 2] between ``low`` and ``high`` radii from the center."""
+        """Return ``count`` random places [count, 2] between ``low`` and ``high`` radii from the center."""
         away = self.radius * np.sqrt(rng.uniform(low**2, high**2, count))
         angle = rng.uniform(0, 2 * np.pi, count)
         return self.at(away, angle)
 
     def at(self, away: Array, angle: Array) -> Array:
-        """Places [count, 2] from polar coordinates in which the lesion is as wide as long."""
+        """Return places [count, 2] from polar coordinates in which the lesion is as wide as long."""
         longer = self.stretch**0.5
         return np.stack([away * np.cos(angle) * longer, away * np.sin(angle) / longer], 1)
 
@@ -60,7 +63,7 @@ Painter = Callable[[Random, Plane, Pigments], Shape]
 
 
 def bounded(rng: Random, plane: Plane, radius: float, *, edge: Array, stretch: float, ragged: float) -> Shape:
-    """A lesion of mean ``radius`` within ``edge`` (see outline), ``stretch`` times longer than wide.
+    """Draw a lesion of mean ``radius`` within ``edge`` (see outline), ``stretch`` times longer than wide.
 
     ``ragged`` is how far noise moves the border, as a share of the radius.
     """

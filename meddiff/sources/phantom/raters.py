@@ -40,7 +40,7 @@ class RatedLesion:
 
 
 def draw_rated(seed: int, *, size: int = 64, raters: int = 4, fade: float | None = None) -> RatedLesion:
-    """A brown lesion on skin, and the masks of its raters: the same arguments give the same bytes.
+    """Draw a brown lesion on skin, and the masks of its raters: the same arguments give the same bytes.
 
     Args:
         seed: of skin, lesion and view.
@@ -72,7 +72,10 @@ def draw_rated(seed: int, *, size: int = 64, raters: int = 4, fade: float | None
 
 
 def thresholds(raters: int) -> np.ndarray:
-    """The share of lesion from which each rater calls it lesion [R], evenly between 0.1 and 0.9; 0.5 for one alone."""
+    """Return the share of lesion from which each rater calls it lesion [R], evenly between 0.1 and 0.9.
+
+    0.5 for one alone.
+    """
     low, high = THRESHOLDS
     return low + (high - low) * (np.arange(raters) + 0.5) / raters
 

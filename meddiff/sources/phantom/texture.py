@@ -1,4 +1,4 @@
-"""What phantoms are painted with: seamless noise tiles, lesion coordinates, soft spots and tapered curves.
+"""The brushes of phantoms: seamless noise tiles, lesion coordinates, soft spots and tapered curves.
 
 Everything is defined in *subject units* (half the frame is about 1) and only then sampled on the pixels, so that the
 same lesion can be seen from several views and at any size. The tiles are drawn once per process from a fixed seed; a
@@ -25,7 +25,7 @@ CELL = 24.0  # distance of cell centers, and the wavelength of the "folds" tile,
 
 @cache
 def tile(name: str) -> Array:
-    """One seamless tile, [TILE, TILE] float32.
+    """Return one seamless tile, [TILE, TILE] float32.
 
     ``cloud``: fractal noise, mean 0, deviation 1, features of all sizes up to half a tile.
     ``grain``: rough noise, mean 0, deviation 1, features of 4 to 20 tile pixels.
@@ -51,7 +51,7 @@ def _standardized(values: Array) -> Array:
 
 
 def _cellular(rng: Random) -> tuple[Array, Array]:
-    """Voronoi cells about a jittered hexagonal lattice, their borders bent by noise: (web, cells)."""
+    """Return Voronoi cells about a jittered hexagonal lattice, their borders bent by noise: (web, cells)."""
     columns, rows = round(TILE / CELL), 2 * round(TILE / CELL / np.sqrt(3))
     lattice = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2).astype(float)
     lattice[:, 0] += 0.5 * (lattice[:, 1] % 2)
@@ -65,7 +65,7 @@ def _cellular(rng: Random) -> tuple[Array, Array]:
 
 
 def smoothstep(low: float, high: float, values: Array) -> Array:
-    """0 below ``low``, 1 above ``high``, a smooth cubic between; with low > high it falls instead of rising."""
+    """Return 0 below ``low``, 1 above ``high``, a smooth cubic between; with low > high it falls instead of rising."""
     part = np.clip((values - low) * (1 / (high - low)), 0, 1)
     return part * part * (3 - 2 * part)
 
@@ -87,7 +87,7 @@ class Plane:
     def view(
         cls, side: int, *, angle: float = 0.0, zoom: float = 1.0, center: Sequence[float] | Array = (0.0, 0.0)
     ) -> "Plane":
-        """A square frame of ``side`` pixels: the subject's 0 lies at ``center`` (frame is -1..1), turned, enlarged."""
+        """Make a square frame of ``side`` pixels: the subject's 0 is at ``center`` (frame -1..1), turned, enlarged."""
         half = side / 2
         frame = (np.arange(side, dtype=np.float32) + 0.5) / half - 1
         x, y = (frame - center[0])[None, :] / zoom, (frame - center[1])[:, None] / zoom
@@ -102,11 +102,11 @@ class Plane:
         )
 
     def pixels(self, places: Array) -> Array:
-        """Subject places [N, 2] (x, y) -> pixel places [N, 2] (column, row)."""
+        """Return the subject places [N, 2] (x, y) -> pixel places [N, 2] (column, row)."""
         return places @ self.turn.T / self.pixel + self.origin
 
     def texture(self, rng: Random, size: float, *names: str, bend: Array | None = None) -> list[Array]:
-        """Tiles sampled at one random place; ``size`` is what CELL tile pixels measure, in subject units.
+        """Sample tiles at one random place; ``size`` is what CELL tile pixels measure, in subject units.
 
         Where the pixels of the plane are coarser than those of the tile, the nearest is taken, else it is
         interpolated: three times slower, and needed in large pictures alone.
@@ -153,13 +153,13 @@ class Plane:
         return canvas
 
     def curves(self, paths: Sequence[Array], widths: Sequence[Array]) -> Array:
-        """Coverage [S, S] of curves [N, 2] whose full width [N] may taper, all in subject units."""
+        """Return the coverage [S, S] of curves [N, 2] whose full width [N] may taper, all in subject units."""
         pixels = [self.pixels(path) for path in paths]
         return strokes(len(self.x), pixels, [width / self.pixel for width in widths])
 
 
 def strokes(side: int, paths: Sequence[Array], widths: Sequence[Array]) -> Array:
-    """Coverage [side, side] in 0..1 of tapered curves given in pixels, anti-aliased by drawing at twice the size."""
+    """Give the coverage [side, side] in 0..1 of tapered curves in pixels, anti-aliased by drawing at twice the size."""
     image = Image.new("L", (2 * side, 2 * side))
     pen = ImageDraw.Draw(image)
     for path, width in zip(paths, widths, strict=True):
@@ -173,7 +173,7 @@ def strokes(side: int, paths: Sequence[Array], widths: Sequence[Array]) -> Array
 
 
 def _mixed(corners: list[Array], across: Array, down: Array) -> Array:
-    """The bilinear mean of four arrays, in place."""
+    """Return the bilinear mean of four arrays, in place."""
     a, b, c, d = corners
     b -= a
     b *= across
@@ -188,7 +188,7 @@ def _mixed(corners: list[Array], across: Array, down: Array) -> Array:
 
 
 def outline(rng: Random, *, roughness: float, symmetry: float = 0.0, orders: int = 9) -> Array:
-    """The radius of a closed curve at 1024 angles, about 1: random harmonics that fall with their order.
+    """Return the radius of a closed curve at 1024 angles, about 1: random harmonics that fall with their order.
 
     Args:
         rng: draws the harmonics.
@@ -206,7 +206,7 @@ def outline(rng: Random, *, roughness: float, symmetry: float = 0.0, orders: int
 def walk(
     rng: Random, start: Sequence[float] | Array, heading: float, length: float, *, wiggle: float, points: int = 24
 ):
-    """A smooth random path [points, 2] whose heading drifts by ``wiggle`` radians (deviation, end to end)."""
+    """Draw a smooth random path [points, 2] whose heading drifts by ``wiggle`` radians (deviation, end to end)."""
     turns = np.cumsum(rng.normal(0, wiggle / np.sqrt(points), points))
     turns = np.convolve(np.pad(turns, 2, mode="edge"), np.ones(5) / 5, "valid") + heading
     steps = np.stack([np.cos(turns), np.sin(turns)], 1) * (length / points)
@@ -214,10 +214,10 @@ def walk(
 
 
 def around(edge: Array, x: Array, y: Array) -> Array:
-    """The value of an ``outline`` in the direction of every (x, y)."""
+    """Return the value of an ``outline`` in the direction of every (x, y)."""
     return edge[((np.arctan2(y, x) + np.pi) * (1024 / (2 * np.pi))).astype(np.intp) & 1023]
 
 
 def halved(array: Array) -> Array:
-    """[2 H, 2 W, ...] -> [H, W, ...], the mean of every four pixels: drawing at twice the size smooths edges."""
+    """Map [2 H, 2 W, ...] -> [H, W, ...], the mean of every four pixels: drawing at twice the size smooths edges."""
     return (array[::2, ::2] + array[1::2, ::2] + array[::2, 1::2] + array[1::2, 1::2]) / 4
