@@ -168,7 +168,7 @@ class RunFolder:
 
     @property
     def is_learned_from(self) -> bool:
-        """Whether more than a manifest was made of the run's images."""
+        """True where more than a manifest was made of the run's images."""
         return self.checkpoints.exists() or self.models.exists() or len(self.record()) > 1
 
     def record(self) -> dict[str, dict[str, Any]]:

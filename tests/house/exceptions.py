@@ -88,7 +88,7 @@ CLAUSE = names(
     audit/__init__.py audit/facts.py audit/finding.py audit/leaks.py audit/masks.py audit/pixels.py audit/shift.py
     evaluation/masks/pairs.py formats/damage.py formats/dicom/codes.py formats/dicom/frames.py
     formats/dicom/references.py formats/dicom/series.py formats/find.py formats/volume.py images/case.py
-    images/intensity.py images/square.py images/working_grid.py jobs/manifest.py jobs/segment/predict.py run.py
+    images/intensity.py images/square.py images/working_grid.py jobs/manifest.py jobs/segment/predict.py
     """
 )
 """Files in which a module, class or property is described by a clause."""
