@@ -36,7 +36,7 @@ _ITEM_BYTES = (("64", 8), ("longlong", 8), ("double", 8), ("16", 2), ("short", 2
 _TEXT = ("text", "txt", "ascii")
 
 
-def check_text_header(path: Path) -> None:
+def check_text_header(path: Path) -> dict[str, str]:
     """Refuse a header that a library should not see.
 
     Raises:
@@ -66,6 +66,7 @@ def check_text_header(path: Path) -> None:
     if count * (1 if encoding in _TEXT else item) > held * (_DEFLATE_RATIO if packed else 1):
         raise bad_file(path, f"the header promises {count} values of {item} bytes, more than {voxels.name} can hold")
     check_memory(path, count * item)
+    return told
 
 
 def _fields(path: Path) -> dict[str, str]:
@@ -73,6 +74,8 @@ def _fields(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         start = file.read(LONGEST_HEADER)
     nrrd = start.startswith(b"NRRD")
+    if start.startswith(b"\x1f\x8b"):
+        raise bad_file(path, "the file is packed with gzip as a whole, which its name does not say. Unpack it")
     told: dict[str, str] = {}
     for line in start.decode("latin-1").split("\n"):
         key, _, value = line.partition(":" if nrrd else "=")
@@ -137,6 +140,45 @@ SUFFIXES = tuple(_FORMATS)
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+_PATIENT = tuple(
+    f"{name}{time}"
+    for name in ("right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps")
+    for time in ("", "-time", "t")
+)
+"""NRRD's spaces of a patient; others (scanner-xyz, 3D-right-handed) do not say where a patient is."""
+_UNITS = {"": 1.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "\u03bcm": 1e-3, "micron": 1e-3, "cm": 10.0, "m": 1e3}
+
+
+def _unplaced(fields: dict[str, str]) -> str:
+    return f"its space is {fields['space'][:40]!r}" if fields.get("space") else "the file names no space"
+
+
+def _millimeters(path: Path, fields: dict[str, str]) -> float:
+    """Find the unit of the geometry, in millimeters.
+
+    Raises:
+        InputError: a unit that is not known, or one that differs from axis to axis.
+    """
+    text = fields.get("spaceunits") or fields.get("units") or fields.get("distanceunits") or ""
+    words = {word.strip('"').lower() for word in text.encode("latin-1").decode("utf-8", "replace").split()}
+    words -= {"???", "none", "s", "ms", ""}
+    if len(words) > 1 or not words <= set(_UNITS):
+        raise bad_file(path, f"its geometry is in {text[:60]!r}; the units known are {', '.join(filter(None, _UNITS))}")
+    return _UNITS[next(iter(words), "")]
+
+
+def _intensities(path: Path, fields: dict[str, str], values: np.ndarray) -> np.ndarray:
+    """Rescale values whose MetaImage header says so, which SimpleITK passes over."""
+    names = {"elementtointensityfunctionslope": 1.0, "elementtointensityfunctionoffset": 0.0}
+    try:
+        slope, offset = (float(fields.get(name, default)) for name, default in names.items())
+    except ValueError:
+        slope = math.nan
+    if not math.isfinite(slope * offset) or slope == 0:
+        raise bad_file(path, "ElementToIntensityFunctionSlope and Offset must be numbers, the slope another one than 0")
+    return values if (slope, offset) == (1, 0) else (values * slope + offset).astype(np.float32)
+
+
 def read_metaimage(path: Path) -> Volume:
     """The volume of a NRRD or MetaImage file; three 8-bit values per voxel are color, other vectors the last axis.
 
@@ -148,7 +190,7 @@ def read_metaimage(path: Path) -> Volume:
 
     check_file(path)
     with damage_told(path):
-        check_text_header(path)
+        fields = check_text_header(path)
         image = SimpleITK.ReadImage(str(path), imageIO=_FORMATS[path.suffix.lower()])
         values = SimpleITK.GetArrayFromImage(image)
         size, components = image.GetSize(), image.GetNumberOfComponentsPerPixel()
@@ -159,7 +201,9 @@ def read_metaimage(path: Path) -> Volume:
         direction = np.asarray(image.GetDirection()).reshape(axes, axes)
         affine[:axes, :axes] = direction * np.asarray(image.GetSpacing())
         affine[:axes, 3] = image.GetOrigin()
-        placed = path.suffix.lower() in (".mha", ".mhd") or image.HasMetaDataKey("NRRD_space")
+        affine[:3] *= (unit := _millimeters(path, fields))
+        values = _intensities(path, fields, values)
+        placed = path.suffix.lower() in (".mha", ".mhd") or fields.get("space", "").lower() in _PATIENT
     values = values if components > 1 else values[..., None]
     array = np.moveaxis(values, -1, 0).T  # [..., K, J, I, N] -> [I, J, K, N]
     array = array[:, :, None] if axes == 2 else array
@@ -169,6 +213,7 @@ def read_metaimage(path: Path) -> Volume:
     if axes == 2:
         spacing = (*spacing[:2], None)
     affine = _TO_RAS @ affine if placed else None
-    notes = () if placed else ("the file names no space: the orientation is unknown",)
+    notes = () if placed else (f"{_unplaced(fields)}: the orientation is unknown",)
+    notes += () if unit == 1 else (f"the geometry was stored in units of {unit:g} mm",)
     orientation = nibabel.aff2axcodes(affine) if affine is not None else None  # type: ignore[attr-defined]
     return Volume(array, affine, spacing, orientation, notes=notes, color=color)  # type: ignore[arg-type]

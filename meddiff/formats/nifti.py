@@ -5,8 +5,6 @@ filled in. sform wins where both are; that they differ is told. Two that disagre
 are no geometry, or a shear that no scanner makes are refused: whoever wrote the file must say what is right. With
 both codes 0 the standard knows voxel sizes but no orientation, and so do we (nibabel makes one up).
 
-The extensions between a NIfTI header and its voxels, walked before nibabel reads them: it believes their lengths.
-
 What a NIfTI header tells without its voxels: a data set of large volumes is listed in seconds, not in minutes.
 
 Volumes to NIfTI, with the geometry in both places where programs look for it.
@@ -16,8 +14,6 @@ the same as sform: a program that prefers qform must not be sent to another plac
 """
 
 import gzip
-import math
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +26,17 @@ from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
 from meddiff.files.writing import write_atomically
 from meddiff.formats.damage import damage_told
+from meddiff.formats.forms import Forms, forms_of, put_forms
+from meddiff.formats.nifti_layout import (
+    check_layout,
+    check_name,
+    is_packed,
+    is_single,
+    mgh_knows_place,
+    packing_notes,
+    start_of,
+    voxels_of,
+)
 from meddiff.formats.volume import Volume, corners_apart_mm, same_place
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz", ".mgz", ".mgh")
@@ -57,25 +64,27 @@ def read_nifti(path: Path) -> Volume:
             raise bad_file(path, f"this is no volume but a {type(opened).__name__}")
         _check_size(path, opened.shape, header.get_data_dtype(), int(getattr(opened.dataobj, "offset", 0)))
         affine, notes = _geometry(path, opened)
+        forms = _forms(header) if affine is not None else None
         array, color = _values(path, opened)
     spacing = _spacing(affine, header)
     orientation = None if affine is None else nibabel.aff2axcodes(affine)  # type: ignore[attr-defined]
-    return Volume(array, affine, spacing, orientation, notes=tuple(notes), color=color)
+    return Volume(array, affine, spacing, orientation, notes=(*packing_notes(path), *notes), color=color, forms=forms)
 
 
 def _opened(path: Path) -> Any:
     """The nibabel image; a .nii.gz is unpacked at once, in a third of the time that nibabel's own reading takes."""
     import nibabel
 
-    if not path.name.lower().endswith(".nii.gz"):
-        check_extensions(path)
+    check_layout(path)
+    if not is_single(path) or (not is_packed(path) and path.name.lower().endswith(".nii")):
+        if not is_single(path):
+            check_name(path)
         return nibabel.load(path)  # type: ignore[attr-defined]
     from isal import igzip
 
-    with igzip.IGzipFile(str(path), "rb") as file:
+    with igzip.IGzipFile(str(path), "rb") if is_packed(path) else path.open("rb") as file:
         start = file.read(540)
-        kind = nibabel.Nifti2Image if start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image  # type: ignore[attr-defined]
-        header = kind.header_class(start[: kind.header_class.template_dtype.itemsize], check=False)
+        kind, header = _header(start)
         offset, shape, dtype = int(header.get_data_offset()), header.get_data_shape(), header.get_data_dtype()
         _check_size(path, shape, dtype, offset)
         size = offset + _size(shape, dtype)
@@ -86,6 +95,14 @@ def _opened(path: Path) -> Any:
     return kind.from_bytes(content)
 
 
+def _header(start: bytes) -> tuple[Any, Any]:
+    """Read the header of a single-file NIfTI from its first bytes: nibabel's class of image, and the header."""
+    import nibabel
+
+    kind = nibabel.Nifti2Image if start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image  # type: ignore[attr-defined]
+    return kind, kind.header_class(start[: kind.header_class.template_dtype.itemsize], check=False)
+
+
 def _size(shape: Sequence[int], dtype: np.dtype) -> int:
     return int(np.prod([int(size) for size in shape], dtype=object)) * dtype.itemsize
 
@@ -94,10 +111,10 @@ def _check_size(path: Path, shape: Sequence[int], dtype: np.dtype, offset: int) 
     """Refuse, before memory is taken, a header that promises more than the file can hold."""
     if any(size <= 0 for size in shape) or not shape:
         raise bad_file(path, f"the header says that the volume has the shape {tuple(shape)}")
-    file = path.with_suffix(".img") if path.suffix == ".hdr" else path
+    file = voxels_of(path)
     if not file.exists():
         raise bad_file(path, f"the voxels are missing, they belong into {file.name} beside it")
-    ratio = GZIP_RATIO if path.suffix.lower() in (".gz", ".mgz") else 1
+    ratio = GZIP_RATIO if is_packed(file) else 1
     if max(offset, 0) + _size(shape, dtype) > file.stat().st_size * ratio:
         reason = f"the header promises {tuple(shape)} voxels of {dtype.itemsize} bytes, more than the file can hold"
         raise bad_file(path, f"{reason}: it is cut off or damaged")
@@ -138,6 +155,8 @@ def _geometry(path: Path, opened) -> tuple[np.ndarray | None, list[str]]:
     header = opened.header
     if not hasattr(header, "get_sform"):
         if hasattr(header, "get_vox2ras"):
+            if not mgh_knows_place(path):
+                return None, ["the header says that it holds no orientation (goodRASFlag 0)"]
             return _plausible(path, np.asarray(opened.affine, dtype=np.float64)), []
         return None, ["Analyze files do not tell the orientation"]
     notes: list[str] = []
@@ -204,6 +223,16 @@ def _in_millimeters(affine: np.ndarray, header, notes: list[str]) -> np.ndarray:
     return np.diag([*[_MILLIMETERS[unit]] * 3, 1.0]) @ affine
 
 
+def _forms(header: Any) -> Forms | None:
+    """Keep both forms of a header in which each that is filled in is a geometry."""
+    if not hasattr(header, "get_sform"):
+        return None
+    reads = {"sform_code": header.get_sform, "qform_code": header.get_qform}
+    if any(int(header[code]) and _solved(read) is None for code, read in reads.items()):
+        return None
+    return forms_of(header, _MILLIMETERS.get(header.get_xyzt_units()[0], 1.0))
+
+
 def _spacing(affine: np.ndarray | None, header) -> tuple[float | None, float | None, float | None]:
     if affine is not None:
         i, j, k = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
@@ -214,49 +243,6 @@ def _spacing(affine: np.ndarray | None, header) -> tuple[float | None, float | N
     zooms = [float(abs(zoom)) or None for zoom in sizes]
     i, j, k = [zoom if zoom is not None and np.isfinite(zoom) else None for zoom in [*zooms, None][:3]]
     return i, j, k
-
-
-LARGEST_BYTES = 1 << 26
-"""Of header and extensions; they hold histories and tables, tens of megabytes at most."""
-_LAYOUTS = {348: (108, "f"), 540: (168, "q")}
-"""Length of the header -> where it says at which byte the voxels begin, NIfTI-1 and NIfTI-2."""
-
-
-def check_extensions(path: Path) -> None:
-    """Refuse extensions that reach beyond their place (nibabel takes the memory that their lengths name).
-
-    Raises:
-        InputError: an extension that is longer than what lies between the header and the voxels.
-    """
-    start = _start_of(path, 544)
-    size, order = next(
-        ((size, order) for order in "<>" for size in _LAYOUTS if start[:4] == struct.pack(f"{order}i", size)), (0, "")
-    )
-    if not size or len(start) < size + 4 or not start[size]:
-        return  # no NIfTI, or nothing follows the header
-    offset, kind = _LAYOUTS[size]
-    voxels = struct.unpack_from(f"{order}{kind}", start, offset)[0]
-    pair = ".nii" not in path.name.lower()  # whose voxels lie in another file: extensions go on to the end
-    content = _start_of(path, LARGEST_BYTES if pair or not 0 <= voxels <= LARGEST_BYTES else int(voxels))
-    end = voxels if not pair and math.isfinite(voxels) else len(content)
-    place = size + 4
-    while place + 16 <= end:
-        length = struct.unpack_from(f"{order}i", content, place)[0] if place + 4 <= len(content) else 0
-        if length < 8 or place + length > len(content):
-            raise bad_file(path, f"an extension of its header claims {length} bytes, {len(content) - place} are there")
-        place += length
-
-
-def _start_of(path: Path, size: int) -> bytes:
-    """The first bytes of a header, unpacked."""
-    path = path.with_name(path.name.replace(".img", ".hdr"))
-    if path.suffix.lower() != ".gz":
-        with path.open("rb") as file:
-            return file.read(size)
-    from isal import igzip
-
-    with igzip.IGzipFile(str(path), "rb") as file:
-        return file.read(size)
 
 
 @dataclass(frozen=True)
@@ -276,12 +262,10 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     Raises:
         InputError: missing or damaged files, more axes than a volume has, contradictory geometry.
     """
-    import nibabel
 
     check_file(path)
     with damage_told(path):
-        check_extensions(path)
-        opened: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        opened = _opened_header(path)
         if not hasattr(opened.header, "get_zooms"):
             raise bad_file(path, f"this is no volume but a {type(opened).__name__}")
         affine, _ = _geometry(path, opened)
@@ -292,6 +276,19 @@ def read_nifti_header(path: Path) -> NiftiHeader:
         raise bad_file(path, f"a volume has 2, 3 or 4 axes, this one has the shape {tuple(sizes)}")
     i, j, k = [*sizes, 1][:3]
     return NiftiHeader((i, j, k), several[0] if several else 1, spacing)
+
+
+def _opened_header(path: Path) -> Any:
+    """The nibabel image of a file whose voxels are not read."""
+    import nibabel
+
+    check_layout(path)
+    if not is_single(path):
+        check_name(path)
+    elif packing_notes(path):  # nibabel goes by the name
+        kind, header = _header(start_of(path, 540))
+        return kind(np.broadcast_to(np.zeros((), header.get_data_dtype()), header.get_data_shape()), None, header)
+    return nibabel.load(path)  # type: ignore[attr-defined]
 
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -306,6 +303,7 @@ def save_volume(
     *,
     affine: np.ndarray | None,
     spacing_mm: tuple[float, float, float] | None = None,
+    forms: Forms | None = None,
 ) -> None:
     """Write a volume under a temporary name, then rename. Values are stored as they are, without a scale.
 
@@ -314,6 +312,8 @@ def save_volume(
         path: ends in .nii or .nii.gz.
         affine: 4 x 4, voxel index -> RAS millimeters, as Volume.affine; None marks the orientation as unknown.
         spacing_mm: only where affine is None: distance of neighbors along each axis; None is unknown.
+        forms: of the image that this is a mask of: both affines of its header with their codes, so that no program
+            puts one elsewhere than the other.
 
     Raises:
         InputError: another suffix, an affine that is no geometry, a disk that is full or may not be written to.
@@ -328,8 +328,18 @@ def save_volume(
             f"NIfTI holds [I, J, K] or [I, J, K, N] of {', '.join(_DTYPES)}, not {array.dtype} {array.shape}"
         )
     content = _bytes(array, path, affine, spacing_mm)
+    if forms is not None:
+        content = _with_forms(content, forms)
     data = gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
     write_atomically(path, lambda file: file.write(data), durable=False)
+
+
+def _with_forms(content: bytes, forms: Forms) -> bytes:
+    import nibabel
+
+    header = nibabel.Nifti1Header(content[:_HEADER])  # type: ignore[attr-defined]
+    put_forms(forms, header)
+    return header.binaryblock + content[_HEADER:]
 
 
 def _bytes(array: np.ndarray, path: Path, affine: np.ndarray | None, spacing_mm) -> bytes:

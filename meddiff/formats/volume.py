@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from meddiff.formats.forms import Forms
+
 SAME_PLACE = 0.1
 """Of a voxel's shortest edge: grids whose corners lie nearer to each other are one.
 
@@ -57,6 +59,8 @@ class Volume:
     """What was odd about the file and how it was read all the same, a sentence each."""
     color: bool = False
     """Whether the last axis is red, green, blue."""
+    forms: Forms | None = None
+    """Both affines of a NIfTI header, for masks to be written with; None where a file has no two."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

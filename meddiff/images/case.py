@@ -14,6 +14,7 @@ import numpy as np
 
 from meddiff.errors import InputError
 from meddiff.formats import Picture, load_mask, read_picture, value_range_of
+from meddiff.formats.forms import Forms
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Place, Volume
 from meddiff.images.intensity import to_model_range
@@ -49,6 +50,8 @@ class Case:
     """Of the image's own grid along its axes; None where nobody knows it."""
     affine: np.ndarray | None = None
     """4 x 4, index on the image's own grid -> RAS millimeters; None for pictures."""
+    forms: Forms | None = None
+    """Both affines of a NIfTI header, for masks to be written with."""
 
     @property
     def place(self) -> Place:
@@ -82,7 +85,8 @@ def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Cas
         InputError: it cannot be prepared.
     """
     prepared = prepare_volume(volume, transform, name=name)
-    return Case(name, prepared.image, volume.shape, prepared.restore, known_spacing(volume), volume.affine)
+    place = known_spacing(volume), volume.affine, volume.forms
+    return Case(name, prepared.image, volume.shape, prepared.restore, *place)
 
 
 def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Case]:

@@ -81,7 +81,8 @@ def save_mask(classes: np.ndarray, case: Case, stem: Path) -> None:
         save_image(classes, stem.with_name(f"{stem.name}.png"))
     else:
         spacing = case.spacing_mm if case.affine is None else None
-        save_volume(classes, stem.with_name(f"{stem.name}.nii.gz"), affine=case.affine, spacing_mm=spacing)  # type: ignore[arg-type]
+        place = {"affine": case.affine, "spacing_mm": spacing, "forms": case.forms}
+        save_volume(classes, stem.with_name(f"{stem.name}.nii.gz"), **place)  # type: ignore[arg-type]
 
 
 def file_stems(row_ids: Sequence[str]) -> dict[str, str]:

@@ -161,7 +161,7 @@ def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
     segmented = segment(job, task.image, volume)
     mask = job.folder / f"{task.name}_mask.nii.gz"
     spacing = known_spacing(volume)
-    place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None}
+    place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None, "forms": volume.forms}
     save_volume(segmented.classes, mask, **place)
     for what, values in segmented.beside.items():
         save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
