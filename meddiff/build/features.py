@@ -8,6 +8,7 @@ from meddiff.build.tables import EXTRACTORS, VOLUME_EXTRACTORS, pick
 from meddiff.cache.pictures import default_folder
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
+from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.lpips import LpipsEmbedding
 from meddiff.networks.features.network import FeatureNetwork, PlaneFeatures, VolumeNetwork
 from meddiff.recipe import Recipe
@@ -52,15 +53,21 @@ def named_extractor(name: str, weights: str | Path) -> tuple[FeatureNetwork, str
     return make(str(file)), sha256_of(file)
 
 
-def volume_extractor(name: str, weights: str | Path) -> tuple[VolumeNetwork, str]:
+def volume_extractor(name: str, weights: str | Path, *, trust_code: bool = False) -> tuple[VolumeNetwork, str]:
     """Make one for volumes in the same way; an extractor of pictures sees slices of three planes.
 
     Raises:
-        InputError: as `named_extractor`.
+        InputError: as `named_extractor`; an encoder that is a program, without ``trust_code``.
     """
     if name not in VOLUME_EXTRACTORS:
         network, digest = named_extractor(name, weights)
         return PlaneFeatures(network), digest
+    if VOLUME_EXTRACTORS[name] is Encoder3D and not trust_code:
+        raise InputError(
+            f"--features {name} runs {weights or 'its file'}, a program that can read and write every file that you "
+            "can. Add --trust_code if you trust whoever made it; medicalnet, dinov2 and the others take weights alone, "
+            "which need no trust"
+        )
     file = _weights_file(name, weights)
     return VOLUME_EXTRACTORS[name](str(file)), sha256_of(file)
 

@@ -147,6 +147,8 @@ class EvaluateImages(Evaluation):
     volumes also medicalnet, or encoder3d: a TorchScript file."""
     weights: str = ""
     """File of the extractor's weights; inception, dinov2 and medicalnet are downloaded without."""
+    trust_code: bool = False
+    """Run the TorchScript file of encoder3d, a program that can read and write every file that you can."""
     lpips: str = ""
     """Folder of alexnet-owt-7be5be79.pth and alex.pth, or download: adds LPIPS of pairs."""
     groups: str = ""

@@ -59,7 +59,7 @@ def folders(tmp_path_factory):
 def evaluated(folders, name, **settings):
     told = {"real": str(folders / "real"), "synthetic": str(folders / name), "features": "encoder3d",
             "weights": str(folders / "encoder.ts"), "size": SIDE, "splits": 4, "cache": str(folders / "cache"),
-            "out": str(folders / f"out-{name}")}  # fmt: skip
+            "out": str(folders / f"out-{name}"), "trust_code": True}  # fmt: skip
     report = run(EvaluateImages(**told | settings), Console(width=200, file=io.StringIO()))
     return report, report.quality.set_index("metric")
 
@@ -114,6 +114,22 @@ def test_a_manifest_names_volumes_with_their_patients(tmp_path, folders):
     found = list_volumes(str(folders / "manifest.csv"))
     assert [case.row.group for case in found] == ["person0", "person0", "person1", "person1"]
     assert found[3].read().shape == (SIDE, SIDE, SIDE)
+
+
+def test_a_program_is_not_run_unless_it_is_trusted(tmp_path, folders, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    victim = tmp_path / "victim.bin"
+    victim.write_bytes(b"do not touch" * 100)
+
+    class Evil(torch.nn.Module):
+        def forward(self, volume: torch.Tensor) -> torch.Tensor:
+            torch.from_file("victim.bin", True, 300, dtype=torch.float32).fill_(7.0)
+            return volume.flatten(1)[:, :9]
+
+    torch.jit.script(Evil()).save(tmp_path / "evil.ts")
+    with pytest.raises(InputError, match=r"evil\.ts, a program that can read and write .*--trust_code"):
+        evaluated(folders, "honest", weights=str(tmp_path / "evil.ts"), trust_code=False)
+    assert victim.read_bytes() == b"do not touch" * 100
 
 
 def test_what_is_refused(tmp_path, folders):

@@ -251,7 +251,7 @@ def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
 
 def _volumes(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     cases = {name: list_volumes(place, **_naming(settings, name)) for name, place in _places(settings).items()}
-    network, digest = build.volume_extractor(settings.features, settings.weights)
+    network, digest = build.volume_extractor(settings.features, settings.weights, trust_code=settings.trust_code)
     side = settings.size or VOLUME_SIDE
     space = Space(settings.features, digest, side, settings.fit or "pad", network.preprocessing, FILTER, True)
     device = str(device_here())

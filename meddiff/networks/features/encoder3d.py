@@ -1,8 +1,9 @@
 """Any 3D encoder from a file: a TorchScript program, ``torch.jit.trace(network, example).save("encoder.ts")``.
 
-A file of weights alone does not say what to compute, and a pickled network is Python that could do anything, so neither
-is taken. TorchScript is a program too, but one of tensor operations in PyTorch's own interpreter: no Python is run.
-Still, take it from where you would take a program.
+A file of weights alone does not say what to compute, and a pickled network is Python, so neither is taken. TorchScript
+is a program as well: it runs in PyTorch's own interpreter, which knows operations that read and write files
+(``torch.from_file``), already while it is loaded. So it is run only for those who say that they trust it
+(`build.volume_extractor`); weights of a known architecture need no trust.
 
 It is called with volumes [B, 1, D, H, W] in [-1, 1] and answers with [B, F], or with maps [B, F, ...] whose means are
 taken.

@@ -89,7 +89,7 @@ def test_an_encoder_of_ones_own(tmp_path):
     network = nn.Sequential(nn.Conv3d(1, 5, 3), nn.ReLU()).eval()
     example = torch.rand(2, 1, 12, 12, 12)
     torch.jit.trace(network, example).save(tmp_path / "encoder.ts")
-    made, _ = build.volume_extractor("encoder3d", tmp_path / "encoder.ts")
+    made, _ = build.volume_extractor("encoder3d", tmp_path / "encoder.ts", trust_code=True)
     with torch.no_grad():
         torch.testing.assert_close(made.features(example), network(example).mean((2, 3, 4)))
     with pytest.raises(InputError, match="does not take volumes"):
