@@ -1,7 +1,7 @@
 """A trained run, ready to segment or to draw: the door for programs.
 
 model = meddiff.load("runs/segment-isic-standard")
-answer = model(model.picture("photo.jpg"))
+answer = model("photo.jpg")                             # or an array, or a case: model.picture("photo.jpg")
 answer.classes, answer.probabilities, answer.entropy, answer.uncertainty       # on the photograph's own grid
 """
 
@@ -22,7 +22,9 @@ from meddiff.build import segmentation
 from meddiff.build.models import best_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.formats.open import load_volume
-from meddiff.images.case import Case, case_of_volume, picture_file_case
+from meddiff.formats.pictures import is_picture
+from meddiff.formats.volume import Volume
+from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
 from meddiff.inference.decision import Answer, Decision, decide
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
@@ -33,7 +35,7 @@ from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedModel:
     """One network of a run with its best weights."""
 
@@ -50,9 +52,39 @@ class TrainedModel:
     weights: str
     """Short hash of its weights."""
 
-    def __call__(self, case: Case) -> Answer:
-        """Return the answer for a case: its members are functions of the run's seed and the case's name."""
+    def __repr__(self) -> str:
+        """Return one line: what it is, and what it tells apart."""
+        size = "volumes" if of_volumes(self.recipe) else f"pictures of {self.recipe.data.image_size} px"
+        return (f"TrainedModel({type(self.segmenter).__name__} {self.weights[:8]} of {self.recipe.dataset}: "
+                f"{self.channels} channels, {size}, classes {', '.join(self.class_names)})")  # fmt: skip
+
+    def __call__(self, image: Case | str | Path | np.ndarray) -> Answer:
+        """Segment a case, a file, or pixels (see `case_of`): members are functions of the run's seed and its name."""
+        case = self.case_of(image)
         return decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
+
+    def case_of(self, image: Case | str | Path | np.ndarray) -> Case:
+        """Make a case of a file, or of pixels; a case is one already.
+
+        Args:
+            image: a picture [H, W] or [H, W, 3] or the path of one; of a network of volumes [I, J, K] or a path. An
+                array tells neither orientation nor spacing.
+
+        Raises:
+            InputError: it cannot be read, or is not what the network was trained on.
+        """
+        if isinstance(image, Case):
+            return image
+        if not isinstance(image, np.ndarray):
+            return self.picture(image) if is_picture(image) else self.volume(image)
+        if of_volumes(self.recipe):
+            if image.ndim not in (3, 4) or image.dtype.kind not in "uif" or not image.size:
+                raise InputError(
+                    f"a volume is an array of numbers [I, J, K], this is {image.dtype} {list(image.shape)}"
+                )
+            volume = Volume(image, None, (None, None, None), None)
+            return case_of_volume("array", volume, segmentation.volume_transform(self.recipe))
+        return pixels_case(image, segmentation.picture_transform(self.recipe, deep=self.deep))
 
     def members(self, image: Tensor, name: str) -> np.ndarray:
         """Draw members: class probabilities [M, K, *S] of an image [C, *S] of that name, on the network's grid."""

@@ -131,6 +131,24 @@ def picture_file_case(path: Path, transform: Transform) -> Case:
     return _case_of_picture(path.stem, Opened(picture, picture.size), transform, None)
 
 
+def pixels_case(pixels: np.ndarray, transform: Transform) -> Case:
+    """Make a case of pixels [H, W] or [H, W, 3] in memory.
+
+    Raises:
+        InputError: another shape, no pixel, or values that are not finite numbers.
+    """
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
+        raise InputError(f"a picture is an array [H, W] or [H, W, 3], this has the shape {list(pixels.shape)}")
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"a picture is an array of numbers, this is one of {pixels.dtype}")
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8) * 255
+    pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+    span = (0.0, 255.0) if pixels.dtype == np.uint8 else value_range_of(pixels, "the array")
+    picture = Picture(pixels, (pixels.shape[0], pixels.shape[1]), *span)
+    return _case_of_picture("array", Opened(picture, picture.size), transform, None)
+
+
 def _case_of_picture(
     name: str, opened: Opened, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
 ) -> Case:

@@ -129,8 +129,28 @@ def three_planes(volume: Volume, side: int) -> list[np.ndarray]:
         plane = np.take(array, array.shape[axis] // 2, axis=axis)
         rest = [number for number in range(3) if number != axis]
         plane = np.swapaxes(plane[::-1, ::-1], 0, 1)
-        planes.append(_square(_gray(plane, array), [spacing[rest[1]], spacing[rest[0]]], side))
+        planes.append(_square(as_gray(plane, array), [spacing[rest[1]], spacing[rest[0]]], side))
     return planes
+
+
+def upright_plane(volume: Volume, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the axial slice with most of a mask (the middle one without any): uint8 pixels and classes, at one aspect.
+
+    Of an unknown orientation it is cut along the last axis; of several volumes on one grid the first is shown.
+    """
+    array = volume.array[..., 0] if volume.array.ndim == 4 and not volume.color else volume.array
+    spacing = [value or 1.0 for value in volume.spacing_mm]
+    if volume.orientation is not None:
+        classes = _upright(classes, spacing, volume.orientation)[0]
+        array, spacing = _upright(array, spacing, volume.orientation)
+    filled = np.count_nonzero(classes, axis=(0, 1))
+    at = int(filled.argmax()) if filled.any() else classes.shape[2] // 2
+    pixels = np.swapaxes(as_gray(np.take(array, at, axis=2), array)[::-1, ::-1], 0, 1)
+    shown = np.swapaxes(classes[::-1, ::-1, at], 0, 1)
+    down, along = spacing[1] / min(spacing[:2]), spacing[0] / min(spacing[:2])
+    return _stretched(np.ascontiguousarray(pixels), down, along), _stretched(
+        np.ascontiguousarray(shown.astype(np.uint8)), down, along
+    )
 
 
 def tile(image: np.ndarray, spacing_mm: Sequence[float] | None = None) -> np.ndarray:
@@ -168,7 +188,8 @@ def _upright(array: np.ndarray, spacing: list[float], orientation: tuple[str, ..
     return np.flip(array, flips), [spacing[axis] for axis in order]
 
 
-def _gray(plane: np.ndarray, array: np.ndarray) -> np.ndarray:
+def as_gray(plane: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Show numbers as uint8, black and white by the percentiles of all of ``array``; what is uint8 color stays."""
     if plane.dtype == np.uint8 and plane.ndim == 3:
         return plane
     finite = array[np.isfinite(array)]

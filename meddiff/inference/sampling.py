@@ -50,7 +50,7 @@ class Sampling:
         return guided if self.threshold is None else self.threshold(guided)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageDenoiser:
     """A denoiser of images, with what it draws."""
 
@@ -62,6 +62,10 @@ class ImageDenoiser:
     """(C, *S) of an image."""
     drawing: Sampling
     """How images are drawn unless something else is asked for."""
+
+    def __repr__(self) -> str:
+        """Return one line: what is drawn, and how."""
+        return f"ImageDenoiser({list(self.shape)}, classes {', '.join(self.class_names)}, {self.drawing.steps} steps)"
 
 
 def walk(

@@ -18,7 +18,7 @@ def new_console() -> Console:
 
 
 class RateColumn(ProgressColumn):
-    """Items per second since the start, with their unit."""
+    """Items per second since the start, or per minute where they are fewer than one, with their unit."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -27,7 +27,12 @@ class RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return ``12.3 images/s``."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} {self.unit}/s" if speed else "", style="progress.data.speed")
+        return Text(rate(speed, self.unit) if speed else "", style="progress.data.speed")
+
+
+def rate(per_second: float, unit: str) -> str:
+    """Say how fast: ``12.3 images/s``, or ``31.2 images/min``."""
+    return f"{per_second:.1f} {unit}/s" if per_second >= 1 else f"{60 * per_second:.1f} {unit}/min"
 
 
 def progress(console: Console, *, unit: str) -> Progress:

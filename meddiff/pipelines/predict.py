@@ -91,13 +91,30 @@ def _tell_after(ledger: Ledger, count: int, console: Console) -> Path:
     Raises:
         InputError: nothing could be segmented.
     """
+    from meddiff.jobs.segment.overlay import OVERVIEW
+
     problems = [str(line["problem"]) for task in ledger.tasks if (line := ledger.lines[task.name])["problem"]]
+    for reason, names in _by_reason(ledger).items():
+        console.print(f"failed, {reason}: {_some(names)}", soft_wrap=True)
+    if (sheet := ledger.folder / OVERVIEW).is_file():
+        console.print(f"masks to look at, the least sure first: {sheet}", soft_wrap=True)
     kept = f", {len(ledger.kept)} kept from before" if ledger.kept else ""
     done = len(ledger.tasks) - len(problems)
     console.print(f"{done} segmented, {len(problems)} failed{kept}: {ledger.table}", soft_wrap=True)
     if len(problems) == count:
         raise InputError(f"nothing could be segmented; the first of {count}: {problems[0]}")
     return ledger.table
+
+
+def _by_reason(ledger: Ledger) -> dict[str, list[str]]:
+    """Gather the names of the cases that failed by what was wrong, whatever the file is called."""
+    reasons: dict[str, list[str]] = {}
+    for task in ledger.tasks:
+        line = ledger.lines[task.name]
+        if line["problem"]:
+            reason = str(line["problem"]).replace(line["file"], "").partition(". Give a good copy")[0]
+            reasons.setdefault(reason.strip(" :"), []).append(task.name)
+    return reasons
 
 
 def _some(names: Sequence[str]) -> str:

@@ -114,6 +114,8 @@ class Predict:
     """Also write the standard deviation of the members and the entropy of the answer."""
     save_members: bool = False
     """Also write the mask of every member."""
+    save_overlays: bool = True
+    """Also write each mask outlined on its image, and all of them on one sheet, overview.png."""
     dicom_seg: bool = False
     """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
     segment_codes: tuple[str, ...] | None = None

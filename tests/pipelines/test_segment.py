@@ -15,11 +15,14 @@ import pytest
 from contracts import complaints
 from PIL import Image
 
-from meddiff.formats import save_image
+from meddiff.errors import InputError
+from meddiff.evaluation.masks.pairs import match_folders
+from meddiff.formats import load_image, save_image
 from meddiff.jobs.segment.evaluate import file_stems
 from meddiff.manifest.row import COLUMNS
 from meddiff.pipelines import segment
 from meddiff.run import RunFolder
+from meddiff.trained import load
 
 RECIPE = """
 data: {image_size: 16, fit: stretch, phantom_images: 100}
@@ -198,6 +201,40 @@ def test_predict_says_what_is_new_has_changed_or_is_gone(run, things, tmp_path, 
     table = pd.read_csv(tmp_path / "out" / "predictions.csv", keep_default_na=False).set_index("name")
     assert "not among the images" in table.loc["tiny", "stale"]
     assert not table.drop("tiny")["stale"].any()
+
+
+def test_a_model_takes_what_people_have(run, things):
+    model = load(run, members=1)
+    by_case = model(model.picture(things / "large.png"))
+    for path in (things / "large.png", str(things / "large.png")):
+        np.testing.assert_array_equal(model(path).probabilities, by_case.probabilities)
+    plain = np.ones((9, 8))
+    for pixels in (load_image(things / "large.png"), plain, plain.astype(bool), plain.astype(np.uint16)):
+        assert model(pixels).classes.shape == pixels.shape[:2]
+    for wrong in (np.zeros(3), np.zeros((3, 4, 5, 6)), np.zeros((3, 4, 2)), np.array([["a"]]), np.full((3, 3), np.nan)):
+        with pytest.raises(InputError):
+            model(wrong)
+    with pytest.raises(InputError, match="no such file"):
+        model(things / "nothing.png")
+    assert len(repr(model)) < 200
+    assert "\n" not in repr(model)
+    assert "classes background, lesion" in repr(model)
+
+
+def test_masks_to_look_at_and_reasons_on_the_screen(run, things, tmp_path, capsys):
+    shutil.copytree(things, tmp_path / "in")
+    (tmp_path / "in" / "also_broken.png").write_bytes(b"no picture")
+    words = ["predict", "--checkpoint", str(run), "--input", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert segment.main([*words, "--save-members"]) == 0
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if "not an image" in line]
+    assert line.endswith(": also_broken, broken")
+    assert [line.rpartition(": ")[2] for line in printed.splitlines() if "not finite" in line] == ["holes"]
+    for name in ("large", "thin", "tiny", "gray", "black", "mri"):
+        assert Image.open(tmp_path / "out" / f"{name}_overlay.png").mode == "RGB"
+    assert Image.open(tmp_path / "out" / "overview.png").width > 4 * 192
+    scored = match_folders(tmp_path / "out", tmp_path / "out")
+    assert set(scored.pairs) == {f"{name}_mask" for name in ("large", "thin", "tiny", "gray", "black", "mri")}
 
 
 def test_predict_holds_its_output_folder_alone(run, things, tmp_path, capsys):

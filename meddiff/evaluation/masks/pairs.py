@@ -32,7 +32,7 @@ from meddiff.formats.volume import corners_apart_mm, same_place
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
 )
-BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|deviation|entropy)")
+BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|overlay|deviation|entropy)")
 """Files that `segment predict` writes beside a mask; see soft_masks.py."""
 
 
@@ -95,7 +95,8 @@ def masks_below(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files_below(folder):
         name = case_name(path)
-        if name is None or BESIDE.fullmatch(name):
+        sheet = path == folder / "overview.png" and (folder / TABLE).is_file()  # of all masks, by `segment predict`
+        if name is None or BESIDE.fullmatch(name) or sheet:
             continue
         if name in found:
             raise InputError(f"{found[name]} and {path} are both of case {name!r}: keep one of them in {folder}")

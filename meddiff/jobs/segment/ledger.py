@@ -23,6 +23,7 @@ from meddiff.files.content import content_of
 from meddiff.files.tables import read_table, write_table
 from meddiff.files.writing import write_text
 from meddiff.formats.find import Found, names_of
+from meddiff.jobs.segment.overlay import OVERVIEW
 
 FIRST = ("name", "file", "problem", "uncertainty", "mask")
 LAST = ("seconds", "sha256", "made_by", "stale")
@@ -96,9 +97,10 @@ class Ledger:
         names = names_with_lines(inputs, before, self.is_of)
         self._stand = outputs_below(self.folder, {*names, *before})
         in_the_way = [file for name in names for file in self._stand.get(name, ())]
-        if not ours and (in_the_way or self.table.is_file()):
+        in_the_way += [file for file in (self.table, self.folder / OVERVIEW) if file.is_file()]
+        if not ours and in_the_way:
             raise InputError(
-                f"{[*in_the_way, self.table][0]} is in the way: this command has not made it, and would replace it. "
+                f"{in_the_way[0]} is in the way: this command has not made it, and would replace it. "
                 "Name another folder with --output, or move it away"
             )
         for one, name in zip(inputs, names, strict=True):
@@ -203,7 +205,7 @@ def names_with_lines(
 def is_output(one: Found) -> bool:
     """Tell whether a file is called as the outputs of cases are."""
     parts = one.path.name.split("_")
-    return any(_OUTPUT.fullmatch("_".join(parts[at:])) for at in range(1, len(parts)))
+    return one.path.name == OVERVIEW or any(_OUTPUT.fullmatch("_".join(parts[at:])) for at in range(1, len(parts)))
 
 
 def outputs_below(folder: Path, names: Collection[str]) -> dict[str, list[Path]]:

@@ -26,6 +26,7 @@ from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.images.prepare import load_sequences
 from meddiff.inference.decision import Answer, member_classes
 from meddiff.jobs.segment.ledger import Ledger, Task, is_output
+from meddiff.jobs.segment.overlay import overlay_of_picture, overlay_of_volume, write_overview
 from meddiff.recipe import of_volumes, to_dict
 from meddiff.recipe.commands import Predict
 from meddiff.run import RunFolder, digest
@@ -79,6 +80,8 @@ class Job:
                 self._segment(task)
         finally:
             self.ledger.save()
+            if self.settings.save_overlays:
+                write_overview(self.folder, self.ledger.lines)
 
     def _segment(self, task: Task) -> None:
         started = time.monotonic()
@@ -149,6 +152,8 @@ def _picture(job: Job, task: Task) -> dict[str, Any]:
     """Segment a picture and write its mask; returns its line."""
     segmented = _of_case(job, job.model.picture(task.image.path))
     save_image(segmented.classes, mask := job.folder / f"{task.name}_mask.png")
+    if job.settings.save_overlays:
+        save_image(overlay_of_picture(task.image.path, segmented.classes), job.folder / f"{task.name}_overlay.png")
     for what, values in segmented.beside.items():
         pixels = values if values.dtype == np.uint8 else np.rint(values.clip(0, 1) * DEEP).astype(np.uint16)
         save_image(pixels, job.folder / f"{task.name}_{what}.png")
@@ -163,6 +168,8 @@ def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
     spacing = known_spacing(volume)
     place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None, "forms": volume.forms}
     save_volume(segmented.classes, mask, **place)
+    if job.settings.save_overlays:
+        save_image(overlay_of_volume(volume, segmented.classes), job.folder / f"{task.name}_overlay.png")
     for what, values in segmented.beside.items():
         save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
     return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented.classes)
