@@ -121,6 +121,7 @@ class RunFolder:
     calibration = property(lambda self: self.path / "calibration.csv")
     detections = property(lambda self: self.path / "detections.csv")
     temperatures = property(lambda self: self.path / "temperatures.json")
+    mask_values = property(lambda self: self.path / "mask_values.json")
 
     @contextmanager
     def opened(self, papers: Sequence[Path] = ()) -> Iterator[RunFolder]:
@@ -147,7 +148,8 @@ class RunFolder:
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
             ) from None
         self._remove_half_written()
-        own = self.recipe, self.environment, self.manifest, self.skipped, self.findings, self.contents, self.stages
+        of_stage_1 = self.manifest, self.skipped, self.findings, self.contents, self.mask_values
+        own = self.recipe, self.environment, *of_stage_1, self.stages
         papers = papers or own
         before = Snapshot.of(self.path, papers=papers, grown=self.phantom)
         try:

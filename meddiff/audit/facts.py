@@ -16,8 +16,9 @@ from meddiff.audit.masks import MaskFacts, mask_facts
 from meddiff.audit.pixels import PixelFacts, pixel_facts
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
-from meddiff.formats import load_mask, read_picture
+from meddiff.formats import read_picture
 from meddiff.formats.dicom.series import is_dicom
+from meddiff.formats.masks import IGNORED, MaskMeaning, load_mask
 from meddiff.formats.open import load_volume, reader_of
 from meddiff.formats.pictures import DAMAGE
 from meddiff.formats.slices import PERCENTILES
@@ -42,13 +43,13 @@ class Facts:
     """Why its mask cannot be used."""
 
 
-def facts_of(row: ManifestRow) -> Facts:
-    """What is kept of a row.
+def facts_of(row: ManifestRow, meaning: MaskMeaning | None = None) -> Facts:
+    """What is kept of a row; ``meaning`` is that of all masks of the data set.
 
     Raises:
         InputError: its image cannot be read.
     """
-    return _of_volume(row) if _is_whole_volume(row) else _of_picture(row)
+    return _of_volume(row, meaning) if _is_whole_volume(row) else _of_picture(row, meaning)
 
 
 def facts_of_prepared(row: ManifestRow, image: np.ndarray, mask: np.ndarray | None) -> Facts:
@@ -65,7 +66,7 @@ def facts_of_prepared(row: ManifestRow, image: np.ndarray, mask: np.ndarray | No
     small = _resized(gray, copies.GRID)
     pixels = pixel_facts(small[::2, ::2], "")  # enough to see that it is constant
     facts = Facts(row, pixels, image.shape[1:], copies.perceptual_hash(small), copies.thumbnail(small))
-    return facts if mask is None else replace(facts, mask=mask_facts(np.asarray(mask)))
+    return facts if mask is None else replace(facts, mask=mask_facts(_marked(np.asarray(mask))))
 
 
 def _is_whole_volume(row: ManifestRow) -> bool:
@@ -79,7 +80,7 @@ def _is_whole_volume(row: ManifestRow) -> bool:
     )
 
 
-def _of_picture(row: ManifestRow) -> Facts:
+def _of_picture(row: ManifestRow, meaning: MaskMeaning | None) -> Facts:
     picture = read_picture(row.image_file, axis=row.slice_axis, index=row.slice_index, size_hint=shift.GRID)
     pixels = _in_range(picture.pixels, picture.low, picture.high)
     gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
@@ -87,7 +88,7 @@ def _of_picture(row: ManifestRow) -> Facts:
     if row.mask_file is None:
         return facts
     try:
-        classes = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+        classes = _marked(load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning))
         check_volumes_of_slice(row)
     except InputError as error:
         return replace(facts, mask_problem=reason_of(error))
@@ -95,7 +96,7 @@ def _of_picture(row: ManifestRow) -> Facts:
     return replace(facts, mask=mask_facts(classes), offset=place)
 
 
-def _of_volume(row: ManifestRow) -> Facts:
+def _of_volume(row: ManifestRow, meaning: MaskMeaning | None) -> Facts:
     volume = load_sequences(row.image_files)
     grid = working_grid(volume, None)
     values = volume.array.mean(axis=3) if volume.color else volume.array if volume.count == 1 else volume.array[..., 0]
@@ -106,11 +107,17 @@ def _of_volume(row: ManifestRow) -> Facts:
     if row.mask_file is None:
         return facts
     try:
-        classes = mask_on_grid(load_volume(row.mask_file), grid, name=row.mask_file, image=row.image_file)
+        mask = load_volume(row.mask_file)
+        classes = _marked(mask_on_grid(mask, grid, name=row.mask_file, image=row.image_file, meaning=meaning))
     except InputError as error:
         return replace(facts, mask_problem=reason_of(error))
     largest = int((classes > 0).sum(axis=(0, 1)).argmax())
     return replace(facts, mask=mask_facts(classes), offset=_place(voxels[..., largest], classes[..., largest]))
+
+
+def _marked(classes: np.ndarray) -> np.ndarray:
+    """The class indices with background where nothing is judged."""
+    return np.where(classes == IGNORED, 0, classes)
 
 
 def _of_image(row: ManifestRow, pixels: np.ndarray, gray: np.ndarray, size: tuple[int, ...], mode: str) -> Facts:

@@ -4,10 +4,10 @@
   foreground, on average over the pixels; or background touches the frame nowhere (but for `SLIVER` of the frame) and is
   more than `SPECK` of the image. A lesion that fills the image leaves background in the corners, not in the middle.
 - empty: no foreground. Where slices without a structure are usual, empty masks are cases like others; only where at
-  most `RARE` of the masks of a label are empty are they told one by one.
+  most `RARE` of the masks of a label are empty are they told one by one. That all are empty is never right.
 - full: at least `FULL` foreground. Lesions larger than the picture exist, so this asks for a look.
 
-Foreground is every class but 0.
+Foreground is every class but 0; what is not judged counts as background.
 """
 
 from __future__ import annotations
@@ -68,6 +68,9 @@ def odd_masks(
 def _empty(rows: Sequence[ManifestRow], facts: Sequence[MaskFacts]) -> list[Finding]:
     every = Counter(row.label for row in rows)
     empty = [row for row, fact in zip(rows, facts, strict=True) if fact.share == 0]
+    if rows and len(empty) == len(rows):
+        told = f"all {len(rows)} masks are empty: nothing can be learned from them. Were they stored in another way?"
+        return [Finding("masks empty", masks_of(empty), told, "serious")]
     counts = Counter(row.label for row in empty)
     found = []
     for label, count in counts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from meddiff.audit.masks import odd_masks
 from meddiff.audit.pixels import odd_images
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
+from meddiff.formats.masks import MaskMeaning, decide, masks_found, places
 from meddiff.manifest.row import ManifestRow
 
 Shown = tuple[ManifestRow, np.ndarray]
@@ -21,17 +23,26 @@ Shown = tuple[ManifestRow, np.ndarray]
 Progress = Callable[[Iterable[ManifestRow], int], Iterable[ManifestRow]]
 
 
-def audit(rows: Sequence[ManifestRow], *, progress: Progress | None = None) -> list[Finding]:
+def audit(
+    rows: Sequence[ManifestRow], *, meaning: MaskMeaning | None = None, progress: Progress | None = None
+) -> list[Finding]:
     """What is odd about the rows, the worst first.
 
     Args:
         rows: of pictures, slices of volumes and whole volumes.
+        meaning: of the masks, where it was decided; else it is decided here, from all of them.
         progress: called as progress(rows, total) for a bar around the reading.
     """
     facts, found = [], leaks(rows, [split_of(row) for row in rows])
+    unclear = None
+    if meaning is None:
+        meaning, unclear = _meaning(rows)
+    if unclear is not None:
+        found.append(Finding("mask values unclear", masks_of(rows), unclear, "serious"))
+        rows = [replace(row, mask_path=None) for row in rows]
     for row in progress(rows, len(rows)) if progress else rows:
         try:
-            facts.append(facts_of(row))
+            facts.append(facts_of(row, meaning))
         except InputError as error:
             found.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
     return in_order(found + findings(facts, pairs_of(facts)))
@@ -73,6 +84,15 @@ def _are_strangers(one: ManifestRow, other: ManifestRow) -> bool:
 def in_order(found: Sequence[Finding]) -> list[Finding]:
     """The findings, the worst first."""
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
+
+
+def _meaning(rows: Sequence[ManifestRow]) -> tuple[MaskMeaning | None, str | None]:
+    """Decide what the masks mean, or why that cannot be known; neither where none can be read, said of each file."""
+    held = masks_found(places(rows)).levels
+    try:
+        return (decide(held) if held else None), None
+    except InputError as error:
+        return None, reason_of(error)
 
 
 def _of_masks(facts: Sequence[Facts]) -> list[Finding]:

@@ -17,6 +17,7 @@ from meddiff.cache.pictures import ImageArray
 from meddiff.cache.store import Prepared
 from meddiff.cache.volumes import CachedVolume
 from meddiff.errors import InputError, Problems
+from meddiff.formats.masks import IGNORED
 from meddiff.images.intensity import to_model_range
 from meddiff.manifest.row import ManifestRow
 
@@ -58,12 +59,9 @@ class Images:
         """
         at = np.asarray(positions, dtype=np.int64)
         images, masks = self._shown(at, draws or [Draw(0, int(position)) for position in at])
-        return Batch(
-            image=to_model_range(images),
-            label=torch.from_numpy(self.labels[at]) if self.class_names else None,
-            mask=None if masks is None else torch.from_numpy(masks.astype(np.int64)),
-            index=torch.from_numpy(at),
-        )
+        label = torch.from_numpy(self.labels[at]) if self.class_names else None
+        mask = None if masks is None else torch.from_numpy(masks.astype(np.int64))
+        return Batch(to_model_range(images), label, mask, torch.from_numpy(at), ignores(masks))
 
     def drawn(
         self, step: int, *, batch_size: int, seed: int, class_balance: float = 0.0, part: slice = slice(None)
@@ -143,6 +141,11 @@ class Images:
         shown = [self.cut(self.prepared[int(position)], draw) for position, draw in zip(at, draws, strict=True)]
         masks = [mask for _, mask in shown if mask is not None]
         return np.stack([image for image, _ in shown]), np.stack(masks)[:, None] if len(masks) == len(shown) else None
+
+
+def ignores(masks: np.ndarray | None) -> bool:
+    """Tell whether some pixel of masks is not judged."""
+    return masks is not None and bool((masks == IGNORED).any())
 
 
 def label_numbers(rows: Sequence[ManifestRow], class_names: tuple[str, ...]) -> np.ndarray:

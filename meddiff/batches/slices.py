@@ -13,6 +13,7 @@ from meddiff.cache.pictures import CachedPicture, ImageArray
 from meddiff.cache.store import Prepared
 from meddiff.cache.volumes import CachedVolume
 from meddiff.errors import InputError
+from meddiff.formats.masks import IGNORED
 from meddiff.images.working_grid import WorkingGrid
 from meddiff.manifest.row import ManifestRow
 
@@ -64,7 +65,7 @@ class VolumeSlice:
 
     @property
     def mask(self) -> np.ndarray | None:
-        """[I, J, K] uint8 class indices; None without masks."""
+        """[I, J, K] uint8 class indices, IGNORED is not judged; None without masks."""
         mask = self.volume.mask
         return None if mask is None else mask[self._place]
 
@@ -72,7 +73,7 @@ class VolumeSlice:
     def largest_class(self) -> int:
         """The largest class index in the slice's mask; 0 without mask."""
         mask = self.mask
-        return 0 if mask is None else int(mask.max())
+        return 0 if mask is None else int(mask[mask != IGNORED].max(initial=0))
 
     @property
     def _place(self) -> tuple[slice, ...]:

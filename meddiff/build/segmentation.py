@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from meddiff import build
@@ -12,10 +13,11 @@ from meddiff.batches.cuts import AXES, WHOLE, Cut, Patch, Slice, square
 from meddiff.batches.images import Images
 from meddiff.build import volume_transform
 from meddiff.build.images import slice_transform
-from meddiff.cache.pictures import ImageArray, decode
+from meddiff.cache.pictures import ImageArray, decode, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.cache.volumes import cache_volumes
-from meddiff.errors import InputError
+from meddiff.errors import InputError, Problems
+from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_found, places
 from meddiff.images.case import Case, picture_case, volume_case
 from meddiff.images.prepare import Transform
 from meddiff.manifest.row import ManifestRow
@@ -37,11 +39,41 @@ def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case
     return picture_case(row, picture_transform(recipe, deep=deep))
 
 
-def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None) -> Images:
-    """Return the rows' images and masks, prepared once into the cache."""
+def mask_levels(
+    rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None
+) -> tuple[Levels, ...]:
+    """Look at what the masks of these rows hold, each looked at once; those that cannot be read are left to `unusable`.
+
+    Raises:
+        InputError: none of them can be read.
+    """
+    memory = Path(recipe.data.cache) if recipe.data.cache else default_folder()
+    held = masks_found(places(rows), memory=memory, progress=progress)
+    if not held.levels:
+        problems = Problems(f"{len(held.bad)} of {len(rows)} masks cannot be used")
+        for reason in held.bad:
+            problems.add("bad file", reason, "Check --data-root and the manifest.")
+        problems.raise_if_any()
+    return held.levels
+
+
+def meaning(levels: Sequence[Levels], recipe: SegmentRecipe) -> MaskMeaning:
+    """Decide what the values of all masks mean, by the recipe's classes and mask_values.
+
+    Raises:
+        InputError: values that may mean this or that.
+    """
+    return decide(levels, names=recipe.classes, text=recipe.data.mask_values)
+
+
+def images(
+    rows: Sequence[ManifestRow], recipe: SegmentRecipe, meaning: MaskMeaning | None = None, *,
+    progress: Callable | None = None,
+) -> Images:  # fmt: skip
+    """Return the rows' images and masks, prepared once into the cache; without a meaning these masks are all."""
     how: dict[str, Any] = {
-        "with_masks": True, "on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None,
-        "progress": progress,
+        "with_masks": True, "meaning": meaning, "on_bad_file": recipe.data.on_bad_file,
+        "folder": recipe.data.cache or None, "progress": progress,
     }  # fmt: skip
     if of_volumes(recipe):
         return Images(cache_volumes(rows, volume_transform(recipe), **how), cut=_cut(recipe))
@@ -52,9 +84,11 @@ def images(rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Call
     return Images(decode(rows, **sides, **how), cut=_cut(recipe))
 
 
-def prepared(rows: Sequence[ManifestRow], recipe: SegmentRecipe) -> Prepared | ImageArray:
+def prepared(
+    rows: Sequence[ManifestRow], recipe: SegmentRecipe, meaning: MaskMeaning | None = None
+) -> Prepared | ImageArray:
     """Return the whole images of the rows and their masks."""
-    return images(rows, recipe).prepared
+    return images(rows, recipe, meaning).prepared
 
 
 def _cut(recipe: SegmentRecipe) -> Cut:
@@ -69,10 +103,15 @@ def _cut(recipe: SegmentRecipe) -> Cut:
 
 
 def unusable(
-    rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None
+    rows: Sequence[ManifestRow],
+    recipe: SegmentRecipe,
+    meaning: MaskMeaning | None = None,
+    *,
+    progress: Callable | None = None,
 ) -> tuple[tuple[ManifestRow, str], ...]:
     """Return the rows whose image or mask cannot be used, with the reason; the others are in the cache afterwards."""
-    return images(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress=progress).skipped
+    skipping = replace(recipe, data=replace(recipe.data, on_bad_file="skip"))
+    return images(rows, skipping, meaning, progress=progress).skipped
 
 
 def batches(
@@ -87,13 +126,13 @@ def batches(
     return build.shares(images, recipe.training, seed, balance, rank, ranks)
 
 
-def class_names(recipe: SegmentRecipe, images: Images) -> list[str]:
-    """Return the recipe's class names, or ``background, class 1, class 2 ...`` up to the largest value in the masks.
+def class_names(recipe: SegmentRecipe, images: Images, meaning: MaskMeaning | None = None) -> list[str]:
+    """Return the recipe's class names, those of the values, or ``background, class 1 ...`` up to the largest value.
 
     Raises:
         InputError: a mask holds a value that is no class; the files and values are named.
     """
-    names = list(recipe.classes)
+    names = list(recipe.classes or (meaning.names if meaning else ()))
     if not names:
         most = int(images.largest_classes.max())
         names = ["background", *(f"class {index}" for index in range(1, max(1, most) + 1))]

@@ -25,6 +25,7 @@ from meddiff.cache.contents import Fingerprint, fingerprints
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
 from meddiff.files.writing import told_plainly
+from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.images.prepare import PLAIN, Transform, VolumeTransform, mask_misfit, prepare
 from meddiff.manifest.row import ManifestRow
 
@@ -39,7 +40,7 @@ class CachedPicture:
     image: np.ndarray
     """[C, H, W] uint8 or uint16; 0 is -1 for the model, the largest value 1."""
     mask: np.ndarray | None
-    """[H, W] uint8 class indices; None where it was prepared without mask."""
+    """[H, W] uint8 class indices, IGNORED is not judged; None where it was prepared without mask."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +50,7 @@ class CachedPicture:
     @property
     def largest_class(self) -> int:
         """The largest class index in the mask; 0 without mask."""
-        return 0 if self.mask is None else int(self.mask.max())
+        return 0 if self.mask is None else int(self.mask[self.mask != IGNORED].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ImageArray:
     images: np.memmap
     """[N, C, H, W] uint8, or uint16 where a file has more than 8 bits; 0 is -1 for the model, the largest value 1."""
     masks: np.memmap | None
-    """[N, 1, H, W] uint8 class indices."""
+    """[N, 1, H, W] uint8 class indices, IGNORED is not judged."""
     rows: tuple[ManifestRow, ...]
     """The rows that could be read."""
     skipped: tuple[tuple[ManifestRow, str], ...]
@@ -91,6 +92,7 @@ def decode(
     channels: int = 3,
     slices: VolumeTransform | None = PLAIN,
     with_masks: bool = False,
+    meaning: MaskMeaning | None = None,
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -104,6 +106,7 @@ def decode(
         channels: 3 repeats gray images, 1 turns color into luminance.
         slices: how slices of volumes are scaled, which then stand upright; None takes them as the array has them.
         with_masks: whether masks are decoded too; every row must then have one.
+        meaning: of all masks of the data set; without it these rows are all of it.
         on_bad_file: stop refuses rows that cannot be read, after trying all; skip lists and leaves them out.
         folder: of the cache; None is XDG_CACHE_HOME/meddiff.
         progress: wraps (iterable, total) while images are decoded, for a progress bar.
@@ -114,9 +117,10 @@ def decode(
     """
     if on_bad_file not in ("stop", "skip"):
         raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
-    home, transform, bad = _cached(
-        rows, Transform(image_size, fit, channels, with_masks, False, slices), folder, progress
-    )
+    if with_masks and meaning is None and any(row.mask_file for row in rows):
+        meaning = meaning_of(rows, memory=Path(folder) if folder else default_folder())
+    how = Transform(image_size, fit, channels, with_masks, False, slices, meaning if with_masks else None)
+    home, transform, bad = _cached(rows, how, folder, progress)
     if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
         refuse(list(bad.values()), len(rows))
     return _opened(home, rows, transform, bad)
@@ -181,6 +185,7 @@ def default_folder() -> Path:
 
 def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:
     settings = {name: value for name, value in asdict(transform).items() if value is not None}
+    settings |= {"meaning": transform.meaning.text} if transform.meaning else {}
     digest = hashlib.sha256(json.dumps([FORMAT, settings]).encode())
     for print_ in prints:
         digest.update(print_.text.encode())

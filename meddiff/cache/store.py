@@ -26,7 +26,7 @@ class PreparedCase(Protocol):
 
     @property
     def mask(self) -> np.ndarray | None:
-        """[*shape] uint8 class indices; None where it was prepared without mask."""
+        """[*shape] uint8 class indices, IGNORED (255) is not judged; None where it was prepared without mask."""
         ...
 
     @property

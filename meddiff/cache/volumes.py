@@ -28,6 +28,7 @@ from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
 from meddiff.files.writing import told_plainly
+from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import files_of, load_volume
 from meddiff.images.intensity import to_stored
 from meddiff.images.prepare import VolumeTransform, check_content, load_sequences, mask_on_grid, prepare_volume, restore
@@ -78,7 +79,9 @@ def read_case(home: Path) -> dict[str, Any] | None:
     return told
 
 
-def build_once(home: Path, row: ManifestRow, transform: VolumeTransform, *, with_masks: bool) -> None:
+def build_once(
+    home: Path, row: ManifestRow, transform: VolumeTransform, *, with_masks: bool, meaning: MaskMeaning | None = None
+) -> None:
     """Build the case unless another process does so meanwhile, which is waited for.
 
     Raises:
@@ -93,7 +96,7 @@ def build_once(home: Path, row: ManifestRow, transform: VolumeTransform, *, with
                 return
             for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
                 shutil.rmtree(leftover)
-            arrays, told = _prepare(row, transform, with_masks=with_masks)
+            arrays, told = _prepare(row, transform, meaning, with_masks=with_masks)
             part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
             try:
                 part.mkdir()
@@ -106,7 +109,7 @@ def build_once(home: Path, row: ManifestRow, transform: VolumeTransform, *, with
 
 
 def _prepare(
-    row: ManifestRow, transform: VolumeTransform, *, with_masks: bool
+    row: ManifestRow, transform: VolumeTransform, meaning: MaskMeaning | None, *, with_masks: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return file name -> array, and what case.json tells beside their sizes."""
     if row.slice_axis is not None:
@@ -122,10 +125,12 @@ def _prepare(
         return {"image.bin": pixels}, told
     if row.mask_file is None:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    mask = mask_on_grid(load_volume(row.mask_file), prepared.grid, name=row.mask_file, image=row.image_file)
-    found, counts = np.unique(mask, return_counts=True)
-    told["counts"] = [[int(index), int(count)] for index, count in zip(found, counts, strict=True)]
-    voxels = {int(index): _some_voxels(mask, int(index)) for index in found if index > 0}
+    mask = mask_on_grid(
+        load_volume(row.mask_file), prepared.grid, name=row.mask_file, image=row.image_file, meaning=meaning
+    )
+    classes, counts = np.unique(mask[mask != IGNORED], return_counts=True)
+    told["counts"] = [[int(index), int(count)] for index, count in zip(classes, counts, strict=True)]
+    voxels = {int(index): _some_voxels(mask, int(index)) for index in classes if index > 0}
     told["positions"] = [[index, len(some)] for index, some in voxels.items()]
     positions = np.concatenate([np.zeros(0, dtype=np.int64), *voxels.values()])
     return {"image.bin": pixels, "mask.bin": mask, "foreground.bin": positions}, told
@@ -162,7 +167,8 @@ class CachedVolume:
     grid: WorkingGrid
     """Its working grid, and the way back to its own."""
     counts: tuple[tuple[int, int], ...] | None
-    """Class index and number of voxels on the working grid, for the classes that the mask holds; None without mask."""
+    """Class index and number of voxels on the working grid, for the classes that the mask holds (IGNORED is none); None
+    without mask."""
     positions: tuple[tuple[int, int], ...]
     """Class index and number of remembered voxels, in the order of the file; background is not remembered."""
 
@@ -178,7 +184,7 @@ class CachedVolume:
 
     @property
     def mask(self) -> np.memmap | None:
-        """[I, J, K] uint8 class indices; None where the case was prepared without mask."""
+        """[I, J, K] uint8 class indices, IGNORED is not judged; None where the case was prepared without mask."""
         return None if self.counts is None else np.memmap(self.folder / "mask.bin", np.uint8, "r", shape=self.shape)
 
     @property
@@ -219,6 +225,7 @@ def cache_volumes(
     transform: VolumeTransform,
     *,
     with_masks: bool = False,
+    meaning: MaskMeaning | None = None,
     classes: int | None = None,
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
@@ -230,6 +237,7 @@ def cache_volumes(
         rows: one volume each, without slice_axis and slice_index.
         transform: what to make of them.
         with_masks: whether masks are prepared too; every row must then have one.
+        meaning: of all masks of the data set; without it these rows are all of it.
         classes: how many classes masks may hold, with the background; None takes any.
         on_bad_file: stop refuses rows that cannot be used, after trying all; skip lists and leaves them out.
         folder: of the cache; None is XDG_CACHE_HOME/meddiff.
@@ -245,7 +253,10 @@ def cache_volumes(
         raise InputError("there is no volume to prepare: no row is left. Check the manifest and its split column.")
     top = (Path(folder) if folder else default_folder()) / "volumes"
     prints = fingerprint_cases(rows, with_masks=with_masks, memory=top)
-    start = hashlib.sha256(json.dumps([FORMAT, asdict(transform), with_masks]).encode())
+    if with_masks and meaning is None and any(row.mask_file for row in rows):
+        meaning = meaning_of(rows, memory=top)
+    means = [meaning.text] if with_masks and meaning else []
+    start = hashlib.sha256(json.dumps([FORMAT, asdict(transform), with_masks, *means]).encode())
 
     def case(row: ManifestRow, print_: str) -> CachedVolume | str:
         digest = start.copy()
@@ -253,7 +264,7 @@ def cache_volumes(
         home = top / digest.hexdigest()[:32]
         try:
             if read_case(home) is None:
-                build_once(home, row, transform, with_masks=with_masks)
+                build_once(home, row, transform, with_masks=with_masks, meaning=meaning)
             return _checked(_opened(home), row, classes)
         except BadFile as error:
             return error.reason

@@ -1,4 +1,4 @@
-"""Pictures as Pillow reads them (JPEG, PNG, TIFF, BMP ...) in every color mode, and masks that are pictures.
+"""Pictures as Pillow reads them (JPEG, PNG, TIFF, BMP ...) in every color mode, and what masks need of them.
 
 Three traps. A JPEG is best shrunk by its own decoder (``draft``: whole powers of two inside the inverse cosine
 transform), which costs a fraction of decoding it whole and 51 dB against it. A camera may store a picture lying on
@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -99,38 +100,36 @@ def read_pixels(
     return _to_array(picture), size
 
 
-def read_mask_picture(path: Path) -> np.ndarray:
-    """Class indices uint8 [H, W] of a mask that is a picture.
+@dataclass(frozen=True)
+class Layers:
+    """Pixels of a picture beside what lies behind them in its file."""
 
-    A picture that reaches beyond half of its range (0 and 255, also with soft edges) is black and white and cut at
-    one half; one that stays below holds class indices as they are (0, 1, 2 ...). A JPEG cannot hold class indices
-    and is always cut. A colored palette holds the class indices as its entries.
+    pixels: np.ndarray
+    """As of `read_pixels`."""
+    bare: np.ndarray
+    """uint8 [H, W, 3]: colors whatever their transparency; the pixels themselves where nothing is transparent."""
+    alpha: np.ndarray | None
+    """uint8 [H, W], 255 is opaque; None for a file without transparency."""
+    index: np.ndarray | None
+    """uint8 [H, W], entries of the palette; None for a file without one."""
+    lossy: bool
+    """Whether it is a JPEG."""
+
+
+def read_layers(path: Path, *, frame: int | None = None) -> Layers:
+    """Pixels, transparency and palette entries of a picture, for masks that are pictures.
 
     Raises:
-        InputError: as read_pixels, and a mask in colors or with indices above 255.
+        InputError: as `read_pixels`.
     """
-    picture, _ = _read(path, None, None)
-    pixels = _to_array(picture)
-    if pixels.ndim == 3 and not (pixels == pixels[..., :1]).all():
-        if picture.mode == "P":
-            return np.asarray(picture, dtype=np.uint8)
-        raise bad_file(path, "a mask must be gray (black and white, or class indices), this one has colors")
-    gray = pixels[..., 0] if pixels.ndim == 3 else pixels
-    whole = 255 if gray.dtype == np.uint8 else 65535
-    if picture.format in ("JPEG", "MPO") or gray.max() > whole // 2:
-        return (gray > whole / 2).astype(np.uint8)
-    return as_class_indices(gray, path)
-
-
-def as_class_indices(values: np.ndarray, path: Path) -> np.ndarray:
-    """Values as uint8, refused where one is no whole number from 0 to 255."""
-    with np.errstate(invalid="ignore"):  # what is no number is refused, not warned of
-        indices = values.astype(np.uint8)
-    if not np.array_equal(indices, values):
-        raise bad_file(
-            path, f"a mask must hold whole numbers from 0 to 255, this one has {values.min()} to {values.max()}"
-        )
-    return indices
+    picture, _ = _read(path, frame, None)
+    pixels = bare = _to_array(picture)
+    alpha = None
+    if picture.has_transparency_data:
+        whole = np.asarray(picture.convert("RGBA"))
+        bare, alpha = whole[..., :3], whole[..., 3]
+    index = np.asarray(picture, dtype=np.uint8) if picture.mode == "P" else None
+    return Layers(pixels, bare, alpha, index, picture.format in ("JPEG", "MPO"))
 
 
 def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.Image, tuple[int, int]]:

@@ -22,7 +22,7 @@ from meddiff.files.bad import bad_file
 from meddiff.files.writing import write_atomically
 from meddiff.formats.dicom.series import is_dicom
 from meddiff.formats.open import load_volume, reader_of
-from meddiff.formats.pictures import as_class_indices, is_deep_picture, is_picture, read_mask_picture, read_pixels
+from meddiff.formats.pictures import is_deep_picture, is_picture, read_pixels
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import SERIES, on_disk
 
@@ -69,21 +69,6 @@ def load_slice(path: str | Path, axis: int, index: int) -> np.ndarray:
         InputError: as load_image, and an axis or index that is not there.
     """
     return read_picture(path, axis=axis, index=index).pixels
-
-
-def load_mask(path: str | Path, *, axis: int | None = None, index: int | None = None) -> np.ndarray:
-    """Class indices uint8 [H, W], 0 is background; of a slice of a volume where axis and index are given.
-
-    Black and white pictures become 0 and 1 whatever they are stored as (see pictures.read_mask_picture).
-
-    Raises:
-        InputError: as load_image, and masks in colors or that are not whole numbers from 0 to 255.
-    """
-    path = Path(path)
-    if not is_of_volume(path):
-        return read_mask_picture(path)
-    values = read_picture(path, axis=axis, index=index).pixels
-    return as_class_indices(values // 255 if set(np.unique(values)) == {0, 255} else values, path)
 
 
 def read_picture(

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.formats import Picture, load_mask, read_picture, value_range_of
+from meddiff.formats import Picture, read_picture, value_range_of
 from meddiff.formats.forms import Forms
+from meddiff.formats.masks import MaskMeaning, load_mask
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Place, Volume
 from meddiff.images.intensity import to_model_range
@@ -24,12 +25,12 @@ from meddiff.images.prepare import (
     VolumeTransform,
     check_same_grid,
     check_volumes_of_slice,
-    class_indices,
     load_sequences,
     of_picture,
     open_picture,
     prepare_volume,
     sliced,
+    volume_classes,
 )
 from meddiff.images.square import place, unplace
 from meddiff.manifest.row import ManifestRow
@@ -169,8 +170,10 @@ def known_spacing(volume: Volume) -> tuple[float, float, float] | None:
     return (i, j, k) if i and j and k else None
 
 
-def truth_of(row: ManifestRow, case: Case) -> np.ndarray:
-    """The row's mask on the image's own grid: class indices int64 [*size].
+def truth_of(row: ManifestRow, case: Case, meaning: MaskMeaning | None = None) -> np.ndarray:
+    """The row's mask on the image's own grid: class indices int64 [*size], IGNORED is not judged.
+
+    ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
     Raises:
         InputError: there is no mask, it cannot be read, or it has another size or lies elsewhere than its image.
@@ -179,9 +182,9 @@ def truth_of(row: ManifestRow, case: Case) -> np.ndarray:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
     volume = load_volume(row.mask_file) if len(case.size) == 3 else None
     mask = (
-        load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+        load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning)
         if volume is None
-        else class_indices(volume.array, row.mask_file)
+        else volume_classes(volume, row.mask_file, meaning)
     )
     if mask.shape != tuple(case.size):
         raise InputError(

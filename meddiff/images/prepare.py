@@ -19,7 +19,8 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.content import sha256_of
-from meddiff.formats import Picture, load_mask, read_picture
+from meddiff.formats import Picture, read_picture
+from meddiff.formats.masks import MaskMeaning, decide, levels_of, load_mask, stored_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
 from meddiff.formats.slices import changed, is_of_volume, open_volume, plane_of
@@ -32,7 +33,6 @@ from meddiff.manifest.row import ManifestRow, on_disk
 
 SAME_SPACING_MM = 1e-3
 OTHER_MASK = "Give the mask that was drawn on this image, on its voxels."
-WHOLE = 1e-3  # header scaling makes 0.99999997 of a class index
 
 
 _slicing = Lock()
@@ -88,15 +88,18 @@ class PreparedVolume:
         """4 x 4, working index -> RAS millimeters; None where the orientation is unknown."""
         return self.grid.affine
 
-    def prepare_mask(self, mask: Volume, *, name: object = "the mask", image: object = "its image") -> np.ndarray:
-        """Class indices uint8 [I, J, K] of a mask of this volume, on the working grid.
+    def prepare_mask(
+        self, mask: Volume, *, name: str | Path = "the mask", image: object = "its image",
+        meaning: MaskMeaning | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Class indices uint8 [I, J, K] of a mask of this volume, on the working grid; see `mask_on_grid`.
 
         Each class is interpolated linearly and the largest share wins (see WorkingGrid.labels_to_working).
 
         Raises:
             InputError: the mask lies on another grid, or holds what are no class indices.
         """
-        return mask_on_grid(mask, self.grid, name=name, image=image)
+        return mask_on_grid(mask, self.grid, name=name, image=image, meaning=meaning)
 
     def restore(self, probabilities: np.ndarray) -> np.ndarray:
         """Values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
@@ -153,38 +156,30 @@ def restore(probabilities: np.ndarray, grid: WorkingGrid) -> np.ndarray:
 
 
 def mask_on_grid(
-    mask: Volume, grid: WorkingGrid, *, name: object = "the mask", image: object = "its image"
-) -> np.ndarray:
-    """Class indices uint8 [I, J, K] of a mask on the working grid of its image.
+    mask: Volume, grid: WorkingGrid, *, name: str | Path = "the mask", image: object = "its image",
+    meaning: MaskMeaning | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Class indices uint8 [I, J, K] of a mask on the working grid of its image; IGNORED is not judged.
+
+    ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
     Raises:
-        InputError: the mask lies on another grid than the image, or holds what are no class indices.
+        InputError: the mask lies on another grid than the image, or holds values that mean no class.
     """
     if mask.array.ndim != 3:
         raise InputError(f"{name} has the shape {list(mask.array.shape)}. A mask has three axes and no colors.")
     check_same_grid(mask.place, grid.native_place, name, image)
-    return grid.labels_to_working(class_indices(mask.array, name))
+    return grid.labels_to_working(volume_classes(mask, name, meaning))
 
 
-def class_indices(values: np.ndarray, name: object = "the mask") -> np.ndarray:
-    """Values as uint8 class indices: whole numbers up to rounding, and {0, 255} as 0 and 1.
+def volume_classes(mask: Volume, name: str | Path = "the mask", meaning: MaskMeaning | None = None) -> np.ndarray:
+    """Class indices uint8 [I, J, K] of a mask on its own grid.
 
     Raises:
-        InputError: a value that is no whole number from 0 to 255, such as the probabilities of a soft mask.
+        InputError: values that mean no class.
     """
-    check_finite(values, name)
-    whole = np.rint(values) if values.dtype.kind == "f" else values
-    wrong = (np.abs(values - whole) > WHOLE) if values.dtype.kind == "f" else np.zeros(1, dtype=bool)
-    if wrong.any() or whole.min() < 0 or whole.max() > 255:
-        found = np.unique(values[wrong] if wrong.any() else whole[(whole < 0) | (whole > 255)])
-        told = ", ".join(f"{value:g}" for value in found[:5]) + (" ..." if len(found) > 5 else "")
-        raise InputError(
-            f"{name}: a mask holds whole numbers from 0 to 255, one per class; this one has {told}. Give class "
-            "indices; cut a soft mask at one half."
-        )
-    indices = whole.astype(np.uint8)
-    # what a program writes that knows black and white alone
-    return indices // 255 if indices.max() == 255 and not ((indices > 0) & (indices < 255)).any() else indices
+    stored = stored_volume(mask, name)
+    return (meaning or decide([levels_of(stored)]))(stored)
 
 
 def check_same_grid(mask: Place, image: Place, name: object, image_name: object, *, cure: str = OTHER_MASK) -> None:
@@ -224,6 +219,8 @@ class Transform:
     slices: VolumeTransform | None = None
     """How a slice of a volume is scaled, and then stands upright; None takes it in the order and the range of the
     array, as runs of former versions did."""
+    meaning: MaskMeaning | None = None
+    """Of the masks; None for images without."""
 
 
 def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
@@ -237,7 +234,7 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
     placement = place(*opened.picture.size, transform.image_size, fit=transform.fit)
     mask = None
     if transform.with_masks:
-        own = _mask_of(row, opened.size)
+        own = _mask_of(row, opened.size, transform.meaning)
         mask = resize_mask(own if opened.turn is None else opened.turn.upright(own[None])[0], placement)[None]
     return of_picture(opened.picture, placement, transform, drawn=row.source == "synthetic"), mask
 
@@ -298,10 +295,10 @@ def check_content(row: ManifestRow) -> None:
             raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {content[:12]}...")
 
 
-def _mask_of(row: ManifestRow, size: tuple[int, int]) -> np.ndarray:
+def _mask_of(row: ManifestRow, size: tuple[int, int], meaning: MaskMeaning | None) -> np.ndarray:
     if row.mask_file is None:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index)
+    mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning)
     if mask.shape != size:
         raise InputError(_of_another_size(row, mask.shape, size))
     check_volumes_of_slice(row)

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from meddiff.errors import InputError, Problems
+from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import load_volume
-from meddiff.images.prepare import class_indices
+from meddiff.images.prepare import volume_classes
 from meddiff.manifest.row import ManifestRow
 
 FEWEST = 12  # volumes: each third can then be in all three splits
@@ -39,8 +40,10 @@ def labeled_by_size(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
     return [replace(row, label=names[third]) for row, third in zip(rows, thirds, strict=True)]
 
 
-def mask_mm3(row: ManifestRow) -> float:
+def mask_mm3(row: ManifestRow, meaning: MaskMeaning | None = None) -> float:
     """What the row's mask marks (all classes but background), in cubic millimeters.
+
+    ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
     Raises:
         InputError: no mask, one that cannot be read, or one that does not tell the size of its voxels.
@@ -51,15 +54,17 @@ def mask_mm3(row: ManifestRow) -> float:
     if mask.affine is None and None in mask.spacing_mm:
         raise InputError(f"{row.mask_file} does not tell the size of its voxels")
     edges = np.diag([mm or 1.0 for mm in mask.spacing_mm]) if mask.affine is None else mask.affine[:3, :3]
-    return float(np.count_nonzero(class_indices(mask.array, row.mask_file)) * abs(np.linalg.det(edges)))
+    classes = volume_classes(mask, row.mask_file, meaning)
+    return float(np.count_nonzero((classes > 0) & (classes != IGNORED)) * abs(np.linalg.det(edges)))
 
 
 def _sizes(rows: Sequence[ManifestRow]) -> np.ndarray:
     problems = Problems("--label size")
     sizes = []
+    meaning = meaning_of(rows) if any(row.mask_file for row in rows) else None
     for row in rows:
         try:
-            sizes.append(mask_mm3(row))
+            sizes.append(mask_mm3(row, meaning))
         except InputError as error:
             problems.add("mask without a size", str(error), "Mend it, take the row out, or use --label none.")
     problems.raise_if_any()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,10 +22,11 @@ from meddiff.batches.images import Images
 from meddiff.build.models import Model, ModelFolder
 from meddiff.files.tables import read_table, write_table
 from meddiff.files.writing import write_atomically
+from meddiff.formats.masks import IGNORED
 from meddiff.images.views import grid_image, tile
 from meddiff.inference.sampling import generate
 from meddiff.jobs.splits import masked
-from meddiff.metrics.masks.overlap import overlap
+from meddiff.metrics.masks.overlap import Overlap, overlap
 from meddiff.recipe import Recipe, SegmentRecipe
 from meddiff.run import Run
 from meddiff.seeds import child_seed
@@ -157,17 +159,32 @@ class Validation:
                 shutil.rmtree(path)
 
     def dice(self) -> float:
-        """Average the Dice of the foreground classes over the validation cases, on the network's own grid."""
+        """Average the Dice of the foreground classes that some validation case holds, on the network's own grid."""
         segmenter = self.model.ready(self.state.ema.network, self.state.fabric)
         recipe, images = self.run.recipe, masked(self.run, "val")
         classes = range(1, len(self.model.facts.class_names))
-        dice = []
+        counted = []
         for number in validation_cases(recipe, len(images)):
             image, truth = images.pair(number)
             seeds = [child_seed(recipe.seed, "validation", number, m) for m in range(recipe.validation.members)]
             called = segmenter.members(image, seeds).mean(0).argmax(0).numpy()
-            dice.append(np.mean([overlap(truth == index, called == index).dice for index in classes]))
-        return float(np.mean(dice))
+            judged = truth != IGNORED
+            truth, called = truth[judged], called[judged]
+            counted.append([overlap(truth == index, called == index) for index in classes])
+        return mean_dice(counted)
+
+
+def mean_dice(counted: Sequence[Sequence[Overlap]]) -> float:
+    """Average over the cases the mean Dice of each case's classes.
+
+    A class that no case holds is not measured: else weights that leave it out score 1 in it, and were chosen for that.
+    Where no case holds any class all are measured, by what is wrongly called one.
+    """
+    held = [any(one.truth for one in of_class) for of_class in zip(*counted, strict=True)]
+    measured = held if any(held) else [True] * len(held)
+    return float(np.mean([
+        np.mean([one.dice for one, counts in zip(case, measured, strict=True) if counts]) for case in counted
+    ]))  # fmt: skip
 
 
 def validation_cases(recipe: SegmentRecipe, count: int) -> list[int]:

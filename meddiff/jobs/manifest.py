@@ -27,11 +27,13 @@ from meddiff.cache.pictures import ImageArray, refuse
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError
 from meddiff.files.tables import read_table, write_table
+from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.pictures import is_picture
 from meddiff.images.sizes import labeled_by_size
 from meddiff.jobs import audit
 from meddiff.jobs.audit import Copies
 from meddiff.jobs.progress import bar
+from meddiff.jobs.segment.mask_values import MaskValues
 from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
@@ -56,13 +58,21 @@ class Purpose:
     usable: Callable[[Rows, Any], Rows]
     """(rows, recipe) -> those that have it; InputError where none has."""
     unusable: Callable[..., Sequence[tuple[ManifestRow, str]]]
-    """(rows, recipe, progress=bar) -> those whose files cannot be used, with the reason."""
-    prepared: Callable[[Rows, Any], Prepared | ImageArray]
-    """(rows whose files can be used, recipe) -> their images as they were prepared, and masks where it needs them."""
+    """(rows, recipe, progress=bar; of masks also their meaning) -> those that cannot be used, with the reason."""
+    prepared: Callable[..., Prepared | ImageArray]
+    """(rows whose files can be used, recipe; of masks also their meaning) -> their images as they were prepared, and
+    masks where it needs them."""
     finished: Callable[[Rows, Any], Rows]
     """(rows with a split, recipe) -> what the manifest holds: the images, or the slices of each."""
     counts: Callable[[Rows], Table]
     """How many there are, for the terminal."""
+    masks: Callable[[Rows, Any], MaskValues] | None = None
+    """(rows, run) -> what the values of the masks mean, where masks are learned from."""
+
+    def knowing(self, meaning: MaskMeaning) -> Purpose:
+        """Read masks by this meaning from here on."""
+        unusable, prepared = partial(self.unusable, meaning=meaning), partial(self.prepared, meaning=meaning)
+        return replace(self, unusable=unusable, prepared=prepared)
 
 
 def stage(does: str, purpose: Purpose) -> Stage:
@@ -75,10 +85,12 @@ def _inputs(run: AnyRun) -> str:
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
-    copies = () if recipe.data.copies == "stop" else (recipe.data.copies,)  # former versions had no such setting
+    former = () if recipe.data.copies == "stop" else (recipe.data.copies,)  # former versions had no such settings
+    masks = (recipe.classes, recipe.data.mask_values) if isinstance(recipe, SegmentRecipe) else ()
     label = getattr(recipe, "label", None)
+    later = (*former, *filter(None, masks))
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, cut,
-                  recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *copies)  # fmt: skip
+                  recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *later)  # fmt: skip
 
 
 def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
@@ -88,14 +100,18 @@ def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
     if len(usable) < len(rows):
         left_out = len(rows) - len(usable)
         run.console.print(f"{left_out} images without a {purpose.needs} are left out", soft_wrap=True)
+    masks = purpose.masks(usable, run) if purpose.masks else None
+    if masks is not None:
+        purpose = purpose.knowing(masks.meaning)
     chosen, findings = _chosen(usable, purpose, run)
     rows = purpose.finished(chosen, run.recipe)
+    written = masks.tell(rows, run) if masks else []
     write_manifest(rows, run.folder.manifest)
     write_table(audit.to_table(findings), run.folder.findings)
     run.forget()
     run.console.print(purpose.counts(rows))
     audit.tell(run.console, findings, str(run.folder.findings))
-    return [run.folder.manifest, run.folder.findings]
+    return [run.folder.manifest, run.folder.findings, *written]
 
 
 def check_dimensions(rows: Rows, recipe: AnyRecipe) -> None:
@@ -310,5 +326,6 @@ def counts_of_splits(rows: Rows) -> Table:
 
 LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
 MASKED = Purpose(
-    "mask", with_masks, segmentation.unusable, segmentation.prepared, lambda rows, _: rows, counts_of_splits
-)
+    "mask", with_masks, segmentation.unusable, segmentation.prepared, lambda rows, _: rows, counts_of_splits,
+    MaskValues.of,
+)  # fmt: skip

@@ -8,6 +8,8 @@ from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.build import segmentation
 from meddiff.cache.store import Prepared
+from meddiff.formats.masks import MaskMeaning
+from meddiff.formats.masks.meaning import read_meaning
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, SegmentRecipe
 from meddiff.run import Run
@@ -37,7 +39,22 @@ def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Cal
 
 def masked(run: Run[SegmentRecipe], split: str) -> Images:
     """Return the images of a split with their masks."""
-    return run.keep(("images", split), lambda: segmentation.images(run.of(split), run.recipe))
+    return run.keep(("images", split), lambda: segmentation.images(run.of(split), run.recipe, mask_meaning(run)))
+
+
+def mask_meaning(run: Run[SegmentRecipe]) -> MaskMeaning:
+    """Return what the values of the masks mean, as the run's folder says; decided anew where it does not.
+
+    Raises:
+        InputError: the file is damaged, or the values may mean this or that.
+    """
+
+    def kept() -> MaskMeaning:
+        if run.folder.mask_values.is_file():
+            return read_meaning(run.folder.mask_values)
+        return segmentation.meaning(segmentation.mask_levels(run.rows, run.recipe), run.recipe)
+
+    return run.keep("mask meaning", kept)
 
 
 def mask_classes(run: Run[SegmentRecipe]) -> list[str]:
@@ -48,7 +65,7 @@ def mask_classes(run: Run[SegmentRecipe]) -> list[str]:
     """
 
     def checked() -> list[str]:
-        names = segmentation.class_names(run.recipe, masked(run, "train"))
+        names = segmentation.class_names(run.recipe, masked(run, "train"), mask_meaning(run))
         for split in [name for name in ("val", "test") if run.of(name)]:
             segmentation.check_classes(masked(run, split), names)
         return names

@@ -140,7 +140,9 @@ def _image_inputs(run: Run[Recipe]) -> str:
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
     recipe = run.recipe
     shared = weights.pixel_settings(recipe), to_dict(recipe.volume), _settings(run), to_dict(recipe.mask), recipe.seed
-    return digest(run.folder.manifest, *shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
+    masks = [run.folder.mask_values] if run.folder.mask_values.is_file() else []  # former versions wrote none
+    own = (*shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
+    return digest(run.folder.manifest, *masks, *own)
 
 
 def _diffusion_inputs(run: Run[SegmentRecipe]) -> str:

@@ -61,7 +61,8 @@ def data_settings(recipe: Recipe) -> list[Any]:
 
 def pixel_settings(recipe: Recipe | SegmentRecipe) -> dict[str, Any]:
     """Give the settings of the data but those that decide no more than which images there are, as the manifest says."""
-    return {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
+    settings = {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
+    return {name: value for name, value in settings.items() if (name, value) != ("mask_values", "")}
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:

@@ -197,7 +197,8 @@ class EvaluateMasks(Evaluation):
     against: str = ""
     """Those of another model, as its baseline."""
     classes: str = ""
-    """What the values mean, as 1=lesion,2=core; empty takes every value of the truths as a class."""
+    """What the values mean, as 1=lesion,2=core, also colors (#ff0000=lesion), ranges (128-255=lesion) and what is not
+    judged (255=ignore); empty takes every value of the truths as a class."""
     spacing_mm: str = ""
     """Distance of pixels along the array's axes, as A,B[,C], for files that do not tell it."""
     tolerance_mm: float = 2.0

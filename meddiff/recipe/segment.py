@@ -34,6 +34,9 @@ class StackRecipe(DataRecipe):
 
     neighbors: Annotated[int, Range(0, 16)] = 0
     """Slices to either side that the network sees too, as channels (2.5D)."""
+    mask_values: str = ""
+    """What the values of the masks mean, as 0=background,128=disc,255=cup; ranges (0-127=background), colors
+    (#ff0000=tumor) and ignore (255=ignore: not judged) too; empty decides it from all masks."""
 
 
 @dataclass(frozen=True)

@@ -239,11 +239,12 @@ def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Tab
     chosen = (summary["class_name"] == class_name) & (summary["metric"] == "dice")
     rows = [
         {"model": row["model"], "cases": row["n_cases"], "patients": row["n_patients"],
-         "estimate": row["median"], "share": row["share_below"], "missed": row["n_missed"],
+         "held": row["n_with_class"], "estimate": row["median"], "share": row["share_below"], "missed": row["n_missed"],
          "alarms": row["n_false_alarms"], "empty": row["n_both_empty"], "absent": row["n_failures"]}
         for row in tables.records(rows_where(summary, chosen))
     ]  # fmt: skip
-    titles = {"patients": f"{group_noun.capitalize()}s", "estimate": "Median Dice",
+    titles = {"patients": f"{group_noun.capitalize()}s", "held": "With the class" if class_name else "With any class",
+              "estimate": "Median Dice",
               "share": f"Dice under {LOW_DICE:g}", "missed": "Missed",
               "alarms": "False alarms", "empty": "Rightly empty", "absent": "No prediction"}  # fmt: skip
     once = "" if class_name else "; empty masks are counted class by class"

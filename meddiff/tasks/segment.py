@@ -25,6 +25,7 @@ from torch import Tensor
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
+from meddiff.formats.masks import IGNORED
 from meddiff.manifest.row import ManifestRow
 
 Encoding = Literal["one_hot", "bits"]
@@ -96,14 +97,20 @@ class SegmentTask:
 
 
 def classes_of(batch: Batch) -> Tensor:
-    """Return the class indices [B, *S] of a batch.
+    """Return the class indices [B, *S] of a batch, background where nothing is judged (see `judged`).
 
     Raises:
         InputError: a batch without masks.
     """
     if batch.mask is None:
         raise InputError("segmentation learns from masks: these images have none. Fill in mask_path in the manifest.")
-    return batch.mask[:, 0]
+    classes = batch.mask[:, 0]
+    return classes.masked_fill(classes == IGNORED, 0) if batch.ignores else classes
+
+
+def judged(batch: Batch) -> Tensor | None:
+    """Tell which pixels [B, *S] of a batch enter the loss, as bool; None where all do."""
+    return None if batch.mask is None or not batch.ignores else batch.mask[:, 0] != IGNORED
 
 
 def one_hot(classes: Tensor, num_classes: int) -> Tensor:

@@ -38,7 +38,7 @@ from meddiff.diffusion.self_conditioning import shown_in_training
 from meddiff.diffusion.time_sampling import log_normal_times
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
-from meddiff.tasks.segment import SegmentTask, classes_of, one_hot
+from meddiff.tasks.segment import SegmentTask, classes_of, judged, one_hot
 from meddiff.tasks.task import Task
 
 Times = Literal["even", "log_normal"]
@@ -146,10 +146,24 @@ class MaskLoss:
     dice: float = 1.0
     cross_entropy: float = 1.0
 
-    def __call__(self, log_p: Tensor, classes: Tensor) -> Tensor:
-        """Return the loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S]."""
-        dice = DiceLoss(include_background=False, batch=True)(log_p.exp(), one_hot(classes, log_p.shape[1]))
-        return self.dice * dice + self.cross_entropy * functional.nll_loss(log_p, classes)
+    def __call__(self, log_p: Tensor, classes: Tensor, judged: Tensor | None = None) -> Tensor:
+        """Return the loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S].
+
+        Only pixels that are ``judged`` (bool [B, *S]) count; None judges all. Where none is judged the loss is 0.
+        """
+        if judged is None:
+            dice = DiceLoss(include_background=False, batch=True)(log_p.exp(), one_hot(classes, log_p.shape[1]))
+            return self.dice * dice + self.cross_entropy * functional.nll_loss(log_p, classes)
+        counts = judged[:, None].to(log_p.dtype)
+        p, truth = log_p.exp() * counts, one_hot(classes, log_p.shape[1]) * counts
+        dice = DiceLoss(include_background=False, batch=True)(p, truth)
+        of_pixels = functional.nll_loss(log_p, classes, reduction="none")
+        return self.dice * dice + self.cross_entropy * mean_where(of_pixels, judged)
+
+
+def mean_where(values: Tensor, judged: Tensor) -> Tensor:
+    """Average values [B, *S] over the pixels that are judged (bool [B, *S]); 0 where none is."""
+    return (values * judged).sum() / judged.sum().clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -189,12 +203,15 @@ class MaskDenoising:
         alpha, sigma = self.denoiser.schedule.at(t, x_0)
         x_t = alpha * shown + sigma * eps
         output = self.denoiser.output(x_t, t, condition)
-        loss = self.mask(self._log_p(output, x_t, t), classes_of(batch))
+        counted = judged(batch)
+        loss = self.mask(self._log_p(output, x_t, t), classes_of(batch), counted)
         if not isinstance(prediction := self.denoiser.prediction, ClassLogits):
             target = prediction.target(x_0, (x_t - alpha * x_0) / sigma, alpha, sigma)
-            loss = loss + self.noise * (output.value - target).square().mean()
+            squares = (output.value - target).square()
+            squared = squares.mean() if counted is None else mean_where(squares.mean(dim=1), counted)
+            loss = loss + self.noise * squared
         if output.coarse is not None:
-            loss = loss + self.coarse * self.mask(output.coarse.log_softmax(dim=1), classes_of(batch))
+            loss = loss + self.coarse * self.mask(output.coarse.log_softmax(dim=1), classes_of(batch), counted)
         return loss
 
     def _log_p(self, output: Output, x_t: Tensor, t: Tensor) -> Tensor:
@@ -231,7 +248,7 @@ class Supervised:
 
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """Return the loss of the batch, 0-dimensional."""
-        return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch))
+        return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch), judged(batch))
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ SAYS_TOLD = names(
     evaluation/images/measures.py evaluation/images/membership.py evaluation/masks/pairs.py files/unpack.py
     files/writing.py formats/damage.py formats/dicom/capture.py formats/dicom/codes.py formats/dicom/dataset.py
     formats/dicom/frames.py formats/dicom/pixels.py formats/dicom/references.py formats/dicom/segmentation.py
-    formats/dicom/series.py formats/dicom/volume.py formats/metaimage.py formats/nifti.py images/prepare.py
-    images/working_grid.py jobs/evaluate/images.py jobs/evaluate/leaderboard.py jobs/evaluate/masks.py
-    jobs/generate/arms.py jobs/generate/filter.py jobs/generate/synthesize.py jobs/manifest.py
-    jobs/segment/evaluate.py jobs/segment/predict.py jobs/segment/report.py metrics/images/color.py
+    formats/dicom/series.py formats/dicom/volume.py formats/metaimage.py formats/nifti.py
+    images/working_grid.py jobs/evaluate/images.py jobs/evaluate/leaderboard.py
+    jobs/evaluate/masks.py jobs/generate/arms.py jobs/generate/filter.py jobs/generate/synthesize.py
+    jobs/manifest.py jobs/segment/evaluate.py jobs/segment/predict.py jobs/segment/report.py metrics/images/color.py
     metrics/images/membership.py metrics/images/memorization.py metrics/masks/overlap.py pipelines/build_manifest.py
     pipelines/download.py pipelines/inspect.py recipe/segment.py recipe/values.py reports/study.py
     reports/study_methods.py reports/write.py run.py sources/brats.py sources/checksums.py sources/decathlon.py
@@ -61,7 +61,7 @@ SAYS_FOUND = names(
     evaluation/classifiers/tests.py evaluation/images/copies.py evaluation/images/measures.py
     evaluation/images/quality.py evaluation/images/sets.py evaluation/masks/calibration.py evaluation/masks/cases.py
     evaluation/masks/detections.py evaluation/masks/pairs.py evaluation/masks/summary.py formats/dicom/pixels.py
-    formats/nifti.py formats/open.py images/cube.py images/prepare.py jobs/energy.py jobs/evaluate/images.py
+    formats/nifti.py formats/open.py images/cube.py jobs/energy.py jobs/evaluate/images.py
     jobs/evaluate/masks.py jobs/evaluate/study.py jobs/facts.py jobs/generate/arms.py jobs/segment/report.py
     metrics/classifiers/comparison.py metrics/classifiers/discrimination.py metrics/classifiers/operating_point.py
     metrics/images/memorization.py metrics/masks/lesions.py networks/features/dinov2.py

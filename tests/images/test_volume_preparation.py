@@ -12,7 +12,7 @@ from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.volume import Volume
 from meddiff.images.intensity import correct_bias_field
-from meddiff.images.prepare import VolumeTransform, class_indices, prepare_volume
+from meddiff.images.prepare import VolumeTransform, prepare_volume, volume_classes
 from meddiff.images.working_grid import WorkingGrid, working_grid
 from tests.formats.volume_files import ORIENTATIONS, affine_of, ball, turned, volume_of
 
@@ -345,13 +345,20 @@ def test_a_mask_on_another_grid_is_refused_by_name():
     assert unknown.prepare_mask(volume_of(labels, None)).shape == SHAPE
 
 
-def test_class_indices():
-    assert np.array_equal(class_indices(np.array([0.0, 0.99999997, 4.0])), [0, 1, 4])
-    assert np.array_equal(class_indices(np.array([0, 255, 255])), [0, 1, 1])
-    assert np.array_equal(class_indices(np.array([0, 3, 255])), [0, 3, 255])
-    for values, told in (([0, 0.5, 1.06], "0.5, 1.06"), ([0, 300, -1], "-1, 300"), ([0, np.nan], "not finite")):
+def test_classes_of_a_mask_that_is_alone():
+    def classes(*values):
+        return volume_classes(volume_of(np.array(values).reshape(-1, 1, 1), None), "m.nii").ravel()
+
+    assert np.array_equal(classes(0.0, 0.99999997, 4.0), [0, 1, 4])
+    assert np.array_equal(classes(0, 255, 255), [0, 1, 1])
+    for values, told in (
+        ([0, 0.5, 1.06], "0.5, 1.06"),
+        ([0, 300, -1], "-1, 300"),
+        ([0, np.nan], "not finite"),
+        ([0, 3, 255], "0,3 and 255: is 255 a class"),
+    ):
         with pytest.raises(InputError, match=rf"m\.nii.*{told}"):
-            class_indices(np.array(values), "m.nii")
+            classes(*values)
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "LPS", "PIR", "SAL"])
@@ -393,7 +400,7 @@ def test_real_masks_come_back(real_data, image, mask):
     """To a finer grid and back nothing changes; at 1 mm in the plane and as it is along the slices, Dice > 0.9."""
     volume, labels = load_volume(real_data / f"{image}.nii.gz"), load_volume(real_data / f"{mask}.nii.gz")
     own = np.array(working_grid(volume, None).spacing_mm, dtype=float)
-    truth = class_indices(labels.array)
+    truth = volume_classes(labels)
     for spacing, least in ((own, 1.0), (own / 2, 1.0), (own.clip(1.0), 0.9)):
         prepared = prepare_volume(volume, VolumeTransform((spacing[0], spacing[1], spacing[2])))
         assert prepared.image.min() >= -1

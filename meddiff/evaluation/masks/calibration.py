@@ -18,8 +18,9 @@ import pandas as pd
 
 from meddiff.ensemble.temperature import FLOOR
 from meddiff.errors import InputError
-from meddiff.evaluation.masks.summary import LOW_DICE, check_cases, with_all_classes
+from meddiff.evaluation.masks.summary import LOW_DICE, check_cases, of_held_classes, with_all_classes
 from meddiff.evaluation.rows import numbers, parts, texts
+from meddiff.formats.masks import IGNORED
 from meddiff.metrics.classifiers.discrimination import resampled_auroc
 from meddiff.metrics.masks.uncertainty import area_under_risk_coverage
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
@@ -68,13 +69,13 @@ class Reliability:
 def reliability_of(
     truth: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS, where: np.ndarray | None = None
 ) -> Reliability:
-    """Compute the bins of one case: truth [*S] int, probabilities [K, *S].
+    """Compute the bins of one case: truth [*S] int, probabilities [K, *S]; only where ``where`` (bool [*S]) is.
 
-    Only the pixels ``where`` (bool [*S]) is true.
+    Where the truth is IGNORED nothing is counted.
     """
-    labels, flat = _flat(truth, probabilities)
     if where is not None:
-        labels, flat = labels[where.ravel()], flat[:, where.ravel()]
+        truth, probabilities = truth[where], probabilities[:, where]
+    labels, flat = _flat(truth, probabilities)
     called = flat.argmax(0)
     stated = [flat.max(0), *flat]
     happened = [called == labels, *(labels == index for index in range(len(flat)))]
@@ -90,29 +91,37 @@ def reliability_of(
 def case_calibration(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Give the negative log likelihood (nats) and Brier score (0 to 2) of a case's pixels: [*S], [K, *S] -> nll, brier.
 
+    Pixels that nobody judged (IGNORED) are left out; both are NaN where none is judged.
+
     The probability of the true class counts at least 1e-6 in the likelihood: one pixel that was called impossible
     would make the mean over all cases infinite.
     """
     labels, flat = _flat(truth, probabilities)
+    if not len(labels):
+        return {"nll": float("nan"), "brier": float("nan")}
     of_truth = np.take_along_axis(flat, labels[None], 0)[0].astype(np.float64)
     squares = np.square(flat, dtype=np.float64).sum(0) - 2 * of_truth + 1
     return {"nll": float(-np.log(np.maximum(of_truth, FLOOR)).mean()), "brier": float(squares.mean())}
 
 
 def calibration_errors(calibration: pd.DataFrame) -> pd.DataFrame:
-    """Sum up rows of `Reliability.to_frame`, one row per model: model, ece, classwise_ece (mean of the classes)."""
+    """Sum up rows of `Reliability.to_frame`, one row per model: model, ece, classwise_ece (mean of the classes).
+
+    A class that no truth holds enters no mean.
+    """
     missing = [name for name in ("model", "class_name", "count", "stated", "happened") if name not in calibration]
     if missing:
         raise InputError(f"the table of calibration lacks {', '.join(missing)}: make it with Reliability.to_frame")
     records = []
     for (model,), rows in parts(calibration, ["model"]):
-        errors, pixels = {}, {}
+        errors, pixels, held = {}, {}, {}
         for (class_name,), bins in parts(rows, ["class_name"]):
             gaps = np.abs(numbers(bins, "stated") - numbers(bins, "happened"))
             pixels[class_name] = numbers(bins, "count").sum()
             errors[class_name] = float(gaps.sum() / pixels[class_name])
+            held[class_name] = numbers(bins, "happened").sum() > 0
         called, counted = errors.pop(""), int(pixels[""])
-        classwise = float(np.mean(list(errors.values())))
+        classwise = float(np.mean([error for name, error in errors.items() if held[name]]))
         records.append({"model": model, "ece": called, "classwise_ece": classwise, "n_pixels": counted})
     return pd.DataFrame(records)
 
@@ -154,7 +163,7 @@ def case_dice(cases: pd.DataFrame) -> pd.DataFrame:
     for (model,), rows in parts(cases, ["model"]) if "uncertainty" in cases else ():
         known = ~np.isnan(numbers(rows, "uncertainty"))
         if known.all():
-            whole = with_all_classes(rows)
+            whole = with_all_classes(of_held_classes(rows))
             found.append(whole.drop_duplicates(["model", "case"])[CASE_COLUMNS])  # the row over all classes is first
         elif known.any():
             raise InputError(
@@ -168,7 +177,10 @@ def _flat(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.
         raise InputError(f"got truth {truth.shape} and probabilities {probabilities.shape}: give [*S] and [K, *S]")
     if not np.isfinite(probabilities).all() or probabilities.min() < 0 or probabilities.max() > 1 + 1e-6:
         raise InputError("some probabilities are NaN or outside [0, 1]: calibration needs the output of a softmax")
-    labels = truth.reshape(-1).astype(np.int64)
-    if labels.min() < 0 or labels.max() >= len(probabilities):
+    labels, flat = truth.reshape(-1).astype(np.int64), probabilities.reshape(len(probabilities), -1)
+    judged = labels != IGNORED
+    if not judged.all():
+        labels, flat = labels[judged], flat[:, judged]
+    if len(labels) and (labels.min() < 0 or labels.max() >= len(probabilities)):
         raise InputError(f"the truth has classes {labels.min()} to {labels.max()}, probabilities {len(probabilities)}")
-    return labels, probabilities.reshape(len(probabilities), -1)
+    return labels, flat

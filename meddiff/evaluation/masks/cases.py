@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from meddiff.errors import InputError
+from meddiff.formats.masks import IGNORED
 from meddiff.metrics.masks.lesions import detect
 from meddiff.metrics.masks.overlap import Overlap, overlap
 from meddiff.metrics.masks.surface import boundary_iou, surface_distances_mm, surface_distances_px
@@ -77,8 +78,8 @@ def case_scores(
     """Compute every metric of every foreground class of one case.
 
     Args:
-        truth: class indices [*S], 2D or 3D.
-        prediction: the same, on the grid of the truth.
+        truth: class indices [*S], 2D or 3D; IGNORED where nobody judged, and nothing counts there.
+        prediction: the same, on the grid of the truth; IGNORED is no class.
         class_names: of all classes, background first: index k is ``class_names[k]``.
         spacing_mm: along the array's axes; None where nobody knows it, and distances are in pixels then.
         tolerance_mm: of the normalized surface distance where the spacing is known.
@@ -97,10 +98,12 @@ def case_scores(
     extent = np.asarray(truth.shape) * (1.0 if spacing_mm is None else np.asarray(spacing_mm, float))
     place = {"unit": unit, "tolerance": tolerance, "diagonal": float(np.linalg.norm(extent))}
     rows = []
+    judged = truth != IGNORED
     for index, name in list(enumerate(class_names))[1:]:
-        masks = truth == index, prediction == index
+        masks = truth == index, (prediction == index) & judged
         found = _shape_scores(*masks, spacing_mm, tolerance)
-        rows.append({"class_name": name, **_overlap_scores(overlap(*masks)), **found, **place, "failure": ""})
+        counted = overlap(masks[0][judged], masks[1][judged])
+        rows.append({"class_name": name, **_overlap_scores(counted), **found, **place, "failure": ""})
     return rows
 
 
@@ -202,7 +205,7 @@ def _check(
         )
     for name, mask in (("truth", truth), ("prediction", prediction)):
         values = np.unique(mask)
-        unknown = [value for value in values.tolist() if value not in range(len(class_names))]
+        unknown = [value for value in values.tolist() if value not in range(len(class_names)) and value != IGNORED]
         if unknown:
             raise InputError(
                 f"the {name} has the values {unknown[:5]}, but the classes are 0 to {len(class_names) - 1} "

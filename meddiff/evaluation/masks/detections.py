@@ -14,6 +14,7 @@ import pandas as pd
 
 from meddiff.evaluation.masks.cases import LEAST_IOU, bounding_box
 from meddiff.evaluation.rows import distinct, numbers, parts, texts
+from meddiff.formats.masks import IGNORED
 from meddiff.metrics.masks.lesions import detect
 from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
 from meddiff.seeds import child_seed
@@ -27,11 +28,12 @@ def free_response(
 ) -> list[dict[str, Any]]:
     """Give counts of a case: truth [*S] int, probabilities [K, *S] -> class_name, threshold, found, missed, invented.
 
-    A row per foreground class and threshold; a pixel is called the class where its probability reaches the threshold.
+    A row per foreground class and threshold; a pixel is called the class where its probability reaches the
+    threshold, and nothing where nobody judged (IGNORED).
     """
-    rows = []
+    rows, judged = [], truth != IGNORED
     for index, name in list(enumerate(class_names))[1:]:
-        true, stated = truth == index, probabilities[index]
+        true, stated = truth == index, probabilities[index] * judged
         box = bounding_box(true | (stated >= THRESHOLDS[0]))  # in a volume most is background
         true, stated = true[box], stated[box]
         for threshold in THRESHOLDS:

@@ -25,8 +25,9 @@ from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.tables import read_table
 from meddiff.files.walk import files_below
+from meddiff.formats.masks import MaskMeaning, decide, levels_of, read_stored, stored_volume
 from meddiff.formats.open import is_volume, load_volume, stem_of
-from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_mask_picture, read_pixels
+from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_pixels
 from meddiff.formats.volume import corners_apart_mm, same_place
 
 _ADDED = re.compile(
@@ -51,11 +52,11 @@ class Matching:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A mask as it is stored: whole numbers, and where its pixels lie if the file tells."""
+    """A mask, and where its pixels lie if the file tells."""
 
     path: Path
     values: np.ndarray
-    """Whole numbers [*S]; axes of one voxel are taken off volumes, so that a slice is a picture."""
+    """Class indices uint8 [*S], IGNORED is not judged; axes of one voxel are taken off: a slice is a picture."""
     spacing_mm: tuple[float, ...] | None
     affine: np.ndarray | None
     """Of the file's three axes."""
@@ -113,30 +114,29 @@ def case_name(path: Path) -> str | None:
     return stem_of(path.name) if is_picture(path) or is_volume(path) else None
 
 
-def read_mask(path: Path) -> MaskFile:
-    """A mask of any kind. Black and white pictures become 0 and 1 whatever they are stored as.
+def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
+    """A mask of any kind, as class indices.
+
+    Args:
+        path: the file.
+        meaning: of all masks of its folder; without it the file is a folder of its own.
 
     Raises:
-        InputError: damaged files, colors, several volumes in one file, numbers that are not whole.
+        InputError: damaged files, colors, several volumes in one file, values that mean no class.
     """
     if is_picture(path):
-        values = _read_picture(path)
+        stored = read_stored(path)
+        values = (meaning or decide([levels_of(stored)], labels=True))(stored)
         return MaskFile(path, values, None, None, values.shape)
     volume = load_volume(path)
-    if volume.color or volume.count > 1:
-        raise bad_file(path, f"a mask is one volume of whole numbers, this is {volume.array.shape}")
-    values = volume.array.reshape(volume.shape)
-    whole = np.rint(values)
-    if not (np.isfinite(values).all() and (whole == values).all() and values.min() >= 0 and values.max() < 2**15):
-        raise bad_file(
-            path, f"a mask holds whole numbers from 0, this one has {values.min():.4g} to {values.max():.4g}"
-        )
+    stored = stored_volume(volume, path)
+    values = (meaning or decide([levels_of(stored)], labels=True))(stored)
     kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]
     kept = kept if len(kept) >= 2 else [0, 1]
     spacing = tuple(volume.spacing_mm[axis] for axis in kept)
     told = None if None in spacing else tuple(float(edge) for edge in spacing if edge is not None)
     shape = tuple(values.shape[axis] for axis in kept)
-    return MaskFile(path, whole.astype(np.int16).reshape(shape), told, volume.affine, volume.shape)
+    return MaskFile(path, values.reshape(shape), told, volume.affine, volume.shape)
 
 
 def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) -> None:
@@ -158,29 +158,6 @@ def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) 
             f"{prediction.path} lies elsewhere than {truth.path}: a corner is {moved:.4g} mm away. Resample the "
             "prediction to the truth, or say --ignore-geometry if only its header is wrong"
         )
-
-
-def class_indices(mask: MaskFile, classes: dict[int, str]) -> np.ndarray:
-    """Stored values -> 0 for background, 1 .. for the classes in their order; InputError for a value of none."""
-    lookup = {0: 0} | {value: index for index, value in enumerate(classes, 1)}
-    found = np.unique(mask.values)
-    unknown = [int(value) for value in found if int(value) not in lookup]
-    if unknown:
-        told = ", ".join(f"{value}={name}" for value, name in classes.items())
-        raise InputError(f"{mask.path} has the values {unknown[:5]}, which are none of {told}: name all with --classes")
-    table = np.zeros(int(found.max()) + 1, np.int16)
-    table[[int(value) for value in found]] = [lookup[int(value)] for value in found]
-    return table[mask.values]
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    """As `meddiff.formats.pictures.read_mask_picture`, but three gray values up to 255 are not made black and white."""
-    values = read_mask_picture(path)
-    if values.max(initial=0) == 1 and path.suffix.lower() not in (".jpg", ".jpeg"):
-        levels = np.unique(read_pixels(path)[0])
-        if 2 < len(levels) <= 16 and levels.max() > 127:
-            raise bad_file(path, f"the gray values {levels.tolist()} could be classes or soft edges: store 0, 1, 2 ...")
-    return values.astype(np.int16)
 
 
 def bare_name(name: str) -> str:

@@ -3,8 +3,8 @@
 Intervals are percentiles of the rescaled bootstrap over patients (`meddiff.metrics.resampling`): images of one patient
 stay together. They cover other patients, not another training of the model.
 
-The rows over all classes (`class_name` empty, where there are several) are means over the cases of each case's mean
-over its classes.
+A class that no truth holds is not measured (`of_held_classes`). The rows over all classes (`class_name` empty, where
+there are several) are means over the cases of each case's mean over its classes.
 
 Means with intervals of what only probabilities or samples have: likelihood, Brier score, distance to several raters.
 
@@ -56,6 +56,22 @@ def check_cases(cases: pd.DataFrame) -> None:
         raise InputError(f"case {str(case)!r} has another patient in another row: a case is of one patient")
 
 
+def of_held_classes(cases: pd.DataFrame) -> pd.DataFrame:
+    """Leave the metrics of a class that no truth holds empty: there is nothing that it could be measured by.
+
+    Else it would score 1 for every model that leaves it out, and enter the mean. A class that some truths hold is
+    measured in all cases: both empty is 1, and one that is in the prediction alone is 0, as nnU-Net counts it (Isensee
+    et al. 2021; Reinke et al. 2024, "Understanding metric-related pitfalls in image analysis validation", on empty
+    references). Where no truth holds any class (healthy images alone) all are measured, by their false alarms.
+    """
+    holds = np.isin(texts(cases, "empty"), ("", "prediction"))
+    held = set(texts(rows_where(cases, holds), "class_name"))
+    absent = ~np.isin(texts(cases, "class_name"), list(held))
+    if not held or not absent.any():
+        return cases
+    return cases.assign(**{name: np.where(absent, np.nan, numbers(cases, name)) for name in METRICS})
+
+
 def finite_distances(cases: pd.DataFrame) -> pd.DataFrame:
     """Put the image's diagonal in the place of infinite distances, so that a mean counts the failures."""
     names = [name for name, metric in METRICS.items() if metric.distance]
@@ -81,11 +97,12 @@ def summary(
     """Compute the mean with interval, and median, of every metric of every model and class.
 
     Returns one row per model, class and metric: model, class_name, metric, unit, mean, low, high, median, share_below
-    (of Dice under `LOW_DICE`; NaN for the rest), n_cases, n_patients, n_defined (cases where the metric is a number:
+    (of Dice under `LOW_DICE`; NaN for the rest), n_cases, n_patients, n_with_class (cases whose truth
+    holds the class), n_defined (cases where the metric is a number:
     sensitivity has none without a truth), n_false_alarms, n_missed, n_both_empty, n_failures, warning.
     """
     check_cases(cases)
-    table = with_all_classes(finite_distances(cases))
+    table = with_all_classes(finite_distances(of_held_classes(cases)))
     patients, weights = _patient_weights(table, resamples, seed)
     records = []
     for (model, class_name), rows in parts(table, ["model", "class_name"]):
@@ -97,7 +114,8 @@ def summary(
                 raise InputError(f"some distances of {model!r} are in mm and some in px: score them as two tables")
             values = numbers(rows, name)
             mean, low, high = _mean(values, group, weights, confidence_level)
-            below = float((values < LOW_DICE).mean()) if name == "dice" else np.nan
+            known = values[~np.isnan(values)]
+            below = float((known < LOW_DICE).mean()) if name == "dice" and len(known) else np.nan
             records.append(
                 {**about, "metric": name, "unit": units[0] if metric.distance else "", "mean": mean, "low": low,
                  "high": high, "median": _median(values), "share_below": below,
@@ -121,7 +139,7 @@ def paired_mask_differences(
     Returns one row per model, class and metric: model, against, class_name, metric, unit, estimate,
     against_estimate, difference, low, high, p_value (Wilcoxon's signed-rank test of the patients' mean differences;
     Wilcoxon 1945), p_holm (Holm 1979, over all rows of this table), n_cases, n_patients, confidence_level. Cases where
-    the metric is undefined for either are left out and not counted.
+    the metric is undefined for either are left out and not counted; a class without any other has no row.
 
     Raises:
         InputError: a model or metric that is not there, or models scored on other cases.
@@ -129,13 +147,15 @@ def paired_mask_differences(
     check_cases(cases)
     models = [models] if isinstance(models, str) else list(models)
     _check_pair(cases, [*models, against], metrics)
-    table = with_all_classes(finite_distances(cases))
+    table = with_all_classes(finite_distances(of_held_classes(cases)))
     patients, weights = _patient_weights(table, resamples, seed)
     records = []
     for model, class_name, name in product(models, distinct(table, "class_name"), metrics):
         one, other = (_of(table, part, class_name) for part in (model, against))
         known = ~(np.isnan(numbers(one, name)) | np.isnan(numbers(other, name)))
         one, other = rows_where(one, known), rows_where(other, known)
+        if not len(one):
+            continue
         gap = numbers(one, name) - numbers(other, name)
         group = np.searchsorted(patients, texts(one, "patient"))
         difference, low, high = _mean(gap, group, weights, confidence_level)
@@ -188,6 +208,7 @@ def _counts(cases: pd.DataFrame, model: Any, class_name: Any) -> dict[str, int]:
     return {
         "n_cases": len(distinct(rows, "case")),
         "n_patients": len(distinct(rows, "patient")),
+        "n_with_class": len(distinct(rows_where(rows, np.isin(texts(rows, "empty"), ("", "prediction"))), "case")),
         "n_false_alarms": int((empty == "truth").sum()),
         "n_missed": int((empty == "prediction").sum()),
         "n_both_empty": int((empty == "both").sum()),

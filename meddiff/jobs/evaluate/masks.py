@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
 from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import METRICS
+from meddiff.evaluation.masks.coding import Coding
 from meddiff.evaluation.masks.detections import free_response
 from meddiff.evaluation.masks.pairs import (
     MaskFile,
@@ -32,17 +33,18 @@ from meddiff.evaluation.masks.pairs import (
     SoftMasks,
     bare_name,
     check_pair,
-    class_indices,
     masks_below,
     match_folders,
     read_mask,
     read_probabilities,
     soft_masks,
 )
-from meddiff.evaluation.masks.summary import LOW_DICE
+from meddiff.evaluation.masks.summary import LOW_DICE, of_held_classes
 from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.files.writing import output_folder, write_text
 from meddiff.formats import load_image
+from meddiff.formats.masks import IGNORED, MaskMeaning
+from meddiff.formats.masks.reading import Progress
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.images.views import as_rgb
@@ -70,19 +72,18 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
     out = output_folder(settings.out, [truth, *folders.values()])
     matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
     matched = _on_missing(matched, settings.on_missing)
-    classes = _classes(settings.classes, next(iter(matched.values())), console)
-    raters, geometry = raters_of(truth, settings.raters), not settings.ignore_geometry
-    softs = [Soft.of(*named, matched[named[0]], classes, raters, geometry=geometry) for named in folders.items()]
-    cases = pd.DataFrame([row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)])
+    softs = _softs(settings, folders, matched, console)
+    scored = [row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)]
+    cases = of_held_classes(pd.DataFrame(scored))
     notes = [note for soft in softs for note in _matching_notes(soft.model, matched[soft.model]) + soft.notes]
     main = next(iter(folders))
-    gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], classes, settings.images)
+    gallery = worst_cases(rows_where(cases, cases["model"] == main), matched[main], softs[0], settings.images)
     report = mask_results(
         title=f"Masks of {', '.join(folders)}", cases=cases, baselines=list(folders)[1:], gallery=gallery,
         calibration=pd.concat([soft.calibration() for soft in softs], ignore_index=True),
         detections=pd.DataFrame([row for soft in softs for row in soft.detections]),
         group_noun="patient" if settings.patient else "case", resamples=settings.resamples, seed=settings.seed,
-        provenance=_provenance(settings, classes, notes),
+        provenance=_provenance(settings, softs[0].coding.classes, notes),
     )  # fmt: skip
     written = [*_write_tables(out, cases, report), *write_report(mask_report(report), out)]
     _show(report, console)
@@ -91,6 +92,27 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
         console.print(line, highlight=False)
     console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)
     return report
+
+
+def _softs(
+    settings: EvaluateMasks, folders: dict[str, Path], matched: dict[str, Matching], console: Console
+) -> list[Soft]:
+    """Decide what the masks of each folder mean, and see what lies beside those of each model."""
+    pairs, show = next(iter(matched.values())), partial(_shown, console=console)
+    truths = [*(truth for truth, _ in pairs.pairs.values()), *pairs.missing.values()]
+    coding = Coding.of(settings.classes, truths, show("looking for classes"))
+    raters = [
+        Rater(others, coding.of_others(_predictions(others), show("looking at raters")))
+        for others in raters_of(Path(settings.truth).expanduser(), settings.raters)
+    ]
+    return [
+        Soft.of(
+            name, folder, matched[name], coding,
+            coding.of_others(_predictions(matched[name]), show(f"looking at {name}")),
+            raters, geometry=not settings.ignore_geometry,
+        )
+        for name, folder in folders.items()
+    ]  # fmt: skip
 
 
 def _provenance(settings: EvaluateMasks, classes: dict[int, str], notes: list[str]) -> dict[str, Any]:
@@ -131,51 +153,37 @@ def _on_missing(matched: dict[str, Matching], how: str) -> dict[str, Matching]:
     }
 
 
-def _classes(told: str, pairs: Matching, console: Console) -> dict[int, str]:
-    """Return the value -> name, as told, or every value above 0 that a truth has."""
-    if told:
-        found = {}
-        for part in told.split(","):
-            value, equals, name = part.partition("=")
-            if not (equals and value.strip().isdigit() and int(value) > 0 and name.strip()):
-                raise InputError(
-                    f"got --classes {told!r}: write value=name with commas between, such as 1=lesion,2=core"
-                )
-            found[int(value)] = name.strip()
-        if len(set(found.values())) < len(told.split(",")):
-            raise InputError(f"got --classes {told!r}: every value and every name may be there once")
-        return dict(sorted(found.items()))
-    files = [*(pair[0] for pair in pairs.pairs.values()), *pairs.missing.values()]
-    values: set[int] = set()
+def _predictions(pairs: Matching) -> list[Path]:
+    return [prediction for _, prediction in pairs.pairs.values()]
+
+
+def _shown(what: str, console: Console) -> Progress:
+    """Make a bar around the reading of masks."""
     quiet = not console.is_terminal
-    for file in track(files, "looking for classes", console=console, transient=True, disable=quiet):
-        values |= {int(value) for value in np.unique(read_mask(file).values) if value > 0}
-    if not values:
-        raise InputError("every truth is empty: name the classes with --classes 1=lesion")
-    return {1: "foreground"} if values == {1} else {value: f"class {value}" for value in sorted(values)}
+    return lambda masks, count: track(masks, what, count, console=console, transient=True, disable=quiet)
 
 
 def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Console) -> list[dict[str, Any]]:
     """Return rows of the long table; one line of it per case and class."""
-    model, classes, names = soft.model, soft.classes, soft.class_names
+    model, names = soft.model, soft.class_names
     patient_of = _patient(settings.patient)
     tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
     rows, quiet = [], not console.is_terminal
     shown = track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True, disable=quiet)
     for case, (first, second) in shown:
-        truth, prediction = read_mask(first), read_mask(second)
+        truth, prediction = read_mask(first, soft.coding.truth), read_mask(second, soft.meaning)
         check_pair(truth, prediction, geometry=not settings.ignore_geometry)
-        masks = [class_indices(mask, classes) for mask in (truth, prediction)]
+        masks = [truth.values, prediction.values]
         spacing = _spacing(truth, settings.spacing_mm)
         about = {"model": model, "case": case, "patient": patient_of(case)}
         scores = case_scores(*masks, class_names=names, spacing_mm=spacing, **tolerances)
         more = soft.columns(case, patient_of(case), truth, masks)
         rows += [about | score | columns for score, columns in zip(scores, more, strict=True)]
     for case, path in pairs.missing.items():
-        truth = read_mask(path)
+        truth = read_mask(path, soft.coding.truth)
         about = {"model": model, "case": case, "patient": patient_of(case)}
         spacing = _spacing(truth, settings.spacing_mm)
-        failed = failed_case_scores(class_indices(truth, classes), class_names=names, spacing_mm=spacing,
+        failed = failed_case_scores(truth.values, class_names=names, spacing_mm=spacing,
                                     failure="no prediction")  # fmt: skip
         unit = "px" if spacing is None else "mm"
         rows += [about | row | {"tolerance": tolerances[f"tolerance_{unit}"]} for row in failed]
@@ -246,6 +254,8 @@ def _show(report: MaskResults, console: Console) -> None:
             table.add_row(METRICS[name].short + (f", {unit}" if unit else ""), *cells)
         dice = [found["dice", model] for model in models]
         table.add_row(f"Dice < {LOW_DICE:g}", *(words.percent(row["share_below"]) for row in dice))
+        held = (f"{row['n_with_class']} of {row['n_cases']}" for row in dice)
+        table.add_row("cases with it" if class_name else "cases with any", *held)
         table.add_row("no prediction", *(f"{row['n_failures']} of {row['n_cases']}" for row in dice))
         console.print(table)
 
@@ -253,14 +263,24 @@ def _show(report: MaskResults, console: Console) -> None:
 TITLES = {"nll": "NLL, nats", "brier": "Brier", "ged": "energy distance to the raters"}
 
 
+@dataclass(frozen=True)
+class Rater:
+    """The masks of another rater, and what they mean."""
+
+    matching: Matching
+    meaning: MaskMeaning
+
+
 @dataclass
 class Soft:
     """Scores of what lies beside one model's masks, while its cases pass by."""
 
     model: str
-    classes: dict[int, str]
+    coding: Coding
+    meaning: MaskMeaning
+    """Of the model's own masks."""
     beside: SoftMasks
-    raters: Sequence[Matching]
+    raters: Sequence[Rater]
     geometry: bool
     notes: list[str] = field(default_factory=list)
     reliability: list[Reliability] = field(default_factory=list)
@@ -268,7 +288,7 @@ class Soft:
 
     @classmethod
     def of(
-        cls, model: str, folder: Path, pairs: Matching, classes: dict[int, str], raters: Sequence[Matching],
+        cls, model: str, folder: Path, pairs: Matching, coding: Coding, meaning: MaskMeaning, raters: Sequence[Rater],
         *, geometry: bool,
     ) -> Soft:  # fmt: skip
         """Find what every case with a mask has, and note what only some have."""
@@ -282,12 +302,12 @@ class Soft:
             if there and not complete:
                 cases = len(bare) + len(pairs.missing)
                 notes.append(f"{model}: {what} of {there} of {cases} cases were found: not used")
-        return cls(model, classes, SoftMasks(**kept), raters, geometry, notes)
+        return cls(model, coding, meaning, SoftMasks(**kept), raters, geometry, notes)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Background first."""
-        return ("background", *self.classes.values())
+        return ("background", *self.coding.classes.values())
 
     def columns(self, case: str, patient: str, truth: MaskFile, masks: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Compute further columns of a case's rows, one dict per foreground class.
@@ -307,12 +327,16 @@ class Soft:
             counted = free_response(masks[0], probabilities, class_names=self.class_names)
             about = {"model": self.model, "case": case, "patient": patient}
             self.detections += [about | row for row in counted]
-        rows = [dict(shared) for _ in self.classes]
-        others = [rater.pairs[case][1] for rater in self.raters if case in rater.pairs]
+        rows = [dict(shared) for _ in self.coding.classes]
+        others = [
+            (rater.matching.pairs[case][1], rater.meaning) for rater in self.raters if case in rater.matching.pairs
+        ]
         if others:
-            truths = np.stack([masks[0], *(self._indices(path, truth) for path in others)])
+            truths = np.stack([masks[0], *(self._indices(path, meaning, truth) for path, meaning in others)])
             members = self.beside.members.get(bare, [])
-            samples = np.stack([self._indices(path, truth) for path in members] or [masks[1]])
+            samples = np.stack([self._indices(path, self.meaning, truth) for path in members] or [masks[1]])
+            judged = (truths != IGNORED).all(axis=0)
+            truths, samples = truths * judged, samples * judged
             for index, row in enumerate(rows, start=1):
                 row["ged"] = generalized_energy_distance(truths == index, samples == index)
         return rows
@@ -322,10 +346,10 @@ class Soft:
         pooled = reduce(add, self.reliability) if self.reliability else None
         return pd.DataFrame() if pooled is None else pooled.to_frame(self.model, self.class_names)
 
-    def _indices(self, path: Path, truth: MaskFile) -> np.ndarray:
-        mask = read_mask(path)
+    def _indices(self, path: Path, meaning: MaskMeaning, truth: MaskFile) -> np.ndarray:
+        mask = read_mask(path, meaning)
         check_pair(truth, mask, geometry=self.geometry)
-        return class_indices(mask, self.classes)
+        return mask.values
 
 
 def raters_of(truth: Path, told: str) -> list[Matching]:
@@ -368,7 +392,7 @@ GROUND = 70  # gray under outlines without an image
 PERCENTILES = (0.5, 99.5)
 
 
-def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], images: str) -> list[GalleryCase]:
+def worst_cases(cases: pd.DataFrame, pairs: Matching, soft: Soft, images: str) -> list[GalleryCase]:
     """Return the lowest Dice (mean over the classes) among the cases that have a prediction."""
     means: Any = cases.groupby("case")["dice"].mean()
     dice = means.sort_values(kind="stable")
@@ -376,7 +400,9 @@ def worst_cases(cases: pd.DataFrame, pairs: Matching, classes: dict[int, str], i
     found = {bare_name(name): path for name, path in found.items()} | found
     shown = []
     for case in [name for name in dice.index if name in pairs.pairs][:COUNT]:
-        truth, prediction = (class_indices(read_mask(path), classes) for path in pairs.pairs[str(case)])
+        first, second = pairs.pairs[str(case)]
+        pair = read_mask(first, soft.coding.truth).values, read_mask(second, soft.meaning).values
+        truth, prediction = (np.where(mask == IGNORED, 0, mask) for mask in pair)
         image = _image(found.get(str(case)) or found.get(bare_name(str(case))), truth.shape)
         place = ""
         if truth.ndim == 3:

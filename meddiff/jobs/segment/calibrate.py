@@ -17,6 +17,7 @@ from meddiff import build
 from meddiff.build.models import models_of
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
 from meddiff.files.writing import write_text
+from meddiff.formats.masks import IGNORED
 from meddiff.inference.decision import fused
 from meddiff.jobs.looks import validation_cases
 from meddiff.jobs.progress import bar
@@ -51,7 +52,10 @@ def answers_depend_on(run: Run[SegmentRecipe], names: Sequence[str] = ()) -> str
 
 
 def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe]) -> float:
-    """Fit the temperature of a model on pixels of the validation split, the same number from each case."""
+    """Fit the temperature of a model on pixels of the validation split, the same number from each case.
+
+    What nobody judged is left out.
+    """
     decision = replace(model.decision, temperature=1.0)
     images = masked(run, "val")
     chosen = validation_cases(run.recipe, len(images))
@@ -59,6 +63,11 @@ def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe]) -> float:
     for number in bar(run.console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
         image, truth = images.pair(number)
         answer = fused(model.members(image, images.rows[number].row_id), decision)
+        judged = truth != IGNORED
+        if not judged.all():
+            truth, answer = truth[judged], answer[:, judged]
+        if truth.size == 0:
+            continue
         generator = np.random.default_rng(child_seed(run.recipe.seed, "temperature", number))
         some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
         labels.append(some[0])

@@ -22,14 +22,17 @@ import pandas as pd
 from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import case_scores
 from meddiff.evaluation.masks.detections import free_response
+from meddiff.evaluation.masks.summary import of_held_classes
 from meddiff.files.tables import write_table
 from meddiff.files.writing import write_text
 from meddiff.formats import save_image
+from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.nifti import save_volume
 from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
+from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.segment import SegmentRecipe
@@ -58,18 +61,18 @@ def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: 
     Raises:
         InputError: an image or mask that cannot be read, values in it that are no classes.
     """
-    folder, stems = run.folder, file_stems([row.row_id for row in rows])
+    folder, stems, meaning = run.folder, file_stems([row.row_id for row in rows]), mask_meaning(run)
     lines, detections, tables = [], [], []
     for name, model in models.items():
         pooled = []
         for row in bar(run.console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
-            told = _case(model, row, folder.masks / name / stems[row.row_id])
+            told = _case(model, row, meaning, folder.masks / name / stems[row.row_id])
             about = {"model": name, "case": row.row_id, "patient": row.group}
             lines += [about | score for score in told["scores"]]
             detections += [about | counts for counts in told["detections"]]
             pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
         tables.append(reduce(add, pooled).to_frame(name, model.class_names))
-    write_table(pd.DataFrame(lines), folder.cases)
+    write_table(of_held_classes(pd.DataFrame(lines)), folder.cases)
     write_table(pd.concat(tables, ignore_index=True), folder.calibration)
     write_table(pd.DataFrame(detections), folder.detections)
     return [folder.cases, folder.calibration, folder.detections]
@@ -96,7 +99,7 @@ def file_stems(row_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
-    """Return scores, reliability and detections of a case, as JSON takes them."""
+    """Return scores, reliability and detections of a case, as JSON takes them; nothing counts where it is IGNORED."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
     told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
     reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
@@ -104,14 +107,14 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
     return {"scores": [score | told for score in scores], "reliability": reliability, "detections": detections}
 
 
-def _case(model: TrainedModel, row: ManifestRow, stem: Path) -> dict:
+def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> dict:
     """Take what `_judge` says of a case, from its file where it was done before."""
     file = stem.with_name(f"{stem.name}.json")
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
     case = model.case(row)
     answer = model(case)
-    told = _judge(answer, truth_of(row, case), case, model.class_names)
+    told = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
     save_mask(answer.classes, case, stem)
     write_text(file, json.dumps(told))
     return told

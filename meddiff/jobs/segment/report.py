@@ -20,12 +20,14 @@ from meddiff import build
 from meddiff.build.models import models_of
 from meddiff.evaluation.masks.calibration import case_dice
 from meddiff.files.tables import read_table, write_table
+from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.facts import data_hash, energy, licenses
 from meddiff.jobs.looks import VALIDATION_COLUMNS, best_step
 from meddiff.jobs.segment.calibrate import model_names
+from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import differences, to_dict
@@ -71,7 +73,7 @@ def report(
         calibration=calibration,
         detections=read_table(folder.detections, ("model", "case", "patient", "class_name", "threshold")),
         title=title,
-        gallery=gallery(model, rows, cases),
+        gallery=gallery(model, rows, cases, mask_meaning(run)),
         provenance=provenance,
         baselines=recipe.baseline.names,
         methods=methods(recipe, trained_steps(recipe, trained_in)),
@@ -90,7 +92,9 @@ def report(
     return [folder.scores, folder.differences, *written]
 
 
-def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame) -> list[GalleryCase]:
+def gallery(
+    model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame, meaning: MaskMeaning
+) -> list[GalleryCase]:
     """Return the diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
     found = case_dice(cases)
     own = found.loc[found["model"] == build.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
@@ -103,16 +107,17 @@ def gallery(model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFram
     )  # fmt: skip
     by_name = {row.row_id: row for row in rows}
     return [
-        _picture(model, by_name[str(line["case"])], line, group)
+        _picture(model, by_name[str(line["case"])], meaning, line, group)
         for group, lines in chosen
         for line in lines.to_dict("records")
     ]
 
 
-def _picture(model: TrainedModel, row: ManifestRow, line: dict, group: str) -> GalleryCase:
+def _picture(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, line: dict, group: str) -> GalleryCase:
     case = model.case(row)
     answer = model(case)
-    truth = truth_of(row, case)
+    truth = truth_of(row, case, meaning)
+    truth = np.where(truth == IGNORED, 0, truth)
     image = to_pixels(case.restore(case.image).reshape(len(case.image), *case.size))
     image, truth, called, doubt = _shown(case, image, truth, answer.classes, answer.entropy)
     caption = f"Dice {line['dice']:.3f}, uncertainty {line['uncertainty']:.3f}"
@@ -169,11 +174,20 @@ def provenance(run: Run[SegmentRecipe]) -> dict:
 
 def scores_table(summary: pd.DataFrame) -> Table:
     """Return the mean Dice of every model and class, with its interval."""
-    table = Table("model", "class", "mean Dice", "95% interval", "median", "cases", title="Dice on the test split")
+    table = Table(
+        "model",
+        "class",
+        "mean Dice",
+        "95% interval",
+        "median",
+        "cases",
+        "with the class",
+        title="Dice on the test split",
+    )
     for line in summary.loc[summary["metric"] == "dice"].to_dict("records"):
         interval = f"{line['low']:.3f} to {line['high']:.3f}"
         table.add_row(str(line["model"]), str(line["class_name"]), f"{line['mean']:.3f}", interval,
-                      f"{line['median']:.3f}", str(line["n_cases"]))  # fmt: skip
+                      f"{line['median']:.3f}", str(line["n_cases"]), str(line["n_with_class"]))  # fmt: skip
     return table
 
 

@@ -38,6 +38,11 @@ class Overlap:
     true_negative: int
 
     @property
+    def truth(self) -> int:
+        """Pixels of the truth."""
+        return self.true_positive + self.false_negative
+
+    @property
     def outcome(self) -> str:
         """``both empty``, ``false alarm`` (truth empty), ``missed`` (prediction empty) or ``both present``."""
         truth, prediction = self.true_positive + self.false_negative, self.true_positive + self.false_positive

@@ -1,0 +1,83 @@
+"""Masks whose values may mean this or that: the sentences, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from meddiff.errors import InputError
+from meddiff.files.bad import bad_file
+from meddiff.formats.masks.meaning import IGNORE
+from meddiff.formats.masks.stored import in_colors
+from meddiff.formats.masks.value_names import BACKGROUND
+
+SHOWN = 8
+
+
+def say_each(values: Sequence[str], setting: str) -> str:
+    """Give the setting that says what each value is, with names to be replaced."""
+    names = [BACKGROUND, *(f"class {number}" for number in range(1, SHOWN))]
+    parts = ",".join(f"{value}={name}" for value, name in zip(values[:SHOWN], names, strict=False))
+    return f'say which is which with --{setting} "{parts}{",..." if len(values) > SHOWN else ""}"'
+
+
+def colored(path: str, colors: Sequence[int], setting: str) -> InputError:
+    """Refuse masks in colors."""
+    return in_colors(Path(path), say_each([f"#{color:06x}" for color in colors], setting))
+
+
+def unlike_palettes(path: str, colors: Sequence[int], setting: str) -> InputError:
+    """Refuse palettes whose entries are no numbers of classes."""
+    cure = say_each([f"#{color:06x}" for color in colors], setting)
+    return InputError(f"{path}: the palettes of the masks differ, or their first color is no background: {cure}")
+
+
+def no_class(path: str, values: Sequence[int], setting: str) -> InputError:
+    """Refuse numbers that are no class indices."""
+    odd = ", ".join(map(str, values[:5])) + (" ..." if len(values) > 5 else "")
+    return bad_file(
+        Path(path),
+        f"a mask holds whole numbers from 0 to 255, one per class; this one has {odd}. Give class indices, or say what "
+        f"each value means with --{setting}",
+    )
+
+
+def gray_jpeg(path: str) -> InputError:
+    """Refuse JPEGs that hold more than black and white."""
+    return bad_file(
+        Path(path),
+        "the JPEG masks hold regions that are neither black nor white, and a JPEG cannot hold classes: give them as "
+        "PNG or TIFF, or make them black and white",
+    )
+
+
+def far_value(path: str, rest: Sequence[int], top: int, setting: str) -> InputError:
+    """Refuse class indices with one value far above them."""
+    listed = ",".join(map(str, rest[:SHOWN])) + (",..." if len(rest) > SHOWN else "")
+    names = [BACKGROUND, *(f"class {number}" for number in range(1, SHOWN))]
+    parts = ",".join(f"{value}={name}" for value, name in zip(rest[:SHOWN], names, strict=False))
+    return InputError(
+        f"{path}: the masks hold {listed} and {top}: is {top} a class, a rim that is not judged, or another way to "
+        f'write one of them? Say so with --{setting} "{parts},{top}={IGNORE}"'
+    )
+
+
+def gray_classes(path: str, values: Sequence[int], whole: int, setting: str) -> InputError:
+    """Refuse grays that are classes or soft edges; ``whole`` is white."""
+    many = len(values) > 16
+    shown = [*values[:8], "...", *values[-4:]] if many else values
+    half = f"0-{whole // 2}={BACKGROUND},{whole // 2 + 1}-{whole}=foreground"
+    cure = say_each([str(value) for value in values], setting)
+    cure = f'cut them at one half with --{setting} "{half}"' if many else cure
+    return InputError(
+        f"{path}: the gray values [{', '.join(map(str, shown))}] could be classes or soft edges: store 0, 1, 2 ..., or "
+        f"{cure}"
+    )
+
+
+def unnamed(path: str, values: Sequence[str], allowed: str, setting: str) -> InputError:
+    """Refuse values that were not named where others were."""
+    return InputError(
+        f"mask {path} holds the value{'s' * (len(values) > 1)} {', '.join(values[:SHOWN])}, and --{setting} says "
+        f"{allowed}: say what each value means, or that it is not judged (={IGNORE})"
+    )
