@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
+from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
@@ -84,7 +86,7 @@ class TrainedModel:
                 )
             volume = Volume(image, None, (None, None, None), None)
             return case_of_volume("array", volume, segmentation.volume_transform(self.recipe))
-        return pixels_case(image, segmentation.picture_transform(self.recipe, deep=self.deep))
+        return pixels_case(image, self._of_pictures)
 
     def members(self, image: Tensor, name: str) -> np.ndarray:
         """Draw members: class probabilities [M, K, *S] of an image [C, *S] of that name, on the network's grid."""
@@ -96,13 +98,18 @@ class TrainedModel:
         """Sequences of a volume: its channels, of each slice in a stack."""
         return self.channels // (2 * self.recipe.data.neighbors + 1)
 
-    @property
+    @cached_property
     def decision(self) -> Decision:
         """The way from members to an answer."""
         settings = self.recipe.inference
         return Decision(
             settings.fusion, self.temperature, settings.uncertainty, settings.largest_component, settings.fill_holes
         )
+
+    @cached_property
+    def _of_pictures(self) -> Transform:
+        """The way from a picture to the square that the network sees."""
+        return segmentation.picture_transform(self.recipe, deep=self.deep)
 
     def case(self, row: ManifestRow) -> Case:
         """Return the image of a manifest row.
@@ -120,7 +127,7 @@ class TrainedModel:
         """
         if of_volumes(self.recipe):
             raise InputError(f"{path}: this is a picture, but the network was trained on volumes")
-        return picture_file_case(Path(path), segmentation.picture_transform(self.recipe, deep=self.deep))
+        return picture_file_case(Path(path), self._of_pictures)
 
     def volume(self, path: str | Path, *, series: str | int | None = None) -> Case:
         """Return a volume file or DICOM series, for a network of volumes.
