@@ -200,6 +200,33 @@ def check_sampler(sampler) -> None:
         next(sampler(denoise, schedule, torch.zeros(2, 1), [1000, 1000, 0], PerSampleNoise([1, 2], (1,))))
 
 
+def check_reader(file, array) -> None:
+    """A format is read by every door: alone, in a folder, as an input; a file that is cut off is refused by name."""
+    import re
+
+    import numpy as np
+    import pytest
+
+    from meddiff.errors import InputError
+    from meddiff.formats.find import find
+    from meddiff.formats.open import is_volume, load_volume, stem_of
+
+    volume = load_volume(file)
+    assert np.array_equal(volume.array, array)
+    assert volume.array.dtype == array.dtype
+    assert (volume.affine is None) == (volume.orientation is None), "geometry that a file does not tell is None"
+    assert is_volume(file)
+    assert [one.kind for one in find(file)] == ["volume"]
+    assert file.name.removeprefix(stem_of(file.name)).startswith(".")
+    cut = file.with_name(f"cut{file.name.removeprefix(stem_of(file.name))}")
+    cut.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    try:
+        with pytest.raises(InputError, match=re.escape(str(cut))):
+            load_volume(cut)
+    finally:
+        cut.unlink()
+
+
 def check_source(source, root) -> None:
     """A source turns a folder into rows that a manifest accepts, and says plainly where there is nothing to read."""
     import pytest
