@@ -23,7 +23,7 @@ from rich.console import Console
 
 from meddiff.errors import InputError
 from meddiff.files.snapshot import Snapshot
-from meddiff.files.writing import missing_folders, told_plainly, write_text
+from meddiff.files.writing import in_plain_words, missing_folders, write_text
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.recipe import RunRecipe
@@ -128,7 +128,7 @@ class RunFolder:
         """Create the folder, hold it alone and remove what killed processes left half written.
 
         A command that is refused before its work began leaves the folder as it was; ``papers`` are the files that it
-        writes before its work begins, those of a run unless told.
+        writes before its work begins, those of a run where none are named.
 
         Raises:
             InputError: it cannot be written, or another run holds it; and what comes from inside.
@@ -136,7 +136,7 @@ class RunFolder:
         from filelock import FileLock, Timeout
 
         made = missing_folders(self.path)
-        with told_plainly(self.path):
+        with in_plain_words(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
@@ -209,8 +209,8 @@ def root_of_manifest(manifest: Path) -> Path:
     if manifest.name != folder.manifest.name or not folder.recipe.is_file():
         return manifest.parent
     try:
-        told = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-        data_root, own = (str(told.get(name) or "") for name in ("data_root", "manifest"))
+        settings = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+        data_root, own = (str(settings.get(name) or "") for name in ("data_root", "manifest"))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
         return manifest.parent
     return Path(data_root) if data_root else Path(own).parent if own else manifest.parent

@@ -158,8 +158,8 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
         InputError: no run, no such network, weights that belong to another set-up, a setting out of range.
     """
     path = Path(place).expanduser()
-    found = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
-    stored = None if found is None else checkpoint.read(found)
+    place_of_weights = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
+    stored = None if place_of_weights is None else checkpoint.read(place_of_weights)
     folder = RunFolder(path)
     values = _recipe_values(folder) if stored is None else stored.facts.recipe
     recipe = _changed(from_dict(SegmentRecipe if "mask" in values else Recipe, values), settings)

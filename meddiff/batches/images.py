@@ -43,7 +43,7 @@ class Images:
         """Rows whose image could not be read, with the reason."""
         self.class_names = tuple(class_names)
         self.labels = label_numbers(self.rows, self.class_names)
-        """[N] int64; -1 (not told) where there are no classes."""
+        """[N] int64; -1 (unknown) where there are no classes."""
         self._orders: dict[float, Order] = {}
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ strength on its validation images (benchmarks/classical_baseline.py shows by how
 
 Volumes have turns and brightness alone: rotation of up to 30 degrees around each axis, brightness and contrast within
 a quarter, the numbers of nnU-Net (Isensee et al. 2021, supplementary note 4). Its zoom and mirroring are left out: size
-and side may be what the classes are told apart by. Turns are in voxels: volumes with uneven spacing are to be resampled
+and side may be what the classes differ in. Turns are in voxels: volumes with uneven spacing are to be resampled
 to an even one first (``volume.spacing_mm``).
 """
 
@@ -110,7 +110,7 @@ def random_flips(batch: Batch, generator: Generator, *, axes: Sequence[int] = ()
         batch: [B, C, D, H, W], or [B, C, H, W] for slices.
         generator: may stay on the CPU while the batch is elsewhere.
         axes: 0 is the first spatial axis. None by default: of a volume in RAS order axis 0 runs from left to right,
-            and mirroring it turns a left hippocampus into a right one. Where classes are told apart by their side,
+            and mirroring it turns a left hippocampus into a right one. Where classes differ in their side,
             or the heart's place matters, leave it out.
 
     Raises:

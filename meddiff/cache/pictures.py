@@ -24,7 +24,7 @@ import numpy as np
 from meddiff.cache.contents import Fingerprint, fingerprints
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.images.prepare import PLAIN, Transform, VolumeTransform, mask_misfit, prepare
 from meddiff.manifest.row import ManifestRow
@@ -222,7 +222,7 @@ def _build_once(home: Path, rows: Sequence[ManifestRow], transform: Transform, p
     """Build the array unless another process does so meanwhile, which is waited for."""
     from filelock import FileLock
 
-    with told_plainly(home, option="--data.cache"):
+    with in_plain_words(home, option="--data.cache"):
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
             if _read_index(home, rows, transform) is not None:

@@ -27,7 +27,7 @@ from meddiff.cache.pictures import Progress, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import files_of, load_volume
 from meddiff.images.intensity import to_stored
@@ -70,13 +70,13 @@ def read_case(home: Path) -> dict[str, Any] | None:
     None where it is missing, cut off, or its files have another size.
     """
     try:
-        told = json.loads((home / "case.json").read_text())
-        for name, size in told["sizes"].items():
+        facts = json.loads((home / "case.json").read_text())
+        for name, size in facts["sizes"].items():
             if (home / name).stat().st_size != size:
                 return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return told
+    return facts
 
 
 def build_once(
@@ -89,18 +89,18 @@ def build_once(
     """
     from filelock import FileLock
 
-    with told_plainly(home, option="--data.cache"):
+    with in_plain_words(home, option="--data.cache"):
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
             if read_case(home) is not None:
                 return
             for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
                 shutil.rmtree(leftover)
-            arrays, told = _prepare(row, transform, meaning, with_masks=with_masks)
+            arrays, facts = _prepare(row, transform, meaning, with_masks=with_masks)
             part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
             try:
                 part.mkdir()
-                _write(part, arrays, told)
+                _write(part, arrays, facts)
                 if home.exists():  # damaged
                     shutil.rmtree(home)
                 part.rename(home)
@@ -120,20 +120,20 @@ def _prepare(
     check_content(row)
     prepared = prepare_volume(load_sequences(row.image_files), transform, name=row.image_file)
     pixels = to_stored(prepared.image)
-    told: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
+    facts: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
     if not with_masks:
-        return {"image.bin": pixels}, told
+        return {"image.bin": pixels}, facts
     if row.mask_file is None:
         raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
     mask = mask_on_grid(
         load_volume(row.mask_file), prepared.grid, name=row.mask_file, image=row.image_file, meaning=meaning
     )
     classes, counts = np.unique(mask[mask != IGNORED], return_counts=True)
-    told["counts"] = [[int(index), int(count)] for index, count in zip(classes, counts, strict=True)]
+    facts["counts"] = [[int(index), int(count)] for index, count in zip(classes, counts, strict=True)]
     voxels = {int(index): _some_voxels(mask, int(index)) for index in classes if index > 0}
-    told["positions"] = [[index, len(some)] for index, some in voxels.items()]
+    facts["positions"] = [[index, len(some)] for index, some in voxels.items()]
     positions = np.concatenate([np.zeros(0, dtype=np.int64), *voxels.values()])
-    return {"image.bin": pixels, "mask.bin": mask, "foreground.bin": positions}, told
+    return {"image.bin": pixels, "mask.bin": mask, "foreground.bin": positions}, facts
 
 
 def _some_voxels(mask: np.ndarray, index: int) -> np.ndarray:
@@ -144,14 +144,14 @@ def _some_voxels(mask: np.ndarray, index: int) -> np.ndarray:
     return np.sort(np.random.default_rng(child_seed(index, "remembered voxels")).choice(flat, REMEMBERED, False))
 
 
-def _write(part: Path, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:
+def _write(part: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     for name, array in arrays.items():
         with (part / name).open("wb") as file:
             file.write(np.ascontiguousarray(array).data)
             file.flush()
             os.fsync(file.fileno())
     sizes = {name: array.nbytes for name, array in arrays.items()}
-    (part / "case.json").write_text(json.dumps(told | {"sizes": sizes}))
+    (part / "case.json").write_text(json.dumps(facts | {"sizes": sizes}))
 
 
 FORMAT = 1  # raise it when what prepare_volume() or prepare_mask() return changes
@@ -289,9 +289,9 @@ def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[Prepared[CachedVolu
     Raises:
         InputError: unequal numbers of channels.
     """
-    found = {row: case for part in parts for case, row in zip(part.cases, part.rows, strict=True)}
-    good = tuple(row for row in rows if row in found)
-    cases = tuple(found[row] for row in good)
+    by_row = {row: case for part in parts for case, row in zip(part.cases, part.rows, strict=True)}
+    good = tuple(row for row in rows if row in by_row)
+    cases = tuple(by_row[row] for row in good)
     _check_channels(cases, good)
     return Prepared(cases, good, tuple(one for part in parts for one in part.skipped))
 
@@ -307,12 +307,12 @@ def _all(case, rows: Sequence[ManifestRow], prints: Sequence[str], progress: Pro
 
 
 def _opened(home: Path) -> CachedVolume:
-    told = read_case(home)
-    if told is None:
+    facts = read_case(home)
+    if facts is None:
         raise InputError(f"{home}: the cache changed while it was written. Run again.")
-    counts = None if told["counts"] is None else tuple((int(index), int(count)) for index, count in told["counts"])
-    positions = tuple((int(index), int(count)) for index, count in told["positions"])
-    return CachedVolume(home, told["channels"], WorkingGrid.from_json(told["grid"]), counts, positions)
+    counts = None if facts["counts"] is None else tuple((int(index), int(count)) for index, count in facts["counts"])
+    positions = tuple((int(index), int(count)) for index, count in facts["positions"])
+    return CachedVolume(home, facts["channels"], WorkingGrid.from_json(facts["grid"]), counts, positions)
 
 
 def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> CachedVolume | str:
@@ -320,8 +320,8 @@ def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> Cache
     beyond = [index for index, _ in case.counts or () if classes is not None and index >= classes]
     if not beyond:
         return case
-    told = f"the values {', '.join(map(str, beyond))}" if len(beyond) > 1 else f"the value {beyond[0]}"
-    return f"mask {row.mask_file} holds {told}; the classes are 0 to {(classes or 0) - 1}"
+    values = f"the values {', '.join(map(str, beyond))}" if len(beyond) > 1 else f"the value {beyond[0]}"
+    return f"mask {row.mask_file} holds {values}; the classes are 0 to {(classes or 0) - 1}"
 
 
 def _refuse(reasons: Sequence[str], count: int) -> None:
@@ -337,5 +337,7 @@ def _check_channels(cases: Sequence[CachedVolume], rows: Sequence[ManifestRow]) 
     for case, row in zip(cases, rows, strict=True):
         numbers.setdefault(case.channels, row.row_id)
     if len(numbers) > 1:
-        told = ", ".join(f"{number} in {row_id!r}" for number, row_id in sorted(numbers.items()))
-        raise InputError(f"the volumes have unequal numbers of sequences: {told}. Use rows with the same sequences.")
+        they = ", ".join(f"{number} in {row_id!r}" for number, row_id in sorted(numbers.items()))
+        raise InputError(
+            f"the volumes have unequal numbers of sequences: {they}. Use rows with the same sequences."
+        )

@@ -78,8 +78,8 @@ def _labels_at_border(numbered: np.ndarray) -> set[int]:
 
     Along an axis one pixel wide there is no border to reach.
     """
-    found: set[int] = set()
+    labels: set[int] = set()
     for axis, length in enumerate(numbered.shape):
         for place in (0, -1) if length > 1 else ():
-            found |= {int(label) for label in np.unique(np.take(numbered, place, axis=axis))}
-    return found
+            labels |= {int(label) for label in np.unique(np.take(numbered, place, axis=axis))}
+    return labels

@@ -87,9 +87,9 @@ def consensus(masks: np.ndarray) -> Consensus:
     algorithm = SimpleITK.STAPLEImageFilter()
     algorithm.SetForegroundValue(1)
     algorithm.SetMaximumIterations(ITERATIONS)
-    found = algorithm.Execute([SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in masks])
+    agreed = algorithm.Execute([SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in masks])
     return Consensus(
-        SimpleITK.GetArrayFromImage(found), np.array(algorithm.GetSensitivity()), np.array(algorithm.GetSpecificity())
+        SimpleITK.GetArrayFromImage(agreed), np.array(algorithm.GetSensitivity()), np.array(algorithm.GetSpecificity())
     )
 
 

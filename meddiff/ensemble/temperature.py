@@ -62,8 +62,8 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, *, logits: bo
         likelihoods = log_softmax(scores / np.exp(log_temperature), axis=1)
         return -float(likelihoods[np.arange(len(labels)), labels].mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
+    best = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float, *, logits: bool = False) -> np.ndarray:

@@ -55,16 +55,16 @@ def expected_dice(probabilities: np.ndarray) -> float:
     pixels which belong together, and Dice is 1 then.
     """
     called = probabilities.argmax(0)
-    found = []
+    dice = []
     for index in range(1, len(probabilities)):
         inside, probability = called == index, probabilities[index]
         size = np.count_nonzero(inside)
         if size:
             overlap = float(probability[inside].sum(dtype=np.float64))
-            found.append(2 * overlap / (size + float(probability.sum(dtype=np.float64))))
+            dice.append(2 * overlap / (size + float(probability.sum(dtype=np.float64))))
         else:
-            found.append(1 - float(probability.max()))
-    return float(np.clip(np.mean(found), 0, 1))
+            dice.append(1 - float(probability.max()))
+    return float(np.clip(np.mean(dice), 0, 1))
 
 
 def pairwise_dice(members: np.ndarray) -> float:

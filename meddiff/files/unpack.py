@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import check_file
 from meddiff.files.walk import RUBBISH
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, the bytes done, and the bytes in all where that is known."""
@@ -66,7 +66,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="meddiff-", ignore_cleanup_errors=True) as name:
         folder = Path(name) / path.name
         folder.mkdir()
-        with told_plainly(folder):
+        with in_plain_words(folder):
             _unpack_into(path, folder, LARGEST_INPUT_BYTES, lambda *_: None)
         try:
             yield folder
@@ -89,7 +89,7 @@ def unpack(
     if target.is_dir():
         return target
     hidden = folder / f".{path.stem}.unpacking"
-    with told_plainly(hidden):
+    with in_plain_words(hidden):
         shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
         try:
             hidden.mkdir(parents=True)

@@ -39,22 +39,22 @@ def missing_folders(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def output_folder(told: str, inputs: Sequence[str | Path], *, option: str = "--out") -> Path:
+def output_folder(named: str, inputs: Sequence[str | Path], *, option: str = "--out") -> Path:
     """Return the folder that results go to, which can be made and is not made before there are any.
 
     Args:
-        told: as the user named it.
+        named: as the user named it.
         inputs: folders that are read; other texts among them do not matter.
         option: the setting that names the folder, for messages.
 
     Raises:
         InputError: it is one of the inputs, which stay as they are; it cannot be made.
     """
-    out = Path(told).expanduser()
+    out = Path(named).expanduser()
     if any(Path(one).expanduser().resolve() == out.resolve() for one in inputs if str(one)):
-        raise InputError(f"{option} {told} is a folder that is read: results would mix with data. Name another one.")
+        raise InputError(f"{option} {named} is a folder that is read: results would mix with data. Name another one.")
     missing = missing_folders(out)
-    with told_plainly(out, option=option):
+    with in_plain_words(out, option=option):
         out.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             folder.rmdir()
@@ -77,7 +77,7 @@ def in_words(error: Exception) -> str | None:
 
 
 @contextmanager
-def told_plainly(path: Path, *, option: str = "") -> Iterator[None]:
+def in_plain_words(path: Path, *, option: str = "") -> Iterator[None]:
     """Turn the OSErrors of writing ``path`` that a user can cure into InputErrors; others pass as they are.
 
     option: the setting that names the folder, for the message.
@@ -100,7 +100,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
     Raises:
         InputError: full disk, read-only folder, no permission.
     """
-    with told_plainly(path):
+    with in_plain_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         try:

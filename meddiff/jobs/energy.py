@@ -36,7 +36,7 @@ class EnergyMeter:
     def __enter__(self) -> EnergyMeter:
         """Begin to count."""
         self._gpu_mj = gpu_energy_mj()
-        self._last = {zone: found for zone in self._packages if (found := _energy_uj(zone)) is not None}
+        self._last = {zone: energy for zone in self._packages if (energy := _energy_uj(zone)) is not None}
         self._thread = threading.Thread(target=self._poll, daemon=True)
         if self._last:
             self._thread.start()

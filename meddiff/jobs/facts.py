@@ -128,8 +128,8 @@ def provenance(run: Run[Recipe], sets: dict[str, Images]) -> dict[str, Any]:
 
 def data_hash(rows: Sequence[ManifestRow], cache: str) -> str:
     """Return the beginning of the SHA-256 of what the images' files hold, in any order."""
-    found = fingerprints(rows, with_masks=False, memory=Path(cache).expanduser() if cache else default_folder())
-    return hashlib.sha256("\n".join(sorted(entry.text for entry in found)).encode()).hexdigest()[:16]
+    contents = fingerprints(rows, with_masks=False, memory=Path(cache).expanduser() if cache else default_folder())
+    return hashlib.sha256("\n".join(sorted(entry.text for entry in contents)).encode()).hexdigest()[:16]
 
 
 def licenses(rows: Sequence[ManifestRow]) -> list[str]:
@@ -141,9 +141,9 @@ def energy(folder: RunFolder) -> dict[str, Any]:
     """Return watt hours of all stages, or a line that says that they could not be read."""
     record = folder.record().values()
     gpu = json.loads(folder.environment.read_text(encoding="utf-8")).get("gpu")
-    found = {}
+    sums = {}
     for name, what in (("cpu_energy_wh", "processors"), ("gpu_energy_wh", "GPUs" if gpu else "")):
         spent = [entry[name] for entry in record if entry.get(name) is not None]
         if what:
-            found[what] = f"{sum(spent):.3g} Wh" if spent else "not readable on this machine"
-    return {"energy": found}
+            sums[what] = f"{sum(spent):.3g} Wh" if spent else "not readable on this machine"
+    return {"energy": sums}

@@ -28,7 +28,26 @@ from meddiff.networks.told_image import check_same_grid, told_image
 
 
 class TwinUNet(nn.Module):
-    """A denoiser of masks that is told an image."""
+    """A denoiser of masks that is told an image.
+
+    Args:
+        in_channels: channels of x_t.
+        out_channels: channels of the output.
+        condition_channels: channels of the image.
+        mask_classes: K, classes of the coarse mask.
+        channels: feature channels of the reader per level, from fine to coarse.
+        thin_channels: those of the denoiser, one for each of its levels; a quarter of the reader's, at least 16,
+            unless told.
+        thin_from: the level of the reader whose grid is the denoiser's finest; pixels below it are folded into
+            channels. 1 makes a step about three times cheaper, and masks are smooth.
+        residual_blocks: per level and direction, of the reader; the denoiser has one.
+        patch_size: pixels per side folded into channels before the first level.
+        spatial_dims: 2 for images, 3 for volumes.
+        starts_coarse: add the coarse logits to the output, which must then be class logits too.
+
+    Raises:
+        InputError: where these numbers do not fit together.
+    """
 
     def __init__(
         self,
@@ -45,26 +64,6 @@ class TwinUNet(nn.Module):
         spatial_dims: int = 2,
         starts_coarse: bool = False,
     ) -> None:
-        """Build both networks.
-
-        Args:
-            in_channels: channels of x_t.
-            out_channels: channels of the output.
-            condition_channels: channels of the image.
-            mask_classes: K, classes of the coarse mask.
-            channels: feature channels of the reader per level, from fine to coarse.
-            thin_channels: those of the denoiser, one for each of its levels; a quarter of the reader's, at least 16,
-                unless told.
-            thin_from: the level of the reader whose grid is the denoiser's finest; pixels below it are folded into
-                channels. 1 makes a step about three times cheaper, and masks are smooth.
-            residual_blocks: per level and direction, of the reader; the denoiser has one.
-            patch_size: pixels per side folded into channels before the first level.
-            spatial_dims: 2 for images, 3 for volumes.
-            starts_coarse: add the coarse logits to the output, which must then be class logits too.
-
-        Raises:
-            InputError: where these numbers do not fit together.
-        """
         super().__init__()
         check_layout(channels, residual_blocks, patch_size, spatial_dims)
         told = channels[thin_from:]

@@ -46,7 +46,23 @@ class SelfAttention(SABlock):
 
 
 class ConditionalUNet(nn.Module):
-    """A U-Net that is told a label, an image beside x_t, both, or nothing."""
+    """A U-Net that is told a label, an image beside x_t, both, or nothing.
+
+    Args:
+        in_channels: channels of x_t.
+        out_channels: channels of the output; twice ``in_channels`` for a learned variance.
+        channels: feature channels per level, from fine to coarse.
+        residual_blocks: residual blocks per level.
+        attention_levels: how many of the coarsest levels have self-attention (the middle block always has it).
+        head_channels: channels per attention head.
+        num_classes: number of labels; 0 for a network that is told none.
+        patch_size: pixels per side folded into channels.
+        condition_channels: channels of ``condition.image``; 0 for a network that is told none.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Raises:
+        InputError: where these numbers do not fit together.
+    """
 
     def __init__(
         self,
@@ -62,23 +78,6 @@ class ConditionalUNet(nn.Module):
         condition_channels: int = 0,
         spatial_dims: int = 2,
     ) -> None:
-        """Build the network.
-
-        Args:
-            in_channels: channels of x_t.
-            out_channels: channels of the output; twice ``in_channels`` for a learned variance.
-            channels: feature channels per level, from fine to coarse.
-            residual_blocks: residual blocks per level.
-            attention_levels: how many of the coarsest levels have self-attention (the middle block always has it).
-            head_channels: channels per attention head.
-            num_classes: number of labels; 0 for a network that is told none.
-            patch_size: pixels per side folded into channels.
-            condition_channels: channels of ``condition.image``; 0 for a network that is told none.
-            spatial_dims: 2 for images, 3 for volumes.
-
-        Raises:
-            InputError: where these numbers do not fit together.
-        """
         super().__init__()
         levels = len(channels)
         _check_settings(channels, attention_levels, head_channels, patch_size, spatial_dims)

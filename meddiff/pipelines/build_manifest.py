@@ -49,9 +49,9 @@ def list_images(settings: Listing, console: Console | None = None) -> Path:
     table.add_row("images", str(len(rows)), "")
     table.add_row("patients or lesions", str(len({row.group for row in rows})), "")
     for column in ("label", "mask_path", "split", "modality"):
-        told = Counter(value for row in rows if (value := getattr(row, column)) is not None)
-        named = "" if column == "mask_path" else ", ".join(f"{name} {count}" for name, count in told.most_common(8))
-        table.add_row(f"with {column}", str(told.total()), named)
+        counts = Counter(value for row in rows if (value := getattr(row, column)) is not None)
+        named = "" if column == "mask_path" else ", ".join(f"{name} {count}" for name, count in counts.most_common(8))
+        table.add_row(f"with {column}", str(counts.total()), named)
     console.print(table)
     where = "" if inside else f" --data-root {root}"
     console.print(f"fill in what is missing, then: --manifest {out}{where}", soft_wrap=True)

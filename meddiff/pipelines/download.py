@@ -24,7 +24,7 @@ from rich.table import Table
 from meddiff.errors import InputError
 from meddiff.files.unpack import Progress as Report
 from meddiff.files.unpack import unpack
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Download
@@ -95,7 +95,7 @@ def _bar(console: Console) -> Iterator[Report]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Refuse two downloads into one folder, which would write into each other's files."""
-    with told_plainly(folder):
+    with in_plain_words(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".download.lock", timeout=0)
         try:

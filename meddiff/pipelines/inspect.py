@@ -49,10 +49,10 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     console = console or Console()
     path = Path(settings.path).expanduser()
     with unpacked(path) as place:
-        return _told(place, path, settings.montage, console)
+        return _print_all(place, path, settings.montage, console)
 
 
-def _told(place: Path, path: Path, montage: str, console: Console) -> int:
+def _print_all(place: Path, path: Path, montage: str, console: Console) -> int:
     """Look at ``place`` and print what is there, under the name ``path``."""
     from meddiff.formats.find import find
     from meddiff.images.views import three_planes
@@ -72,9 +72,9 @@ def _told(place: Path, path: Path, montage: str, console: Console) -> int:
             planes = three_planes(entry.volume, TILE)
             tiles += planes
             captions += [f"{entry.name} {plane}" for plane in ("axial", "coronal", "sagittal")]
-    told = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
+    kinds = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
     console.print(f"{path}: {count} volumes, {unreadable} of them unreadable; {len(others)} other files"
-                  f"{f' ({told})' if told else ''}", soft_wrap=True, markup=False, highlight=False)  # fmt: skip
+                  f"{f' ({kinds})' if kinds else ''}", soft_wrap=True, markup=False, highlight=False)  # fmt: skip
     if montage:
         _write_montage(tiles, captions, Path(montage).expanduser())
         console.print(f"wrote {montage}", soft_wrap=True, markup=False, highlight=False)

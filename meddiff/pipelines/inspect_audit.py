@@ -27,20 +27,20 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     console = console or Console()
     path = Path(settings.path).expanduser()
     with unpacked(path) as place:
-        rows, found = rows_of(place, settings.dataset, settings.data_root)
+        rows, findings = rows_of(place, settings.dataset, settings.data_root)
         began = time.perf_counter()
-        found = found + audit(rows, progress=bar(console, "auditing", unit="images"))
+        findings = findings + audit(rows, progress=bar(console, "auditing", unit="images"))
     seconds = time.perf_counter() - began
-    tell(console, found, Path(settings.out).name if settings.out else "--out FILE.csv")
-    serious = sum(one.severity == "serious" for one in found)
+    tell(console, findings, Path(settings.out).name if settings.out else "--out FILE.csv")
+    serious = sum(one.severity == "serious" for one in findings)
     masks = sum(row.mask_path is not None for row in rows)
     console.print(
         f"{path}: {len(rows)} images, {masks} with masks, in {seconds:.1f} s; findings: {serious} serious, "
-        f"{len(found) - serious} others",
+        f"{len(findings) - serious} others",
         soft_wrap=True, markup=False, highlight=False,
     )  # fmt: skip
     if settings.out:
-        write_table(to_table(found), Path(settings.out).expanduser())
+        write_table(to_table(findings), Path(settings.out).expanduser())
         console.print(f"wrote {settings.out}", soft_wrap=True, markup=False, highlight=False)
     return serious
 

@@ -49,7 +49,7 @@ class PatchRecipe(VolumeRecipe):
 
 @dataclass(frozen=True)
 class MaskNetworkRecipe:
-    """The network that denoises masks and is told the image."""
+    """The network that denoises masks with the image before it."""
 
     name: str = "twin_unet"
     """twin_unet, medsegdiff_v1, medsegdiff_v2, or unet (MONAI's, with the image beside the mask)."""

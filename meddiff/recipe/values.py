@@ -35,7 +35,7 @@ def flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def from_dict(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
-    """Return the inverse of `to_dict`; a setting that is not told has its default.
+    """Return the inverse of `to_dict`; a setting that is missing has its default.
 
     A setting that former versions had and that never did anything is left out, with a warning.
 
@@ -110,15 +110,15 @@ def check(recipe: Any) -> None:
 @cache
 def limits(kind: type) -> dict[str, tuple[Range | None, tuple[Any, ...]]]:
     """Return the range and choices of every setting under its full name, where its annotation has them."""
-    found: dict[str, tuple[Range | None, tuple[Any, ...]]] = {}
+    bounds: dict[str, tuple[Range | None, tuple[Any, ...]]] = {}
     for name, hint in hints(kind).items():
         origins = list(_inside(hint))
         ranges = [note for note in origins if isinstance(note, Range)]
         choices = [choice for one in origins if get_origin(one) is Literal for choice in get_args(one)]
         if choices and type(None) in origins:
             choices.append(None)
-        found[name] = ranges[0] if ranges else None, tuple(choices)
-    return found
+        bounds[name] = ranges[0] if ranges else None, tuple(choices)
+    return bounds
 
 
 @cache

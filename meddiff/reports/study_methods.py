@@ -186,8 +186,8 @@ def _augmented(recipe: dict[str, Any]) -> list[CitedSentence]:
         strength = chosen.get(classifier["classical"], f"of {classifier['classical']} strength")
         said.append((f"Classical augmentation is flips, turns, crops and changed colors, {strength}", ["perez2018"]))
     if classifier["ratios"]:
-        told = words.setting(classifier["ratios"])
-        said.append((f"Further arms add synthetic images in the ratios {told} to the real ones of each class", []))
+        ratios = words.setting(classifier["ratios"])
+        said.append((f"Further arms add synthetic images in the ratios {ratios} to the real ones of each class", []))
     return said
 
 

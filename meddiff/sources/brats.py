@@ -71,7 +71,7 @@ def brats_rows(root: Path) -> list[ManifestRow]:
 
     Raises:
         InputError: nothing was recognized, two files for one sequence, heads with different sequences, or a label
-            that cannot be told apart.
+            that cannot be distinguished.
     """
     problems = Problems(root)
     cases = [case for folder in list_folders(root) for case in _cases(folder, problems)]
@@ -97,7 +97,7 @@ def _cases(folder: Folder, problems: Problems) -> list[Case]:
     for before in sorted(set(labels) - set(groups)):
         cure = "Name label and images alike: <case>_seg.nii.gz with <case>_t1.nii.gz."
         problems.add("label without images", folder.join(labels[before]), cure)
-    return [_case(folder, before, found, labels.get(before), problems=problems) for before, found in groups.items()]
+    return [_case(folder, before, files, labels.get(before), problems=problems) for before, files in groups.items()]
 
 
 def _case(folder: Folder, before: str, found: list[re.Match[str]], label: str | None, *, problems: Problems) -> Case:
@@ -114,11 +114,11 @@ def _check_sequences(root: Path, cases: Sequence[Case]) -> None:
     for case in cases:
         kinds.setdefault(case.sequences, []).append(case.name)
     if len(kinds) > 1:
-        told = "; ".join(
+        have = "; ".join(
             f"{', '.join(kind)}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
             for kind, names in kinds.items()
         )
-        raise InputError(f"{root}: the heads have different sequences ({told}). Add what is missing, or take them out.")
+        raise InputError(f"{root}: the heads have different sequences ({have}). Add what is missing, or take them out.")
 
 
 def _row(root: Path, case: Case) -> ManifestRow:

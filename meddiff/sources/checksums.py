@@ -28,7 +28,7 @@ def accept(archive: Archive, path: Path, *, url: str | None, progress: Progress)
         archive: what the file should be.
         path: where it lies, in the folder where it is to stay.
         url: where it came from; None if it was found on disk.
-        progress: told how many bytes have been read.
+        progress: is given how many bytes have been read.
 
     Raises:
         InputError: it is no zip archive though it should be one (then it is removed), its checksum is not the one

@@ -107,9 +107,9 @@ def _whole_row(root: Path, image: str, label: str, task: Task, *, dataset: str) 
     """Return the row of a volume, by a look at the headers."""
     volume, mask = read_nifti_header(root / image), read_nifti_header(root / label)
     if volume.shape != mask.shape or mask.count > 1:
-        found = [*mask.shape, mask.count] if mask.count > 1 else [*mask.shape]
+        sides = [*mask.shape, mask.count] if mask.count > 1 else [*mask.shape]
         raise InputError(
-            f"{root / image} is {list(volume.shape)}, its label {label} is {found}. One label of the volume's size "
+            f"{root / image} is {list(volume.shape)}, its label {label} is {sides}. One label of the volume's size "
             "is needed: take the case out, or correct it."
         )
     case = _case(image)
@@ -144,8 +144,8 @@ def _slice_rows(root: Path, image: str, label: str, task: Task, *, dataset: str)
 
 def _row(root: Path, row_id: str, image: str, mask: str, task: Task, *, dataset: str, spacing_mm, **known):
     spacing = {f"spacing_mm_{axis}": mm for axis, mm in enumerate(spacing_mm)}
-    told = {"patient_id": _case(image), "mask_path": mask, "modality": task.modality, "license": task.license}
-    return real_row(root, row_id, image, dataset=dataset, **told, **spacing, **known)
+    facts = {"patient_id": _case(image), "mask_path": mask, "modality": task.modality, "license": task.license}
+    return real_row(root, row_id, image, dataset=dataset, **facts, **spacing, **known)
 
 
 def _case(image: str) -> str:

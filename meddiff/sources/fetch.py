@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 from meddiff.errors import InputError
 from meddiff.files.unpack import Progress
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.sources.checksums import accept, read_json, record_file, write_json
 from meddiff.sources.source import Archive
 
@@ -56,14 +56,14 @@ def fetch(
     """
     target = folder / archive.file_name
     part = target.with_name(f"{target.name}.part")
-    with told_plainly(target):
+    with in_plain_words(target):
         folder.mkdir(parents=True, exist_ok=True)
     if target.is_file():
         accept(archive, target, url=None, progress=progress)
         return target
     url = _download(archive, part, progress, patience or Patience())
     accept(archive, part, url=url, progress=progress)
-    with told_plainly(target):
+    with in_plain_words(target):
         part.replace(target)
         record_file(part).unlink(missing_ok=True)
     return target
@@ -115,7 +115,7 @@ def _transfer(url: str, part: Path, progress: Progress, timeout_s: float) -> Non
             state = {"url": url, "size_bytes": total, "validator": _validator(response.headers)}
             write_json(record_file(part), state)
         _check_room(part, total)
-        with told_plainly(part), part.open("ab" if done else "wb") as file:
+        with in_plain_words(part), part.open("ab" if done else "wb") as file:
             for chunk in _chunks(response):
                 file.write(chunk)
                 done += len(chunk)

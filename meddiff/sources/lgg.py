@@ -1,7 +1,7 @@
 """Brain MRI slices of lower-grade glioma with tumor masks: the Kaggle set lgg-mri-segmentation (Buda et al. 2019).
 
 Each slice is a TIFF whose three channels are the sequences before contrast, FLAIR and after contrast, not colors.
-The class is told by the mask: ``tumor`` where it marks a pixel, ``no_tumor`` where it is empty; so masks are opened,
+The class is read off the mask: ``tumor`` where it marks a pixel, ``no_tumor`` where it is empty; so masks are opened,
 once. A patient's slices stay together.
 """
 
@@ -76,8 +76,8 @@ def _ages(root: Path, folders: list[Folder]) -> dict[str, float]:
                     try:
                         age = number(cells["age_at_initial_pathologic"])
                     except ValueError:
-                        told = f"{cells['age_at_initial_pathologic']!r} is no age"
-                        raise InputError(f"{table.path}: line {line}: {told}. Correct it or leave it empty.") from None
+                        odd = f"{cells['age_at_initial_pathologic']!r} is no age"
+                        raise InputError(f"{table.path}: line {line}: {odd}. Correct it or leave it empty.") from None
                     if age is not None:
                         ages[cells["patient"]] = age
     return ages

@@ -69,7 +69,7 @@ class Source:
 
 
 def real_row(root: Path, row_id: str, image_path: str, **known: Any) -> ManifestRow:
-    """Return a row of a real image; every column that is not told is unknown."""
+    """Return a row of a real image; every column that is not given is unknown."""
     values: dict[str, Any] = dict.fromkeys(COLUMNS)
     values |= {"row_id": row_id, "image_path": image_path, "source": "real"} | known
     return ManifestRow(**values, root=root)

@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.networks.weights import misfits
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.ema import Ema
@@ -79,11 +79,11 @@ def save(
         raise denoiser_diverged(step, latest(folder))
     path = folder / _name(step)
     part_folder = folder / f".{path.name}.{uuid.uuid4().hex}.part"
-    with told_plainly(path):
+    with in_plain_words(path):
         part_folder.mkdir(parents=True)
         try:
             for name, tensors in parts.items():
-                # not save_file: its own error says nothing of a full disk that told_plainly could read
+                # not save_file: its own error says nothing of a full disk that in_plain_words could read
                 content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
                 (part_folder / name).write_bytes(content)
             hashes = {name: sha256_of(part_folder / name) for name in parts}
@@ -163,10 +163,10 @@ def check(checkpoint: Checkpoint, wanted: Facts, *, resuming: bool = False) -> N
     Raises:
         InputError: every difference, spelled out.
     """
-    found = differences(checkpoint.facts, wanted, resuming=resuming)
-    if found:
+    differing = differences(checkpoint.facts, wanted, resuming=resuming)
+    if differing:
         raise InputError(
-            f"{checkpoint.path} belongs to another set-up: {'; '.join(found)}. "
+            f"{checkpoint.path} belongs to another set-up: {'; '.join(differing)}. "
             "Use the settings of the checkpoint, or another run folder (--out)"
         )
 

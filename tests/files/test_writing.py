@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.files.writing import told_plainly, write_atomically
+from meddiff.files.writing import in_plain_words, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def test_each_curable_error_has_its_sentence(tmp_path, code, said):
 
 
 def test_other_errors_pass_as_they_are(tmp_path):
-    with pytest.raises(OSError, match="Input/output"), told_plainly(tmp_path):
+    with pytest.raises(OSError, match="Input/output"), in_plain_words(tmp_path):
         raise OSError(errno.EIO, "Input/output error")
 
 
 def test_the_option_that_names_the_folder_is_told(tmp_path):
     with (
         pytest.raises(InputError, match=r"another disk with --data\.cache"),
-        told_plainly(tmp_path, option="--data.cache"),
+        in_plain_words(tmp_path, option="--data.cache"),
     ):
         raise OSError(errno.ENOSPC, "")
 
@@ -47,7 +47,7 @@ def test_the_option_that_names_the_folder_is_told(tmp_path):
 def test_a_really_full_device():
     with (
         pytest.raises(InputError, match="disk is full"),
-        told_plainly(Path("/dev/full")),
+        in_plain_words(Path("/dev/full")),
         Path("/dev/full").open("wb") as file,
     ):
         file.write(b"x" * 100_000)

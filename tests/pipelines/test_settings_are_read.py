@@ -1,5 +1,6 @@
 """A setting that nothing reads is a setting that does nothing: every one is read where a run does its work."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +12,23 @@ import pytest
 
 from meddiff import build
 from meddiff.jobs import job
-from meddiff.pipelines import augment, segment, train
+from meddiff.pipelines import augment, evaluate, segment, train
 from meddiff.recipe import Recipe, SegmentRecipe, flat
+from meddiff.recipe.commands import (
+    EvaluateAugmentation,
+    EvaluateImages,
+    EvaluateMasks,
+    Leaderboard,
+    OtherImages,
+    Predict,
+    Published,
+)
 from tests.pipelines.drawn_volumes import draw
 
-LOOKED_AT_ALONE = ("meddiff.recipe.values", "dataclasses", "copy", "pickle")
+LOOKED_AT_ALONE = ("meddiff.recipe.values", "meddiff.recipe.commands", "dataclasses", "copy", "pickle")
 """Modules that write settings down, compare them and hold them to their ranges, and do nothing by them."""
 READ_ELSEWHERE = {
-    Recipe: {
-        "evaluation.weights": "of the network that evaluation.features names, here the run's own: test_features.py",
-    },
+    Recipe: {},
     SegmentRecipe: {
         "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
     },
@@ -75,6 +83,29 @@ def recorded(kind: type) -> Iterator[set[str]]:
         yield seen
 
 
+@contextmanager
+def read_of(kind: type) -> Iterator[set[str]]:
+    """Names of the settings of a command that are read to do something by them."""
+    seen, own, names = set(), kind.__getattribute__, {entry.name for entry in fields(kind)}
+
+    def read(settings, name: str):
+        if name in names - seen and does_something(sys._getframe(1), set()):
+            seen.add(name)
+        return own(settings, name)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kind, "__getattribute__", read)
+        yield seen
+
+
+def check_command(kind: type, main: Callable, *calls: str) -> None:
+    with read_of(kind) as seen:
+        for words in calls:
+            assert main(words.split()) == 0, words
+    unread = {entry.name for entry in fields(kind)} - seen
+    assert not unread, f"{kind.__name__}: nothing reads {sorted(unread)}"
+
+
 def does_something(frame: FrameType | None, idle: set[CodeType]) -> bool:
     """Whether no function on the way to this one just writes down, compares, digests or checks."""
     while frame is not None:
@@ -114,6 +145,15 @@ def test_a_run_that_generates_reads_all_its_settings(study, tmp_path):
         "volumes": (train.main, [*WHOLE, "--data_root", str(study), "--label", "none"]),
     }
     check_read(Recipe, settings_read(Recipe, tmp_path, AUGMENT, runs))
+    made = tmp_path / "pictures"
+    images = (
+        f"images --real {made}/manifest.csv --synthetic {made}/synthetic_manifest.csv --splits 2 --out {tmp_path}/i"
+    )
+    check_command(EvaluateImages, evaluate.main, f"{images} --train {made}/manifest.csv:train --cache {tmp_path}/cache")
+    shutil.copytree(made, tmp_path / "copy")
+    check_command(EvaluateAugmentation, evaluate.main, f"augmentation --run {made} --against {tmp_path}/copy")
+    check_command(Leaderboard, evaluate.main, f"leaderboard {made} {tmp_path}/copy --out {tmp_path}/leaderboard.csv")
+    check_command(Published, evaluate.main, "published --dice 0.9 --iou 0.82")
 
 
 def test_a_run_that_segments_reads_all_its_settings(study, tmp_path):
@@ -125,3 +165,11 @@ def test_a_run_that_segments_reads_all_its_settings(study, tmp_path):
         "volumes": (segment.main, ["train", *WHOLE, *classes]),
     }
     check_read(SegmentRecipe, settings_read(SegmentRecipe, tmp_path, SEGMENT, runs))
+    made = tmp_path / "pictures"
+    shutil.copytree(made / "phantom", tmp_path / "images", ignore=lambda place, names: names[3:])
+    (tmp_path / "images" / "broken.png").write_text("no picture")
+    check_command(Predict, segment.main, f"predict --checkpoint {made} --input {tmp_path}/images --output {tmp_path}/p")
+    tests = f"test --checkpoint {made} --manifest {tmp_path}/tests.csv --out {tmp_path}/t"
+    check_command(OtherImages, segment.main, tests)
+    masks = f"masks --truth {study}/masks --prediction {study}/masks --resamples 100"
+    check_command(EvaluateMasks, evaluate.main, f"{masks} --images {study}/images --out {tmp_path}/m")

@@ -69,8 +69,8 @@ class Judged:
     def _rates_at(self, specificity: float) -> tuple[np.ndarray, np.ndarray]:
         """Compute rates at the validation images' threshold, or at a point of the test ROC curve."""
         if self.validation is None:
-            found = operating_point.resampled_sensitivity_at(specificity, *self.arrays)
-            return found, np.where(np.isnan(found), np.nan, specificity)
+            sensitivity = operating_point.resampled_sensitivity_at(specificity, *self.arrays)
+            return sensitivity, np.where(np.isnan(sensitivity), np.nan, specificity)
         thresholds = operating_point.thresholds_at(specificity, *self.validation)
         return operating_point.resampled_rates(*self.arrays, thresholds)
 

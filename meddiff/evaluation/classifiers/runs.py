@@ -40,11 +40,11 @@ def check_same_test_images(runs: dict[str, pd.DataFrame]) -> str:
     first, *others = runs
     wanted = digest_of_test_images(runs[first])
     for name in others:
-        found = digest_of_test_images(runs[name])
-        if found != wanted:
+        digest = digest_of_test_images(runs[name])
+        if digest != wanted:
             ours, theirs = ({tuple(case) for case in runs[run][CASE].astype(str).to_numpy()} for run in (first, name))
             raise InputError(
-                f"{name} was judged on other test images than {first} (hash {found}, not {wanted}): "
+                f"{name} was judged on other test images than {first} (hash {digest}, not {wanted}): "
                 f"{counted(len(ours & theirs), 'image')} in both, {len(theirs - ours)} in {name} alone, "
                 f"{len(ours - theirs)} in {first} alone. Scores on different images do not compare: run both on one "
                 "manifest whose split column says what the test images are"
@@ -71,11 +71,11 @@ def compared_runs(
     arms = [arm for arm in distinct(ours, "arm") if arm in set(theirs["arm"])]
     seeds = [trained for trained in distinct(ours, "seed") if trained in set(theirs["seed"])]
     if not arms or not seeds:
-        told = [
+        own = [
             f"{', '.join(distinct(table, 'arm'))} with {counted(len(distinct(table, 'seed')), 'seed')}"
             for table in (ours, theirs)
         ]
-        raise InputError(f"the runs share no {'seed' if arms else 'arm'}: one has {told[0]}, the other {told[1]}")
+        raise InputError(f"the runs share no {'seed' if arms else 'arm'}: one has {own[0]}, the other {own[1]}")
     differences, tests = [], []
     for arm in arms:
         parts = [
@@ -136,21 +136,21 @@ def leaderboard(runs: Sequence[FinishedRun]) -> pd.DataFrame:
 def _row(run: FinishedRun, arm: str) -> dict[str, Any]:
     scores: list[dict[Any, Any]] = rows_where(run.scores, run.scores["arm"] == arm).to_dict("records")
     trained = rows_where(run.arms, run.arms["arm"] == arm).to_dict("records")[0]
-    found: dict[str, Any] = {"run": run.name, "arm": arm, "dataset": run.settings["dataset"], "phantom": run.phantom}
-    found |= {name: trained[name] for name in ("n_real", "n_synthetic")}
-    found |= {column: run.settings[setting] for column, setting in SETTINGS.items()}
+    entry: dict[str, Any] = {"run": run.name, "arm": arm, "dataset": run.settings["dataset"], "phantom": run.phantom}
+    entry |= {name: trained[name] for name in ("n_real", "n_synthetic")}
+    entry |= {column: run.settings[setting] for column, setting in SETTINGS.items()}
     for row in scores:
         name = row["metric"]
         if name in METRICS and not METRICS[name].per_class:
-            found |= {count: row[count] for count in ("n_images", "n_groups", "n_seeds")}
-            found |= {name: row["estimate"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-    return found | _distances(run.distances, with_synthetic=trained["n_synthetic"] > 0)
+            entry |= {count: row[count] for count in ("n_images", "n_groups", "n_seeds")}
+            entry |= {name: row["estimate"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
+    return entry | _distances(run.distances, with_synthetic=trained["n_synthetic"] > 0)
 
 
 def _distances(distances: pd.DataFrame, *, with_synthetic: bool) -> dict[str, Any]:
     """Compute the distances of the run's synthetic images to held-out real ones, and the features that they are in."""
-    found: dict[str, Any] = dict.fromkeys((*DISTANCES, "features"), np.nan)
+    values: dict[str, Any] = dict.fromkeys((*DISTANCES, "features"), np.nan)
     for row in distances.to_dict("records"):
         if with_synthetic and row["comparison"] == AGAINST_SYNTHETIC and row["metric"] in DISTANCES:
-            found |= {row["metric"]: row["value"], "features": row["features"]}
-    return found
+            values |= {row["metric"]: row["value"], "features": row["features"]}
+    return values

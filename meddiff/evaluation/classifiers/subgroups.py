@@ -107,11 +107,11 @@ def _rows(
         for m, metric in enumerate(SCORED):
             low, high = score_interval(part, metric, "", means[:, m], confidence_level)
             gap = np.clip(interval(METRICS[metric], differences[:, m], confidence_level), -1, 1)
-            told = (differences[0, m], *gap) if a != r else (np.nan,) * 3
+            gap_of_arm = (differences[0, m], *gap) if a != r else (np.nan,) * 3
             notes = [*few, warning(part, metric, "", low, high)]
             yield {
                 "arm": arm, "metric": metric, "estimate": means[0, m], "low": low, "high": high,
-                "difference": told[0], "difference_low": told[1], "difference_high": told[2],
+                "difference": gap_of_arm[0], "difference_low": gap_of_arm[1], "difference_high": gap_of_arm[2],
                 "n_images": images, "n_groups": groups, "n_seeds": len(part.seeds),
                 "warning": "; ".join(note for note in notes if note),
             }  # fmt: skip

@@ -107,9 +107,9 @@ def ratio_curve(
     shown = ["arm", "metric", "difference", "difference_low", "difference_high"]
     gaps = pd.DataFrame(gaps, columns=shown).drop_duplicates(subset=["arm", "metric"])  # the classes' rows come later
     overall = [name for name, metric in METRICS.items() if not metric.per_class]
-    found = points.assign(ratio_reached=points["n_synthetic"] / points["n_real"]).drop(columns="n_seeds")
-    found = found.merge(rows_where(scores, scores["metric"].isin(overall)), on="arm")
-    found = found.merge(gaps, on=["arm", "metric"], how="left")
-    order = found["metric"].map(overall.index)
-    found = found.assign(order=order).sort_values(["order", "ratio"]).reset_index(drop=True)
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    curve = points.assign(ratio_reached=points["n_synthetic"] / points["n_real"]).drop(columns="n_seeds")
+    curve = curve.merge(rows_where(scores, scores["metric"].isin(overall)), on="arm")
+    curve = curve.merge(gaps, on=["arm", "metric"], how="left")
+    order = curve["metric"].map(overall.index)
+    curve = curve.assign(order=order).sort_values(["order", "ratio"]).reset_index(drop=True)
+    return pd.DataFrame(curve, columns=list(COLUMNS))

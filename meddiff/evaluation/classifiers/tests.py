@@ -63,13 +63,13 @@ def _of_arm(study: Study, arm: str, reference: str) -> Iterator[dict[str, Any]]:
         "p_value": mcnemar(right[1], right[0], study.group),
     }  # fmt: skip
     if len(tested) == len([name for name in study.class_names if study.counts(name)[0]]):
-        found = delong_macro(study.labels, theirs, ours, study.group)
-        yield known | counts | _compared(MACRO_AUROC, "", found)
+        macro = delong_macro(study.labels, theirs, ours, study.group)
+        yield known | counts | _compared(MACRO_AUROC, "", macro)
     for k in tested:
         name = study.class_names[k]
         counts = dict(zip(("n_images", "n_groups"), study.counts(name), strict=True))
-        found = delong(study.labels == k, theirs[..., k], ours[..., k], study.group)
-        yield known | counts | _compared(AUROC, name, found)
+        macro = delong(study.labels == k, theirs[..., k], ours[..., k], study.group)
+        yield known | counts | _compared(AUROC, name, macro)
 
 
 def _compared(metric: str, class_name: str, found: AurocComparison) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def copies(
     sets = {SYNTHETIC: synthetic, HELD_OUT: held_out}
     by_pixel = {name: nearest_image(_small(part), reference) for name, part in sets.items()}
     spaces = {
-        "pixels": {name: found[0] for name, found in by_pixel.items()},
+        "pixels": {name: near[0] for name, near in by_pixel.items()},
         "features": {name: nearest(part.features, training.features)[0] for name, part in sets.items()},
     }
     rows = []
@@ -117,7 +117,7 @@ def copies(
                  "smallest_distance": float(values.min()), "share_of_copies": float(below.mean()), "low": low,
                  "high": high, "threshold": threshold}
             )  # fmt: skip
-    pairs = {name: _pairs(found, shown) for name, found in by_pixel.items()}
+    pairs = {name: _pairs(near, shown) for name, near in by_pixel.items()}
     statistics = _statistics(held_out, synthetic, training, generator, seed)
     return Copies(pd.DataFrame(rows), statistics, pairs, false_positive_rate, held_out)
 

@@ -29,7 +29,7 @@ class ImageFeatures:
 
     values: np.ndarray  # [N, F]
     groups: np.ndarray | None = None  # [N] patient of each image; None: no two images are of one patient
-    labels: np.ndarray | None = None  # [N] class of each image; None: not told
+    labels: np.ndarray | None = None  # [N] class of each image; None: unknown
 
     @property
     def group_of_each(self) -> np.ndarray:

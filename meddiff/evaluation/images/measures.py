@@ -77,7 +77,7 @@ class Measured:
     spectra: np.ndarray  # [N, S / 2]
     colors: np.ndarray  # [N, 5, bins], or [N, 1, bins] of volumes
     small: np.ndarray  # [N, 3, s, s]
-    labels: np.ndarray | None  # [N]; None: not told
+    labels: np.ndarray | None  # [N]; None: unknown
     embedded: np.ndarray | None  # [N, P]; None: no perceptual distance
 
     def __len__(self) -> int:
@@ -92,12 +92,12 @@ class Measured:
 
 def measured(images: ImageSet, embed: Embed | None = None, *, block: int = 256) -> Measured:
     """Measure spectra, colors and small copies of a set, block by block."""
-    found: list[list[np.ndarray]] = []
+    blocks: list[list[np.ndarray]] = []
     for start in range(0, len(images), block):
         part = images.images(slice(start, start + block))
         values = part[:, None] if images.space.volumes else part  # the planes of a volume are no colors
-        found.append([radial_power_db(part), color_distributions(values), _reduced(part)])
-    spectra, colors, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        blocks.append([radial_power_db(part), color_distributions(values), _reduced(part)])
+    spectra, colors, small = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     embedded = None if embed is None or images.space.volumes else embed(small)
     features = np.asarray(images.features, np.float64)
     return Measured(images.groups, features, spectra, colors, small, images.labels, embedded)
@@ -107,7 +107,7 @@ def figures(real: Measured, other: Measured, generator: np.random.Generator) -> 
     """Compute every measure of one set against another, by its name in MEASURES."""
     scores = manifold_scores(real.features, other.features, neighbors=NEIGHBORS)
     spectrum = other.spectra.mean(0) - real.spectra.mean(0)
-    found = {
+    values = {
         FRECHET: frechet_distance(real.features, other.features),
         "kernel_distance": float(kernel_distance(real.features, other.features)[0]),
         "precision": scores.precision,
@@ -121,12 +121,12 @@ def figures(real: Measured, other: Measured, generator: np.random.Generator) -> 
         "color_distance_levels": color_distance_levels(real.colors, other.colors),
     }
     if other.embedded is not None:
-        found["perceptual_distance"] = mean_square_distance(other.embedded)
+        values["perceptual_distance"] = mean_square_distance(other.embedded)
     if real.labels is not None and other.labels is not None:
         shared = len(np.intersect1d(real.labels, other.labels))  # a small half may lack a class
         agreement = (real.features, real.labels, other.features, other.labels)
-        found["label_agreement"] = label_agreement(*agreement) if shared > 1 else float("nan")
-    return {metric: found[metric] for metric in MEASURES if metric in found}
+        values["label_agreement"] = label_agreement(*agreement) if shared > 1 else float("nan")
+    return {metric: values[metric] for metric in MEASURES if metric in values}
 
 
 def _vendi(centered: np.ndarray) -> float:

@@ -104,12 +104,12 @@ def _half_figures(
 
 def _standard_errors(real: Measured, synthetic: Measured, generator: np.random.Generator) -> dict[str, float]:
     chosen = [half_samples(part.groups, HALVES, generator).T for part in (real, synthetic)]
-    found = [
+    resampled = [
         figures(real.chosen(a), synthetic.chosen(b), generator)
         for a, b in zip(*chosen, strict=True)
         if min(a.sum(), b.sum()) > NEIGHBORS
     ]
-    return {metric: float(np.nanstd([entry[metric] for entry in found], ddof=1)) for metric in found[0]}
+    return {metric: float(np.nanstd([entry[metric] for entry in resampled], ddof=1)) for metric in resampled[0]}
 
 
 def _fault(measure: Measure, value: float, baseline: np.ndarray, error: float) -> str:

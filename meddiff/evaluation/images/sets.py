@@ -100,8 +100,8 @@ class ImageSet:
     @property
     def labels(self) -> np.ndarray | None:
         """[N] what each image shows; None where one of them does not tell."""
-        found = [row.label for row in self.rows]
-        return np.array(found) if all(found) else None
+        labels = [row.label for row in self.rows]
+        return np.array(labels) if all(labels) else None
 
     def images(self, which: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Return some of the images [n, 3, S, S] float32 in [-1, 1]."""
@@ -137,7 +137,7 @@ def image_set(
     top = folder or default_folder()
     array = decode(rows, image_size=space.resolution, fit=space.fit, channels=3, on_bad_file=on_bad_file, folder=top,
                    progress=progress)  # fmt: skip
-    contents = tuple(found.text for found in fingerprints(array.rows, with_masks=False, memory=top))
+    contents = tuple(content.text for content in fingerprints(array.rows, with_masks=False, memory=top))
     path = features_file(top, space, contents, str(array.images.dtype))
     features = stored_array(path, len(array.rows))
     if features is None:
@@ -165,10 +165,10 @@ def features_file(folder: Path, space: Space, contents: Sequence[str], kind: str
 def stored_array(path: Path, count: int) -> np.ndarray | None:
     """Return an array of the cache, memory-mapped; None where it is missing, damaged or of another number of images."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return found if found.ndim > 1 and len(found) == count else None
+    return array if array.ndim > 1 and len(array) == count else None
 
 
 def store_array(path: Path, array: np.ndarray) -> None:
@@ -218,16 +218,16 @@ def volume_set(
     features, planes = stored_array(path, len(cases)), stored_array(planes_path, len(cases))
     if features is not None and planes is not None:
         return ImageSet(tuple(case.row for case in cases), planes, features, contents, space)
-    found, skipped = [], []
+    usable, skipped = [], []
     for position, (case, cube) in enumerate(_cubes(cases, space, progress)):
         if isinstance(cube, str):
             skipped.append((case.row, cube))
             continue
         tensor = torch.from_numpy(cube)[None, None].to(device)
-        found.append((position, middle_planes(cube), extractor.features(tensor)[0].cpu().numpy()))
-    if skipped and (on_bad_file == "stop" or not found):
+        usable.append((position, middle_planes(cube), extractor.features(tensor)[0].cpu().numpy()))
+    if skipped and (on_bad_file == "stop" or not usable):
         _refuse(skipped, len(cases))
-    kept, planes, features = zip(*found, strict=True)
+    kept, planes, features = zip(*usable, strict=True)
     planes, features = np.rint((np.stack(planes) + 1) * 32767.5).astype(np.uint16), np.stack(features)
     if not skipped:  # a file that failed for a moment must not be left out for good
         store_array(path, features)

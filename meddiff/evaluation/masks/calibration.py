@@ -159,17 +159,17 @@ def case_dice(cases: pd.DataFrame) -> pd.DataFrame:
     Models without any uncertainty are left out; a model that has it for some cases alone is refused.
     """
     check_cases(cases)
-    found = []
+    tables = []
     for (model,), rows in parts(cases, ["model"]) if "uncertainty" in cases else ():
         known = ~np.isnan(numbers(rows, "uncertainty"))
         if known.all():
             whole = with_all_classes(of_held_classes(rows))
-            found.append(whole.drop_duplicates(["model", "case"])[CASE_COLUMNS])  # the row over all classes is first
+            tables.append(whole.drop_duplicates(["model", "case"])[CASE_COLUMNS])  # the row over all classes is first
         elif known.any():
             raise InputError(
                 f"{model}: {known.sum()} of {len(known)} rows have an uncertainty; give one to all cases, or none"
             )
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=CASE_COLUMNS)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CASE_COLUMNS)
 
 
 def _flat(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

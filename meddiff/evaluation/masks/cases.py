@@ -101,9 +101,9 @@ def case_scores(
     judged = truth != IGNORED
     for index, name in list(enumerate(class_names))[1:]:
         masks = truth == index, (prediction == index) & judged
-        found = _shape_scores(*masks, spacing_mm, tolerance)
+        shapes = _shape_scores(*masks, spacing_mm, tolerance)
         counted = overlap(masks[0][judged], masks[1][judged])
-        rows.append({"class_name": name, **_overlap_scores(counted), **found, **place, "failure": ""})
+        rows.append({"class_name": name, **_overlap_scores(counted), **shapes, **place, "failure": ""})
     return rows
 
 

@@ -65,9 +65,9 @@ def froc_table(
         for threshold in THRESHOLDS:
             at = levels == threshold
             sums = {what: np.bincount(group[at], numbers(rows, what)[at], len(patients)) for what in COUNTS}
-            found, missed = sums["found"] @ weights, sums["missed"] @ weights
-            lesions = found + missed
-            sensitivity = np.divide(found, lesions, out=np.full(len(found), np.nan), where=lesions > 0)
+            detected, missed = sums["found"] @ weights, sums["missed"] @ weights
+            lesions = detected + missed
+            sensitivity = np.divide(detected, lesions, out=np.full(len(detected), np.nan), where=lesions > 0)
             low, high = percentile_interval(sensitivity[1:], confidence_level)
             records.append(
                 {"model": model, "class_name": class_name, "threshold": threshold, "sensitivity": sensitivity[0],

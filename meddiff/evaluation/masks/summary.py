@@ -166,8 +166,8 @@ def paired_mask_differences(
              "low": low, "high": high, "p_value": _wilcoxon(gap, group), "n_cases": len(gap),
              "n_patients": len(np.unique(group)), "confidence_level": confidence_level}
         )  # fmt: skip
-    found = pd.DataFrame(records)
-    return found.assign(p_holm=holm(numbers(found, "p_value")))
+    compared = pd.DataFrame(records)
+    return compared.assign(p_holm=holm(numbers(compared, "p_value")))
 
 
 def _patient_weights(table: pd.DataFrame, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,8 +250,8 @@ def _wilcoxon(gap: np.ndarray, group: np.ndarray) -> float:
         return 1.0
     _, place, count = np.unique(group, return_inverse=True, return_counts=True)
     means = np.bincount(place, weights=gap) / count
-    found: Any = wilcoxon(means) if means.any() else None
-    return 1.0 if found is None else float(found.pvalue)
+    test: Any = wilcoxon(means) if means.any() else None
+    return 1.0 if test is None else float(test.pvalue)
 
 
 OF_CASES = ("nll", "brier")

@@ -1,6 +1,6 @@
 """The work of ``evaluate images``: features once, distances beside real halves, copies, tables and a report.
 
-What ``evaluate images`` is told, read: the images or volumes of each option, with their features.
+Its settings, read: the images or volumes of each option, with their features.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
     console.print(f"comparing {len(real)} real and {len(synthetic)} synthetic images, {settings.splits} splits")
     quality = image_quality(real, synthetic, splits=settings.splits, embed=embed, seed=settings.seed)
     unbiased, why = unbiased_frechet(real, synthetic, seed=settings.seed)
-    found = None
+    copied = None
     if "train" in sets:
-        found = copies(real, synthetic, sets["train"], false_positive_rate=settings.copy_rate, shown=SHOWN_PAIRS,
+        copied = copies(real, synthetic, sets["train"], false_positive_rate=settings.copy_rate, shown=SHOWN_PAIRS,
                        seed=settings.seed)  # fmt: skip
-        if len(found.held_out) < len(real):
-            notes += (f"{len(real) - len(found.held_out)} of the real images, or others of their patients, are "
+        if len(copied.held_out) < len(real):
+            notes += (f"{len(real) - len(copied.held_out)} of the real images, or others of their patients, are "
                       "training images: they are not held out.",)  # fmt: skip
-    report = _report(settings, sets, quality, unbiased, why, found, notes)
-    tables = {out / "measures.csv": quality} | ({out / "copies.csv": found.table} if found is not None else {})
+    report = _report(settings, sets, quality, unbiased, why, copied, notes)
+    tables = {out / "measures.csv": quality} | ({out / "copies.csv": copied.table} if copied is not None else {})
     for file, table in tables.items():
         write_text(file, table.to_csv(index=False))
     written = [*tables, *write_report(image_report(report), out)]
@@ -74,17 +74,17 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
 
 def _notes(sets: dict[str, ImageSet]) -> tuple[str, ...]:
     """List what a reader of the figures must know of the data."""
-    found = []
+    notes = []
     for name, images in sets.items():
         if images.skipped:
-            found.append(f"{len(images.skipped)} {name} images could not be read and were left out.")
+            notes.append(f"{len(images.skipped)} {name} images could not be read and were left out.")
         repeated = len(images) - len(set(images.contents))
         if repeated:
-            found.append(f"{repeated} of the {len(images)} {name} images are the same file as another one of the set.")
+            notes.append(f"{repeated} of the {len(images)} {name} images are the same file as another one of the set.")
     shared = set(sets["real"].contents) & set(sets["synthetic"].contents)
     if shared:
-        found.append(f"{len(shared)} files are in both --real and --synthetic.")
-    return tuple(found)
+        notes.append(f"{len(shared)} files are in both --real and --synthetic.")
+    return tuple(notes)
 
 
 def _report(
@@ -151,20 +151,20 @@ def _drawn(images: ImageSet, generator: np.random.Generator) -> list[np.ndarray]
 
 
 def _picture(images: ImageSet, at: int) -> np.ndarray:
-    found = np.asarray(images.pixels[at])
-    pixels = np.hstack(list(found)) if images.space.volumes else np.moveaxis(found, 0, -1)
+    pixels_there = np.asarray(images.pixels[at])
+    pixels = np.hstack(list(pixels_there)) if images.space.volumes else np.moveaxis(pixels_there, 0, -1)
     return as_rgb(pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8))
 
 
 def _shown(pairs: Sequence[Pair], queries: ImageSet, references: ImageSet) -> list[NearestPair]:
     return [
         NearestPair(_picture(queries, pair.query), _picture(references, pair.reference), pair.distance,
-                    queries.rows[pair.query].row_id, _told(references.rows[pair.reference].row_id, pair.symmetry))
+                    queries.rows[pair.query].row_id, _as_seen(references.rows[pair.reference].row_id, pair.symmetry))
         for pair in pairs
     ]  # fmt: skip
 
 
-def _told(name: str, symmetry: str) -> str:
+def _as_seen(name: str, symmetry: str) -> str:
     return name if symmetry == "as is" else f"{name} (when {symmetry})"
 
 
@@ -193,7 +193,7 @@ def _show(report: ImageResults, console: Console) -> None:
 
 OPTIONS = {"real": "--real", "synthetic": "--synthetic", "train": "--train"}
 VOLUME_SIDE = 64
-"""Volumes are compared as cubes of this many voxels per side unless told."""
+"""Volumes are compared as cubes of this many voxels per side where no size is given."""
 EMBEDDED = 64
 """Images at a time in the network of LPIPS."""
 
@@ -218,8 +218,8 @@ def read_sets(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]
     """
     kinds = {OPTIONS[name]: holds_volumes(place, option=OPTIONS[name]) for name, place in _places(settings).items()}
     if len(set(kinds.values())) > 1:
-        told = ", ".join(f"{option} {'volumes' if volumes else 'pictures'}" for option, volumes in kinds.items())
-        raise InputError(f"pictures cannot be compared with volumes: {told}. Give one kind to all")
+        shown = ", ".join(f"{option} {'volumes' if volumes else 'pictures'}" for option, volumes in kinds.items())
+        raise InputError(f"pictures cannot be compared with volumes: {shown}. Give one kind to all")
     return _volumes(settings, console) if any(kinds.values()) else _pictures(settings, console)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import leaderboard
 from meddiff.files.tables import write_table
-from meddiff.files.writing import told_plainly
+from meddiff.files.writing import in_plain_words
 from meddiff.jobs.evaluate.study import finished_run
 from meddiff.recipe.commands import Leaderboard
 from meddiff.reports import words
@@ -31,7 +31,7 @@ def run(settings: Leaderboard, console: Console | None = None) -> pd.DataFrame:
         if paths.count(path) > 1:
             raise InputError(f"{typed} is named twice: name each run folder once")
     table = leaderboard([finished_run(path) for path in settings.runs])
-    with told_plainly(Path(settings.out), option="--out"):
+    with in_plain_words(Path(settings.out), option="--out"):
         write_table(table, Path(settings.out))
     _show(table, console)
     console.print(f"{words.counted(len(table), 'row')} in {settings.out}", soft_wrap=True)

@@ -190,19 +190,21 @@ def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Conso
     return sorted(rows, key=lambda row: row["case"])
 
 
-def _spacing(truth: MaskFile, told: str) -> tuple[float, ...] | None:
+def _spacing(truth: MaskFile, said: str) -> tuple[float, ...] | None:
     """Read the spacing of the file, or take the one given where the file says nothing."""
-    if not told:
+    if not said:
         return truth.spacing_mm
     try:
-        spacing = tuple(float(part) for part in told.split(","))
+        spacing = tuple(float(part) for part in said.split(","))
     except ValueError:
         spacing = ()
     if len(spacing) != truth.values.ndim or not all(0 < edge < np.inf for edge in spacing):
         axes = words.counted(truth.values.ndim, "positive number")
-        raise InputError(f"got --spacing-mm {told!r} for {truth.path}: give {axes}, with commas between")
+        raise InputError(f"got --spacing-mm {said!r} for {truth.path}: give {axes}, with commas between")
     if truth.spacing_mm is not None and not np.allclose(spacing, truth.spacing_mm, rtol=1e-3):
-        raise InputError(f"{truth.path} says its spacing is {truth.spacing_mm} mm, --spacing-mm {told}: leave that out")
+        raise InputError(
+            f"{truth.path} says its spacing is {truth.spacing_mm} mm, --spacing-mm {said}: leave that out"
+        )
     return spacing
 
 
@@ -215,10 +217,10 @@ def _patient(pattern: str) -> Callable[[str], str]:
         raise InputError(f"--patient {pattern!r} is no regular expression: {error}") from error
 
     def of(case: str) -> str:
-        found = compiled.search(case)
-        if found is None:
+        hit = compiled.search(case)
+        if hit is None:
             raise InputError(f"--patient {pattern!r} is not found in the case name {case!r}: write one that all have")
-        return found.group(1 if compiled.groups else 0)
+        return hit.group(1 if compiled.groups else 0)
 
     return of
 
@@ -242,17 +244,17 @@ def _show(report: MaskResults, console: Console) -> None:
     summary = report.summary
     for class_name in dict.fromkeys(summary["class_name"]):
         rows = rows_where(summary, summary["class_name"] == class_name).to_dict("records")
-        found = {(row["metric"], row["model"]): row for row in rows}
+        scored = {(row["metric"], row["model"]): row for row in rows}
         models = list(dict.fromkeys(row["model"] for row in rows))
         table = Table(title=f"{class_name or 'all classes'}: means over the cases, 95% intervals")
         for name in ("", *map(str, models)):
             table.add_column(name)
         for name in SHOWN:
-            unit = found[name, models[0]]["unit"]
+            unit = scored[name, models[0]]["unit"]
             cells = (f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
-                     for row in (found[name, model] for model in models))  # fmt: skip
+                     for row in (scored[name, model] for model in models))  # fmt: skip
             table.add_row(METRICS[name].short + (f", {unit}" if unit else ""), *cells)
-        dice = [found["dice", model] for model in models]
+        dice = [scored["dice", model] for model in models]
         table.add_row(f"Dice < {LOW_DICE:g}", *(words.percent(row["share_below"]) for row in dice))
         held = (f"{row['n_with_class']} of {row['n_cases']}" for row in dice)
         table.add_row("cases with it" if class_name else "cases with any", *held)
@@ -292,10 +294,10 @@ class Soft:
         *, geometry: bool,
     ) -> Soft:  # fmt: skip
         """Find what every case with a mask has, and note what only some have."""
-        found, notes, bare = soft_masks(folder), [], [bare_name(case) for case in pairs.pairs]
+        soft, notes, bare = soft_masks(folder), [], [bare_name(case) for case in pairs.pairs]
         kept: dict[str, Any] = {}
         for what in ("probabilities", "members", "uncertainty"):
-            values = getattr(found, what)
+            values = getattr(soft, what)
             there = sum(case in values for case in bare)
             complete = there == len(bare) and not (what == "uncertainty" and pairs.missing)
             kept[what] = values if complete else {}
@@ -352,16 +354,18 @@ class Soft:
         return mask.values
 
 
-def raters_of(truth: Path, told: str) -> list[Matching]:
+def raters_of(truth: Path, folders: str) -> list[Matching]:
     """Return the other raters' masks, matched with the truth's.
 
     Raises:
         InputError: folders that do not match.
     """
-    found = [match_folders(truth, Path(folder.strip()).expanduser()) for folder in told.split(",") if folder.strip()]
-    if told and not found:
-        raise InputError(f"got --raters {told!r}: name folders of other raters' masks, with commas between")
-    return found
+    matched = [
+        match_folders(truth, Path(folder.strip()).expanduser()) for folder in folders.split(",") if folder.strip()
+    ]
+    if folders and not matched:
+        raise InputError(f"got --raters {folders!r}: name folders of other raters' masks, with commas between")
+    return matched
 
 
 def show_soft(report: MaskResults, console: Console) -> None:
@@ -372,15 +376,15 @@ def show_soft(report: MaskResults, console: Console) -> None:
         lines.setdefault("class-wise ECE", {})[row["model"]] = words.number(row["classwise_ece"])
     for row in report.soft.to_dict("records"):
         name = f"{TITLES[row['metric']]} {row['class_name']}".strip()
-        told = f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
-        lines.setdefault(name, {})[row["model"]] = told
+        cell = f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
+        lines.setdefault(name, {})[row["model"]] = cell
     for row in report.uncertainty.to_dict("records"):
-        told = f"{words.number(row['auroc'])} {words.interval(row['low'], row['high'])}"
-        lines.setdefault(f"AUROC of Dice < {LOW_DICE:g}", {})[row["model"]] = told
+        cell = f"{words.number(row['auroc'])} {words.interval(row['low'], row['high'])}"
+        lines.setdefault(f"AUROC of Dice < {LOW_DICE:g}", {})[row["model"]] = cell
     if not lines:
         return
-    told = {model for line in lines.values() for model in line}
-    models = [model for model in distinct(report.summary, "model") if model in told]  # in the order of the table before
+    scored = {model for line in lines.values() for model in line}
+    models = [model for model in distinct(report.summary, "model") if model in scored]  # as in the table before
     table = Table("", *models, title="probabilities and uncertainty")
     for name, line in lines.items():
         table.add_row(name, *(line.get(model, "") for model in models))
@@ -396,14 +400,14 @@ def worst_cases(cases: pd.DataFrame, pairs: Matching, soft: Soft, images: str) -
     """Return the lowest Dice (mean over the classes) among the cases that have a prediction."""
     means: Any = cases.groupby("case")["dice"].mean()
     dice = means.sort_values(kind="stable")
-    found = masks_below(Path(images).expanduser()) if images else {}
-    found = {bare_name(name): path for name, path in found.items()} | found
+    pictures = masks_below(Path(images).expanduser()) if images else {}
+    pictures = {bare_name(name): path for name, path in pictures.items()} | pictures
     shown = []
     for case in [name for name in dice.index if name in pairs.pairs][:COUNT]:
         first, second = pairs.pairs[str(case)]
         pair = read_mask(first, soft.coding.truth).values, read_mask(second, soft.meaning).values
         truth, prediction = (np.where(mask == IGNORED, 0, mask) for mask in pair)
-        image = _image(found.get(str(case)) or found.get(bare_name(str(case))), truth.shape)
+        image = _image(pictures.get(str(case)) or pictures.get(bare_name(str(case))), truth.shape)
         place = ""
         if truth.ndim == 3:
             axis, index = _largest_slice(truth, prediction)

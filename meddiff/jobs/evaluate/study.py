@@ -71,9 +71,9 @@ def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:
     table = Table(title=f"this run minus {other.path}, on the same test images and seeds [interval]")
     for name in ("arm", *(words.in_words(metric) for metric in SHOWN)):
         table.add_column(name)
-    found = {(row["arm"], row["metric"]): row for row in differences.to_dict("records") if not row["class_name"]}
-    for arm in dict.fromkeys(arm for arm, _ in found):
-        rows = (found[arm, metric] for metric in SHOWN)
+    cells = {(row["arm"], row["metric"]): row for row in differences.to_dict("records") if not row["class_name"]}
+    for arm in dict.fromkeys(arm for arm, _ in cells):
+        rows = (cells[arm, metric] for metric in SHOWN)
         table.add_row(arm, *(
             f"{words.number(row['difference'], signed=True)} {words.interval(row['low'], row['high'], signed=True)}"
             for row in rows

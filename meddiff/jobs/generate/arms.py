@@ -107,7 +107,7 @@ def _room(arm: build.Arm, real: list[ManifestRow], full: Mapping[str, int]) -> d
 def _without_repeats(images: RowsOfArms, run: Run[Recipe]) -> RowsOfArms:
     """Return the arms without those ratios that no more images are left for; says where a ratio was not reached."""
     real = len(run.of("train"))
-    found: RowsOfArms = {}
+    kept: RowsOfArms = {}
     most = real
     for name, rows in images.items():
         ratio = build.arm(name).ratio
@@ -122,8 +122,8 @@ def _without_repeats(images: RowsOfArms, run: Run[Recipe]) -> RowsOfArms:
             if len(rows) < (1 + ratio) * real - len(run.classes):
                 run.console.print(f"{name}: the filter kept images for {reached} only; all are used", soft_wrap=True)
             most = len(rows)
-        found[name] = rows
-    return found
+        kept[name] = rows
+    return kept
 
 
 COLUMNS = ("strength", "balanced_accuracy")
@@ -142,10 +142,10 @@ def strength_of(recipe: Recipe, train: Images, held_out: Images, part: Path, con
     if not part.is_file():
         write_table(_compared(recipe, train, held_out, console), part)
     table = read_table(part, COLUMNS)
-    found = dict(zip(table["strength"], table["balanced_accuracy"], strict=True))
-    best = max(found, key=found.__getitem__)
-    told = ", ".join(f"{strength} {value:.3f}" for strength, value in found.items())
-    console.print(f"classical augmentation: {best} (validation balanced accuracy: {told})", soft_wrap=True)
+    scores = dict(zip(table["strength"], table["balanced_accuracy"], strict=True))
+    best = max(scores, key=scores.__getitem__)
+    shown = ", ".join(f"{strength} {value:.3f}" for strength, value in scores.items())
+    console.print(f"classical augmentation: {best} (validation balanced accuracy: {shown})", soft_wrap=True)
     return best
 
 

@@ -66,11 +66,11 @@ def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: 
     for name, model in models.items():
         pooled = []
         for row in bar(run.console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
-            told = _case(model, row, meaning, folder.masks / name / stems[row.row_id])
+            judged = _case(model, row, meaning, folder.masks / name / stems[row.row_id])
             about = {"model": name, "case": row.row_id, "patient": row.group}
-            lines += [about | score for score in told["scores"]]
-            detections += [about | counts for counts in told["detections"]]
-            pooled.append(Reliability(**{part: np.asarray(values) for part, values in told["reliability"].items()}))
+            lines += [about | score for score in judged["scores"]]
+            detections += [about | counts for counts in judged["detections"]]
+            pooled.append(Reliability(**{part: np.asarray(values) for part, values in judged["reliability"].items()}))
         tables.append(reduce(add, pooled).to_frame(name, model.class_names))
     write_table(of_held_classes(pd.DataFrame(lines)), folder.cases)
     write_table(pd.concat(tables, ignore_index=True), folder.calibration)
@@ -101,10 +101,10 @@ def file_stems(row_ids: Sequence[str]) -> dict[str, str]:
 def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[str]) -> dict:
     """Return scores, reliability and detections of a case, as JSON takes them; nothing counts where it is IGNORED."""
     scores = case_scores(truth, answer.classes, class_names=class_names, spacing_mm=case.spacing_mm)
-    told = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
+    judged = {"uncertainty": answer.uncertainty} | case_calibration(truth, answer.probabilities)
     reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
     detections = free_response(truth, answer.probabilities, class_names=class_names)
-    return {"scores": [score | told for score in scores], "reliability": reliability, "detections": detections}
+    return {"scores": [score | judged for score in scores], "reliability": reliability, "detections": detections}
 
 
 def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> dict:
@@ -114,10 +114,10 @@ def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Pat
         return json.loads(file.read_text(encoding="utf-8"))
     case = model.case(row)
     answer = model(case)
-    told = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
+    judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
     save_mask(answer.classes, case, stem)
-    write_text(file, json.dumps(told))
-    return told
+    write_text(file, json.dumps(judged))
+    return judged
 
 
 def _inputs(run: Run[SegmentRecipe]) -> str:

@@ -33,7 +33,7 @@ def overlay_of_picture(path: Path, classes: np.ndarray) -> np.ndarray:
 
 
 def overlay_of_volume(volume: Volume, classes: np.ndarray) -> np.ndarray:
-    """Draw the border of a mask on the slice with most of it, upright where the orientation is known: uint8 [H, W, 3]."""
+    """Draw the border of a mask on its fullest slice, upright where the orientation is known: uint8 [H, W, 3]."""
     return outlined(*upright_plane(volume, classes))
 
 

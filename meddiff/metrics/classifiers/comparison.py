@@ -59,11 +59,11 @@ def delong_macro(
     """
     group = np.arange(len(labels)) if group is None else group
     present = np.unique(labels)
-    found = []
+    areas = []
     for score in (first, second):
         parts = [_area(labels == k, score[..., k], group) for k in present]
-        found.append((float(np.mean([area for area, _ in parts])), np.mean([moves for _, moves in parts], 0)))
-    return _compared(found[0], found[1], group)
+        areas.append((float(np.mean([area for area, _ in parts])), np.mean([moves for _, moves in parts], 0)))
+    return _compared(areas[0], areas[1], group)
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray, group: np.ndarray | None = None) -> float:

@@ -202,10 +202,10 @@ def _binary_auprc(positive: np.ndarray, score: np.ndarray, group: np.ndarray, we
     with np.errstate(invalid="ignore", divide="ignore"):
         for start in range(0, resamples, BLOCK):
             block = np.ascontiguousarray(weights[:, start : start + BLOCK])
-            found = positives @ block
-            right, wrong = (np.cumsum(part[::-1], 0)[::-1] for part in (found, negatives @ block))
+            hits = positives @ block
+            right, wrong = (np.cumsum(part[::-1], 0)[::-1] for part in (hits, negatives @ block))
             precision = np.nan_to_num(right / (right + wrong))  # 0 / 0 only where no positive is found
-            precisions[start : start + BLOCK] = np.einsum("jr,jr->r", found, precision)
+            precisions[start : start + BLOCK] = np.einsum("jr,jr->r", hits, precision)
         return precisions / all_positives
 
 

@@ -42,9 +42,9 @@ def resampled_rates(
     called = probabilities > thresholds
     sums = [resampled_sum(part.astype(float), group, weights) for part in (own & called, own, ~own & ~called, ~own)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found, left = sums[0] / sums[1], sums[2] / sums[3]
+        reached, left = sums[0] / sums[1], sums[2] / sums[3]
     known = ~np.isnan(thresholds)
-    return np.where(known, found, np.nan), np.where(known, left, np.nan)
+    return np.where(known, reached, np.nan), np.where(known, left, np.nan)
 
 
 def resampled_sensitivity_at(
@@ -53,12 +53,12 @@ def resampled_sensitivity_at(
     """Compute the sensitivity of each class at the threshold of that specificity in every resample itself: [R, K]."""
     _check(specificity)
     check_predictions(labels, probabilities, group, weights)
-    found = np.empty((weights.shape[1], probabilities.shape[1]))
+    sensitivities = np.empty((weights.shape[1], probabilities.shape[1]))
     for start in range(0, weights.shape[1], BLOCK):
         image_weights = weights[group, start : start + BLOCK]  # [N, BLOCK]
         for k, score in enumerate(probabilities.T):
-            found[start : start + BLOCK, k] = _sensitivity_at(specificity, score, labels == k, image_weights)
-    return found
+            sensitivities[start : start + BLOCK, k] = _sensitivity_at(specificity, score, labels == k, image_weights)
+    return sensitivities
 
 
 def _sensitivity_at(specificity: float, score: np.ndarray, own: np.ndarray, weights: np.ndarray) -> np.ndarray:

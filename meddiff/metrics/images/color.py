@@ -1,6 +1,6 @@
 """Colors and brightness of synthetic images against those of real ones.
 
-Features learned on photographs are told to ignore a change of tint, and a spectrum without its mean does not see one.
+Features of photographs have learned to ignore a change of tint, and a spectrum without its mean does not see one.
 So the values themselves are compared: red, green, blue and the differences red - green and green - blue (a tint that
 moves two channels alike shows in the third) of all pixels of a set, by the 1-Wasserstein distance of their
 distributions, which for numbers is the area between the two distribution functions (Vallender 1974). Gray images have

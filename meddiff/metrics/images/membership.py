@@ -1,9 +1,9 @@
-"""Membership inference: can it be told from a model's loss whether it was trained on an image?
+"""Membership inference: does a model's loss give away whether it was trained on an image?
 
 The loss of a diffusion model at fixed noise and times is lower on what it has memorized. The attack calls an image a
 member if its loss lies below a threshold (Yeom et al. 2018 in general; Matsumoto, Miura & Yanai 2023 and Carlini et
 al. 2023, section 5.2, for diffusion models). Its AUROC over all thresholds is 0.5 where members and non-members cannot
-be told apart; what matters for privacy is the share of members found at a very low false-positive rate (Carlini et
+be distinguished; what matters for privacy is the share of members found at a very low false-positive rate (Carlini et
 al. 2022, "Membership inference attacks from first principles").
 
 The non-members must come from the distribution of the members (held-out patients of the same set): an attack on other

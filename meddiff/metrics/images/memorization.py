@@ -60,8 +60,8 @@ def nearest_image(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarr
     flat = references.reshape(len(references), -1)
     _check(queries.reshape(len(queries), -1), flat)
     prepared = _prepared(flat)
-    found = [_search(turned.reshape(len(queries), -1), prepared, skip_same=False) for turned in _turned(queries)]
-    distance, index = (np.stack(part) for part in zip(*found, strict=True))  # [8, N]
+    searches = [_search(turned.reshape(len(queries), -1), prepared, skip_same=False) for turned in _turned(queries)]
+    distance, index = (np.stack(part) for part in zip(*searches, strict=True))  # [8, N]
     best = distance.argmin(0)
     row = np.arange(len(queries))
     return distance[best, row] / np.sqrt(flat.shape[1]), index[best, row], best
@@ -115,9 +115,9 @@ def _search(queries: np.ndarray, prepared: _Prepared, *, skip_same: bool) -> tup
         if skip_same:
             square[row, start + row] = np.inf
         candidates = np.argpartition(square, kept - 1, axis=1)[:, :kept]
-        found = np.take_along_axis(square, candidates, 1)
+        distances = np.take_along_axis(square, candidates, 1)
         longest = np.einsum("nf,nf->n", centered, centered) + prepared.square[candidates].max(1)
-        open_question = found <= (found.min(1) + ROUNDING * longest)[:, None]
+        open_question = distances <= (distances.min(1) + ROUNDING * longest)[:, None]
         exact = np.full(candidates.shape, np.inf)
         for column in range(kept):
             asked = open_question[:, column]

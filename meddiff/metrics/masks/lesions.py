@@ -66,8 +66,8 @@ def detect(truth: np.ndarray, prediction: np.ndarray, *, least_iou: float) -> De
     iou = _iou_of_lesions(first, second, true, predicted)
     enough = iou >= least_iou
     rows, columns = linear_sum_assignment(enough + iou / (iou.size + 1), maximize=True)
-    found = int(enough[rows, columns].sum())
-    return Detection(found, true - found, predicted - found)
+    detected = int(enough[rows, columns].sum())
+    return Detection(detected, true - detected, predicted - detected)
 
 
 def froc(

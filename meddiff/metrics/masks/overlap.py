@@ -11,7 +11,7 @@ prediction alone is empty 0      0    0            NaN
 ========================  =====  ===  ===========  =========
 
 NaN means that there was nothing to be sensitive to, or no claim to be precise about; a table must count such cases
-(`Overlap.outcome`) and never drop them. MONAI's DiceMetric ignores cases with an empty truth unless told otherwise, so
+(`Overlap.outcome`) and never drop them. MONAI's DiceMetric ignores cases with an empty truth by default, so
 that invented lesions cost nothing; its HD95 reports 4 mm where 99 of 100 lesions are missed.
 """
 

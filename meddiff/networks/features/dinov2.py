@@ -96,8 +96,8 @@ class Transformer(nn.Module):
             return self.pos_embed
         learned = self.pos_embed[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
         scales = [(count + OFFSET) / side for count in grid]
-        found = functional.interpolate(learned, scale_factor=scales, mode="bicubic")
-        return torch.cat([self.pos_embed[:, :1], found.flatten(2).transpose(1, 2)], 1)
+        resized = functional.interpolate(learned, scale_factor=scales, mode="bicubic")
+        return torch.cat([self.pos_embed[:, :1], resized.flatten(2).transpose(1, 2)], 1)
 
 
 class DinoFeatures(FeatureNetwork):

@@ -40,13 +40,13 @@ class Encoder3D(VolumeNetwork):
 
     def _of_volume(self, volume: Tensor) -> Tensor:
         try:
-            found = self.program(volume)
+            output = self.program(volume)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise InputError(f"{self.file} does not take volumes {tuple(volume.shape)}: {reason}") from error
-        if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(volume):
+        if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != len(volume):
             raise InputError(f"{self.file} answers volumes with no tensor [volumes, features, ...]. {HOW}")
-        return found.float().flatten(2).mean(2) if found.ndim > 2 else found.float()
+        return output.float().flatten(2).mean(2) if output.ndim > 2 else output.float()
 
 
 def _check_program(file: Path) -> None:

@@ -65,13 +65,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the chains in their order, then the pool."""
-        found = []
+        outputs = []
         for chain in self.names:
             value = x
             for fork in chain:
                 value = torch.cat([self.get_submodule(name)(value) for name in fork], 1)
-            found.append(value)
-        return torch.cat([*found, self._pooled(x)], 1)
+            outputs.append(value)
+        return torch.cat([*outputs, self._pooled(x)], 1)
 
     def _pooled(self, x: Tensor) -> Tensor:
         if self.pool == "reduce":

@@ -52,7 +52,26 @@ class AttentiveFusion(nn.Module):
 
 
 class MedSegDiffV1(nn.Module):
-    """(x_t, t, condition with an image) -> like x_t; see the module's docstring."""
+    """(x_t, t, condition with an image) -> like x_t; see the module's docstring.
+
+    Args:
+        in_channels: channels of x_t.
+        out_channels: channels of the output; twice ``in_channels`` for a learned variance.
+        condition_channels: channels of ``condition.image``.
+        mask_classes: classes of the mask; not used, as V1 has no mask head of its own.
+        channels: feature channels per level, from fine to coarse.
+        residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
+        condition_blocks: residual blocks per level of the image's encoder, which runs once.
+        spatial_dims: 2 for images, 3 for volumes.
+        patch_size: pixels per side folded into channels.
+        fused_levels: levels with attentive fusion, 0 the finest; None for all, () for none: then the image's
+            features are added as they are (the paper's ablation of section "Dynamic Conditional Encoding").
+        ff_parser: filter m_x before fusion (section "FF-Parser").
+        recurrent_condition: the paper's own form, where the fused features go on through the image's encoder.
+
+    Raises:
+        InputError: where these numbers do not fit together.
+    """
 
     def __init__(
         self,
@@ -70,26 +89,6 @@ class MedSegDiffV1(nn.Module):
         ff_parser: bool = True,
         recurrent_condition: bool = False,
     ) -> None:
-        """Build the network.
-
-        Args:
-            in_channels: channels of x_t.
-            out_channels: channels of the output; twice ``in_channels`` for a learned variance.
-            condition_channels: channels of ``condition.image``.
-            mask_classes: classes of the mask; not used, as V1 has no mask head of its own.
-            channels: feature channels per level, from fine to coarse.
-            residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
-            condition_blocks: residual blocks per level of the image's encoder, which runs once.
-            spatial_dims: 2 for images, 3 for volumes.
-            patch_size: pixels per side folded into channels.
-            fused_levels: levels with attentive fusion, 0 the finest; None for all, () for none: then the image's
-                features are added as they are (the paper's ablation of section "Dynamic Conditional Encoding").
-            ff_parser: filter m_x before fusion (section "FF-Parser").
-            recurrent_condition: the paper's own form, where the fused features go on through the image's encoder.
-
-        Raises:
-            InputError: where these numbers do not fit together.
-        """
         super().__init__()
         check_layout(channels, min(residual_blocks, condition_blocks), patch_size, spatial_dims)
         levels = range(len(channels))

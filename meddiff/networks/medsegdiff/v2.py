@@ -102,7 +102,26 @@ class ConditionModel(nn.Module):
 
 
 class MedSegDiffV2(nn.Module):
-    """(x_t, t, condition with an image) -> like x_t, and the condition model's own mask; see the module's docstring."""
+    """(x_t, t, condition with an image) -> like x_t, and the condition model's own mask; see the module's docstring.
+
+    Args:
+        in_channels: channels of x_t.
+        out_channels: channels of the output; twice ``in_channels`` for a learned variance.
+        condition_channels: channels of ``condition.image``.
+        mask_classes: classes of the condition model's mask.
+        channels: feature channels per level of both U-Nets, from fine to coarse.
+        residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
+        condition_blocks: residual blocks per level of the condition model, which runs once.
+        spatial_dims: 2 for images, 3 for volumes.
+        patch_size: pixels per side folded into channels.
+        anchor: attention on the first feature (section "Anchor Condition with Uncertain Spatial Attention").
+        uncertain_anchor: smooth the anchor first; False is plain spatial attention (the same section).
+        ss_former_blocks: blocks of the transformer; 0 for none (section "Semantic Condition with SS-Former").
+        band_pass: weight its frequencies by the time (the same section, NBP-Filter).
+
+    Raises:
+        InputError: where these numbers do not fit together, or nothing is left that hears the image.
+    """
 
     def __init__(
         self,
@@ -121,26 +140,6 @@ class MedSegDiffV2(nn.Module):
         ss_former_blocks: int = 2,
         band_pass: bool = True,
     ) -> None:
-        """Build the network.
-
-        Args:
-            in_channels: channels of x_t.
-            out_channels: channels of the output; twice ``in_channels`` for a learned variance.
-            condition_channels: channels of ``condition.image``.
-            mask_classes: classes of the condition model's mask.
-            channels: feature channels per level of both U-Nets, from fine to coarse.
-            residual_blocks: residual blocks per level of the U-Net over x_t, which runs in every step.
-            condition_blocks: residual blocks per level of the condition model, which runs once.
-            spatial_dims: 2 for images, 3 for volumes.
-            patch_size: pixels per side folded into channels.
-            anchor: attention on the first feature (section "Anchor Condition with Uncertain Spatial Attention").
-            uncertain_anchor: smooth the anchor first; False is plain spatial attention (the same section).
-            ss_former_blocks: blocks of the transformer; 0 for none (section "Semantic Condition with SS-Former").
-            band_pass: weight its frequencies by the time (the same section, NBP-Filter).
-
-        Raises:
-            InputError: where these numbers do not fit together, or nothing is left that hears the image.
-        """
         super().__init__()
         check_layout(channels, min(residual_blocks, condition_blocks), patch_size, spatial_dims)
         _check_switches(anchor, ss_former_blocks, mask_classes)

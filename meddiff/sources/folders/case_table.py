@@ -14,7 +14,7 @@ COLUMNS = "label, patient, age, sex, site and split (train, val, test)"
 _SPLITS = ("train", "val", "test")
 
 
-def told_by_tables(
+def labeled_by_tables(
     root: Path,
     folders: Sequence[Folder],
     rows: Sequence[ManifestRow],
@@ -28,7 +28,7 @@ def told_by_tables(
     Args:
         root: the data set's folder.
         folders: it and all below it.
-        rows: what the files told.
+        rows: what the files say.
         cases: the folder of a table and a cell of its ``key`` column -> the ids of the rows that are meant.
         key: the column that names cases.
         cure: what to write there, for a cell that means no row.
@@ -36,7 +36,7 @@ def told_by_tables(
     Raises:
         InputError: a table without the key, cells that mean no row, or an age or split that is none.
     """
-    told = {row.row_id: row for row in rows}
+    by_id = {row.row_id: row for row in rows}
     problems = Problems(root)
     for folder in folders:
         if NAME not in folder.names:
@@ -52,9 +52,9 @@ def told_by_tables(
             except ValueError as error:
                 problems.add("unreadable cell", f"{folder.join(NAME)}: line {line}: {error}", "Correct it or empty it.")
             else:
-                told |= {row_id: replace(told[row_id], **known_of_case) for row_id in meant}
+                by_id |= {row_id: replace(by_id[row_id], **known_of_case) for row_id in meant}
     problems.raise_if_any()
-    return list(told.values())
+    return list(by_id.values())
 
 
 def _cells(cells: Mapping[str, str]) -> dict[str, str | float | None]:
@@ -66,6 +66,6 @@ def _cells(cells: Mapping[str, str]) -> dict[str, str | float | None]:
     split = known(cells.get("split"))
     if split is not None and split not in _SPLITS:
         raise ValueError(f"{split!r} is no split, these are {', '.join(_SPLITS)}")
-    told = {name: known(cells.get(name)) for name in ("label", "sex", "site")}
-    told |= {"patient_id": known(cells.get("patient")), "age_years": age, "split": split}
-    return {name: value for name, value in told.items() if value is not None}
+    cells_filled = {name: known(cells.get(name)) for name in ("label", "sex", "site")}
+    cells_filled |= {"patient_id": known(cells.get("patient")), "age_years": age, "split": split}
+    return {name: value for name, value in cells_filled.items() if value is not None}

@@ -48,17 +48,17 @@ def class_rows(
     Raises:
         InputError: a groups.csv that lacks a column, lists a path twice or one that is not there.
     """
-    found: dict[str, tuple[Place, str | None]] = {}
+    places: dict[str, tuple[Place, str | None]] = {}
     for folder in folders:
         place = place_of(folder.path)
         if place is not None:
             pictures = _pair_masks([name for name in folder.names if is_picture(name)])
-            found |= {folder.join(image): (place, mask and folder.join(mask)) for image, mask in pictures.items()}
-    if not found:
+            places |= {folder.join(image): (place, mask and folder.join(mask)) for image, mask in pictures.items()}
+    if not places:
         return []
-    groups = _read_groups(root, folders, found)
+    groups = _read_groups(root, folders, places)
     if not groups:
-        groups = _group_copies(root, found)
+        groups = _group_copies(root, places)
         _logger.warning("%s: no %s (columns path, group) says which images show the same patient; each image counts as "
                         "one, so near-copies may lie on both sides of the split", root, GROUPS)  # fmt: skip
     return [
@@ -72,7 +72,7 @@ def class_rows(
             patient_id=groups.get(path),
             **columns,
         )
-        for path, (place, mask) in sorted(found.items())
+        for path, (place, mask) in sorted(places.items())
     ]
 
 

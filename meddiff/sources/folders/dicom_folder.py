@@ -19,7 +19,7 @@ from meddiff.formats.dicom.volume import stack_series
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import SERIES, ManifestRow
 from meddiff.sources.folders import case_table
-from meddiff.sources.folders.case_table import told_by_tables
+from meddiff.sources.folders.case_table import labeled_by_tables
 from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source, real_row
 
@@ -52,7 +52,7 @@ def dicom_folder_rows(root: Path) -> list[ManifestRow]:
         named = root / folder.join(cell)
         return [row.row_id for row, one in zip(rows, series, strict=True) if one.files[0].is_relative_to(named)]
 
-    rows = told_by_tables(root, folders, rows, meant, key="path", cure="Name a folder or file that holds a series.")
+    rows = labeled_by_tables(root, folders, rows, meant, key="path", cure="Name a folder or file that holds a series.")
     check_rows(rows, root)
     return rows
 
@@ -66,12 +66,12 @@ def _series_below(root: Path, folders: Sequence[Folder]) -> list[Series]:
     for folder in folders:
         for one in find_series([root / folder.join(name) for name in folder.names]).images:
             parts.setdefault(one.uid or str(one.files[0]), []).append(one)
-    found: list[Series] = []
+    all_series: list[Series] = []
     for some in parts.values():
         slices = [place for one in some for place in _slices(one)]
         whole = len(some) > 1 and len(set(slices)) == len(slices)
-        found += find_series([file for one in some for file in one.files]).series if whole else some
-    return found
+        all_series += find_series([file for one in some for file in one.files]).series if whole else some
+    return all_series
 
 
 def _slices(series: Series) -> set[str]:

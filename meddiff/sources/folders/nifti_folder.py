@@ -15,7 +15,7 @@ from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import ManifestRow, spelled_out
 from meddiff.sources.folders import case_table
-from meddiff.sources.folders.case_table import told_by_tables
+from meddiff.sources.folders.case_table import labeled_by_tables
 from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source, real_row
 
@@ -56,10 +56,10 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
     for image in bare if len(bare) < len(rows) else []:
         problems.add("image without mask", image, "Name its mask as the image, or take it out.")
     problems.raise_if_any()
-    rows = _told_apart(rows)
+    rows = _named_by_folder(rows)
     check_rows(rows, root)
     ids = {row.row_id for row in rows}
-    rows = told_by_tables(
+    rows = labeled_by_tables(
         root,
         folders,
         rows,
@@ -107,7 +107,7 @@ def _several(case: str, names: list[str]) -> str:
     return f"{case}_{{{','.join(name[len(case) + 1 : len(case) + 5] for name in names)}}}{ends.pop()}"
 
 
-def _told_apart(rows: list[ManifestRow]) -> list[ManifestRow]:
+def _named_by_folder(rows: list[ManifestRow]) -> list[ManifestRow]:
     """Put the folder's name before those of volumes that several folders have, as in ``01/t1.nii.gz`` and ``02``."""
     counts = Counter(row.row_id for row in rows)
     return [

@@ -84,10 +84,10 @@ def _all_facts(root: Path, folders: Sequence[Folder], images: Mapping[str, objec
     """List what all tables say of each picture that is there, in the order in which they are believed."""
     facts: dict[str, list[Facts]] = defaultdict(list)
     for table, origin in find_tables(folders, root):
-        told = read_facts(table, origin)
-        _check_complete(table.path, told, images, root)
-        for name in told.keys() & images.keys():
-            facts[name].append(told[name])
+        stated = read_facts(table, origin)
+        _check_complete(table.path, stated, images, root)
+        for name in stated.keys() & images.keys():
+            facts[name].append(stated[name])
     disputed = []
     for name, of in facts.items():
         of.sort(key=lambda fact: (fact.origin.rank, str(fact.table)))
@@ -98,9 +98,9 @@ def _all_facts(root: Path, folders: Sequence[Folder], images: Mapping[str, objec
     return facts
 
 
-def _check_complete(table: Path, told: Mapping[str, Facts], images: Mapping[str, object], root: Path) -> None:
+def _check_complete(table: Path, facts: Mapping[str, Facts], images: Mapping[str, object], root: Path) -> None:
     """Refuse a diagnosis without its image, a lost file, unless the whole part was never downloaded."""
-    listed = [name for name, fact in told.items() if fact.label is not None]
+    listed = [name for name, fact in facts.items() if fact.label is not None]
     missing = sorted(name for name in listed if name not in images)
     if missing and len(missing) == len(listed):
         _logger.warning("%s: none of its %d images is below %s; the table is passed over", table, len(listed), root)

@@ -4,7 +4,7 @@
 |---------------|-----------------------------------------------------|---------------------------------------------|
 | nv            | melanocytic nevus                                   | nv, NV; ISIC 2017: neither of its columns;  |
 |               |                                                     | PH2: common nevus                           |
-| atypical_nv   | atypical nevus, told apart by PH2 alone             | PH2: atypical nevus                         |
+| atypical_nv   | atypical nevus, named by PH2 alone                  | PH2: atypical nevus                         |
 | mel           | melanoma                                            | mel, MEL, melanoma                          |
 | bkl           | benign keratosis: seborrheic keratosis, solar       | bkl, BKL; ISIC 2017: seborrheic_keratosis   |
 |               | lentigo, lichen-planus-like keratosis               |                                             |
@@ -20,7 +20,7 @@
 
 ``benign`` and ``malignant`` are no diagnoses and are not mapped to any: where another challenge in the same folder
 knows the diagnosis of the picture, that one is taken. PH2's ``atypical_nv`` is kept, because classes can be merged
-later but not told apart again; HAM10000 and ISIC count such lesions as ``nv``.
+later but not separated again; HAM10000 and ISIC count such lesions as ``nv``.
 """
 
 from collections.abc import Iterable, Mapping

@@ -48,11 +48,11 @@ def make_row(
         return next((value for fact in exact if (value := getattr(fact, column)) is not None), None)
 
     challenge = image.origin.challenge or next((fact.origin.challenge for fact in exact), None)
-    told = {column: first(column) for column in ("label", "patient_id", "lesion_id", "age_years", "sex", "site")}
-    told["lesion_id"] = told["lesion_id"] or SAME_PICTURE.get(name)
+    facts_first = {column: first(column) for column in ("label", "patient_id", "lesion_id", "age_years", "sex", "site")}
+    facts_first["lesion_id"] = facts_first["lesion_id"] or SAME_PICTURE.get(name)
     return real_row(
         root, name, image.path, mask_path=mask.path if mask else None, dataset=challenge or "isic", split=split,
-        modality="dermoscopy", license=LICENSES.get(challenge or ""), **told,
+        modality="dermoscopy", license=LICENSES.get(challenge or ""), **facts_first,
     )  # fmt: skip
 
 
@@ -63,13 +63,13 @@ class OfficialParts:
     pictures are left without a split, to be divided by lesion. HAM10000 is the training part of ISIC 2018 Task 3.
     """
 
-    def __init__(self, told: Mapping[str, Iterable[Origin]], shown: Mapping[str, Iterable[Origin]]):
-        """Return ``told``: where the masks and diagnoses of a picture come from; ``shown``: where its images do."""
+    def __init__(self, known: Mapping[str, Iterable[Origin]], shown: Mapping[str, Iterable[Origin]]):
+        """Note ``known``: where the masks and diagnoses of a picture come from; ``shown``: where its images do."""
         present: dict[str, set[str]] = defaultdict(set)
-        for challenge, part in {_part(origin) for origins in told.values() for origin in origins}:
+        for challenge, part in {_part(origin) for origins in known.values() for origin in origins}:
             present[challenge] |= {part} - {""}
         self._complete = {challenge for challenge, parts in present.items() if len(parts) > 1}
-        self._parts = {name: {_part(origin) for origin in (*told.get(name, ()), *shown[name])} for name in shown}
+        self._parts = {name: {_part(origin) for origin in (*known.get(name, ()), *shown[name])} for name in shown}
 
     def split(self, name: str) -> str | None:
         """Return test if any challenge tests on this picture, else val, else train; None where no challenge says."""

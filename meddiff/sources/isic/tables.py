@@ -56,14 +56,14 @@ class Facts:
 
 def find_tables(folders: Iterable[Folder], root: Path) -> list[tuple[Table, Origin]]:
     """Find the tables below the root that speak of ISIC pictures, in the order of their paths."""
-    found = []
+    tables = []
     for folder in folders:
         for name in folder.names:
             if name.lower().endswith((".csv", ".tab", ".tsv")) or name == "HAM10000_metadata":
                 table = _read_if_known(root / folder.join(name))
                 if table is not None:
-                    found.append((table, _origin(table, f"{root.name}/{folder.join(name)}")))
-    return found
+                    tables.append((table, _origin(table, f"{root.name}/{folder.join(name)}")))
+    return tables
 
 
 def read_facts(table: Table, origin: Origin) -> dict[str, Facts]:

@@ -118,14 +118,14 @@ def _stands(file: Path, row: ManifestRow, size: int) -> bool:
     """Say whether ``file`` is there; refuse one that is another picture than that of ``row`` at ``size``."""
     try:
         with Image.open(file) as image:
-            found, got = image.info.get("Source"), image.size
+            source, got = image.info.get("Source"), image.size
     except FileNotFoundError:
         return False
     except UnidentifiedImageError:
-        found, got = "not an image", (0, 0)
-    if found != _identity(row) or got != (size, size):
+        source, got = "not an image", (0, 0)
+    if source != _identity(row) or got != (size, size):
         raise InputError(
-            f"{file} is in the way: it holds {found or 'an image that is no phantom'} at {got[0]} x {got[1]} pixels, "
+            f"{file} is in the way: it holds {source or 'an image that is no phantom'} at {got[0]} x {got[1]} pixels, "
             f"wanted is {_identity(row)} at {size} x {size}. Name another folder, or delete this one's phantoms."
         )
     return True
@@ -144,11 +144,11 @@ def _rows_in(folder: Path) -> list[ManifestRow]:
             f"{folder}: there are no phantoms (looked for phantom/<look>/<look>-<seed>-<number>.png with look "
             f"{' or '.join(LOOKS)}). Draw some with meddiff.sources.phantom.write."
         )
-    found = []
+    drawn = []
     for (look, seed), stems in sorted(names.items()):
         last = max(int(stem.rpartition("-")[2]) for stem in stems)
-        found += [replace(row, root=Path(folder)) for row in rows(look, seed=seed, count=last) if row.row_id in stems]
-    return sorted(found, key=lambda row: row.row_id)
+        drawn += [replace(row, root=Path(folder)) for row in rows(look, seed=seed, count=last) if row.row_id in stems]
+    return sorted(drawn, key=lambda row: row.row_id)
 
 
 def write_first(look: str, folder: Path, count: int, *, progress: Callable | None = None) -> list[ManifestRow]:

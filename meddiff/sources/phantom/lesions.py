@@ -97,7 +97,7 @@ def lagoons(rng: Random, plane: Plane, skin: Pigments) -> Shape:
     mottle, grain = plane.texture(rng, 0.1, "cloud", "grain")
     web, cells = plane.texture(rng, rng.uniform(0.25, 0.7) * radius, "web", "cells", bend=0.1 * radius * mottle)
     pool = smoothstep(-0.1, 0.6, web + 0.06 * grain) * (0.6 + 0.4 * cells)
-    walls = rng.uniform(0.05, 0.7)  # how well the lagoons are told apart
+    walls = rng.uniform(0.05, 0.7)  # how well the lagoons are separated
     old = rng.random() < 0.3  # clotted: nearly black
     skin.blood += body * rng.uniform(0.35, 1.1) * np.exp(walls * (pool - 0.4) + 0.2 * mottle + 0.06 * grain)
     skin.venous += body * (

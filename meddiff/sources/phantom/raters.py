@@ -46,7 +46,7 @@ def draw_rated(seed: int, *, size: int = 64, raters: int = 4, fade: float | None
         seed: of skin, lesion and view.
         size: side in pixels, 8 or more.
         raters: R, 1 or more.
-        fade: width of the band in radii; unless told it is drawn evenly from FADES.
+        fade: width of the band in radii; by default it is drawn evenly from FADES.
 
     Raises:
         InputError: a size, a number of raters or a width that cannot be drawn.
