@@ -96,6 +96,7 @@ def decode(
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
     progress: Progress | None = None,
+    stretch: bool = False,
 ) -> ImageArray:
     """Return the images of these rows as one array, from the cache where it is there.
 
@@ -110,6 +111,7 @@ def decode(
         on_bad_file: stop refuses rows that cannot be read, after trying all; skip lists and leaves them out.
         folder: of the cache; None is XDG_CACHE_HOME/meddiff.
         progress: wraps (iterable, total) while images are decoded, for a progress bar.
+        stretch: whether pictures of 8 bits are scaled by their own percentiles too, as those of more bits are.
 
     Raises:
         InputError: files that cannot be read (with on_bad_file="stop"), masks of another size than their image, no
@@ -119,7 +121,8 @@ def decode(
         raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
     if with_masks and meaning is None and any(row.mask_file for row in rows):
         meaning = meaning_of(rows, memory=Path(folder) if folder else default_folder())
-    how = Transform(image_size, fit, channels, with_masks, False, slices, meaning if with_masks else None)
+    meaning = meaning if with_masks else None
+    how = Transform(image_size, fit, channels, with_masks, False, slices, meaning, stretch or None)
     home, transform, bad = _cached(rows, how, folder, progress)
     if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
         refuse(list(bad.values()), len(rows))
@@ -163,7 +166,7 @@ def _cached(
     top = Path(folder) if folder else default_folder()
     prints = fingerprints(rows, with_masks=transform.with_masks, memory=top)
     slices = transform.slices if any(row.slice_axis is not None for row in rows) else None
-    transform = replace(transform, deep=any(print_.deep for print_ in prints), slices=slices)
+    transform = replace(transform, deep=bool(transform.stretch) or any(print_.deep for print_ in prints), slices=slices)
     home = top / _key(prints, transform)
     bad = _read_index(home, rows, transform)
     if bad is None:

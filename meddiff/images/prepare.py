@@ -19,7 +19,7 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.content import sha256_of
-from meddiff.formats import Picture, read_picture
+from meddiff.formats import Picture, read_picture, value_range_of
 from meddiff.formats.masks import MaskMeaning, decide, levels_of, load_mask, stored_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
@@ -221,6 +221,8 @@ class Transform:
     array, as runs of former versions did."""
     meaning: MaskMeaning | None = None
     """Of the masks; None for images without."""
+    stretch: bool | None = None
+    """Whether pictures of 8 bits are scaled by their own percentiles too, as those of more bits are; None is no."""
 
 
 def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
@@ -283,6 +285,9 @@ def _sliced(path: Path, _changed: object, transform: VolumeTransform) -> SlicedV
 
 def of_picture(picture: Picture, placement: Placement, transform: Transform, *, drawn: bool) -> np.ndarray:
     """The pixels [C, side, side] uint8 or uint16 of a picture in its square; ``drawn`` by a model, in its own range."""
+    if transform.stretch and picture.pixels.dtype == np.uint8:
+        low, high = value_range_of(picture.pixels, "the picture")
+        picture = replace(picture, low=low, high=high)
     square = resize_image(picture.pixels, placement, black=picture.low)
     return to_channels(_picture_in_range(square, picture, drawn=drawn, deep=transform.deep), transform.channels)
 

@@ -69,6 +69,8 @@ class Space:
     resize_filter: str = RESIZE_FILTER
     volumes: bool = False
     """Whether the images are volumes, of which pixels shows the three middle planes."""
+    stretched: bool = False
+    """Whether all pictures are scaled by their own percentiles, because some have 8 bits and others more."""
 
     def __str__(self) -> str:
         """Describe it in one line, for tables and messages."""
@@ -136,7 +138,7 @@ def image_set(
     """
     top = folder or default_folder()
     array = decode(rows, image_size=space.resolution, fit=space.fit, channels=3, on_bad_file=on_bad_file, folder=top,
-                   progress=progress)  # fmt: skip
+                   progress=progress, stretch=space.stretched)  # fmt: skip
     contents = tuple(content.text for content in fingerprints(array.rows, with_masks=False, memory=top))
     path = features_file(top, space, contents, str(array.images.dtype))
     features = stored_array(path, len(array.rows))

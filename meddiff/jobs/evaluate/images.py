@@ -23,6 +23,7 @@ from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set
 from meddiff.files.writing import output_folder, write_text
+from meddiff.formats import is_deep
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
 from meddiff.jobs.facts import versions
@@ -81,6 +82,9 @@ def _notes(sets: dict[str, ImageSet]) -> tuple[str, ...]:
         repeated = len(images) - len(set(images.contents))
         if repeated:
             notes.append(f"{repeated} of the {len(images)} {name} images are the same file as another one of the set.")
+    if sets["real"].space.stretched:
+        notes.append("Some pictures have 8 bits and others more: each is scaled by its own 0.1 and 99.9 percentiles. "
+                     "The brightness and contrast of whole pictures are not compared.")  # fmt: skip
     shared = set(sets["real"].contents) & set(sets["synthetic"].contents)
     if shared:
         notes.append(f"{len(shared)} files are in both --real and --synthetic.")
@@ -237,8 +241,12 @@ def embedder(settings: EvaluateImages) -> Embed | None:
 def _pictures(settings: EvaluateImages, console: Console) -> dict[str, ImageSet]:
     rows = {name: list_images(place, **_naming(settings, name)) for name, place in _places(settings).items()}
     network, digest = build.named_extractor(settings.features, settings.weights)
-    side = settings.size or common_side([row for part in rows.values() for row in part])
-    space = Space(settings.features, digest, side, settings.fit or "crop", network.preprocessing)
+    together = [row for part in rows.values() for row in part]
+    depths = {file: is_deep(file) for file in {row.image_file for row in together}}
+    space = Space(
+        settings.features, digest, settings.size or common_side(together), settings.fit or "crop",
+        network.preprocessing, stretched=len(set(depths.values())) > 1,
+    )  # fmt: skip
     device = str(device_here())
     network.to(device)
     return {
