@@ -57,6 +57,8 @@ class Inspect:
     """Of audit: the folder that a manifest's paths are relative to; empty is its own."""
     out: str = ""
     """Of audit: a CSV to write, one line per finding and file; empty for none."""
+    mask_values: str = ""
+    """Of audit: what the values of the masks mean, as 0=background,1=lesion,255=ignore; empty decides it from all."""
 
     def refuse_contradictions(self) -> None:
         """Refuse settings of the one way of looking in the other.
@@ -68,6 +70,8 @@ class Inspect:
             raise InputError("--montage draws volumes: leave it out of an audit")
         if not self.audit and (self.dataset or self.data_root or self.out):
             raise InputError("--dataset, --data-root and --out belong to --audit")
+        if not self.audit and self.mask_values:
+            raise InputError("--mask-values belongs to --audit, which looks at masks")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class OtherImages:
     """Folder with the data set as its publisher distributes it."""
     manifest: str = ""
     """A data_manifest.csv of your own, used instead of data_root."""
+    mask_values: str = ""
+    """What the values of these masks mean, as 0=background,255=lesion; empty takes the run's words where they fit."""
 
 
 @dataclass(frozen=True)

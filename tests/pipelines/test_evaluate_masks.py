@@ -200,3 +200,37 @@ def test_results_do_not_go_into_what_is_read(folders):
         with pytest.raises(InputError, match="is a folder that is read"):
             evaluated(folders, out=folders / "out" / ".." / name)
     assert sorted(path.name for path in folders.iterdir()) == ["ours", "theirs", "truth"]
+
+
+def test_two_folders_may_store_one_thing_in_two_ways(tmp_path):
+    for number in range(3):
+        shifted = np.roll(SQUARE, number, axis=0)
+        png(tmp_path / "truth", f"c{number}.png", SQUARE, scale=255)
+        for name, scale in (("ours", 1), ("theirs", 255)):
+            png(tmp_path / name, f"c{number}.png", shifted, scale=scale)
+    _, cases, _ = evaluated(tmp_path, against=tmp_path / "theirs")
+    dice = cases.pivot_table(index="case", columns="model", values="dice")
+    assert dice["ours"].tolist() == dice["theirs"].tolist()
+    _, named, _ = evaluated(tmp_path, classes="255=lesion")
+    assert named["dice"].tolist() == dice["ours"].tolist()
+    assert set(named["class_name"]) == {"lesion"}
+
+
+def test_grays_colors_and_rims_are_scored_once_they_are_named(tmp_path):
+    classes = SQUARE + np.roll(SQUARE, 3, axis=1)
+    for number in range(2):
+        truth = np.array([0, 128, 255], np.uint8)[classes]
+        truth[0] = 7
+        png(tmp_path / "truth", f"c{number}.png", truth, scale=1)
+        png(tmp_path / "ours", f"c{number}.png", np.roll(classes, number, axis=0), scale=1)
+    with pytest.raises(InputError, match=r"could be classes or soft edges.*--classes"):
+        evaluated(tmp_path)
+    with pytest.raises(InputError, match=r"has the values \[1, 2\], which are none of 128=disc, 255=cup"):
+        evaluated(tmp_path, classes="128=disc,255=cup,7=ignore")
+    for number in range(2):
+        gray = np.array([0, 128, 255], np.uint8)[np.roll(classes, number, axis=0)]
+        gray[0] = 255
+        png(tmp_path / "ours", f"c{number}.png", gray, scale=1)
+    _, cases, _ = evaluated(tmp_path, classes="128=disc,255=cup,7=ignore")
+    assert cases.loc[cases["case"] == "c0", "dice"].tolist() == [1.0, 1.0], "the first row is not judged"
+    assert set(cases["class_name"]) == {"disc", "cup"}

@@ -484,3 +484,57 @@ def test_the_command_explains_itself(words, capsys):
     said = printed.out + printed.err
     assert (code == 0) == (not words or words == ["--help"])
     assert "python -m meddiff.pipelines.segment" in said or "the verbs are" in said or "inference.steps" in said
+
+
+def rimmed(number, row, image, mask):
+    mask[4:8] *= 2
+    return image, np.where(np.pad(mask, 1)[:-2, 1:-1] != np.pad(mask, 1)[2:, 1:-1], 255, mask).astype(np.uint8)
+
+
+def all_empty(number, row, image, mask):
+    return image, mask * 0
+
+
+def nothing_to_train_on(number, row, image, mask):
+    row.update(split="train" if number < 12 else "val" if number < 18 else "test")
+    return image, mask * (number >= 12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (rimmed, [], "is 255 a class, a rim that is not judged"),
+        (
+            rimmed,
+            ["--classes", "[background,a,b]", "--data.mask_values", "0=background,1=a,2=b"],
+            "holds the value 255, and --data.mask_values says",
+        ),
+        (all_empty, [], "all 24 masks are empty"),
+        (nothing_to_train_on, [], "all 12 masks of the train split are empty: nothing can be learned from them"),
+        (None, ["--classes", "[background,thing,other]"], "no mask holds 'other'"),
+    ],
+)
+def test_masks_whose_meaning_is_not_known_stop_the_first_stage(tmp_path, capsys, change, words, said):
+    manifest = own_data(tmp_path, change=change)
+    words = ["--dataset", "lgg", "--manifest", manifest, "--out", tmp_path / "run", *words]
+    assert command(tmp_path, "train", *words) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists(), "a refused command leaves a folder behind"
+
+
+def test_a_rim_that_is_not_judged_goes_through_all_stages(tmp_path, capsys):
+    manifest = own_data(tmp_path, count=40, change=rimmed)
+    words = ["--dataset", "lgg", "--manifest", manifest, "--out", tmp_path / "run",
+             "--classes", "[background,a,b]", "--data.mask_values", "0=background,1=a,2=b,255=ignore"]  # fmt: skip
+    assert command(tmp_path, "evaluate", *words) == 0
+    shown = capsys.readouterr().out
+    assert "not judged" in shown
+    assert "what the masks hold" in shown
+    cases = pd.read_csv(tmp_path / "run" / "cases.csv")
+    assert set(cases["class_name"]) == {"a", "b"}
+    stored = json.loads((tmp_path / "run" / "mask_values.json").read_text())
+    classes = [(one["values"], one["class"]) for one in stored["values"]]
+    assert classes == [("0", 0), ("1", 1), ("2", 2), ("255", "ignore")]
+    other = ["--checkpoint", tmp_path / "run", "--dataset", "lgg", "--manifest", manifest, "--out", tmp_path / "test"]
+    assert segment.main(["test", *map(str, other)]) == 0
+    assert (tmp_path / "test" / "mask_values.json").is_file()

@@ -1,5 +1,7 @@
 """The losses of masks: zero where right, steered by their weights, recycled where asked, and learned from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,10 +9,11 @@ from meddiff.batches.batch import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import X_0, ClassLogits, V
 from meddiff.diffusion.schedule import cosine
+from meddiff.formats.masks import IGNORED
 from meddiff.networks.initialization import seeded
 from meddiff.networks.segmenter import build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
-from meddiff.tasks.segment import SegmentTask
+from meddiff.tasks.segment import SegmentTask, classes_of, judged
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.loop import seeds_of, train
 from meddiff.training.objectives import MaskDenoising, MaskLoss, Supervised
@@ -126,3 +129,41 @@ def test_a_deterministic_network_learns_by_the_same_trainer():
     steps = train(state, blobs, optimization, seeds=seeds_of(0))
     losses = [step.loss.item() for step in steps]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "bits"])
+@pytest.mark.parametrize("prediction", [None, X_0, V])
+def test_what_nobody_judged_enters_no_loss(prediction, encoding):
+    """Whatever the network says there, and whatever class would stand there."""
+    if prediction is None and encoding == "bits":
+        pytest.skip("class logits have a channel per class")
+    _, objective = denoising(prediction, num_classes=3, encoding=encoding, recycle=0.0)
+    batch = blobs(0, classes=3)
+    rim = torch.zeros_like(batch.mask, dtype=torch.bool)
+    rim[:, :, :, 5:9] = True
+    ignoring = replace(batch, mask=batch.mask.masked_fill(rim, IGNORED), ignores=True)
+    draws = objective.draw(ignoring, 1, torch.Generator().manual_seed(0))
+    assert objective.loss(ignoring, draws).isfinite()
+    assert not classes_of(ignoring)[rim[:, 0]].any()
+    log_p = torch.randn(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    other = torch.where(rim, log_p.roll(1, dims=1), log_p)
+    loss, counted = MaskLoss(), judged(ignoring)
+    assert loss(log_p, classes_of(ignoring), counted) == loss(other, classes_of(ignoring), counted)
+    assert loss(log_p, classes_of(ignoring), counted) == loss(log_p, classes_of(batch), counted)
+    assert loss(log_p, classes_of(batch)) != loss(other, classes_of(batch))
+    nothing = torch.zeros_like(counted)
+    assert MaskLoss(dice=0)(log_p, classes_of(batch), nothing) == 0
+
+
+def test_a_batch_that_is_judged_all_over_has_the_loss_of_one_without_marks():
+    batch = blobs(0, classes=3)
+    log_p = torch.randn(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    everything = torch.ones(8, SIDE, SIDE, dtype=torch.bool)
+    assert judged(batch) is None
+    torch.testing.assert_close(MaskLoss()(log_p, classes_of(batch), everything), MaskLoss()(log_p, classes_of(batch)))
+    with seeded(0):
+        network = build_segmenter("unet", spatial_dims=2, in_channels=1, num_classes=3, channels=(8, 16))
+    supervised = Supervised(network)
+    ignoring = replace(batch, mask=batch.mask.masked_fill(batch.mask == 2, IGNORED), ignores=True)
+    assert supervised.loss(ignoring, ()).isfinite()
+    assert supervised.loss(ignoring, ()) != supervised.loss(batch, ())

@@ -91,7 +91,7 @@ def masks_found(wanted: Sequence[Place], *, memory: Path | None = None, progress
 
 
 def meaning_of(
-    rows: Iterable[ManifestRow], *, memory: Path | None = None, progress: Progress | None = None
+    rows: Iterable[ManifestRow], *, text: str = "", memory: Path | None = None, progress: Progress | None = None
 ) -> MaskMeaning:
     """Decide what the masks of these rows mean.
 
@@ -101,7 +101,7 @@ def meaning_of(
     held = masks_found(places(rows), memory=memory, progress=progress)
     if not held.levels and held.bad:
         raise InputError(f"none of the masks can be read; the first: {held.bad[0]}")
-    return decide(held.levels)
+    return decide(held.levels, text=text)
 
 
 def _page(path: Path, axis: int | None, index: int | None) -> int | None:

@@ -92,7 +92,8 @@ def names_of(
     if names:
         if unknown := [name for name in own if name not in names]:
             raise InputError(
-                f"{setting} names {', '.join(unknown)}, and the classes are {', '.join(names)}: use the same names"
+                f"{setting} names {', '.join(unknown)}, and the classes are {', '.join(names)}: use the same names, or "
+                "name the classes with --classes"
             )
         return tuple(names)
     if BACKGROUND in own:

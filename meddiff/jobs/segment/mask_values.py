@@ -11,7 +11,7 @@ from rich.table import Table
 
 from meddiff.build import segmentation
 from meddiff.errors import InputError
-from meddiff.formats.masks import Levels, MaskMeaning, places
+from meddiff.formats.masks import Levels, MaskMeaning, decide, places
 from meddiff.formats.masks.meaning import NOT_JUDGED, Values, write_meaning
 from meddiff.jobs.progress import bar
 from meddiff.manifest.row import ManifestRow
@@ -123,3 +123,26 @@ class MaskValues:
             run.console.print(note, style="yellow", soft_wrap=True, markup=False)
         write_meaning(self.meaning, run.folder.mask_values)
         return [run.folder.mask_values]
+
+
+def tell_of_others(rows: Sequence[ManifestRow], run: Run[SegmentRecipe], names: Sequence[str], text: str) -> None:
+    """Decide what masks mean that other images came with, stored in another way perhaps; print it and keep it.
+
+    Args:
+        rows: the images.
+        run: its recipe may say what the values of the masks trained on mean; that is tried first.
+        names: of the classes of the networks.
+        text: the values of these masks by name, where a user gave them.
+
+    Raises:
+        InputError: none can be read, or their values may mean this or that.
+    """
+    levels = segmentation.mask_levels(rows, run.recipe)
+    try:
+        meaning = decide(levels, names=names, text=text or run.recipe.data.mask_values, setting="mask_values")
+    except InputError:
+        if text or not run.recipe.data.mask_values:
+            raise
+        meaning = decide(levels, names=names, setting="mask_values")
+    run.console.print(MaskValues({one.path: one for one in levels}, meaning, tuple(names)).table())
+    write_meaning(meaning, run.folder.mask_values)

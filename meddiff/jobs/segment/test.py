@@ -28,6 +28,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.progress import new_console
     from meddiff.jobs.segment.calibrate import model_names
     from meddiff.jobs.segment.evaluate import begin, judge
+    from meddiff.jobs.segment.mask_values import tell_of_others
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
     from meddiff.run import Run, RunFolder, digest
@@ -50,7 +51,10 @@ def run(settings: OtherImages) -> Path:
         check_dimensions(rows, recipe)
         models = {name: of_run(Run(trained, trained_in), name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
-        inputs = digest(folder.manifest, str(Path(settings.checkpoint).expanduser()), sorted(models))
+        tell_of_others(rows, other, models[DIFFUSION].class_names, settings.mask_values)
+        inputs = digest(
+            folder.manifest, folder.mask_values, str(Path(settings.checkpoint).expanduser()), sorted(models)
+        )
         for name in models:
             begin(folder.masks / name, inputs)
         judge(models, rows, other)

@@ -9,6 +9,8 @@ from scipy.stats import bootstrap, wilcoxon
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.cases import case_scores, failed_case_scores
 from meddiff.evaluation.masks.summary import paired_mask_differences, summary
+from meddiff.jobs.looks import mean_dice
+from meddiff.metrics.masks.overlap import Overlap
 
 
 def of(found, metric="dice", **keys):
@@ -121,3 +123,67 @@ def test_bad_input():
     mixed = good.assign(unit=["mm", "px"] * 2)
     with pytest.raises(InputError, match="two tables"):
         summary(mixed)
+
+
+def cases_of(masks: dict, names: tuple[str, ...]) -> pd.DataFrame:
+    """The long table of (truth, prediction) by model and case."""
+    return pd.DataFrame(
+        {"model": model, "case": case, "patient": case} | score
+        for (model, case), pair in masks.items()
+        for score in case_scores(*pair, class_names=names, spacing_mm=None)
+    )
+
+
+def absent_class(stray: int) -> dict:
+    """Two models on three cases; the second has a stray pixel of a class that no truth holds in ``stray`` of them."""
+    masks = {}
+    for number in range(3):
+        truth = np.zeros((12, 12), np.uint8)
+        truth[2:8, 2 : 7 + number] = 1
+        prediction = np.roll(truth, 1, axis=1)
+        invented = prediction.copy()
+        invented[11, 11] = 2 if number < stray else 0
+        masks |= {("a", str(number)): (truth, prediction), ("b", str(number)): (truth, invented)}
+    return masks
+
+
+@pytest.mark.parametrize("stray", [0, 1, 3])
+def test_a_class_that_no_truth_holds_changes_nothing(stray):
+    named = cases_of(absent_class(stray), ("background", "x", "nowhere"))
+    plain = cases_of({key: (t, p * (p < 2)) for key, (t, p) in absent_class(stray).items()}, ("background", "x"))
+    both, one = summary(named), summary(plain)
+    for model in ("a", "b"):
+        line, truth = of(both, model=model, class_name=""), of(one, model=model, class_name="x")
+        assert (line["mean"], line["low"], line["high"]) == (truth["mean"], truth["low"], truth["high"])
+        absent = of(both, model=model, class_name="nowhere")
+        assert np.isnan(absent["mean"])
+        assert np.isnan(absent["share_below"])
+        assert (absent["n_with_class"], absent["n_cases"], absent["n_defined"]) == (0, 3, 0)
+        assert line["n_with_class"] == 3
+    assert of(both, model="b", class_name="nowhere")["n_false_alarms"] == stray
+    apart = paired_mask_differences(named, "b", "a")
+    assert set(apart["class_name"]) == {"", "x"}
+    assert (apart["difference"] == 0).all()
+
+
+def test_a_class_that_some_truths_hold_is_measured_everywhere():
+    masks = absent_class(1)
+    truth, prediction = masks["a", "0"]
+    masks["a", "0"] = masks["b", "0"] = (np.where(truth == 1, 2, 0), prediction)
+    found = summary(cases_of(masks, ("background", "x", "y")))
+    assert of(found, model="a", class_name="y")["n_with_class"] == 1
+    assert of(found, model="a", class_name="y")["mean"] == pytest.approx(2 / 3), "missed once, rightly empty twice"
+
+
+def test_healthy_images_alone_are_measured_by_their_false_alarms():
+    empty, alarm = np.zeros((5, 5), np.uint8), np.eye(5, dtype=np.uint8)
+    found = summary(cases_of({("a", "0"): (empty, empty), ("a", "1"): (empty, alarm)}, ("background", "x")))
+    assert of(found)["mean"] == 0.5
+
+
+def test_the_look_at_validation_cases_leaves_out_what_none_of_them_holds():
+    some, none = Overlap(6, 2, 1, 90), Overlap(0, 0, 0, 99)
+    stray, missed = Overlap(0, 1, 0, 98), Overlap(0, 0, 5, 94)
+    assert mean_dice([[some, none], [some, none]]) == mean_dice([[some, stray], [some, stray]]) == some.dice
+    assert mean_dice([[some, missed], [some, none]]) == np.mean([some.dice / 2, (some.dice + 1) / 2])
+    assert mean_dice([[none], [stray]]) == 0.5

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from meddiff.errors import InputError
+from meddiff.evaluation.masks.calibration import case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import METRICS, case_scores, failed_case_scores, jensen_check
+from meddiff.evaluation.masks.detections import free_response
+from meddiff.formats.masks import IGNORED
 
 NAMES = ("background", "lesion")
 EMPTY = np.zeros((6, 8), np.uint8)
@@ -159,3 +162,22 @@ def test_bad_input():
         scored(SQUARE[0], SQUARE[0])
     with pytest.raises(InputError, match="spacing"):
         scored(SQUARE, SQUARE, spacing_mm=(1.0, 1.0, 1.0))
+
+
+def test_what_nobody_judged_is_not_measured():
+    """A prediction is scored as if the pixels were not there."""
+    truth = SQUARE.astype(np.uint8)
+    truth[4] = IGNORED
+    tall = SQUARE.copy()
+    tall[4, 1:4] = 1
+    (row,), (without,) = scored(truth, tall), scored(SQUARE, SQUARE)
+    assert (row["dice"], row["hausdorff"], row["lesion_f1"], row["specificity"]) == (1.0, 0.0, 1.0, 1.0)
+    assert (row["truth_pixels"], row["prediction_pixels"]) == (without["truth_pixels"], without["prediction_pixels"])
+    everything = np.full_like(truth, IGNORED)
+    assert scored(everything, tall)[0]["prediction_pixels"] == 0
+    probabilities = np.stack([1.0 - tall, tall]).astype(np.float32)
+    assert case_calibration(truth, probabilities) == case_calibration(SQUARE, np.stack([1.0 - SQUARE, SQUARE]))
+    assert reliability_of(truth, probabilities).count[0].sum() == (truth != IGNORED).sum()
+    assert np.isnan(case_calibration(everything, probabilities)["brier"])
+    counts = free_response(truth, probabilities, class_names=NAMES)
+    assert {(one["found"], one["invented"]) for one in counts} == {(1, 0)}
