@@ -72,6 +72,7 @@ def predicted(run: Path, place: Path, count: int) -> Counter[str]:
         pixels = np.random.default_rng(number).integers(0, 256, (20, 24, 3), np.uint8)
         Image.fromarray(pixels).save(place / f"{count}" / f"{number}.png")
     words = ["predict", "--checkpoint", run, "--input", place / f"{count}", "--output", place / f"out{count}"]
+    words += ["--save-overlays", "false"]  # the way to the mask; a picture of it is made of what came out
     return entered(lambda: segment.main([*map(str, words)]))
 
 
