@@ -152,7 +152,7 @@ def generate(
         model: from `denoiser`, trained, or of a run (`meddiff.load`).
         labels: class of each image, by its name or number.
         seeds: one per image; the same seed and label give the same image.
-        sampler: name of a sampler; that of the model unless told.
+        sampler: name of a sampler; by default that of the model.
         steps: sampler steps.
         guidance: scale of classifier-free guidance; 1 is none.
         batch_size: images per network call.
@@ -167,10 +167,8 @@ def generate(
         raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
     if not labels:
         return torch.zeros(0, *model.shape)
-    asked = {"steps": steps, "guidance": guidance}
-    drawing = replace(model.drawing, **{name: value for name, value in asked.items() if value is not None})
-    if sampler is not None:
-        drawing = replace(drawing, sampler=build.pick("sampler", build.SAMPLERS, sampler))
+    algorithm = None if sampler is None else build.pick("sampler", build.SAMPLERS, sampler)
+    drawing = _changed(model.drawing, steps=steps, guidance=guidance, sampler=algorithm)
     fabric = build_fabric()
     batches = sampling.generate(
         prepare(model.denoiser.eval().requires_grad_(False), fabric),
@@ -183,6 +181,11 @@ def generate(
         device=fabric.device,
     )
     return torch.cat(list(batches))
+
+
+def _changed(drawing: sampling.Sampling, **asked: object) -> sampling.Sampling:
+    """Return it with what was asked for; what is None stays."""
+    return replace(drawing, **{name: value for name, value in asked.items() if value is not None})
 
 
 def _label(row: ManifestRow) -> str:

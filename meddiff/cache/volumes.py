@@ -338,6 +338,4 @@ def _check_channels(cases: Sequence[CachedVolume], rows: Sequence[ManifestRow]) 
         numbers.setdefault(case.channels, row.row_id)
     if len(numbers) > 1:
         they = ", ".join(f"{number} in {row_id!r}" for number, row_id in sorted(numbers.items()))
-        raise InputError(
-            f"the volumes have unequal numbers of sequences: {they}. Use rows with the same sequences."
-        )
+        raise InputError(f"the volumes have unequal numbers of sequences: {they}. Use rows with the same sequences.")

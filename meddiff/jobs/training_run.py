@@ -84,8 +84,7 @@ class TrainingRun:
     checkpoints: Path
     log: TrainingLog
     fabric: Fabric
-    network: nn.Module
-    """The plain one, of which checkpoints are made."""
+    network: nn.Module  # the plain one, of which checkpoints are made
     state: State
     facts: Facts
     look: Look
@@ -136,14 +135,10 @@ class TrainingRun:
     def steps(self, batches: Batches, first: int, *, seed: int, augment: Augment | None) -> Iterator[TrainStep]:
         """Train from step ``first`` on, by the settings of this run; see `training.loop.train`."""
         return train(
-            self.state,
-            batches,
-            optimization(self.settings),
+            self.state, batches, optimization(self.settings), first_step=first, augment=augment,
             seeds=seeds_of(seed, self.fabric.global_rank),
             diverged=lambda step: denoiser_diverged(step, checkpoint.latest(self.checkpoints)),
-            first_step=first,
-            augment=augment,
-        )
+        )  # fmt: skip
 
     def follow(self, steps: Iterator[TrainStep], first: int, console: Console, description: str) -> None:
         """Go through the steps, with a progress bar, until they or the patience of ``look`` end.

@@ -46,11 +46,7 @@ def heun(
         noise = require_noise(noise, "heun with churn")
     times, x = batch_times(timesteps, x_T), state(x_T)
     alpha, sigma = schedule.scales(timesteps)
-    gamma = min(churn / (len(timesteps) - 1), math.sqrt(2) - 1)
-    churned = [
-        _raised(schedule, t, gamma if a and churn_range[0] <= s / a <= churn_range[1] else 0.0)
-        for t, a, s in zip(timesteps[:-1], alpha, sigma, strict=False)
-    ]
+    churned = _churned(schedule, timesteps, churn, churn_range)
     churned_times = filled(churned, x)
     churned_alpha, churned_sigma = schedule.scales(churned)
 
@@ -70,6 +66,18 @@ def heun(
         else:
             x = euler
         yield Step(timesteps[i + 1], x, x_0)
+
+
+def _churned(
+    schedule: NoiseSchedule, timesteps: Sequence[float], churn: float, churn_range: tuple[float, float]
+) -> list[float]:
+    """Find the times that each step begins at once noise is added, by the paper's gamma_i."""
+    alpha, sigma = schedule.scales(timesteps)
+    gamma = min(churn / (len(timesteps) - 1), math.sqrt(2) - 1)
+    return [
+        _raised(schedule, t, gamma if a and churn_range[0] <= s / a <= churn_range[1] else 0.0)
+        for t, a, s in zip(timesteps[:-1], alpha, sigma, strict=False)
+    ]
 
 
 def _raised(schedule: NoiseSchedule, t: float, gamma: float) -> float:

@@ -12,6 +12,7 @@ import pytest
 
 from meddiff import build
 from meddiff.jobs import job
+from meddiff.manifest.table import write_manifest
 from meddiff.pipelines import augment, evaluate, segment, train
 from meddiff.recipe import Recipe, SegmentRecipe, flat
 from meddiff.recipe.commands import (
@@ -23,6 +24,7 @@ from meddiff.recipe.commands import (
     Predict,
     Published,
 )
+from meddiff.sources import phantom
 from tests.pipelines.drawn_volumes import draw
 
 LOOKED_AT_ALONE = ("meddiff.recipe.values", "meddiff.recipe.commands", "dataclasses", "copy", "pickle")
@@ -169,7 +171,9 @@ def test_a_run_that_segments_reads_all_its_settings(study, tmp_path):
     shutil.copytree(made / "phantom", tmp_path / "images", ignore=lambda place, names: names[3:])
     (tmp_path / "images" / "broken.png").write_text("no picture")
     check_command(Predict, segment.main, f"predict --checkpoint {made} --input {tmp_path}/images --output {tmp_path}/p")
-    tests = f"test --checkpoint {made} --manifest {tmp_path}/tests.csv --out {tmp_path}/t"
-    check_command(OtherImages, segment.main, tests)
+    others = phantom.write(phantom.rows("dermoscopy", seed=9, count=4), tmp_path, size=32)
+    write_manifest(others, tmp_path / "others.csv", root=tmp_path)
+    other = f"test --checkpoint {made} --manifest {tmp_path}/others.csv --out {tmp_path}/t"
+    check_command(OtherImages, segment.main, other)
     masks = f"masks --truth {study}/masks --prediction {study}/masks --resamples 100"
     check_command(EvaluateMasks, evaluate.main, f"{masks} --images {study}/images --out {tmp_path}/m")

@@ -9,6 +9,7 @@ every one of the halves, and farther from their mean than its own sampling error
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def image_quality(
     whole = figures(ours, theirs, generator)
     errors = _standard_errors(ours, theirs, generator)
     halves = [_half_figures(ours, theirs, generator) for _ in range(splits)]
-    margin = norm.ppf((1 + confidence_level) / 2)
+    margin = float(norm.ppf((1 + confidence_level) / 2))
     space = real.space
     about = {
         "n_real": len(real), "n_synthetic": len(synthetic), "n_matched": halves[0][2], "splits": splits,
@@ -69,16 +70,22 @@ def image_quality(
     sides = [half[0] for half in halves], [half[1] for half in halves]
     rows = []
     for metric, value in whole.items():
-        measure = MEASURES[metric]
         matched, baseline = (np.array([parts[metric] for parts in side]) for side in sides)
-        low, high = np.clip(value + margin * errors[metric] * np.array([-1, 1]), *measure.bounds)
-        row = {"metric": metric, "value": value, "low": low, "high": high}
-        for name, values in (("matched", matched), ("baseline", baseline)):
-            row |= {name: np.nanmean(values), f"{name}_low": np.nanmin(values), f"{name}_high": np.nanmax(values)}
-        fault = _fault(measure, row["matched"], baseline[~np.isnan(baseline)], float(margin * errors[metric]))
-        row |= {"outside": bool(fault), "fault": fault}
-        rows.append(row | about | {"warning": _warning(metric, real, synthetic)})
+        row = _beside_halves(MEASURES[metric], value, margin * errors[metric], matched, baseline)
+        rows.append({"metric": metric} | row | about | {"warning": _warning(metric, real, synthetic)})
     return pd.DataFrame(rows)
+
+
+def _beside_halves(
+    measure: Measure, value: float, error: float, matched: np.ndarray, baseline: np.ndarray
+) -> dict[str, Any]:
+    """Put a figure with its interval beside its values in the splits, and say what is wrong."""
+    low, high = np.clip(value + error * np.array([-1, 1]), *measure.bounds)
+    row: dict[str, Any] = {"value": value, "low": low, "high": high}
+    for name, values in (("matched", matched), ("baseline", baseline)):
+        row |= {name: np.nanmean(values), f"{name}_low": np.nanmin(values), f"{name}_high": np.nanmax(values)}
+    fault = _fault(measure, row["matched"], baseline[~np.isnan(baseline)], error)
+    return row | {"outside": bool(fault), "fault": fault}
 
 
 def unbiased_frechet(real: ImageSet, synthetic: ImageSet, *, seed: int = 0) -> tuple[float, str]:
@@ -94,7 +101,7 @@ def unbiased_frechet(real: ImageSet, synthetic: ImageSet, *, seed: int = 0) -> t
 def _half_figures(
     real: Measured, synthetic: Measured, generator: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, float], int]:
-    """Compute a random half of the patients against synthetic images, and against as many images of the other half."""
+    """Measure a random half of the patients against synthetic images, and against as many images of the other half."""
     half = random_half(real.groups, generator)
     first, second = real.chosen(half), real.chosen(~half)
     count = min(len(second), len(synthetic))

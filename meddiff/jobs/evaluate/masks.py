@@ -202,9 +202,7 @@ def _spacing(truth: MaskFile, said: str) -> tuple[float, ...] | None:
         axes = words.counted(truth.values.ndim, "positive number")
         raise InputError(f"got --spacing-mm {said!r} for {truth.path}: give {axes}, with commas between")
     if truth.spacing_mm is not None and not np.allclose(spacing, truth.spacing_mm, rtol=1e-3):
-        raise InputError(
-            f"{truth.path} says its spacing is {truth.spacing_mm} mm, --spacing-mm {said}: leave that out"
-        )
+        raise InputError(f"{truth.path} says its spacing is {truth.spacing_mm} mm, --spacing-mm {said}: leave that out")
     return spacing
 
 
