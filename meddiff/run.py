@@ -122,6 +122,7 @@ class RunFolder:
     detections = property(lambda self: self.path / "detections.csv")
     temperatures = property(lambda self: self.path / "temperatures.json")
     mask_values = property(lambda self: self.path / "mask_values.json")
+    likeness = property(lambda self: self.path / "likeness.json")
 
     @contextmanager
     def opened(self, papers: Sequence[Path] = ()) -> Iterator[RunFolder]:

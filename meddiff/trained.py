@@ -8,6 +8,7 @@ answer.classes, answer.probabilities, answer.entropy, answer.uncertainty       #
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
 from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
+from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
 from meddiff.manifest.row import ManifestRow
@@ -53,6 +55,8 @@ class TrainedModel:
     """That the network is told."""
     weights: str
     """Short hash of its weights."""
+    likeness: Likeness | None = None
+    """What is known of the training images; None in runs of former versions, or of few images."""
 
     def __repr__(self) -> str:
         """Return one line: what it is, and what it tells apart."""
@@ -61,9 +65,24 @@ class TrainedModel:
                 f"{self.channels} channels, {size}, classes {', '.join(self.class_names)})")  # fmt: skip
 
     def __call__(self, image: Case | str | Path | np.ndarray) -> Answer:
-        """Segment a case, a file, or pixels (see `case_of`): members are functions of the run's seed and its name."""
+        """Segment a case, a file, or pixels (see `case_of`): members are functions of the run's seed and its name.
+
+        Warns of an image that is unlike those that the network was trained on.
+        """
         case = self.case_of(image)
-        return decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
+        answer = self.answer(case)
+        if answer.verdict is not None and answer.verdict.unlike:
+            reasons = "; ".join(answer.verdict.reasons)
+            warnings.warn(
+                f"{case.name} is unlike the training images ({reasons}): do not rely on its mask", stacklevel=2
+            )
+        return answer
+
+    def answer(self, case: Case) -> Answer:
+        """Answer as a call does, without a warning."""
+        answer = decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
+        verdict = None if self.likeness is None else self.likeness.verdict(case.image, modality=case.modality)
+        return replace(answer, verdict=verdict)
 
     def case_of(self, image: Case | str | Path | np.ndarray) -> Case:
         """Make a case of a file, or of pixels; a case is one already.
@@ -168,7 +187,8 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
-    return _trained_model(recipe, stored, name, temperature=1.0)
+    above = next((RunFolder(one) for one in path.parents if RunFolder(one).likeness.is_file()), folder)
+    return replace(_trained_model(recipe, stored, name, temperature=1.0), likeness=saved_likeness(above))
 
 
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
@@ -192,7 +212,8 @@ def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoi
 def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:
     """Load a network of a run."""
     stored = best_of(run.folder, model)
-    return _trained_model(run.recipe, stored, model, temperature=saved_temperature(run.folder, model))
+    trained = _trained_model(run.recipe, stored, model, temperature=saved_temperature(run.folder, model))
+    return replace(trained, likeness=saved_likeness(run.folder))
 
 
 def _trained_model(
@@ -223,3 +244,17 @@ def saved_temperature(folder: RunFolder, name: str) -> float:
     if not folder.temperatures.is_file():
         return 1.0
     return json.loads(folder.temperatures.read_text(encoding="utf-8")).get(name, 1.0)
+
+
+def saved_likeness(folder: RunFolder) -> Likeness | None:
+    """Read what the run knows of its training images; None where it was not noted.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not folder.likeness.is_file():
+        return None
+    try:
+        return Likeness.from_dict(json.loads(folder.likeness.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:  # of JSON, and InputError
+        raise InputError(f"{folder.likeness} is damaged ({error}). Delete it: images cannot be judged then") from error

@@ -7,7 +7,7 @@ measures and writes masks sees no difference between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,8 @@ class Case:
     """4 x 4, index on the image's own grid -> RAS millimeters; None for pictures."""
     forms: Forms | None = None
     """Both affines of a NIfTI header, for masks to be written with."""
+    modality: str | None = None
+    """As its file names it: MR, CT ...; None where it does not."""
 
     @property
     def place(self) -> Place:
@@ -86,7 +88,7 @@ def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Cas
         InputError: it cannot be prepared.
     """
     prepared = prepare_volume(volume, transform, name=name)
-    place = known_spacing(volume), volume.affine, volume.forms
+    place = known_spacing(volume), volume.affine, volume.forms, volume.modality
     return Case(name, prepared.image, volume.shape, prepared.restore, *place)
 
 
@@ -104,7 +106,7 @@ def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> I
     spacing = known_spacing(volume)
     plane = None if spacing is None else tuple(mm for number, mm in enumerate(spacing) if number != axis)
     for index, opened in enumerate(_slices(name, volume, axis, transform)):
-        yield _case_of_picture(f"{name} {index}", opened, transform, plane)
+        yield replace(_case_of_picture(f"{name} {index}", opened, transform, plane), modality=volume.modality)
 
 
 def _slices(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Opened]:

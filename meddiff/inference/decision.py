@@ -15,6 +15,7 @@ from meddiff.ensemble.fusion import fuse
 from meddiff.ensemble.temperature import apply_temperature
 from meddiff.ensemble.uncertainty_maps import case_uncertainty, entropy, standard_deviation
 from meddiff.images.case import Case
+from meddiff.inference.likeness import Verdict
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Answer:
     """[M, *S'] uint8 class indices of each member, on the network's grid; `member_classes` brings them back."""
     uncertainty: float
     """Of the whole case, 0 to 1, large where failure is likely."""
+    verdict: Verdict | None = None
+    """Whether the image is unlike those of training; None where the run cannot tell."""
 
 
 def fused(members: np.ndarray, decision: Decision) -> np.ndarray:

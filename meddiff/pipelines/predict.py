@@ -68,6 +68,7 @@ def run(settings: Predict) -> Path:
             ledger.begin(inputs)
             _tell_before(ledger, console)
             job.segment(bar(console, "segmenting", unit="cases")(ledger.tasks, len(ledger.tasks)))
+    _tell_unlike(ledger, console, known=model.likeness is not None)
     return _tell_after(ledger, len(inputs), console)
 
 
@@ -115,6 +116,21 @@ def _by_reason(ledger: Ledger) -> dict[str, list[str]]:
             reason = str(line["problem"]).replace(line["file"], "").partition(". Give a good copy")[0]
             reasons.setdefault(reason.strip(" :"), []).append(task.name)
     return reasons
+
+
+def _tell_unlike(ledger: Ledger, console: Console, *, known: bool) -> None:
+    """Print whose masks no one should rely on, and the reason of the first."""
+    from meddiff.jobs.segment.predict import UNLIKE, WHY_UNLIKE
+
+    if not known:
+        console.print("whether images are like those of training cannot be told: the run has no likeness.json, which "
+                      "`segment train` writes of 20 images and more", soft_wrap=True)  # fmt: skip
+    names = [name for name, line in ledger.lines.items() if line.get(UNLIKE) == "yes" and not line.get("stale")]
+    if names:
+        are = "images are" if len(names) > 1 else "image is"
+        console.print(f"warning: {len(names)} {are} unlike those of training, do not rely on the masks: "
+                      f"{_some(names)} ({names[0]}: {ledger.lines[names[0]][WHY_UNLIKE]})",
+                      style="yellow", soft_wrap=True)  # fmt: skip
 
 
 def _some(names: Sequence[str]) -> str:

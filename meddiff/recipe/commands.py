@@ -126,6 +126,8 @@ class Predict:
     """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
     segment_codes: tuple[str, ...] | None = None
     """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
+    allow_unlike: bool = False
+    """Also write DICOM Segmentations of images that are unlike all that the network was trained on."""
     on_bad_file: str = "skip"
     """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
 

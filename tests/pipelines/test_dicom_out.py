@@ -69,8 +69,27 @@ def assert_nobody_is_named(folder, *, but=()):
 
 
 def predict(run, given, out, *words):
+    """The run was trained on drawn skin, the series are of noise: hence --allow_unlike."""
     asked = ["predict", "--checkpoint", str(run), "--input", str(given), "--output", str(out), "--dicom_seg", "true"]
-    return segment.main([*asked, *words])
+    return segment.main([*asked, "--allow_unlike", *words])
+
+
+def test_of_an_image_unlike_all_of_training_no_segmentation_is_written_unasked(run, study, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert predict(run, study, out, "--allow_unlike", "false") == 0
+    table = pd.read_csv(out / "predictions.csv", keep_default_na=False).set_index("name")
+    assert set(table["unlike_training"]) == {"yes"}
+    assert (table["likeness"] < 0.05).all()
+    assert not any(table["dicom_seg"])
+    assert not list(out.rglob("*.dcm"))
+    assert "modality CT, the network was trained on dermoscopy" in table.loc["a/series_7", "why_unlike"]
+    assert "--allow_unlike writes it all the same" in table.loc["a/series_7", "note"]
+    assert all((out / mask).is_file() for mask in table["mask"]), "the masks are there all the same"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: 3 images are unlike those of training, do not rely on the masks" in said
+    words = ["--segment_codes", "[SCT:108369006:Neoplasm]", "--on_bad_file", "stop"]
+    assert predict(run, study / "a", tmp_path / "b", "--allow_unlike", "false", *words) == 2
+    assert "no DICOM Segmentation is written of an image that is unlike" in capsys.readouterr().err
 
 
 def test_predict_writes_a_segmentation_where_there_is_a_series(run, study, tmp_path, capsys):

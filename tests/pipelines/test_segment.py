@@ -538,3 +538,36 @@ def test_a_rim_that_is_not_judged_goes_through_all_stages(tmp_path, capsys):
     other = ["--checkpoint", tmp_path / "run", "--dataset", "lgg", "--manifest", manifest, "--out", tmp_path / "test"]
     assert segment.main(["test", *map(str, other)]) == 0
     assert (tmp_path / "test" / "mask_values.json").is_file()
+
+
+def test_predict_says_which_images_are_unlike_those_of_training(run, tmp_path, capsys):
+    manifest = pd.read_csv(run / "manifest.csv")
+    given = tmp_path / "given"
+    given.mkdir()
+    for path in manifest.loc[manifest["split"] == "test", "image_path"]:
+        shutil.copy(run / path, given)
+    save_image(np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8), given / "noise.png")
+    words = ["--checkpoint", run, "--members", 1, "--steps", 1]
+    assert segment.main(["predict", *map(str, words), "--input", str(given), "--output", str(tmp_path / "masks")]) == 0
+    table = pd.read_csv(tmp_path / "masks" / "predictions.csv", keep_default_na=False).set_index("name")
+    assert table.loc["noise", "unlike_training"] == "yes"
+    assert (table.drop(index="noise")["unlike_training"] == "no").mean() > 0.9
+    said = " ".join(capsys.readouterr().out.split())
+    assert "unlike those of training, do not rely on the masks" in said
+    other = shutil.copytree(run, tmp_path / "former")
+    (other / "likeness.json").unlink()
+    words[1] = other
+    assert segment.main(["predict", *map(str, words), "--input", str(given), "--output", str(tmp_path / "others")]) == 0
+    table = pd.read_csv(tmp_path / "others" / "predictions.csv", keep_default_na=False)
+    assert set(table["unlike_training"]) == {""}
+    assert "cannot be told: the run has no likeness.json" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_loaded_model_warns_of_an_image_unlike_those_of_training(run, tmp_path):
+    import meddiff
+
+    model = meddiff.load(run, members=1, steps=1)
+    save_image(np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8), tmp_path / "noise.png")
+    with pytest.warns(UserWarning, match="noise is unlike the training images"):
+        answer = model(model.picture(tmp_path / "noise.png"))
+    assert answer.verdict.unlike

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from meddiff import build
+from meddiff.batches.images import Images
 from meddiff.build.models import models_of
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
 from meddiff.files.writing import write_text
 from meddiff.formats.masks import IGNORED
+from meddiff.images.intensity import to_model_range
 from meddiff.inference.decision import fused
+from meddiff.inference.likeness import MOST, Likeness
 from meddiff.jobs.looks import validation_cases
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import masked
@@ -81,7 +84,32 @@ def _work(run: Run[SegmentRecipe]) -> list[Path]:
         for name in temperatures:
             temperatures[name] = fitted_temperature(of_run(run, name), run)
     write_text(run.folder.temperatures, json.dumps(temperatures, indent=2))
-    return [run.folder.temperatures]
+    return [run.folder.temperatures, *note_likeness(run)]
+
+
+def note_likeness(run: Run[SegmentRecipe]) -> list[Path]:
+    """Write down what images of training are like, so that others can be compared with them; return the file.
+
+    There is none where the training images are too few to tell.
+    """
+    train, held_out = masked(run, "train"), masked(run, "val")
+    chosen = np.unique(np.linspace(0, len(train) - 1, MOST).round().astype(int))
+    likeness = Likeness.fitted(
+        [model_values(train, number) for number in chosen],
+        [train.rows[number].group for number in chosen],
+        (model_values(held_out, number) for number in range(min(MOST, len(held_out)))),
+        [row.modality for row in train.rows],
+    )
+    if likeness is None:
+        run.folder.likeness.unlink(missing_ok=True)
+        return []
+    write_text(run.folder.likeness, json.dumps(likeness.to_dict()))
+    return [run.folder.likeness]
+
+
+def model_values(images: Images, number: int) -> np.ndarray:
+    """Return one whole image [C, *S] in [-1, 1]."""
+    return to_model_range(np.asarray(images.prepared[number].image)).numpy()
 
 
 STAGE = Stage("calibrate", "fitting a temperature to each model's probabilities", answers_depend_on, _work)

@@ -113,7 +113,7 @@ def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Pat
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
     case = model.case(row)
-    answer = model(case)
+    answer = model.answer(case)
     judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
     save_mask(answer.classes, case, stem)
     write_text(file, json.dumps(judged))

@@ -25,6 +25,7 @@ from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.images.prepare import load_sequences
 from meddiff.inference.decision import Answer, member_classes
+from meddiff.inference.likeness import Verdict, together
 from meddiff.jobs.segment.ledger import Ledger, Task, is_output
 from meddiff.jobs.segment.overlay import overlay_of_picture, overlay_of_volume, write_overview
 from meddiff.recipe import of_volumes, to_dict
@@ -33,6 +34,8 @@ from meddiff.run import RunFolder, digest
 from meddiff.trained import TrainedModel
 
 DEEP = 65535
+UNLIKE, LIKENESS, WHY_UNLIKE = "unlike_training", "likeness", "why_unlike"
+"""Columns of predictions.csv: yes or no; the share of images like those of training that are as far from them."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class _Segmented:
     uncertainty: float
     beside: dict[str, np.ndarray]
     """What was asked for beside the mask, by the name in its file."""
+    verdict: Verdict | None
+    """Whether the image is unlike those of training; None where the run cannot tell."""
 
 
 def _picture(job: Job, task: Task) -> dict[str, Any]:
@@ -172,7 +177,7 @@ def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
         save_image(overlay_of_volume(volume, segmented.classes), job.folder / f"{task.name}_overlay.png")
     for what, values in segmented.beside.items():
         save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
-    return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented.classes)
+    return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented)
 
 
 def _read(job: Job, one: Found) -> Volume:
@@ -208,17 +213,18 @@ def _by_slices(job: Job, one: Found, volume: Volume) -> _Segmented:
         axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
     transform = segmentation.picture_transform(job.model.recipe, deep=job.model.deep)
     slices = [_of_case(job, case) for case in slice_cases(one.stem, volume, axis, transform)]
-    weights = [1 + np.count_nonzero(part.classes) for part in slices]
+    weights = [1 + int(np.count_nonzero(part.classes)) for part in slices]
     return _Segmented(
         np.stack([part.classes for part in slices], axis=axis),
         float(np.average([part.uncertainty for part in slices], weights=weights)),
         {what: np.stack([part.beside[what] for part in slices], axis=axis) for what in slices[0].beside},
+        together(verdicts, weights) if len(verdicts := [part.verdict for part in slices if part.verdict]) else None,
     )
 
 
 def _of_case(job: Job, case: Case) -> _Segmented:
-    answer = job.model(case)
-    return _Segmented(answer.classes, answer.uncertainty, _beside(job, answer, case))
+    answer = job.model.answer(case)
+    return _Segmented(answer.classes, answer.uncertainty, _beside(job, answer, case), answer.verdict)
 
 
 def _beside(job: Job, answer: Answer, case: Case) -> dict[str, np.ndarray]:
@@ -235,7 +241,7 @@ def _beside(job: Job, answer: Answer, case: Case) -> dict[str, np.ndarray]:
 
 
 def _line(job: Job, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, ...] | None) -> dict[str, Any]:
-    """A case's line: uncertainty, mask, and the size of each class."""
+    """A case's line: uncertainty, mask, whether it is unlike the training images, and the size of each class."""
     sizes: dict[str, Any] = {}
     for index, name in list(enumerate(job.model.class_names))[1:]:
         count = int(np.count_nonzero(segmented.classes == index))
@@ -244,10 +250,23 @@ def _line(job: Job, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, 
         else:
             sizes[f"{name} ml"] = round(count * float(np.prod(spacing_mm)) / 1000, 4)
     place = mask.relative_to(job.folder).as_posix()
-    return {"uncertainty": round(float(segmented.uncertainty), 6), "mask": place, **sizes}
+    return {
+        "uncertainty": round(float(segmented.uncertainty), 6),
+        "mask": place,
+        **_likeness(segmented.verdict),
+        **sizes,
+    }
 
 
-def _dicom(job: Job, task: Task, classes: np.ndarray) -> dict[str, Any]:
+def _likeness(verdict: Verdict | None) -> dict[str, Any]:
+    """Whether the network has seen the like: yes or no, the p-value, and the reasons; empty where it cannot be told."""
+    if verdict is None:
+        return {UNLIKE: "", LIKENESS: "", WHY_UNLIKE: ""}
+    p = "" if verdict.p is None else round(verdict.p, 5)
+    return {UNLIKE: "yes" if verdict.unlike else "no", LIKENESS: p, WHY_UNLIKE: "; ".join(verdict.reasons)}
+
+
+def _dicom(job: Job, task: Task, segmented: _Segmented) -> dict[str, Any]:
     """Write the mask as DICOM Segmentation where it was asked for; where there is none, its line says why."""
     if not job.settings.dicom_seg:
         return {}
@@ -255,8 +274,13 @@ def _dicom(job: Job, task: Task, classes: np.ndarray) -> dict[str, Any]:
     try:
         if one.series is None:
             raise InputError(f"{one.path}: no DICOM Segmentation can be written for what is no DICOM series")
+        if segmented.verdict is not None and segmented.verdict.unlike and not job.settings.allow_unlike:
+            raise InputError(
+                f"{one.path}: no DICOM Segmentation is written of an image that is unlike those of training "
+                f"({'; '.join(segmented.verdict.reasons)}). Look at the mask; --allow_unlike writes it all the same"
+            )
         algorithm = f"meddiff {job.settings.model}"
-        save_dicom_seg(classes, file, series=one.series, segments=job.segments, algorithm=algorithm)
+        save_dicom_seg(segmented.classes, file, series=one.series, segments=job.segments, algorithm=algorithm)
     except InputError as error:
         if job.settings.on_bad_file == "stop":
             raise

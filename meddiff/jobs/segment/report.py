@@ -115,7 +115,7 @@ def gallery(
 
 def _picture(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, line: dict, group: str) -> GalleryCase:
     case = model.case(row)
-    answer = model(case)
+    answer = model.answer(case)
     truth = truth_of(row, case, meaning)
     truth = np.where(truth == IGNORED, 0, truth)
     image = to_pixels(case.restore(case.image).reshape(len(case.image), *case.size))
