@@ -29,6 +29,8 @@ LEVEL = 0.01
 FAR = 1.5
 """Score from which an image farther than all is unlike, where too few were held out for a p below `LEVEL`."""
 FOLDS = 5
+NARROWEST = 1e-3
+"""Spread that a feature has at least: colors of gray images have none."""
 MOST = 2000
 """Images that the fit is made of; of more, evenly many are left out."""
 FEWEST = 20
@@ -101,7 +103,7 @@ class Likeness:
         fitted = tuple(_fit(kind) for kind in kinds)
         distances += [_distances(image, fitted)[None] for image in held_out]
         together = np.concatenate(distances)
-        usual = np.quantile(together, 1 - LEVEL, axis=0)
+        usual = np.maximum(np.quantile(together, 1 - LEVEL, axis=0), NARROWEST)
         return cls(
             fitted,
             usual,
@@ -244,7 +246,7 @@ def _colors(channels: np.ndarray) -> np.ndarray:
 
 def _fit(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the center [F] and whitening [F, F] of features [N, F], each brought to unit spread first."""
-    center, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    center, scale = features.mean(axis=0), np.maximum(features.std(axis=0), NARROWEST)
     standard = (features - center) / scale
     count, size = standard.shape
     covariance = standard.T @ standard / count

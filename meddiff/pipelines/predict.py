@@ -123,7 +123,7 @@ def _tell_unlike(ledger: Ledger, console: Console, *, known: bool) -> None:
     from meddiff.jobs.segment.predict import UNLIKE, WHY_UNLIKE
 
     if not known:
-        console.print("whether images are like those of training cannot be told: the run has no likeness.json, which "
+        console.print("whether images are like those of training cannot be said: the run has no likeness.json, which "
                       "`segment train` writes of 20 images and more", soft_wrap=True)  # fmt: skip
     names = [name for name, line in ledger.lines.items() if line.get(UNLIKE) == "yes" and not line.get("stale")]
     if names:

@@ -124,6 +124,14 @@ def test_too_few_images_cannot_tell(skin):
     assert Likeness.fitted(skin[:60], ["one"] * 60, [], []) is None
 
 
+def test_of_gray_pictures_stored_in_color_those_in_color_are_unlike(skin):
+    gray = [OTHERS["gray"](image) for image in skin]
+    known = Likeness.fitted(gray[:200], [str(n) for n in range(200)], gray[200:260], [None])
+    known = Likeness.from_dict(known.to_dict())
+    assert share_unlike(known, gray[260:]) <= 3 * LEVEL
+    assert share_unlike(known, skin[260:]) == 1
+
+
 def test_it_is_kept_as_json(known, skin):
     again = Likeness.from_dict(known.to_dict())
     assert again.verdict(skin[300]).p == pytest.approx(known.verdict(skin[300]).p, abs=0.01)

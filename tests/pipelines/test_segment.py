@@ -560,7 +560,7 @@ def test_predict_says_which_images_are_unlike_those_of_training(run, tmp_path, c
     assert segment.main(["predict", *map(str, words), "--input", str(given), "--output", str(tmp_path / "others")]) == 0
     table = pd.read_csv(tmp_path / "others" / "predictions.csv", keep_default_na=False)
     assert set(table["unlike_training"]) == {""}
-    assert "cannot be told: the run has no likeness.json" in " ".join(capsys.readouterr().out.split())
+    assert "cannot be said: the run has no likeness.json" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_loaded_model_warns_of_an_image_unlike_those_of_training(run, tmp_path):
