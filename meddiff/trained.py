@@ -79,7 +79,7 @@ class TrainedModel:
         return answer
 
     def answer(self, case: Case) -> Answer:
-        """Answer as a call does, without a warning."""
+        """Return the answer as a call does, without a warning."""
         answer = decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
         verdict = None if self.likeness is None else self.likeness.verdict(case.image, modality=case.modality)
         return replace(answer, verdict=verdict)
