@@ -70,13 +70,7 @@ class TrainedModel:
         Warns of an image that is unlike those that the network was trained on.
         """
         case = self.case_of(image)
-        answer = self.answer(case)
-        if answer.verdict is not None and answer.verdict.unlike:
-            reasons = "; ".join(answer.verdict.reasons)
-            warnings.warn(
-                f"{case.name} is unlike the training images ({reasons}): do not rely on its mask", stacklevel=2
-            )
-        return answer
+        return _with_warning(self.answer(case), case.name)
 
     def answer(self, case: Case) -> Answer:
         """Return the answer as a call does, without a warning."""
@@ -162,6 +156,13 @@ class TrainedModel:
         return case_of_volume(
             Path(path).name, load_volume(path, series=series), segmentation.volume_transform(self.recipe)
         )
+
+
+def _with_warning(answer: Answer, name: str) -> Answer:
+    if answer.verdict is not None and answer.verdict.unlike:
+        reasons = "; ".join(answer.verdict.reasons)
+        warnings.warn(f"{name} is unlike the training images ({reasons}): do not rely on its mask", stacklevel=3)
+    return answer
 
 
 def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) -> TrainedModel | ImageDenoiser:
