@@ -361,3 +361,21 @@ def test_what_masks_hold_is_remembered_until_a_file_changes(tmp_path, monkeypatc
     assert len(looked) == 3
     stored(tmp_path, "1.png", two(1))
     assert masks_found(files, memory=tmp_path / "memory") != first
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("66.4", "Segmentation"), ("66.7", "Segmentation"), ("481.3", "RT Structure Set")],
+)
+def test_objects_of_dicom_that_hold_masks_are_refused_with_what_to_do(tmp_path, kind, said):
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    header, meta = Dataset(), FileMetaDataset()
+    header.SOPClassUID = meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{kind}"
+    header.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID, header.file_meta = ExplicitVRLittleEndian, meta
+    header.save_as(tmp_path / "m.dcm", enforce_file_format=True)
+    (reason,) = masks_found([(tmp_path / "m.dcm", None)]).bad
+    assert f"m.dcm: a DICOM {said}" in reason
+    assert "convert it to NIfTI" in reason

@@ -94,6 +94,19 @@ def is_dicom(path: Path) -> bool:
                                                       b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0")  # fmt: skip
 
 
+def kind_of(path: Path) -> str:
+    """Read the UID of what a DICOM file is (SOP class); "" for what is no DICOM file."""
+    if not path.is_file() or not is_dicom(path):
+        return ""
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    except Exception:  # who reads it says what is damaged
+        return ""
+    return str(header.get("SOPClassUID", ""))
+
+
 def read_header(path: Path) -> "Dataset":
     """All elements of a DICOM image but its pixels.
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.errors import InputError
-from meddiff.files.bad import reason_of
+from meddiff.files.bad import bad_file, reason_of
 from meddiff.files.writing import write_atomically
+from meddiff.formats.dicom.series import kind_of
 from meddiff.formats.masks.decide import decide
 from meddiff.formats.masks.levels import Levels, levels_of
 from meddiff.formats.masks.meaning import MaskMeaning
@@ -24,6 +25,12 @@ from meddiff.formats.slices import is_of_volume
 from meddiff.manifest.row import ManifestRow, on_disk
 
 WORKERS = min(8, os.cpu_count() or 1)  # masks in memory at a time
+OBJECTS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation (SEG)",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Segmentation (SEG)",
+    "1.2.840.10008.5.1.4.1.1.481.3": "RT Structure Set (RTSTRUCT)",
+}
+"""Objects of DICOM that hold masks in a way of their own, by their class."""
 FORMAT = 1  # raise it when what levels() counts changes
 Progress = Callable[[Iterable, int], Iterable]
 Place = tuple[Path, int | None]
@@ -110,6 +117,9 @@ def _page(path: Path, axis: int | None, index: int | None) -> int | None:
 
 def _levels(place: Place) -> Levels:
     path, page = place
+    if (kind := OBJECTS.get(kind_of(path))) is not None:
+        raise bad_file(path, f"a DICOM {kind} is not read as a mask: convert it to NIfTI on the voxels of its image, "
+                             "one value per class and no voxel in two of them (3D Slicer and dcmqi do)")  # fmt: skip
     if is_of_volume(path):
         return levels_of(stored_volume(load_volume(path), path))
     return levels_of(read_stored(path, axis=None if page is None else 0, index=page))
