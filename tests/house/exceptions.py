@@ -5,7 +5,7 @@ from tests.house.source import names
 TOO_LONG = names(
     """
     cache/volumes.py::cache_volumes images/views.py::grid_image images/working_grid.py::WorkingGrid
-    jobs/segment/test.py::run reports/results.py::mask_results
+    reports/results.py::mask_results
     """
 )
 """Longer than the budget."""

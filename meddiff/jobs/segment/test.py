@@ -34,8 +34,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.run import Run, RunFolder, digest
     from meddiff.trained import of_run, recipe_of
 
-    folder = RunFolder(Path(settings.out).expanduser())
-    trained_in = RunFolder(Path(settings.checkpoint).expanduser())
+    folder, trained_in = (RunFolder(Path(place).expanduser()) for place in (settings.out, settings.checkpoint))
     trained = recipe_of(trained_in)
     dataset = settings.dataset or trained.dataset
     if not (settings.data_root or settings.manifest):
