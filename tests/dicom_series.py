@@ -50,10 +50,12 @@ def write_slice(path: Path, pixels: np.ndarray, position: Sequence[float], **kno
     dataset.save_as(path, enforce_file_format=True)
 
 
-def write_series(folder: Path, count: int = 4, *, step: Sequence[float] = (0, 0, 3.0), **known: Any) -> np.ndarray:
+def write_series(
+    folder: Path, count: int = 4, *, step: Sequence[float] = (0, 0, 3.0), seed: int = 0, **known: Any
+) -> np.ndarray:
     """Slices 0.dcm, 1.dcm ... of noise, written in the wrong order; returns the stored values [slice, row, column]."""
     folder.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 4000, (count, 5, 6))
+    pixels = np.random.default_rng(seed).integers(0, 4000, (count, 5, 6))
     for number in reversed(range(count)):
         position = np.array([-10.0, -20.0, 30.0]) + number * np.asarray(step)
         write_slice(folder / f"{number}.dcm", pixels[number], position, **{"InstanceNumber": count - number} | known)

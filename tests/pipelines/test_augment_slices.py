@@ -42,7 +42,9 @@ def test_slices_are_rows_and_are_drawn_as_pictures(workplace):
 def test_slices_of_dicom_series(workplace, tmp_path):
     """Training stops after two steps; what it saw are the slices that lie between head and foot of each series."""
     for number in range(8):
-        write_series(tmp_path / "study" / f"s{number}", 4, SeriesInstanceUID=f"1.2.{number}", PatientID=f"P{number}")
+        write_series(
+            tmp_path / "study" / f"s{number}", 4, seed=number, SeriesInstanceUID=f"1.2.{number}", PatientID=f"P{number}"
+        )
     words = arguments(workplace, tmp_path / "study", tmp_path / "run", *SLICES, "--data.slice_axis", "axial")
     assert train.main([*words, "--dataset", "dicom_folder", "--label", "none"]) == 0
     table = pd.read_csv(tmp_path / "run" / "manifest.csv")

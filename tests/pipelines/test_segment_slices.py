@@ -133,7 +133,7 @@ class Bright:
 def test_training_on_dicom_series(workplace, tmp_path):
     rows = []
     for number in range(8):
-        stored = write_series(tmp_path / f"s{number}", 4, SeriesInstanceUID=f"1.2.{number}")
+        stored = write_series(tmp_path / f"s{number}", 4, seed=number, SeriesInstanceUID=f"1.2.{number}")
         mask = f"{number}.nii"
         volume = load_volume(tmp_path / f"s{number}")
         save_volume((volume.array > stored.mean() - 1024).astype(np.uint8), tmp_path / mask, affine=volume.affine)

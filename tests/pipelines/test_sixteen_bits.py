@@ -34,7 +34,8 @@ def pictures(tmp_path):
         (tmp_path / "study" / name).mkdir(parents=True)
         for number in range(6):
             ramp = np.linspace(0, LEVELS - 1, 16 * 16).reshape(16, 16) * (1 if name == "dark" else -1) % LEVELS
-            pixels = (LOW + ramp + generator.integers(0, 2, (16, 16))).astype(np.uint16)
+            blots = np.kron(generator.integers(0, LEVELS, (4, 4)), np.ones((4, 4)))  # no picture is another's copy
+            pixels = (LOW + (ramp + blots) % LEVELS).astype(np.uint16)
             Image.fromarray(pixels).save(tmp_path / "study" / name / f"{number}.png")
     (tmp_path / "recipe.yaml").write_text(PICTURES)
     return [f"--config={tmp_path}/recipe.yaml", f"--data-root={tmp_path}/study", f"--data.cache={tmp_path}/cache",
