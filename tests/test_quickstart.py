@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import meddiff
+from meddiff import build
 from meddiff.errors import InputError
 from meddiff.pipelines import predict
 from meddiff.recipe import Recipe, to_dict
@@ -82,8 +83,9 @@ def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_p
     recipe = replace(Recipe(), network=replace(Recipe().network, channels=CHANNELS, attention_levels=1))
     model = meddiff.denoiser(like=images, channels=CHANNELS)
     plain = model.denoiser
+    network = build.new_model(recipe, build.DIFFUSION, 3, model.class_names).facts.network
     facts = Facts(
-        class_names=model.class_names, image_size=SIZE, channels=3, network=to_dict(recipe.network),
+        class_names=model.class_names, image_size=SIZE, channels=3, network=network,
         schedule="cosine", timesteps=1000, schedule_digest=schedule_digest(plain.schedule), prediction="v",
         recipe=to_dict(recipe) | {"data": to_dict(recipe.data) | {"image_size": SIZE}},
     )  # fmt: skip
