@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import yaml
 from rich.console import Console
 
 from meddiff.errors import InputError
+from meddiff.files.documents import read_json, read_yaml
 from meddiff.files.snapshot import Snapshot
 from meddiff.files.writing import in_plain_words, missing_folders, write_text
 from meddiff.manifest.row import ManifestRow
@@ -183,7 +183,7 @@ class RunFolder:
         if not self.stages.is_file():
             return {}
         try:
-            record = json.loads(self.stages.read_text(encoding="utf-8"))
+            record = read_json(self.stages)
             return {stage: {**entry, "outputs": dict(entry["outputs"])} for stage, entry in record.items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
@@ -210,9 +210,9 @@ def root_of_manifest(manifest: Path) -> Path:
     if manifest.name != folder.manifest.name or not folder.recipe.is_file():
         return manifest.parent
     try:
-        settings = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+        settings = read_yaml(folder.recipe)
         data_root, own = (str(settings.get(name) or "") for name in ("data_root", "manifest"))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
+    except (InputError, AttributeError):
         return manifest.parent
     return Path(data_root) if data_root else Path(own).parent if own else manifest.parent
 

@@ -8,6 +8,7 @@ answer.classes, answer.probabilities, answer.entropy, answer.uncertainty       #
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -16,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from meddiff import build
 from meddiff.build import segmentation
 from meddiff.build.models import best_of, of_checkpoint
 from meddiff.errors import InputError
+from meddiff.files.documents import read_json, read_yaml
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
@@ -237,14 +238,21 @@ def recipe_of(folder: RunFolder) -> SegmentRecipe:
 def _recipe_values(folder: RunFolder) -> dict[str, Any]:
     if not folder.recipe.is_file():
         raise InputError(f"{folder.path} is no run folder: it has no recipe.yaml. Name that of a `segment train` run")
-    return yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+    values = read_yaml(folder.recipe)
+    if not isinstance(values, dict):
+        raise InputError(f"{folder.recipe} holds {type(values).__name__}, not the settings of a run")
+    return values
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:
     """Return the temperature of a model that was calibrated; 1 where it was not."""
     if not folder.temperatures.is_file():
         return 1.0
-    return json.loads(folder.temperatures.read_text(encoding="utf-8")).get(name, 1.0)
+    value = read_json(folder.temperatures).get(name, 1.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise InputError(f"{folder.temperatures}: the temperature of {name} is {str(value)[:40]!r}, no number above 0")
+    return float(value)
+
 
 
 def saved_likeness(folder: RunFolder) -> Likeness | None:

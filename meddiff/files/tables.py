@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from meddiff.errors import InputError
+from meddiff.files.cells import bare, shielded
 from meddiff.files.writing import write_atomically
 
 TEXTS = (
@@ -20,8 +21,22 @@ TEXTS = (
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as UTF-8 CSV without an index, atomically; InputError where the disk does not take it."""
-    write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
+    """Write a table as UTF-8 CSV without an index, atomically; InputError where the disk does not take it.
+
+    No text in it is a formula for a spreadsheet (`cells.shielded`).
+    """
+    safe = _changed(table, shielded)
+    write_atomically(path, lambda file: safe.to_csv(file, index=False, lineterminator="\n"))
+
+
+def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Change the texts of a table, its header too; columns without a text to change stay as they are."""
+    new = {}
+    for name in table.columns:
+        cells = [change(cell) if isinstance(cell, str) else cell for cell in table[name]]
+        if any(isinstance(cell, str) and cell != old for cell, old in zip(cells, table[name], strict=True)):
+            new[name] = pd.Series(cells, index=table.index, dtype=object)
+    return table.assign(**new).rename(columns=lambda name: change(str(name)))
 
 
 def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> pd.DataFrame:
@@ -34,7 +49,8 @@ def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> 
     """
     try:
         kinds, unknown = (str, []) if as_text else (dict.fromkeys(TEXTS, str), [""])
-        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=unknown)  # type: ignore[arg-type]
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=unknown, compression=None)  # type: ignore[arg-type]
+        table = _changed(table, bare)
     except (OSError, ValueError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors
         raise _damaged(path, " ".join(str(error).split())) from error
     missing = [name for name in columns if name not in table.columns]

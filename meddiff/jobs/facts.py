@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import sys
@@ -21,6 +20,7 @@ import meddiff
 from meddiff.batches.images import Images
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.pictures import default_folder
+from meddiff.files.documents import read_json
 from meddiff.jobs.manifest import skipped_files
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe
@@ -140,7 +140,7 @@ def licenses(rows: Sequence[ManifestRow]) -> list[str]:
 def energy(folder: RunFolder) -> dict[str, Any]:
     """Return watt hours of all stages, or a line that says that they could not be read."""
     record = folder.record().values()
-    gpu = json.loads(folder.environment.read_text(encoding="utf-8")).get("gpu")
+    gpu = read_json(folder.environment).get("gpu")
     sums = {}
     for name, what in (("cpu_energy_wh", "processors"), ("gpu_energy_wh", "GPUs" if gpu else "")):
         spent = [entry[name] for entry in record if entry.get(name) is not None]

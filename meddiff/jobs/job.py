@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff import build
+from meddiff.errors import InputError
+from meddiff.files.documents import read_yaml
 from meddiff.files.writing import write_text
 from meddiff.jobs import manifest, train
 from meddiff.jobs.facts import environment
@@ -84,8 +86,8 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
     """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others."""
     try:
-        begun = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        begun = read_yaml(folder.recipe)
+    except InputError:
         return recipe
     former = isinstance(begun, dict) and "slices" not in begun.get("data", {"slices": ""})
     return replace(recipe, data=replace(recipe.data, slices="array")) if former else recipe

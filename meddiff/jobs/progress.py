@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.text import Text
+
+from meddiff.files.printable import printable
 
 Item = TypeVar("Item")
 
 
-def new_console() -> Console:
+class PlainConsole(Console):
+    """A terminal that obeys nobody's names: control characters in what is printed are written out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, and write out the control characters of all text; its own come as control segments."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+def new_console(**how: Any) -> PlainConsole:
     """Return a terminal that prints a class called [bold] as it is: names are other people's, and no markup."""
-    return Console(markup=False, emoji=False)
+    return PlainConsole(**{"markup": False, "emoji": False} | how)
 
 
 class RateColumn(ProgressColumn):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
-from rich.console import Console
 from torch.multiprocessing import ProcessRaisedException  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff import build
@@ -75,7 +74,7 @@ def _in_words(error: ProcessRaisedException) -> Exception:
 
 def _train_in_process(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
     """Do the work of one process of several; the first one speaks."""
-    console = new_console() if fabric.is_global_zero else Console(quiet=True)
+    console = new_console() if fabric.is_global_zero else new_console(quiet=True)
     _train(fabric, replace(run, console=console), training_of)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import exists
+from meddiff.files.cells import bare, shielded
 from meddiff.files.writing import write_text
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk, parse_row
@@ -78,7 +79,8 @@ def write_manifest(rows: Sequence[ManifestRow], path: str | Path, *, root: str |
     writer.writerow(COLUMNS)
     for row in rows:
         moved = _rebased(row, row.root if root is None else Path(root), path)
-        writer.writerow(["" if (value := getattr(moved, name)) is None else value for name in COLUMNS])
+        values = ("" if (value := getattr(moved, name)) is None else value for name in COLUMNS)
+        writer.writerow([shielded(value) if isinstance(value, str) else value for value in values])
     write_text(path, text.getvalue())
 
 
@@ -88,7 +90,7 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            records = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+            records = [(reader.line_num, [bare(cell.strip()) for cell in cells]) for cells in reader]
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. Name an existing data_manifest.csv.") from None
     except OSError as error:

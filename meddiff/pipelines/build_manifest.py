@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff.errors import InputError
+from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings, stage_command
 from meddiff.recipe.commands import Listing
 
@@ -37,7 +38,7 @@ def list_images(settings: Listing, console: Console | None = None) -> Path:
     from meddiff import build
     from meddiff.manifest.table import lexical, write_manifest
 
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     out, root = Path(settings.out).expanduser(), Path(settings.root).expanduser()
     if out.exists():
         raise InputError(f"{out} is there already and may have been edited: name another file with --out, or remove it")

@@ -27,6 +27,8 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from meddiff.errors import InputError
+from meddiff.files.documents import read_yaml
+from meddiff.files.printable import printable
 from meddiff.recipe import Recipe, SegmentRecipe, check
 from meddiff.recipe.values import hints, without_idle
 
@@ -200,7 +202,7 @@ def answer(work: Callable[[], int | None]) -> int:
 def _sentence(text: str, code: int) -> int:
     """Print the last words of a command, where anybody listens; return its exit code."""
     with suppress(OSError):
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)
     return code
 
 
@@ -296,11 +298,9 @@ def _unknown(name: str, kind: type, where: str) -> InputError:
 def _read_config(path: Path, kind: type) -> Words:
     """Read a recipe file as if it had been typed, every key of which is a real setting."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"the recipe {path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+        content = read_yaml(path)
+    except InputError as error:
+        raise InputError(f"the recipe {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
     words, parts = [], _parts(kind)

@@ -27,6 +27,7 @@ from rich.progress import track
 from rich.text import Text
 
 from meddiff.errors import InputError
+from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
@@ -46,7 +47,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     """
     from meddiff.files.unpack import unpacked
 
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     path = Path(settings.path).expanduser()
     with unpacked(path) as place:
         return _print_all(place, path, settings.montage, console)

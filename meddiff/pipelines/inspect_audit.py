@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from meddiff.audit.finding import Finding
+from meddiff.jobs.progress import new_console
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.commands import Inspect
 
@@ -25,7 +26,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     from meddiff.jobs.audit import tell, to_table
     from meddiff.jobs.progress import bar
 
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     path = Path(settings.path).expanduser()
     with unpacked(path) as place:
         rows, findings = rows_of(place, settings.dataset, settings.data_root)

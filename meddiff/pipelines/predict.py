@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
+from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import parse_settings
 from meddiff.recipe.commands import Predict
 
@@ -42,7 +43,6 @@ def run(settings: Predict) -> Path:
         InputError: whatever the user can cure: no checkpoint, nothing to segment, another number of channels ...
     """
     _check(settings)
-    from rich.console import Console
 
     from meddiff.files.unpack import unpacked
     from meddiff.jobs.progress import bar
@@ -50,7 +50,7 @@ def run(settings: Predict) -> Path:
     from meddiff.run import RunFolder
     from meddiff.trained import TrainedModel, load
 
-    console = Console(markup=False, emoji=False)
+    console = new_console()
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
     model = load(settings.checkpoint, model=settings.model, **changed)

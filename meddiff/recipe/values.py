@@ -9,7 +9,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from meddiff.errors import InputError
 from meddiff.recipe.parts import Range
@@ -42,7 +43,38 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     Raises:
         InputError: a setting that there is not.
     """
-    return _made(kind, as_begun(without_idle(kind, values)))
+    if not isinstance(values, Mapping):
+        raise InputError(f"a recipe holds settings, this is {str(values)[:80]!r}")
+    recipe = _made(kind, as_begun(without_idle(kind, values)))
+    annotations = hints(kind)
+    for name, value in flat(recipe).items():
+        if not _is_of(value, annotations[name]):
+            raise InputError(f"{name} is {str(value)[:80]!r}, which is no value of this setting")
+    return recipe
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of the type that a setting has; whole numbers are numbers."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _is_of(value, inside[0])
+    if origin in (Union, UnionType):
+        return any(_is_of(value, one) for one in inside)
+    if origin is tuple:
+        fits = Ellipsis in inside or (isinstance(value, tuple) and len(value) == len(inside))
+        return fits and isinstance(value, tuple) and all(_is_of(one, inside[0]) for one in value)
+    if hint is type(None):
+        return value is None
+    if hint in (int, float, str, bool):
+        kinds = (int, float) if hint is float else hint
+        return isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+    return True  # a choice: `check` refuses others
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} holds settings, not {str(value)[:80]!r}")
+    return value
 
 
 def as_begun(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +83,7 @@ def as_begun(values: Mapping[str, Any]) -> dict[str, Any]:
     A run keeps seeing what it was trained on: slices as the array has them, where it does not say ``data.slices``.
     """
     data = values.get("data")
-    return dict(values) if data is None else {**values, "data": {"slices": "array", **data}}
+    return dict(values) if not isinstance(data, Mapping) else {**values, "data": {"slices": "array", **data}}
 
 
 def _made(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
@@ -62,7 +94,7 @@ def _made(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     parts = {}
     for name, value in values.items():
         own = getattr(default, name)
-        whole = _made(type(own), value) if is_dataclass(own) else value
+        whole = _made(type(own), _mapping(name, value)) if is_dataclass(own) else value
         parts[name] = tuple(whole) if isinstance(whole, list) else whole
     return kind(**parts)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from torch.optim import Optimizer
 
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
+from meddiff.files.documents import read_json
 from meddiff.files.writing import in_plain_words
 from meddiff.networks.weights import misfits
 from meddiff.training.divergence import denoiser_diverged
@@ -148,10 +150,15 @@ def read(path: Path) -> Checkpoint:
     if not file.is_file():
         raise InputError(f"{path} is no checkpoint: it has no {INDEX}. Name a folder such as checkpoints/step_00001000")
     try:
-        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        index: dict[str, Any] = read_json(file)
+    except InputError as error:
+        raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
+    try:
+        if not isinstance(index["step"], int) or not isinstance(index["sha256"], dict):
+            raise TypeError("step is a number, sha256 names files")
         return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"],
                           index.get("stopped", False))  # fmt: skip
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
 
 
@@ -182,6 +189,8 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
     problems = misfits(network, tensors)
     if problems:
         raise InputError(f"{checkpoint.path / file} does not fit the network: {problems}")
+    if broken := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise InputError(f"{checkpoint.path / file} holds values that are no numbers, in {broken[0]}")
     network.load_state_dict(tensors)
 
 
@@ -219,7 +228,10 @@ def _tensors(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
     content = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256.get(name):
         raise InputError(f"{file} is missing or damaged: delete {checkpoint.path}, then an older checkpoint is used")
-    return load(content)
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise InputError(f"{file} is no safetensors file ({error}): delete {checkpoint.path}") from error
 
 
 def _complete(folder: Path) -> list[Path]:

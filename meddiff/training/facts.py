@@ -72,10 +72,19 @@ class Facts:
         if known != set(values):
             odd = ", ".join(sorted(known ^ set(values)))
             raise InputError(f"the checkpoint was written by another version of meddiff: fields that differ: {odd}")
+        for name, kind in _KINDS.items():
+            if not isinstance(values[name], kind):
+                raise InputError(f"the checkpoint is damaged: its {name} is {str(values[name])[:80]!r}")
+        if not all(isinstance(name, str) for name in values["class_names"]):
+            raise InputError("the checkpoint is damaged: names of classes are texts")
         tuples = {name: tuple(values[name]) for name in ("class_names", "data_range")}
         return Facts(**{**values, **tuples})
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "class_names": (list, tuple), "image_size": int, "channels": int, "network": Mapping, "schedule": str,
+    "timesteps": int, "prediction": str, "data_range": (list, tuple), "pixel_dtype": str, "recipe": Mapping,
+}  # fmt: skip
 FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
 MADE_OF = (
     "recipe.seed",

@@ -22,12 +22,13 @@ from meddiff.evaluation.images.given import common_side, holds_volumes, list_ima
 from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set
-from meddiff.files.writing import output_folder, write_text
+from meddiff.files.tables import write_table
+from meddiff.files.writing import output_folder
 from meddiff.formats import is_deep
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
 from meddiff.jobs.facts import versions
-from meddiff.jobs.progress import bar
+from meddiff.jobs.progress import bar, new_console
 from meddiff.recipe.commands import EvaluateImages
 from meddiff.reports import tables, words
 from meddiff.reports.images import headline, image_report
@@ -47,7 +48,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
         InputError: folders without images, files that cannot be read, weights that are missing or of another network,
             too few images or patients.
     """
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     out = output_folder(settings.out, [settings.real, settings.synthetic, settings.train])
     embed = embedder(settings)
     sets = read_sets(settings, console)
@@ -66,7 +67,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
     report = _report(settings, sets, quality, unbiased, why, copied, notes)
     tables = {out / "measures.csv": quality} | ({out / "copies.csv": copied.table} if copied is not None else {})
     for file, table in tables.items():
-        write_text(file, table.to_csv(index=False))
+        write_table(table, file)
     written = [*tables, *write_report(image_report(report), out)]
     _show(report, console)
     console.print(f"wrote {', '.join(path.name for path in written)} into {out}", soft_wrap=True)

@@ -13,6 +13,7 @@ from meddiff.evaluation.classifiers.runs import leaderboard
 from meddiff.files.tables import write_table
 from meddiff.files.writing import in_plain_words
 from meddiff.jobs.evaluate.study import finished_run
+from meddiff.jobs.progress import new_console
 from meddiff.recipe.commands import Leaderboard
 from meddiff.reports import words
 
@@ -25,7 +26,7 @@ def run(settings: Leaderboard, console: Console | None = None) -> pd.DataFrame:
     Raises:
         InputError: a run twice, one that is not finished, or runs with other test images than the first.
     """
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     paths = [Path(path).expanduser().resolve() for path in settings.runs]
     for path, typed in zip(paths, settings.runs, strict=True):
         if paths.count(path) > 1:

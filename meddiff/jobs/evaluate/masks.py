@@ -41,7 +41,8 @@ from meddiff.evaluation.masks.pairs import (
 )
 from meddiff.evaluation.masks.summary import LOW_DICE, of_held_classes
 from meddiff.evaluation.rows import distinct, rows_where
-from meddiff.files.writing import output_folder, write_text
+from meddiff.files.tables import write_table
+from meddiff.files.writing import output_folder
 from meddiff.formats import load_image
 from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.formats.masks.reading import Progress
@@ -49,6 +50,7 @@ from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.images.views import as_rgb
 from meddiff.jobs.facts import versions
+from meddiff.jobs.progress import new_console
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reports import words
@@ -66,7 +68,7 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
     Raises:
         InputError: folders that do not match, masks of different grids or with values that are no class.
     """
-    console = console or Console()
+    console = console or new_console(markup=True, emoji=True)
     folders = {name: Path(folder).expanduser() for name, folder in _models(settings).items()}
     truth = Path(settings.truth).expanduser()
     out = output_folder(settings.out, [truth, *folders.values()])
@@ -124,7 +126,7 @@ def _write_tables(out: Path, cases: pd.DataFrame, report: MaskResults) -> list[P
     tables = {"cases": cases, "summary": report.summary, "froc": report.free_response, "probabilities": report.soft}
     files = {out / f"{name}.csv": table for name, table in tables.items() if len(table)}
     for file, table in files.items():
-        write_text(file, table.to_csv(index=False))
+        write_table(table, file)
     return list(files)
 
 

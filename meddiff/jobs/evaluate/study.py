@@ -8,15 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import FinishedRun, compared_runs
+from meddiff.files.documents import read_yaml
 from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.generate import report
 from meddiff.jobs.generate.report import read_predictions, tables_of, write_tables
+from meddiff.jobs.progress import new_console
 from meddiff.recipe import Recipe, flat, from_dict
 from meddiff.recipe.commands import EvaluateAugmentation
 from meddiff.reports import words
@@ -32,7 +33,7 @@ def run(settings: EvaluateAugmentation, console: Console | None = None) -> None:
     Raises:
         InputError: a folder that is no finished run, runs on other test images or with other classes.
     """
-    run = opened_run(settings.run, console or Console())
+    run = opened_run(settings.run, console or new_console(markup=True, emoji=True))
     other = opened_run(settings.against, run.console) if settings.against else None
     if other and other.folder.path.resolve() == run.folder.path.resolve():
         raise InputError(f"--against {settings.against} is the run itself: name another run on the same test images")
@@ -96,12 +97,12 @@ def opened_run(path: str, console: Console) -> Run[Recipe]:
                 f"{needed} is missing: the run is not finished, or of a segmentation or an older version. Give the "
                 "command that made the run once more; what is finished is used"
             )
-    return Run(from_dict(Recipe, yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))), folder, console)
+    return Run(from_dict(Recipe, read_yaml(folder.recipe)), folder, console)
 
 
 def finished_run(path: str) -> FinishedRun:
     """Return the tables of a run that has its report; InputError for one that has not."""
-    run = opened_run(path, Console(quiet=True))
+    run = opened_run(path, new_console(quiet=True))
     folder = run.folder
     return FinishedRun(
         name=str(path),

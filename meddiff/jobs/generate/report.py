@@ -7,7 +7,6 @@ The tables of a run's study, from what its classifiers said: read, computed, wri
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.study import Study, read_study
 from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
+from meddiff.files.documents import read_json
 from meddiff.files.tables import read_table, write_table
 from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.audit import findings_in
@@ -148,7 +148,7 @@ def assemble(
         filter_counts=filtering.filter_counts(filtered),
         log=read_table(run.folder.log, LOG_COLUMNS),
         stages=stages_table(run.folder),
-        environment=json.loads(run.folder.environment.read_text()),
+        environment=read_json(run.folder.environment),
         recipe=to_dict(run.recipe),
         recipe_differences=differences(run.recipe, Recipe()),
         provenance=provenance(run, sets),

@@ -23,6 +23,7 @@ from meddiff.evaluation.masks.calibration import Reliability, case_calibration, 
 from meddiff.evaluation.masks.cases import case_scores
 from meddiff.evaluation.masks.detections import free_response
 from meddiff.evaluation.masks.summary import of_held_classes
+from meddiff.files.documents import read_json
 from meddiff.files.tables import write_table
 from meddiff.files.writing import write_text
 from meddiff.formats import save_image
@@ -111,7 +112,7 @@ def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Pat
     """Take what `_judge` says of a case, from its file where it was done before."""
     file = stem.with_name(f"{stem.name}.json")
     if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     case = model.case(row)
     answer = model.answer(case)
     judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)

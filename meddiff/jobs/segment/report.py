@@ -5,7 +5,6 @@ How the networks of a segmentation run were made, in sentences with what they re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from rich.table import Table
 from meddiff import build
 from meddiff.build.models import models_of
 from meddiff.evaluation.masks.calibration import case_dice
+from meddiff.files.documents import read_json
 from meddiff.files.tables import read_table, write_table
 from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.images.case import Case, truth_of
@@ -155,7 +155,7 @@ def provenance(run: Run[SegmentRecipe]) -> dict:
         for name in model_names(run.recipe)
     }
     return {
-        "environment": json.loads(run.folder.environment.read_text(encoding="utf-8")),
+        "environment": read_json(run.folder.environment),
         "written": datetime.now(UTC).date().isoformat(),
         "manifest": digest(run.folder.manifest),
         "images": data_hash(run.of("test"), run.recipe.data.cache),
@@ -166,7 +166,7 @@ def provenance(run: Run[SegmentRecipe]) -> dict:
         },
         "optimizer steps": trained_steps(run.recipe, run.folder),
         "steps behind the weights used": best,
-        "temperatures": json.loads(run.folder.temperatures.read_text(encoding="utf-8")),
+        "temperatures": read_json(run.folder.temperatures),
         "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
         **energy(run.folder),
     }

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from meddiff.errors import InputError, Problems
 from meddiff.files.walk import Folder
@@ -20,6 +20,7 @@ from meddiff.sources.source import real_row
 LICENSE = "PH2: free for research and education, no redistribution"
 _FILE = re.compile(r"(IMD\d{3})(_lesion)?\.\w+", re.IGNORECASE)
 _ID = re.compile(r"IMD\d{3}", re.IGNORECASE)
+_LARGEST_TABLE_BYTES = 1 << 22
 _TABLE = re.compile(r"PH2_dataset\.(xlsx|txt)", re.IGNORECASE)
 _COLUMNS = {"common nevus": "nv", "atypical nevus": "atypical_nv", "melanoma": "mel"}
 _CODES = ("nv", "atypical_nv", "mel")  # clinical diagnosis 0, 1, 2
@@ -97,9 +98,10 @@ def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
+    _check_size(path)
     try:
         lines = list(load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True))
-    except (BadZipFile, InvalidFileException, KeyError, OSError) as error:
+    except (BadZipFile, InvalidFileException, KeyError, IndexError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path}: not a spreadsheet ({error}). Download PH2 again.") from error
     words = [[str(cell or "").strip().lower() for cell in line] for line in lines]
     top = next((number for number, line in enumerate(words) if "image name" in line), None)
@@ -110,6 +112,17 @@ def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
         if _ID.fullmatch(line[names]):
             marked = [label for column, label in columns.items() if line[column] == "x"]
             yield f"line {number}", line[names].upper(), marked[0] if len(marked) == 1 else f"{len(marked)} marked"
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a spreadsheet whose parts unpack to more than a table of 200 images could: openpyxl reads them all."""
+    try:
+        with ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a spreadsheet ({error}). Download PH2 again.") from error
+    if size > _LARGEST_TABLE_BYTES:
+        raise InputError(f"{path}: it unpacks to {size} bytes, as no table of 200 images does. Download PH2 again.")
 
 
 def _read_text(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,68 @@
+"""YAML and JSON of a run folder, which somebody else may have written: small, not deep, and no more than plain values.
+
+A few lines of YAML whose anchors name each other stand for gigabytes, and brackets in brackets end a parser. No recipe
+needs either.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from meddiff.errors import InputError
+
+LARGEST_YAML_BYTES = 1 << 17
+"""A recipe has a few kilobytes; the parser reads about 100 kB in a second."""
+LARGEST_JSON_BYTES = 1 << 26
+DEEPEST = 32
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or is larger or deeper than any recipe.
+    """
+    text = _text(path, LARGEST_YAML_BYTES)
+    try:
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                raise InputError(f"{path} is not YAML as recipes are: no anchors, and no more than {DEEPEST} levels")
+        return yaml.safe_load(text)
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read a JSON file that holds an object (or a list, where ``kind`` says so).
+
+    Raises:
+        InputError: it cannot be read, is no JSON, holds something else, or is larger or deeper than any of ours.
+    """
+    text = _text(path, LARGEST_JSON_BYTES)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: it is not JSON ({str(error)[:200]})") from error
+    if not isinstance(value, kind):
+        raise InputError(f"{path} is damaged: it holds {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _text(path: Path, largest: int) -> str:
+    try:
+        size = path.stat().st_size
+        if size > largest:
+            raise InputError(f"{path} has {size} bytes, which no file of its kind has: {largest} are read")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is damaged: byte {error.start} is not UTF-8 text") from error
