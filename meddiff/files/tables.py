@@ -30,7 +30,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    """Change the texts of a table, its header too; columns without a text to change stay as they are."""
+    """Rewrite the texts of a table, its header too; columns without a text to change stay as they are."""
     new = {}
     for name in table.columns:
         cells = [change(cell) if isinstance(cell, str) else cell for cell in table[name]]

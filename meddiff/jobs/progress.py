@@ -26,7 +26,8 @@ class PlainConsole(Console):
 
 def new_console(**how: Any) -> PlainConsole:
     """Return a terminal that prints a class called [bold] as it is: names are other people's, and no markup."""
-    return PlainConsole(**{"markup": False, "emoji": False} | how)
+    settings: dict[str, Any] = {"markup": False, "emoji": False, **how}
+    return PlainConsole(**settings)
 
 
 class RateColumn(ProgressColumn):
