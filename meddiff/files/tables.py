@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.files.cells import bare, shielded
+from meddiff.files.cells import SUSPECT, bare, shielded
 from meddiff.files.writing import write_atomically
 
 TEXTS = (
@@ -30,10 +30,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    """Rewrite the texts of a table, its header too; columns without a text to change stay as they are."""
+    """Prepare the texts of a table, its header too; columns without a text to change stay as they are."""
     new = {}
     for name in table.columns:
-        cells = [change(cell) if isinstance(cell, str) else cell for cell in table[name]]
+        cells = [change(cell) if isinstance(cell, str) and cell[:1] in SUSPECT else cell for cell in table[name]]
         if any(isinstance(cell, str) and cell != old for cell, old in zip(cells, table[name], strict=True)):
             new[name] = pd.Series(cells, index=table.index, dtype=object)
     return table.assign(**new).rename(columns=lambda name: change(str(name)))

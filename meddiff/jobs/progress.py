@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.segment import Segment
 from rich.text import Text
 
-from meddiff.files.printable import printable
+from meddiff.files.printable import WRITTEN_OUT
 
 Item = TypeVar("Item")
 
@@ -21,7 +21,7 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, and write out the control characters of all text; its own come as control segments."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+            yield segment if segment.control else Segment(segment.text.translate(WRITTEN_OUT), segment.style)
 
 
 def new_console(**how: Any) -> PlainConsole:
