@@ -254,7 +254,6 @@ def saved_temperature(folder: RunFolder, name: str) -> float:
     return float(value)
 
 
-
 def saved_likeness(folder: RunFolder) -> Likeness | None:
     """Read what the run knows of its training images; None where it was not noted.
 

@@ -32,9 +32,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """Prepare the texts of a table, its header too; columns without a text to change stay as they are."""
     new = {}
-    for name in table.columns:
-        cells = [change(cell) if isinstance(cell, str) and cell[:1] in SUSPECT else cell for cell in table[name]]
-        if any(isinstance(cell, str) and cell != old for cell, old in zip(cells, table[name], strict=True)):
+    for name in table.select_dtypes(exclude="number").columns:
+        old = list(table[name])
+        cells = [change(cell) if isinstance(cell, str) and cell[:1] in SUSPECT else cell for cell in old]
+        if cells != old:
             new[name] = pd.Series(cells, index=table.index, dtype=object)
     return table.assign(**new).rename(columns=lambda name: change(str(name)))
 

@@ -20,8 +20,8 @@ class PlainConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, and write out the control characters of all text; its own come as control segments."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(segment.text.translate(WRITTEN_OUT), segment.style)
+        segments = list(super().render(renderable, options))
+        return iter([one if one.control else Segment(one.text.translate(WRITTEN_OUT), one.style) for one in segments])
 
 
 def new_console(**how: Any) -> PlainConsole:
