@@ -103,7 +103,7 @@ def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_are_one_volume(tmp_p
     space = Space("encoder3d", "", SIDE, "pad", "")
     sets = [volume_set(list_volumes(str(tmp_path / kind)), network, space, folder=tmp_path / "cache")
             for kind in ("nifti", "dicom")]  # fmt: skip
-    assert [part.rows[0].row_id for part in sets] == ["case", "series_7"]
+    assert [part.rows[0].row_id for part in sets] == ["case", "scan/series_7"]
     np.testing.assert_allclose(sets[0].features, sets[1].features, rtol=1e-4)
     np.testing.assert_allclose(sets[0].pixels.astype(float), sets[1].pixels.astype(float), atol=2)
 

@@ -34,6 +34,9 @@ READ_ELSEWHERE = {
     EvaluateImages: {
         "trust_code": "by the extractor encoder3d: test_volume_extractors.py",
     },
+    Predict: {
+        "allow_unlike": "where a DICOM SEG of an unlike image is asked for: test_dicom_out.py",
+    },
     SegmentRecipe: {
         "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
     },
