@@ -94,7 +94,9 @@ def costs(recipe: Recipe | SegmentRecipe) -> list[tuple[str, Cost, int]]:
         return output[0] + output[1].sum() if isinstance(output, tuple) else output
 
     listed = [(recipe.network.name, cost(model.network, denoise), recipe.training.steps)]
-    for name in recipe.baseline.names if isinstance(recipe, SegmentRecipe) else ():
+    if isinstance(recipe, Recipe):
+        return listed
+    for name in recipe.baseline.names:
         network = build.new_model(recipe, name, shape[0], names).network
         one = cost(network, lambda network: network(torch.zeros(1, *shape)))
         listed.append((f"baseline {name}", one, recipe.baseline.steps or recipe.training.steps))

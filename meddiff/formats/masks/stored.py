@@ -88,14 +88,14 @@ def read_stored(path: str | Path, *, axis: int | None = None, index: int | None 
     pixels = layers.pixels
     gray = pixels.ndim == 2 or bool(np.ptp(pixels, axis=-1).max() <= (_NOISE_JPEG if layers.lossy else 0))
     plain = {"gray": _numbers(pixels if pixels.ndim == 2 else pixels[..., 1], path)} if gray else {}
-    index = {} if layers.index is None else {"index": layers.index}
-    ways = plain | index | ({} if gray else {"color": _packed(pixels)})
+    entries = layers.index
+    ways = plain | ({} if entries is None else {"index": entries}) | ({} if gray else {"color": _packed(pixels)})
     palette: tuple[tuple[int, int], ...] = ()
     if layers.alpha is not None and _is_of_one_color(layers.bare, layers.alpha):
         ways = {"alpha": layers.alpha} | ways
         palette = tuple((SEEN, int(color)) for color in np.unique(_packed(layers.bare[layers.alpha > 0])))
-    elif index and not gray:
-        used, first = np.unique(layers.index, return_index=True)
+    elif entries is not None and not gray:
+        used, first = np.unique(entries, return_index=True)
         palette = tuple(zip(used.tolist(), ways["color"].ravel()[first].tolist(), strict=True))
     return StoredMask(path, ways, lossy=layers.lossy, palette=palette)
 

@@ -40,12 +40,13 @@ def overlay_of_volume(volume: Volume, classes: np.ndarray) -> np.ndarray:
 def outlined(pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Draw the border of every class, two pixels wide, on a picture that is shrunk where it is large."""
     scale = min(1.0, LARGEST / max(classes.shape))
-    size = tuple(max(1, round(side * scale)) for side in classes.shape[::-1])
+    height, width = (max(1, round(side * scale)) for side in classes.shape)
+    size = width, height
     drawn = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS).convert("RGB"))
     shrunk = np.asarray(Image.fromarray(classes.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
     for index in (int(value) for value in np.unique(shrunk) if value > 0):
         inside = shrunk == index
-        drawn[inside & ~binary_erosion(inside, iterations=2)] = OUTLINES[(index - 1) % len(OUTLINES)]
+        drawn[inside & np.logical_not(binary_erosion(inside, iterations=2))] = OUTLINES[(index - 1) % len(OUTLINES)]
     return drawn
 
 
