@@ -29,7 +29,7 @@ FIRST = ("name", "file", "problem", "uncertainty", "mask")
 LAST = ("seconds", "sha256", "made_by", "stale")
 COLUMNS = (*FIRST, "seconds")
 """Of predictions.csv; between them are the sizes of the classes."""
-TEXTS = ("name", "file", "mask", "problem", "sha256", "made_by", "stale", "unlike_training", "why_unlike")
+TEXTS = ("name", "file", "mask", "problem", "sha256", "made_by", "stale")
 SECONDS_BETWEEN_SAVES = 5.0
 NOT_DONE = "not segmented yet"
 CHANGED = "the image has changed"
