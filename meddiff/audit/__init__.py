@@ -1,4 +1,4 @@
-"""What spoils a study before it is trained on: found by numbers of each image, told by the names of the files."""
+"""Faults that spoil a study, found before it is trained on: by numbers of each image, reported by names of files."""
 
 from meddiff.audit.finding import Finding
 from meddiff.audit.study import audit

@@ -35,9 +35,9 @@ NEAR_BITS = 32
 NEAR_CORRELATION = 0.95
 SAME_BITS = 12
 SAME_CORRELATION = 0.999
-"""What formats, bit depths and roundings leave: random blots differ in up to 6 bits by them, a JPEG of 70 in 14."""
+"""The effect of formats, bit depths and roundings: random blots differ in up to 6 bits by them, a JPEG of 70 in 14."""
 STRANGERS: dict[str, Any] = {"bits": 24, "correlation": 0.97}
-"""Of phantoms of different people, which are known to be no copies: the nearest of 800 heads differ in 30 bits."""
+"""Limits for phantoms of different people, known to be no copies: the nearest of 800 heads differ in 30 bits."""
 BLOCK = 1024
 """Images whose distances to all others are in memory at a time."""
 MOST = 60_000
@@ -45,20 +45,20 @@ MOST = 60_000
 
 
 def perceptual_hash(gray: np.ndarray) -> np.ndarray:
-    """The hash uint8 [32] of a picture [64, 64]."""
+    """Compute the hash uint8 [32] of a picture [64, 64]."""
     low = np.asarray(dctn(gray.astype(np.float64), norm="ortho"))[:SIDE, :SIDE].ravel()[1:]
     return np.packbits(low > np.median(low))
 
 
 def thumbnail(gray: np.ndarray) -> np.ndarray:
-    """uint8 [32, 32] of a picture [64, 64], stretched to its own range."""
+    """Reduce a picture [64, 64] to uint8 [32, 32], stretched to its own range."""
     small = gray.reshape(GRID // 2, 2, GRID // 2, 2).mean(axis=(1, 3))
     span = float(small.max() - small.min())
     return np.rint((small - small.min()) * (255 / span if span > 0 else 0)).astype(np.uint8)
 
 
 def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
-    """The near-duplicates [P, 2], lower position first, of hashes [N, 32] and thumbnails [N, 32, 32].
+    """Find the near-duplicates [P, 2], lower position first, of hashes [N, 32] and thumbnails [N, 32, 32].
 
     A picture without any contrast is nobody's copy.
     """
@@ -75,14 +75,14 @@ def are_same(
     bits: int = SAME_BITS,
     correlation: float = SAME_CORRELATION,
 ) -> np.ndarray:
-    """Whether near-duplicates [P, 2] are one picture, but for its format, bit depth and roundings: bool [P]."""
+    """Tell which near-duplicates [P, 2] are one picture, but for its format, bit depth and roundings: bool [P]."""
     apart = np.unpackbits(np.bitwise_xor(hashes[pairs[:, 0]], hashes[pairs[:, 1]]), axis=1).sum(axis=1)
     alike = _correlations(thumbnails.reshape(len(thumbnails), -1), pairs)
     return (apart <= bits) & (alike >= correlation)
 
 
 def _of_near_hashes(hashes: np.ndarray) -> np.ndarray:
-    """Pairs [P, 2], lower position first, whose hashes differ in few bits."""
+    """Find the pairs [P, 2], lower position first, whose hashes differ in few bits."""
     signs = np.unpackbits(hashes, axis=1, count=BITS).astype(np.float32) * 2 - 1
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for first in range(0, len(signs), BLOCK):
@@ -94,7 +94,7 @@ def _of_near_hashes(hashes: np.ndarray) -> np.ndarray:
 
 
 def _of_one_hash(hashes: np.ndarray) -> np.ndarray:
-    """Pairs [P, 2] of each image and the next one with the same hash."""
+    """Return the pairs [P, 2] of each image and the next one with the same hash."""
     last: dict[bytes, int] = {}
     pairs = []
     for place, one in enumerate(hashes):
@@ -105,10 +105,10 @@ def _of_one_hash(hashes: np.ndarray) -> np.ndarray:
 
 
 def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.ndarray) -> list[Finding]:
-    """Groups of near-duplicates that lie in several splits, or could in a split yet to be made, or bear several labels.
+    """List groups of near-duplicates that lie in several splits, could in one yet to be made, or bear several labels.
 
     Images of one lesion are expected to look alike, and neighboring slices of one patient may differ in label: a
-    label that differs is told only where the images are of different patients, or of none that is known.
+    label that differs is reported only where the images are of different patients, or of none that is known.
     """
     found = []
     for cluster in clusters(len(rows), pairs):
@@ -132,7 +132,7 @@ def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.
 
 
 def clusters(count: int, pairs: np.ndarray) -> list[list[int]]:
-    """Positions that hang together through pairs, in the order of the first of each."""
+    """Group the positions that hang together through pairs, in the order of the first of each."""
     ones = np.ones(len(pairs), dtype=bool)
     graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, numbers = connected_components(graph, directed=False)
@@ -148,7 +148,7 @@ def _of_one_owner(members: Sequence[ManifestRow]) -> bool:
 
 
 def _correlations(flat: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The correlation [P] of the pictures [N, values] of each pair; 0 where one has no contrast."""
+    """Compute the correlation [P] of the pictures [N, values] of each pair; 0 where one has no contrast."""
     values = np.zeros(len(pairs))
     for first in range(0, len(pairs), BLOCK):
         one, other = (flat[pairs[first : first + BLOCK, side]].astype(np.float64) for side in (0, 1))

@@ -1,4 +1,4 @@
-"""What is kept of an image and its mask: about a kilobyte, whatever they are.
+"""Facts kept of an image and its mask: about a kilobyte, whatever they are.
 
 A whole volume is looked at on its own voxels, turned to RAS: its values and its mask as they are, copies by its middle
 axial slice, the mask's place in the axial slice where it is largest.
@@ -30,7 +30,7 @@ from meddiff.manifest.row import SERIES, ManifestRow
 
 @dataclass(frozen=True)
 class Facts:
-    """What is kept of one row that could be read."""
+    """Facts kept of one row that could be read."""
 
     row: ManifestRow
     pixels: PixelFacts
@@ -40,11 +40,11 @@ class Facts:
     mask: MaskFacts | None = None
     offset: shift.Offset | None = None
     mask_problem: str | None = None
-    """Why its mask cannot be used."""
+    """The reason for which its mask cannot be used."""
 
 
 def facts_of(row: ManifestRow, meaning: MaskMeaning | None = None) -> Facts:
-    """What is kept of a row; ``meaning`` is that of all masks of the data set.
+    """Compute the facts kept of a row; ``meaning`` is that of all masks of the data set.
 
     Raises:
         InputError: its image cannot be read.
@@ -53,7 +53,7 @@ def facts_of(row: ManifestRow, meaning: MaskMeaning | None = None) -> Facts:
 
 
 def facts_of_prepared(row: ManifestRow, image: np.ndarray, mask: np.ndarray | None) -> Facts:
-    """What is kept of a row whose image was prepared for training, in a fraction of the time.
+    """Compute the facts kept of a row whose image was prepared for training, in a fraction of the time.
 
     Args:
         row: the image's.
@@ -116,7 +116,7 @@ def _of_volume(row: ManifestRow, meaning: MaskMeaning | None) -> Facts:
 
 
 def _marked(classes: np.ndarray) -> np.ndarray:
-    """The class indices with background where nothing is judged."""
+    """Return the class indices with background where nothing is judged."""
     return np.where(classes == IGNORED, 0, classes)
 
 
@@ -135,13 +135,13 @@ def _in_range(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _resized(values: np.ndarray, side: int) -> np.ndarray:
-    """Float [H, W] as float32 [side, side], averaged over the area of each new pixel; the aspect is not kept."""
+    """Resize float [H, W] to float32 [side, side], averaged over the area of each new pixel; the aspect is not kept."""
     image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
     return np.asarray(image.resize((side, side), Image.Resampling.BOX))
 
 
 def _mode(row: ManifestRow) -> str:
-    """The color mode that the file itself names; "" where it is no picture."""
+    """Read the color mode that the file itself names; "" where it is no picture."""
     if row.slice_axis is not None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What an audit says, and how bad it is."""
+"""Findings of an audit, each with its severity."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Finding:
 
     kind: str
     files: tuple[str, ...]
-    """As the manifest writes them, or below the folder that was asked about."""
+    """Paths as the manifest writes them, or below the folder that was asked about."""
     sentence: str
     severity: Severity
 
 
 def images_of(rows: Iterable[ManifestRow]) -> tuple[str, ...]:
-    """The names of their images; of a slice with its number."""
+    """Return the names of the images of rows; of a slice with its number."""
     return tuple(
         row.image_path if row.slice_index is None else f"{row.image_path}[{row.slice_axis}:{row.slice_index}]"
         for row in rows
@@ -33,7 +33,7 @@ def images_of(rows: Iterable[ManifestRow]) -> tuple[str, ...]:
 
 
 def masks_of(rows: Iterable[ManifestRow]) -> tuple[str, ...]:
-    """The names of their masks."""
+    """Return the names of the masks of rows."""
     rows = [row for row in rows if row.mask_path is not None]
     return tuple(
         str(row.mask_path) if row.slice_index is None else f"{row.mask_path}[{row.slice_axis}:{row.slice_index}]"

@@ -1,4 +1,4 @@
-"""What ties rows together and lies in several splits all the same: a patient, a lesion, a file.
+"""Ties between rows that lie in several splits all the same: a patient, a lesion, a file.
 
 `read_manifest` refuses such a table; the audit names all of it at once, also for a split that the folders of a data
 set make (`Training/`, `Testing/`), and which no manifest states.
@@ -21,7 +21,7 @@ NAMES = {"patient_id": "patient or group", "lesion_id": "lesion", "image_path": 
 
 
 def split_of(row: ManifestRow) -> str | None:
-    """The row's split, else that of the folders above its image, by their usual names; None where there is none."""
+    """Return the row's split, else that of the folders above its image, by their usual names; None if there is none."""
     if row.split is not None:
         return row.split
     parts = PurePosixPath(row.image_path).parts[:-1]
@@ -29,7 +29,7 @@ def split_of(row: ManifestRow) -> str | None:
 
 
 def leaks(rows: Sequence[ManifestRow], splits: Sequence[str | None]) -> list[Finding]:
-    """The patients, lesions and files that lie in several splits; the same ids, repeated."""
+    """List the patients, lesions and files that lie in several splits, and the ids that are repeated."""
     found = []
     for column, name in NAMES.items():
         places: dict[str, list[int]] = {}

@@ -2,7 +2,7 @@
 
 A picture is a mask if its name says so (``a_mask.png``, ``a_segmentation.png``), or that of a folder above it (masks,
 labels, GroundTruth ...); it belongs to the image whose name is what remains. A folder below a split's folder
-(``Training/glioma``) is a label, unless it is called images. Masks without an image are told, and not dropped.
+(``Training/glioma``) is a label, unless it is called images. Masks without an image are reported, not dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IMAGE_FOLDER = re.compile(r"images?|img|imgs|pictures|photos|input|.*_input", r
 
 
 def folder_rows(root: Path) -> tuple[list[ManifestRow], list[Finding]]:
-    """The rows of the pictures below a folder, and what could not be placed.
+    """List the rows of the pictures below a folder, and what could not be placed.
 
     Raises:
         InputError: no picture lies there.
@@ -61,13 +61,13 @@ def _is_mask(path: Path) -> bool:
 
 
 def _case(path: Path) -> str:
-    """The name of the image that a mask of this name belongs to."""
+    """Return the name of the image that a mask of this name belongs to."""
     match = _MASK_NAME.fullmatch(path.stem)
     return match[1] if match else path.stem
 
 
 def _row(root: Path, path: Path, masks: dict[str, list[Path]]) -> ManifestRow:
-    """An image; of several masks of its name the one whose folders have most in common with its own."""
+    """Make the row of an image; of several masks of its name it gets the one whose folders are most like its own."""
     ours = path.parts[:-1]
     fitting = masks.get(path.stem, [])
     mask = max(fitting, key=lambda other: len(set(ours) & set(other.parts[:-1])), default=None)

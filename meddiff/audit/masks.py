@@ -4,7 +4,7 @@
   foreground, on average over the pixels; or background touches the frame nowhere (but for `SLIVER` of the frame) and is
   more than `SPECK` of the image. A lesion that fills the image leaves background in the corners, not in the middle.
 - empty: no foreground. Where slices without a structure are usual, empty masks are cases like others; only where at
-  most `RARE` of the masks of a label are empty are they told one by one. That all are empty is never right.
+  most `RARE` of the masks of a label are empty are they reported one by one. That all are empty is never right.
 - full: at least `FULL` foreground. Lesions larger than the picture exist, so this asks for a look.
 
 Foreground is every class but 0; what is not judged counts as background.
@@ -31,16 +31,16 @@ RARE = 0.05
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """What is kept of a mask."""
+    """Facts kept of a mask."""
 
     size: tuple[int, ...]
     share: float
-    """Of the pixels that are foreground."""
+    """Share of the pixels that are foreground."""
     inverted: bool
 
 
 def mask_facts(classes: np.ndarray) -> MaskFacts:
-    """The facts of a mask, class indices [H, W] or [I, J, K]."""
+    """Compute the facts of a mask, class indices [H, W] or [I, J, K]."""
     inside = classes > 0
     share = float(inside.mean())
     return MaskFacts(classes.shape, share, 0 < share < FULL and _is_inverted(inside))
@@ -49,7 +49,7 @@ def mask_facts(classes: np.ndarray) -> MaskFacts:
 def odd_masks(
     rows: Sequence[ManifestRow], facts: Sequence[MaskFacts], sizes: Sequence[tuple[int, ...]]
 ) -> list[Finding]:
-    """Findings about masks; ``sizes`` are those of the images."""
+    """List findings about masks; ``sizes`` are those of the images."""
     found = []
     together = list(zip(rows, facts, sizes, strict=True))
     for row, fact, size in together:
@@ -98,7 +98,7 @@ def _is_inverted(inside: np.ndarray) -> bool:
 
 
 def _interior(shape: tuple[int, ...]) -> np.ndarray:
-    """All but the outermost pixels."""
+    """Mark all but the outermost pixels."""
     inner = np.zeros(shape, dtype=bool)
     inner[(slice(1, -1),) * len(shape)] = True
     return inner

@@ -2,8 +2,8 @@
 
 - constant: the 99.8th and 0.2nd percentile are at most one gray level of 256 apart.
 - color mode: what the pixels are counts, not what the file says (gray JPEGs are often stored as RGB): gray where the
-  channels differ by at most `CHROMA` levels on average. Told where at most `MINORITY` of the images differ from the
-  rest. Modes other than L, RGB and 16 bit (CMYK, palettes, transparency) are told in the same way.
+  channels differ by at most `CHROMA` levels on average. Reported where at most `MINORITY` of the images differ from
+  the rest. Modes other than L, RGB and 16 bit (CMYK, palettes, transparency) are reported in the same way.
 - outliers: mean or log spread of the values is further than `FAR` robust standard deviations (1.4826 times the median
   absolute deviation) from the median of the set. Iglewicz & Hoaglin 1993, "How to detect and handle outliers", use 3.5
   for normal data; sets of photographs have longer tails, and thousands of images.
@@ -33,26 +33,26 @@ USUAL_MODES = ("", "L", "RGB", "I;16", "I;16B", "I;16L", "I", "F", "1")
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """What is kept of an image's values; the range of its kind is 0 to 1."""
+    """Facts kept of an image's values; the range of its kind is 0 to 1."""
 
     mean: float
     deviation: float
     constant: bool
     color: bool
-    """Whether it has any."""
+    """True where it has any."""
     mode: str
-    """As the file names it; "" for a slice of a volume."""
+    """The name that the file gives; "" for a slice of a volume."""
 
 
 def pixel_facts(pixels: np.ndarray, mode: str) -> PixelFacts:
-    """The facts of an image [H, W] or [H, W, 3] in the range 0 to 1."""
+    """Compute the facts of an image [H, W] or [H, W, 3] in the range 0 to 1."""
     low, high = np.percentile(pixels, (0.2, 99.8))
     color = pixels.ndim == 3 and float((pixels.max(axis=2) - pixels.min(axis=2)).mean()) > CHROMA
     return PixelFacts(float(pixels.mean()), float(pixels.std()), bool(high - low <= FLAT), color, mode)
 
 
 def odd_images(rows: Sequence[ManifestRow], facts: Sequence[PixelFacts]) -> list[Finding]:
-    """Findings about values and color modes; images are compared with those of their own modality."""
+    """List findings about values and color modes; images are compared with those of their own modality."""
     found = []
     for row, fact in zip(rows, facts, strict=True):
         if fact.constant:
@@ -99,6 +99,6 @@ def _outliers(rows: Sequence[ManifestRow], facts: Sequence[PixelFacts]) -> list[
 
 
 def robust_distance(values: np.ndarray) -> np.ndarray:
-    """Distance of each value from the median in robust standard deviations, with its sign."""
+    """Compute the distance of each value from the median in robust standard deviations, with its sign."""
     middle = np.median(values)
     return (values - middle) / max(NARROWEST, 1.4826 * float(np.median(np.abs(values - middle))))

@@ -6,17 +6,18 @@ a shift s is the normalized correlation of their gradients (of Gaussian width `S
     a(s) = sum_p grad image(p + s) . grad mask(p) / sqrt(sum over the border's band of |grad image|^2, |grad mask|^2),
 
 -1 to 1, for all shifts at once by the Fourier transform; its sign says whether the structure is brighter or darker and
-does not matter. A mask is told as shifted if some other place within `REACH` of the side agrees well (`GOOD`), its own
+does not matter. A mask is called shifted if some other place within `REACH` of the side agrees well (`GOOD`), its own
 place at most `LOW` as well, and both are `FAR` apart.
 
-One picture with a stronger edge nearby (a skull beside a tumor) proves nothing. So single masks are told only in a
+One picture with a stronger edge nearby (a skull beside a tumor) proves nothing. So single masks are reported only in a
 set where the method is right: where `TRUSTED` of the masks agree best within `NEAR` of their own place. Otherwise the
 audit says that it cannot tell. A shift common to a whole set is found by the median of all shifts, where half of
 the masks or more are within `NEAR` of it.
 
-Measured with the looser pair 0.5 for `GOOD` and 0.6 for `LOW`: of 800 masks of HAM10000 0.6 % were told; masks moved
-by 8 % and 12 % of the side were found in about one of five and in half there, and in 56 % and 93 % of phantoms. The
-pair used here is stricter and tells fewer. Blurred lesions hide small shifts: what is not told is not proven right.
+Measured with the looser pair 0.5 for `GOOD` and 0.6 for `LOW`: of 800 masks of HAM10000 0.6 % were reported; masks
+moved by 8 % and 12 % of the side were found in about one of five and in half there, and in 56 % and 93 % of phantoms.
+The pair used here is stricter and reports fewer. Blurred lesions hide small shifts: what is not reported is not proven
+right.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ FEWEST = 20
 
 @dataclass(frozen=True)
 class Offset:
-    """Where a mask would agree best with its image."""
+    """The place at which a mask would agree best with its image."""
 
     rows: float
-    """Down, as a share of the side."""
+    """The shift down, as a share of the side."""
     columns: float
-    """To the right, as a share of the side."""
+    """The shift to the right, as a share of the side."""
     best: float
     """Agreement there, 0 to 1."""
     here: float
@@ -57,12 +58,12 @@ class Offset:
 
     @property
     def length(self) -> float:
-        """Of the shift, as a share of the side."""
+        """Length of the shift, as a share of the side."""
         return float(np.hypot(self.rows, self.columns))
 
 
 def offset(gray: np.ndarray, inside: np.ndarray) -> Offset | None:
-    """The best place of a mask, bool [96, 96], on its image [96, 96]; None where it has no border."""
+    """Find the best place of a mask, bool [96, 96], on its image [96, 96]; None where it has no border."""
     reach = round(REACH * GRID)
     of_mask = _gradient(inside.astype(np.float64))
     strength = (of_mask**2).sum()
@@ -81,7 +82,7 @@ def offset(gray: np.ndarray, inside: np.ndarray) -> Offset | None:
 
 
 def shifted(rows: Sequence[ManifestRow], offsets: Sequence[Offset]) -> list[Finding]:
-    """The masks that lie beside their structure, or the shift that a whole set shares."""
+    """List the masks that lie beside their structure, or the shift that a whole set shares."""
     if len(rows) < FEWEST:
         return []
     places = np.array([(one.rows, one.columns) for one in offsets])
@@ -112,13 +113,13 @@ def _direction(rows: float, columns: float) -> str:
 
 
 def _gradient(values: np.ndarray) -> np.ndarray:
-    """[2, H, W]."""
+    """Compute the smoothed gradient [2, H, W]."""
     axes: tuple = ((1, 0), (0, 1))
     return np.stack([ndimage.gaussian_filter(values, SMOOTH, order=order, mode="nearest") for order in axes])
 
 
 def _correlation(image: np.ndarray, mask: np.ndarray, reach: int) -> np.ndarray:
-    """sum_p image(p + s) mask(p) for shifts s of -reach..reach along both axes: [2 reach + 1, 2 reach + 1]."""
+    """Sum image(p + s) mask(p) over p, for shifts s of -reach..reach along both axes: [2 reach + 1, 2 reach + 1]."""
     size = [fft.next_fast_len(side + reach, real=True) for side in image.shape]
     spectrum = np.asarray(fft.rfft2(image, size)) * np.conj(np.asarray(fft.rfft2(mask, size)))
     whole = np.roll(np.asarray(fft.irfft2(spectrum, size)), (reach, reach), axis=(0, 1))

@@ -26,7 +26,7 @@ Progress = Callable[[Iterable[ManifestRow], int], Iterable[ManifestRow]]
 def audit(
     rows: Sequence[ManifestRow], *, meaning: MaskMeaning | None = None, progress: Progress | None = None
 ) -> list[Finding]:
-    """What is odd about the rows, the worst first.
+    """List what is odd about the rows, the worst first.
 
     Args:
         rows: of pictures, slices of volumes and whole volumes.
@@ -49,7 +49,7 @@ def audit(
 
 
 def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
-    """What is odd about images by what was kept of them, ``pairs`` [P, 2] being the near-duplicates among them."""
+    """List what is odd about images by the facts kept of them; ``pairs`` [P, 2] are the near-duplicates among them."""
     rows = [fact.row for fact in facts]
     found = odd_images(rows, [fact.pixels for fact in facts])
     found += copies.copies(rows, [split_of(row) for row in rows], pairs)
@@ -57,7 +57,7 @@ def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
 
 
 def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
-    """The near-duplicates [P, 2] among images, lower position first."""
+    """Find the near-duplicates [P, 2] among images, lower position first."""
     if not facts:
         return np.empty((0, 2), dtype=np.int64)
     hashes, thumbnails = (np.stack([getattr(fact, name) for fact in facts]) for name in ("hash", "thumbnail"))
@@ -67,7 +67,7 @@ def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
 
 
 def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:
-    """Which of the images, prepared for training, are copies or near-copies of one of the others: bool [N]."""
+    """Tell which of the images, prepared for training, are copies or near-copies of one of the others: bool [N]."""
     facts = [facts_of_prepared(row, image, None) for row, image in shown]
     count = len(facts)
     pairs = pairs_of([*facts, *(facts_of_prepared(row, image, None) for row, image in others)])
@@ -77,12 +77,12 @@ def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:
 
 
 def _are_strangers(one: ManifestRow, other: ManifestRow) -> bool:
-    """Whether both were drawn by code, of different people: alike by chance."""
+    """Tell whether both were drawn by code, of different people: alike by chance."""
     return one.source == other.source == "phantom" and one.group != other.group
 
 
 def in_order(found: Sequence[Finding]) -> list[Finding]:
-    """The findings, the worst first."""
+    """Sort the findings, the worst first."""
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
 
 

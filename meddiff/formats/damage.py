@@ -1,4 +1,4 @@
-"""What libraries raise for damaged files becomes one sentence that names the file."""
+"""Errors that libraries raise for damaged files, turned into one sentence that names the file."""
 
 import logging
 import warnings

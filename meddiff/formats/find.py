@@ -1,4 +1,4 @@
-"""What lies at a path: pictures, volumes, DICOM series and all else, each read in its turn."""
+"""The things that lie at a path: pictures, volumes, DICOM series and all else, each read in its turn."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _folded(name: str) -> str:
 
 
 def _short_hash(text: str) -> str:
-    """Eight digits that stand for a text which is not to be written."""
+    """Return eight digits that stand for a text which is not to be written."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 

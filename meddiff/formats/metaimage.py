@@ -70,7 +70,7 @@ def check_text_header(path: Path) -> dict[str, str]:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """Keys in small letters without blanks, and their values; a key that says two things is refused."""
+    """Read keys in small letters without blanks, and their values; a key that says two things is refused."""
     with path.open("rb") as file:
         start = file.read(LONGEST_HEADER)
     nrrd = start.startswith(b"NRRD")
@@ -112,7 +112,7 @@ def _whole_numbers(path: Path, told: dict[str, str], *keys: str) -> list[int]:
 
 
 def files_of_header(path: Path) -> list[Path]:
-    """The header and the file that it says its voxels lie in; the header alone where it cannot be read."""
+    """List the header and the file that it says its voxels lie in; the header alone where it cannot be read."""
     try:
         return list(dict.fromkeys([path, _voxel_file(path, _fields(path))]))
     except (InputError, OSError):
@@ -120,7 +120,7 @@ def files_of_header(path: Path) -> list[Path]:
 
 
 def _voxel_file(path: Path, told: dict[str, str]) -> Path:
-    """Where the voxels lie: the file itself, or the one that it names."""
+    """Find where the voxels lie: the file itself, or the one that it names."""
     name = told.get("datafile", told.get("elementdatafile", "LOCAL"))
     if name.upper() == "LOCAL":
         return path
@@ -180,7 +180,7 @@ def _intensities(path: Path, fields: dict[str, str], values: np.ndarray) -> np.n
 
 
 def read_metaimage(path: Path) -> Volume:
-    """The volume of a NRRD or MetaImage file; three 8-bit values per voxel are color, other vectors the last axis.
+    """Read the volume of a NRRD or MetaImage file; three 8-bit values per voxel are color, other vectors the last axis.
 
     Raises:
         InputError: missing, damaged or cut off files, complex numbers, more than three axes.

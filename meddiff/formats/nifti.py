@@ -1,7 +1,7 @@
 """NIfTI (and Analyze, MGH) through nibabel: one affine out of a header that may hold two, or none.
 
 A NIfTI header has two ways to say where its voxels lie, sform and qform, each with a code that is 0 where it is not
-filled in. sform wins where both are; that they differ is told. Two that disagree about left and right, numbers that
+filled in. sform wins where both are; that they differ is noted. Two that disagree about left and right, numbers that
 are no geometry, or a shear that no scanner makes are refused: whoever wrote the file must say what is right. With
 both codes 0 the standard knows voxel sizes but no orientation, and so do we (nibabel makes one up).
 
@@ -46,7 +46,7 @@ _MILLIMETERS = {"meter": 1e3, "micron": 1e-3}
 
 
 def read_nifti(path: Path) -> Volume:
-    """The volume of a NIfTI-1, NIfTI-2, Analyze or MGH file.
+    """Read the volume of a NIfTI-1, NIfTI-2, Analyze or MGH file.
 
     Values that the header scales become float32 (float64 where the stored type is wider than 16 bits), others keep
     their type. RGB and RGBA become color, without transparency.
@@ -72,7 +72,7 @@ def read_nifti(path: Path) -> Volume:
 
 
 def _opened(path: Path) -> Any:
-    """The nibabel image; a .nii.gz is unpacked at once, in a third of the time that nibabel's own reading takes."""
+    """Open a nibabel image; a .nii.gz is unpacked at once, in a third of the time that nibabel's own reading takes."""
     import nibabel
 
     check_layout(path)
@@ -122,7 +122,7 @@ def _check_size(path: Path, shape: Sequence[int], dtype: np.dtype, offset: int) 
 
 
 def _values(path: Path, opened) -> tuple[np.ndarray, bool]:
-    """Voxels [I, J, K, ...] without needless axes, and whether they are colors."""
+    """Read voxels [I, J, K, ...] without needless axes, and tell whether they are colors."""
     raw = opened.header.get_data_dtype()
     if raw.names:
         array = np.asanyarray(opened.dataobj)
@@ -251,13 +251,13 @@ class NiftiHeader:
 
     shape: tuple[int, int, int]
     count: int
-    """How many volumes lie on the grid."""
+    """Number of volumes on the grid."""
     spacing_mm: tuple[float | None, float | None, float | None]
     """Distance of neighbors along each array axis; None is unknown."""
 
 
 def read_nifti_header(path: Path) -> NiftiHeader:
-    """The header of a NIfTI, Analyze or MGH file, read as `nifti.read_nifti` reads it.
+    """Read the header of a NIfTI, Analyze or MGH file as `read_nifti` reads it.
 
     Raises:
         InputError: missing or damaged files, more axes than a volume has, contradictory geometry.
@@ -279,7 +279,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
 
 
 def _opened_header(path: Path) -> Any:
-    """The nibabel image of a file whose voxels are not read."""
+    """Open the nibabel image of a file whose voxels are not read."""
     import nibabel
 
     check_layout(path)

@@ -79,25 +79,25 @@ def _series_with(file: Path) -> Series:
 
 
 def reader_of(path: Path) -> Callable[[Path], Volume] | None:
-    """The reader for a file of that name; None where only its content can tell (DICOM)."""
+    """Return the reader for a file of that name; None where only its content can tell (DICOM)."""
     name = path.name.lower()
     return next((READERS[suffix] for suffix in sorted(READERS, key=len, reverse=True) if name.endswith(suffix)), None)
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file is a volume by its name; the voxels of a pair (.img) are read through their header (.hdr)."""
+    """Tell whether a file is a volume by its name; the voxels of a pair (.img) are read through their header (.hdr)."""
     voxels = path.name.lower().endswith((".img", ".img.gz"))
     return reader_of(path) is not None and not (voxels and len(_pair(path)) > 1)
 
 
 def stem_of(name: str) -> str:
-    """A file's name without the suffix that tells how it is read: ``1.3.6.100.nii.gz`` -> ``1.3.6.100``."""
+    """Return a file's name without the suffix that tells how it is read: ``1.3.6.100.nii.gz`` -> ``1.3.6.100``."""
     suffixes = [suffix for suffix in (*READERS, *PICTURE_SUFFIXES) if name.lower().endswith(suffix)]
     return name[: len(name) - max(map(len, suffixes), default=0)] or name
 
 
 def files_of(path: Path) -> list[Path]:
-    """All files that an image is read from: of a folder or series those in it, of a header its voxels too."""
+    """List all files that an image is read from: of a folder or series those in it, of a header its voxels too."""
     if path.is_dir():
         return files_below(path)
     if path.name.endswith(SERIES):
@@ -110,7 +110,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _pair(path: Path) -> list[Path]:
-    """The header and the voxels of an Analyze or NIfTI pair, as far as they are there."""
+    """List the header and the voxels of an Analyze or NIfTI pair, as far as they are there."""
     endings = [f"{ending}{packed}" for ending in (".hdr", ".img") for packed in ("", ".gz")]
     names = [f"{stem_of(path.name)}{ending}" for some in endings for ending in (some, some.upper())]
     files = [file for name in names if (file := path.with_name(name)).is_file()]

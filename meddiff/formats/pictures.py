@@ -36,20 +36,20 @@ DAMAGE = (
 )
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""What is read, whatever a file is called. Pillow knows 40 more; PostScript it hands to another program."""
+"""Formats that are read, whatever a file is called. Pillow knows 40 more; PostScript it hands to another program."""
 _HARMLESS_BYTES = 1 << 28  # a blank page of that size is a small file, and still no attack
 _LARGEST_RATIO = 1000
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 
 
 def is_picture(name: str | Path) -> bool:
-    """Whether a file's name ends like a picture's, in whatever case."""
+    """Tell whether a file's name ends like a picture's, in whatever case."""
     return PurePath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """A picture with its header read, closed at the end.
+    """Open a picture and read its header; it is closed at the end.
 
     Raises:
         InputError: the header promises more than the file can hold (even the size of a PNG is not known without its
@@ -62,7 +62,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
 
 def is_deep_picture(path: Path) -> bool:
-    """Whether a picture has more than 8 bits per channel; a look at the header only, False where it is damaged."""
+    """Tell whether a picture has more than 8 bits per channel, by its header alone; False where it is damaged."""
     try:
         with open_picture(path) as picture:
             return picture.mode in DEEP_MODES
@@ -71,7 +71,7 @@ def is_deep_picture(path: Path) -> bool:
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """Height and width of an upright picture, by a look at its header; None where it has none that can be read."""
+    """Read height and width of an upright picture from its header; None where it has none that can be read."""
     try:
         with open_picture(path) as picture:
             width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
@@ -83,7 +83,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
 def read_pixels(
     path: Path, *, frame: int | None = None, size_hint: int | None = None
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Pixels of a picture and its full height and width.
+    """Read the pixels of a picture and its full height and width.
 
     Args:
         path: the file.
@@ -105,7 +105,7 @@ class Layers:
     """Pixels of a picture beside what lies behind them in its file."""
 
     pixels: np.ndarray
-    """As of `read_pixels`."""
+    """Pixels as `read_pixels` gives them."""
     bare: np.ndarray
     """uint8 [H, W, 3]: colors whatever their transparency; the pixels themselves where nothing is transparent."""
     alpha: np.ndarray | None
@@ -113,11 +113,11 @@ class Layers:
     index: np.ndarray | None
     """uint8 [H, W], entries of the palette; None for a file without one."""
     lossy: bool
-    """Whether it is a JPEG."""
+    """True for a JPEG."""
 
 
 def read_layers(path: Path, *, frame: int | None = None) -> Layers:
-    """Pixels, transparency and palette entries of a picture, for masks that are pictures.
+    """Read pixels, transparency and palette entries of a picture, for masks that are pictures.
 
     Raises:
         InputError: as `read_pixels`.
@@ -133,7 +133,7 @@ def read_layers(path: Path, *, frame: int | None = None) -> Layers:
 
 
 def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.Image, tuple[int, int]]:
-    """A decoded picture, upright, and the height and width it had before it was shrunk."""
+    """Decode a picture, upright, and return it and the height and width it had before it was shrunk."""
     check_file(path)
     try:
         with open_picture(path) as picture:

@@ -46,7 +46,7 @@ class Picture:
 
 
 def load_image(path: str | Path, *, size_hint: int | None = None) -> np.ndarray:
-    """A picture as an array, upright by its EXIF orientation.
+    """Read a picture as an array, upright by its EXIF orientation.
 
     Args:
         path: JPEG, PNG, TIFF, BMP or any other that Pillow reads, or a volume of one slice.
@@ -63,7 +63,7 @@ def load_image(path: str | Path, *, size_hint: int | None = None) -> np.ndarray:
 
 
 def load_slice(path: str | Path, axis: int, index: int) -> np.ndarray:
-    """One slice of a volume, in the order of the array's other axes, or one page of a TIFF (axis 0).
+    """Read one slice of a volume, in the order of the array's other axes, or one page of a TIFF (axis 0).
 
     Raises:
         InputError: as load_image, and an axis or index that is not there.
@@ -74,7 +74,7 @@ def load_slice(path: str | Path, axis: int, index: int) -> np.ndarray:
 def read_picture(
     path: str | Path, *, axis: int | None = None, index: int | None = None, size_hint: int | None = None
 ) -> Picture:
-    """What load_image and load_slice read, with its full size and value range.
+    """Read what load_image and load_slice read, with its full size and value range.
 
     Raises:
         InputError: as load_image and load_slice.
@@ -129,7 +129,7 @@ def plane_of(volume: Volume, path: Path, axis: int | None, index: int | None) ->
 
 
 def is_deep(path: str | Path) -> bool:
-    """Whether a file has more than 8 bits per value, by its header; False where that is damaged."""
+    """Tell whether a file has more than 8 bits per value, by its header; False where that is damaged."""
     return True if is_of_volume(Path(path)) else is_deep_picture(Path(path))
 
 
@@ -176,7 +176,7 @@ def _volume(path: Path, _changed: object) -> Volume:
 
 @lru_cache(maxsize=64)
 def _range_of_volume(path: Path, _changed: object) -> tuple[float, float]:
-    """The values of a whole volume that are -1 and 1 for the model, for every slice of it."""
+    """Find the values of a whole volume that are -1 and 1 for the model, for every slice of it."""
     volume = open_volume(path)
     array = volume.array
     if volume.color:
@@ -185,7 +185,7 @@ def _range_of_volume(path: Path, _changed: object) -> tuple[float, float]:
 
 
 def changed(path: Path) -> int | None:
-    """When a file was written last, so that it is read anew after that."""
+    """Return the time at which a file was written last, so that it is read anew after that."""
     try:
         return on_disk(path).stat().st_mtime_ns
     except OSError:
@@ -193,7 +193,7 @@ def changed(path: Path) -> int | None:
 
 
 def value_range_of(values: np.ndarray, path: object) -> tuple[float, float]:
-    """The values that are -1 and 1 for the model, of deep pixels.
+    """Find the values that are -1 and 1 for the model, of deep pixels.
 
     Raises:
         InputError: values that are not finite.

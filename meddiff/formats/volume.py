@@ -12,7 +12,7 @@ import numpy as np
 from meddiff.formats.forms import Forms
 
 SAME_PLACE = 0.1
-"""Of a voxel's shortest edge: grids whose corners lie nearer to each other are one.
+"""Share of a voxel's shortest edge: grids whose corners lie nearer to each other are one.
 
 Headers are rounded: an affine of float32 and the quaternion of the same place differ by hundredths of a voxel at the
 far corner of a large volume. A mask that was drawn on other voxels is off by one half and more. A tenth moves no border
@@ -22,7 +22,7 @@ that anybody could draw. Training, evaluation, audit and the two affines of one 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the voxels of a grid lie, as far as its file tells."""
+    """Position of the voxels of a grid, as far as its file tells."""
 
     shape: tuple[int, ...]
     affine: np.ndarray | None
@@ -48,17 +48,17 @@ class Volume:
     A single slice has no third spacing: its affine's third column is the unit normal, which moves no voxel.
     """
     orientation: tuple[str, str, str] | None
-    """Where each array axis leads: one of L or R, P or A, I or S each."""
+    """Direction of each array axis: one of L or R, P or A, I or S each."""
     modality: str | None = None
     """MR, CT, PT ... as DICOM calls it."""
     units: str | None = None
-    """What the values measure: HU for Hounsfield, or the file's own word; None is unknown."""
+    """Unit of the values: HU for Hounsfield, or the file's own word; None is unknown."""
     identifiers: Mapping[str, str] = field(default_factory=dict)
-    """Of series and study; no name, birth date or patient number. UIDs among them do not leave the memory."""
+    """Identifiers of series and study; no name, birth date or patient number. The UIDs do not leave the memory."""
     notes: tuple[str, ...] = ()
-    """What was odd about the file and how it was read all the same, a sentence each."""
+    """Oddities of the file, and how it was read all the same, a sentence each."""
     color: bool = False
-    """Whether the last axis is red, green, blue."""
+    """True where the last axis is red, green, blue."""
     forms: Forms | None = None
     """Both affines of a NIfTI header, for masks to be written with; None where a file has no two."""
 
@@ -70,12 +70,12 @@ class Volume:
 
     @property
     def place(self) -> Place:
-        """Where the voxels lie."""
+        """Position of the voxels."""
         return Place(self.shape, self.affine, self.spacing_mm)
 
     @property
     def count(self) -> int:
-        """How many volumes lie on the grid."""
+        """Number of volumes on the grid."""
         return self.array.shape[3] if self.array.ndim == 4 and not self.color else 1
 
 

@@ -48,22 +48,22 @@ class Case:
     restore: Callable[[np.ndarray], np.ndarray]
     """Values [N, *S] of the network's grid to [N, *size] of the image's own, linear between pixels."""
     spacing_mm: tuple[float, ...] | None
-    """Of the image's own grid along its axes; None where nobody knows it."""
+    """Spacing of the image's own grid along its axes; None where nobody knows it."""
     affine: np.ndarray | None = None
     """4 x 4, index on the image's own grid -> RAS millimeters; None for pictures."""
     forms: Forms | None = None
     """Both affines of a NIfTI header, for masks to be written with."""
     modality: str | None = None
-    """As its file names it: MR, CT ...; None where it does not."""
+    """The name that its file gives: MR, CT ...; None where it gives none."""
 
     @property
     def place(self) -> Place:
-        """Where the pixels of the image's own grid lie."""
+        """The place of the pixels of the image's own grid."""
         return Place(self.size, self.affine, self.spacing_mm or (None,) * len(self.size))
 
 
 def picture_case(row: ManifestRow, transform: Transform) -> Case:
-    """A picture, or one slice of a volume.
+    """Make a case of a picture, or of one slice of a volume.
 
     Raises:
         InputError: the file cannot be read.
@@ -73,7 +73,7 @@ def picture_case(row: ManifestRow, transform: Transform) -> Case:
 
 
 def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
-    """A whole volume.
+    """Make a case of a whole volume.
 
     Raises:
         InputError: it cannot be read or prepared.
@@ -82,7 +82,7 @@ def volume_case(row: ManifestRow, transform: VolumeTransform) -> Case:
 
 
 def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Case:
-    """A whole volume that was read before.
+    """Make a case of a whole volume that was read before.
 
     Raises:
         InputError: it cannot be prepared.
@@ -93,7 +93,7 @@ def case_of_volume(name: str, volume: Volume, transform: VolumeTransform) -> Cas
 
 
 def slice_cases(name: str, volume: Volume, axis: int, transform: Transform) -> Iterator[Case]:
-    """Each slice of a volume along an array axis, as a network of pictures takes it.
+    """Yield each slice of a volume along an array axis as a case, as a network of pictures takes it.
 
     Raises:
         InputError: several volumes on one grid, an axis that is not there, or values that are not finite.
@@ -125,7 +125,7 @@ def _slices(name: str, volume: Volume, axis: int, transform: Transform) -> Itera
 
 
 def picture_file_case(path: Path, transform: Transform) -> Case:
-    """A picture that no manifest names.
+    """Make a case of a picture that no manifest names.
 
     Raises:
         InputError: the file cannot be read.
@@ -167,13 +167,13 @@ def _case_of_picture(
 
 
 def known_spacing(volume: Volume) -> tuple[float, float, float] | None:
-    """Distance of neighbors along the array axes in mm; None where one of them is unknown."""
+    """Return the distance of neighbors along the array axes in mm; None where one of them is unknown."""
     i, j, k = volume.spacing_mm
     return (i, j, k) if i and j and k else None
 
 
 def truth_of(row: ManifestRow, case: Case, meaning: MaskMeaning | None = None) -> np.ndarray:
-    """The row's mask on the image's own grid: class indices int64 [*size], IGNORED is not judged.
+    """Read the row's mask on the image's own grid: class indices int64 [*size], IGNORED is not judged.
 
     ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
@@ -200,7 +200,7 @@ def truth_of(row: ManifestRow, case: Case, meaning: MaskMeaning | None = None) -
 
 
 def _plane_spacing(row: ManifestRow) -> tuple[float, ...] | None:
-    """Of a picture's rows and columns; of a slice, those of the volume's other axes."""
+    """Return the spacing of a picture's rows and columns; of a slice, that of the volume's other axes."""
     spacing = [row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2]
     known = [value for axis, value in enumerate(spacing) if axis != row.slice_axis]
     if row.slice_axis is None:

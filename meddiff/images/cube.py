@@ -22,7 +22,7 @@ FILTER = "linear, after a Gaussian of the wider voxel"
 
 
 def cube_of(volume: Volume, side: int, *, fit: str = "pad", name: object = "the volume") -> np.ndarray:
-    """A volume as [side, side, side] float32 in [-1, 1]; -1 is background.
+    """Turn a volume into [side, side, side] float32 in [-1, 1]; -1 is background.
 
     Raises:
         InputError: several sequences, colors, values that are not finite, or an unknown voxel size.
@@ -41,13 +41,13 @@ def cube_of(volume: Volume, side: int, *, fit: str = "pad", name: object = "the 
 
 
 def middle_planes(cube: np.ndarray) -> np.ndarray:
-    """The axial, coronal and sagittal plane through the middle of [S, S, S], upright as a radiologist looks at them."""
+    """Cut the axial, coronal and sagittal plane through the middle of [S, S, S], upright as radiologists see them."""
     middle = len(cube) // 2
     return np.stack([np.take(cube, middle, axis)[::-1, ::-1].T for axis in (2, 1, 0)])
 
 
 def _fitted(volume: Volume, side: int, fit: str, name: object) -> WorkingGrid:
-    """The grid of a volume on which it fills the cube, or fits into it."""
+    """Make the grid of a volume on which it fills the cube, or fits into it."""
     grid = working_grid(volume, None, name=name)
     shape = np.array(grid.shape)
     if fit == "stretch":

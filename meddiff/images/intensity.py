@@ -1,4 +1,4 @@
-"""What a volume's numbers become for the model: [-1, 1], each sequence by itself.
+"""The numbers of a volume as the model takes them: [-1, 1], each sequence by itself.
 
 MRI has no unit: of two scanners, or two days, one ends at 112 and the other at 1.7 million. So it is measured by its
 own body: z-score (mean and standard deviation) or percentiles. Air that a program has set to one constant would
@@ -30,14 +30,14 @@ _SHARED_CORNERS = 5  # of eight
 
 
 def body(values: np.ndarray) -> np.ndarray:
-    """[I, J, K] bool: all but the constant background, if there is one."""
+    """Mark all but the constant background, if there is one: [I, J, K] bool."""
     corners, counts = np.unique(values[np.ix_(*[(0, -1)] * 3)], return_counts=True)
     inside = values != corners[counts.argmax()]
     return inside if counts.max() >= _SHARED_CORNERS and inside.any() else np.ones(values.shape, dtype=bool)
 
 
 def to_unit_range(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values as float32, low at -1 and high at 1, cut off beyond; an even volume is -1."""
+    """Scale values to float32, low at -1 and high at 1, cut off beyond; an even volume is -1."""
     scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(2 / (high - low) if high > low else 0.0)
     return np.clip(scaled - 1, -1, 1, out=scaled)
 
@@ -45,7 +45,7 @@ def to_unit_range(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def value_range(
     values: np.ndarray, intensity: str, *, clip_std: float, percentiles: Sequence[float]
 ) -> tuple[float, float]:
-    """The values of a volume [I, J, K] that become -1 and 1.
+    """Find the values of a volume [I, J, K] that become -1 and 1.
 
     Args:
         values: finite numbers.
@@ -69,7 +69,7 @@ def check_finite(values: np.ndarray, name: object) -> None:
 
 
 def to_model_range(pixels: np.ndarray) -> Tensor:
-    """uint8 or uint16 pixels as float32 in [-1, 1]: 0 is -1, the largest value of the type is 1."""
+    """Scale uint8 or uint16 pixels to float32 in [-1, 1]: 0 is -1, the largest value of the type is 1."""
     import torch  # takes seconds, and who only looks at pixels needs none of it
 
     half = np.iinfo(pixels.dtype).max / 2
@@ -77,12 +77,12 @@ def to_model_range(pixels: np.ndarray) -> Tensor:
 
 
 def to_stored(image: np.ndarray) -> np.ndarray:
-    """An image in [-1, 1] as the uint16 that are kept of it: -1 is 0 and 1 is 65535."""
+    """Turn an image in [-1, 1] into the uint16 that are kept of it: -1 is 0 and 1 is 65535."""
     return np.rint((image + 1) * np.float32(65535 / 2)).astype(np.uint16)
 
 
 def to_pixels(image: np.ndarray, dtype: np.dtype | type = np.uint8) -> np.ndarray:
-    """An image [C, H, W] in [-1, 1] as pixels [H, W, C], or [H, W] where C is 1.
+    """Turn an image [C, H, W] in [-1, 1] into pixels [H, W, C], or [H, W] where C is 1.
 
     -1 becomes 0 and 1 the largest value of ``dtype`` (uint8 or uint16), rounded to the nearest; what lies outside
     [-1, 1] has no pixel value and is clipped.
@@ -98,7 +98,7 @@ _FEWEST = 8  # voxels along an axis that shrinking leaves
 
 
 def correct_bias_field(array: np.ndarray, spacing_mm: tuple[float, float, float], *, name: object) -> np.ndarray:
-    """The volume [I, J, K] as float32 without its bias field.
+    """Take its bias field out of a volume [I, J, K], as float32.
 
     Args:
         array: MRI as it was measured, not below 0 (the field is a factor).

@@ -19,9 +19,9 @@ class Turn:
     """The way of a slice from the order of its array to how it is looked at, and back."""
 
     axis: int
-    """Of the array, which the slice lies across."""
+    """Axis of the array that the slice lies across."""
     grid: WorkingGrid
-    """Of the volume, on its own voxels; says how its axes are turned."""
+    """Grid of the volume, on its own voxels; says how its axes are turned."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,12 +30,12 @@ class Turn:
         return rows, columns
 
     def upright(self, planes: np.ndarray) -> np.ndarray:
-        """Planes [N, H, W] of the array as they are looked at."""
+        """Turn planes [N, H, W] of the array upright, as they are looked at."""
         spread = np.expand_dims(planes, 1 + self.axis).transpose(0, *(1 + native for native in self.grid.order))
         return upright(np.flip(spread, self._flipped).squeeze(1 + self._working_axis))
 
     def back(self, planes: np.ndarray) -> np.ndarray:
-        """Planes [N, H, W] as they are looked at, in the order of the array."""
+        """Turn planes [N, H, W], as they are looked at, back into the order of the array."""
         spread = np.flip(np.expand_dims(lying(planes), 1 + self._working_axis), self._flipped)
         own = spread.transpose(0, *(1 + np.argsort(self.grid.order)))
         return np.ascontiguousarray(own.squeeze(1 + self.axis))
@@ -58,11 +58,11 @@ class SlicedVolume:
     grid: WorkingGrid
 
     def turn(self, axis: int) -> Turn:
-        """How its slices along an axis of the array are turned."""
+        """Return the turn of its slices along an axis of the array."""
         return Turn(axis, self.grid)
 
     def picture(self, axis: int, index: int) -> Picture:
-        """Slice ``index`` along an axis of the array, upright."""
+        """Cut slice ``index`` along an axis of the array, upright."""
         working = self.grid.order.index(axis)
         number = self.grid.shape[working] - 1 - index if self.grid.flipped[working] else index
         planes = upright(np.take(self.stored, number, axis=1 + working))

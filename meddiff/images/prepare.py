@@ -43,17 +43,17 @@ class VolumeTransform:
     """All that decides how a volume becomes training data."""
 
     spacing_mm: tuple[float, float, float] | None = None
-    """Of the working grid, to the patient's right, front and head; None keeps the volume's own."""
+    """Spacing of the working grid, to the patient's right, front and head; None keeps the volume's own."""
     intensity: str = "zscore"
     """zscore: mean and standard deviation of the body; percentile: of the body; window: fixed values."""
     clip_std: float = 3.0
     """Standard deviations that become -1 and 1, for zscore."""
     percentiles: tuple[float, float] = (0.5, 99.5)
-    """What becomes -1 and 1, for percentile."""
+    """Percentiles that become -1 and 1, for percentile."""
     window: tuple[float, float] | None = None
     """Values that become -1 and 1, for window: Hounsfield units for CT."""
     bias_correction: bool = False
-    """Whether the brightness of the receiver coil is taken out first (N4), for MRI."""
+    """True where the brightness of the receiver coil is taken out first (N4), for MRI."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -92,7 +92,7 @@ class PreparedVolume:
         self, mask: Volume, *, name: str | Path = "the mask", image: object = "its image",
         meaning: MaskMeaning | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Class indices uint8 [I, J, K] of a mask of this volume, on the working grid; see `mask_on_grid`.
+        """Return class indices uint8 [I, J, K] of a mask of this volume, on the working grid; see `mask_on_grid`.
 
         Each class is interpolated linearly and the largest share wins (see WorkingGrid.labels_to_working).
 
@@ -102,16 +102,16 @@ class PreparedVolume:
         return mask_on_grid(mask, self.grid, name=name, image=image, meaning=meaning)
 
     def restore(self, probabilities: np.ndarray) -> np.ndarray:
-        """Values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
+        """Resample values [N, I, J, K] of the working grid to float32 [N, *shape of the volume], linearly."""
         return restore(probabilities, self.grid)
 
     def restore_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Class indices [I, J, K] on the working grid as [*shape of the volume], from the nearest working voxel."""
+        """Bring class indices [I, J, K] of the working grid to [*shape of the volume]: the nearest working voxel's."""
         return self.grid.labels_to_native(labels)
 
 
 def prepare_volume(volume: Volume, transform: VolumeTransform, *, name: object = "the volume") -> PreparedVolume:
-    """A volume as training data.
+    """Prepare a volume as training data.
 
     Args:
         volume: as it was read; its orientation and spacing may be unknown.
@@ -151,7 +151,7 @@ def _in_range(values: np.ndarray, volume: Volume, transform: VolumeTransform, *,
 
 
 def restore(probabilities: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """Values [N, I, J, K] on a working grid as float32 [N, *shape of the volume], interpolated linearly."""
+    """Resample values [N, I, J, K] of a working grid to float32 [N, *shape of the volume], linearly."""
     return np.stack([grid.to_native(values) for values in probabilities])
 
 
@@ -159,7 +159,7 @@ def mask_on_grid(
     mask: Volume, grid: WorkingGrid, *, name: str | Path = "the mask", image: object = "its image",
     meaning: MaskMeaning | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Class indices uint8 [I, J, K] of a mask on the working grid of its image; IGNORED is not judged.
+    """Return class indices uint8 [I, J, K] of a mask on the working grid of its image; IGNORED is not judged.
 
     ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
@@ -173,7 +173,7 @@ def mask_on_grid(
 
 
 def volume_classes(mask: Volume, name: str | Path = "the mask", meaning: MaskMeaning | None = None) -> np.ndarray:
-    """Class indices uint8 [I, J, K] of a mask on its own grid.
+    """Return class indices uint8 [I, J, K] of a mask on its own grid.
 
     Raises:
         InputError: values that mean no class.
@@ -215,18 +215,18 @@ class Transform:
     channels: int
     with_masks: bool
     deep: bool
-    """Whether the array is uint16, because some file has more than 8 bits."""
+    """True where the array is uint16, because some file has more than 8 bits."""
     slices: VolumeTransform | None = None
-    """How a slice of a volume is scaled, and then stands upright; None takes it in the order and the range of the
+    """The scaling of a slice of a volume, which then stands upright; None takes it in the order and the range of the
     array, as runs of former versions did."""
     meaning: MaskMeaning | None = None
-    """Of the masks; None for images without."""
+    """Meaning of the masks; None for images without."""
     stretch: bool | None = None
-    """Whether pictures of 8 bits are scaled by their own percentiles too, as those of more bits are; None is no."""
+    """True where pictures of 8 bits are scaled by their own percentiles too, as those of more bits are; None is no."""
 
 
 def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndarray | None]:
-    """Image [C, H, W] uint8 or uint16 and mask [1, H, W] uint8 (None unless asked for).
+    """Prepare image [C, H, W] uint8 or uint16 and mask [1, H, W] uint8 (None unless asked for).
 
     Raises:
         InputError: a file that cannot be read, a missing mask, or one of another size than its image.
@@ -249,7 +249,7 @@ class Opened:
     size: tuple[int, int]
     """Rows and columns in the order of the file, where masks are drawn and written."""
     turn: Turn | None = None
-    """How the slice was turned; None for what is as in its file."""
+    """The turn of the slice; None for what is as in its file."""
 
 
 def open_picture(row: ManifestRow, transform: Transform) -> Opened:
@@ -284,7 +284,7 @@ def _sliced(path: Path, _changed: object, transform: VolumeTransform) -> SlicedV
 
 
 def of_picture(picture: Picture, placement: Placement, transform: Transform, *, drawn: bool) -> np.ndarray:
-    """The pixels [C, side, side] uint8 or uint16 of a picture in its square; ``drawn`` by a model, in its own range."""
+    """Put a picture in its square: pixels [C, side, side] uint8 or uint16; ``drawn`` by a model, in its own range."""
     if transform.stretch and picture.pixels.dtype == np.uint8:
         low, high = value_range_of(picture.pixels, "the picture")
         picture = replace(picture, low=low, high=high)
@@ -322,7 +322,7 @@ def check_volumes_of_slice(row: ManifestRow) -> None:
 
 
 def mask_misfit(row: ManifestRow) -> str | None:
-    """What is wrong with the size of the row's mask, by a look at the headers of two pictures; None for nothing."""
+    """Say what is wrong with the size of the row's mask, by the headers of two pictures; None where nothing is."""
     if row.mask_file is None or not on_disk(row.mask_file).exists():
         return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
     mask, image = header_size(row.mask_file), header_size(row.image_file)
@@ -338,7 +338,7 @@ def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, 
 
 
 def _picture_in_range(square: np.ndarray, picture: Picture, *, drawn: bool, deep: bool) -> np.ndarray:
-    """uint8 or uint16, with what is -1 for the model at 0 and what is 1 at the largest value."""
+    """Scale pixels to uint8 or uint16, with what is -1 for the model at 0 and what is 1 at the largest value."""
     if square.dtype == np.uint8 and not deep:
         return square
     low, high = picture.low, picture.high
@@ -350,7 +350,7 @@ def _picture_in_range(square: np.ndarray, picture: Picture, *, drawn: bool, deep
 
 
 def load_sequences(paths: Sequence[Path]) -> Volume:
-    """The volume of one file, or of several that lie on one grid, in their order.
+    """Load the volume of one file, or of several that lie on one grid, in their order.
 
     Raises:
         InputError: as load_volume; files that lie on different grids.

@@ -20,7 +20,7 @@ FEWEST = 12  # volumes: each third can then be in all three splits
 
 
 def labeled_by_size(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
-    """The rows, each labeled by the third that its mask's volume lies in.
+    """Return the rows, each labeled by the third that its mask's volume lies in.
 
     Raises:
         InputError: a mask that is missing or whose voxel size is unknown, too few volumes, or so many of one size
@@ -41,7 +41,7 @@ def labeled_by_size(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
 
 
 def mask_mm3(row: ManifestRow, meaning: MaskMeaning | None = None) -> float:
-    """What the row's mask marks (all classes but background), in cubic millimeters.
+    """Measure what the row's mask marks (all classes but background), in cubic millimeters.
 
     ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 

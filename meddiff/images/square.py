@@ -1,4 +1,4 @@
-"""How an oblong picture becomes a square one of a given size; worked out once, then done to image and mask alike.
+"""The way from an oblong picture to a square of a given size; worked out once, done to image and mask alike.
 
 Images are shrunk with Pillow's antialiased bicubic filter (Parmar et al. 2022 found that most libraries' resizing
 aliases, and Pillow's does not), masks with its antialiased linear filter, cut at one half: a pixel belongs to the
@@ -18,7 +18,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of the source is shown, and where in the square."""
+    """The part of the source that is shown, and its place in the square."""
 
     box: tuple[float, float, float, float]
     """Left, top, right, bottom of the part that is shown, as fractions of the source's width and height."""
@@ -31,7 +31,7 @@ class Placement:
 
 
 def place(height: int, width: int, side: int, *, fit: str = "crop") -> Placement:
-    """How a picture of ``height`` x ``width`` comes into a square of ``side`` pixels.
+    """Place a picture of ``height`` x ``width`` in a square of ``side`` pixels.
 
     fit: crop cuts the long side, pad fills the short side with black (background in a mask), stretch changes the
     aspect.
@@ -49,7 +49,7 @@ def place(height: int, width: int, side: int, *, fit: str = "crop") -> Placement
 
 
 def resize_image(pixels: np.ndarray, placement: Placement, *, black: float = 0) -> np.ndarray:
-    """Pixels uint8, uint16 or float32 [H, W] or [H, W, C] -> uint8 or float32 [side, side] or [side, side, C]."""
+    """Resize uint8, uint16 or float32 [H, W] or [H, W, C] -> uint8 or float32 [side, side] or [side, side, C]."""
     if pixels.dtype == np.uint8:
         shown = _resized(pixels, placement, Image.Resampling.BICUBIC)
     else:  # Pillow filters deep pixels as float32 gray pictures only
@@ -60,7 +60,7 @@ def resize_image(pixels: np.ndarray, placement: Placement, *, black: float = 0) 
 
 
 def resize_mask(mask: np.ndarray, placement: Placement) -> np.ndarray:
-    """Class indices uint8 [H, W] -> uint8 [side, side]; each pixel gets the class that covers most of it."""
+    """Resize class indices uint8 [H, W] -> uint8 [side, side]; each pixel gets the class that covers most of it."""
     if mask.max() <= 1:
         share = _resized(mask * np.uint8(255), placement, Image.Resampling.BILINEAR)
         return _in_square((share >= 128).astype(np.uint8), placement, 0)
@@ -71,7 +71,7 @@ def resize_mask(mask: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """[H, W] or [H, W, 3] -> [channels, H, W]: gray is repeated, color becomes luminance."""
+    """Convert [H, W] or [H, W, 3] -> [channels, H, W]: gray is repeated, color becomes luminance."""
     if channels not in (1, 3):
         raise ValueError(f"channels is 1 (gray) or 3 (color), not {channels}")
     if pixels.ndim == 2:
@@ -101,7 +101,7 @@ def _in_square(shown: np.ndarray, placement: Placement, black: float) -> np.ndar
 
 
 def unplace(values: np.ndarray, placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """Values float32 [N, side, side] of a square back on the picture that it was made from: float32 [N, *size].
+    """Put values float32 [N, side, side] of a square back on the picture that it was made from: float32 [N, *size].
 
     Linear between pixels. What the square does not show (crop) has the value of the nearest pixel that it does.
     """

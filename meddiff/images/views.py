@@ -33,7 +33,7 @@ def grid_image(
     captions: Sequence[str] | None = None,
     stamp: str = "",
 ) -> np.ndarray:
-    """Tiles in rows of `columns`, each enlarged `scale` times, on a light ground.
+    """Lay tiles in rows of `columns`, each enlarged `scale` times, on a light ground.
 
     Args:
         images: uint8 [H, W] or [H, W, 3], all of one height and width.
@@ -83,7 +83,7 @@ def grid_image(
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] or [H, W, 1 or 3] -> uint8 [H, W, 3]; anything else is an InputError."""
+    """Convert uint8 [H, W] or [H, W, 1 or 3] -> uint8 [H, W, 3]; anything else is an InputError."""
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
         raise InputError(f"a picture is uint8 [H, W] or [H, W, 3]; got {image.dtype} {list(image.shape)}")
     if not image.size:
@@ -93,7 +93,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """The text, or its two ends about an ellipsis where it is wider than `width` pixels: names differ at either."""
+    """Cut the text to its two ends about an ellipsis where it is wider than `width` pixels: names differ at either."""
     shown, kept = text, len(text)
     while kept > 1 and font.getlength(shown) > width:
         kept -= 1
@@ -116,7 +116,7 @@ _AXES = ("RL", "AP", "SI")
 
 
 def three_planes(volume: Volume, side: int) -> list[np.ndarray]:
-    """Axial, coronal and sagittal middle planes, each uint8 [side, side] or [side, side, 3], black around.
+    """Cut the axial, coronal and sagittal middle planes, each uint8 [side, side] or [side, side, 3], black around.
 
     Of several volumes on one grid the first is shown. A plane across a single slice stays black.
     """
@@ -154,7 +154,7 @@ def upright_plane(volume: Volume, classes: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def tile(image: np.ndarray, spacing_mm: Sequence[float] | None = None) -> np.ndarray:
-    """A picture [C, H, W], or the middle planes of a volume [C, I, J, K] in RAS order, in [-1, 1], as uint8 pixels.
+    """Show a picture [C, H, W], or the middle planes of a volume [C, I, J, K] in RAS order, in [-1, 1], as uint8.
 
     Of a volume the first channel is shown: axial above coronal, sagittal beside the axial one; black where nothing is.
     Voxels are shown at their own size, those of uneven spacing at that of the finest.
@@ -181,7 +181,7 @@ def _stretched(plane: np.ndarray, down: float, along: float) -> np.ndarray:
 
 
 def _upright(array: np.ndarray, spacing: list[float], orientation: tuple[str, ...]) -> tuple[np.ndarray, list[float]]:
-    """Axes turned so that they lead to the right, the front and the head."""
+    """Turn axes so that they lead to the right, the front and the head."""
     order = [next(axis for axis, code in enumerate(orientation) if code in pair) for pair in _AXES]
     array = np.moveaxis(array, order, range(3))
     flips = tuple(axis for axis, pair in enumerate(_AXES) if orientation[order[axis]] == pair[1])

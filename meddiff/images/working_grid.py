@@ -30,13 +30,13 @@ _TURNS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 @dataclass(frozen=True)
 class WorkingGrid:
-    """Where working voxels lie on a volume's own grid. Make it with `working_grid`."""
+    """The place of working voxels on a volume's own grid. Make it with `working_grid`."""
 
     native_shape: tuple[int, int, int]
     order: tuple[int, int, int]
     """The volume's axis that becomes working axis 0, 1, 2."""
     flipped: tuple[bool, bool, bool]
-    """Whether the working axis runs against the volume's."""
+    """True where the working axis runs against the volume's."""
     shape: tuple[int, int, int]
     """Working voxels along each axis."""
     scale: tuple[float, float, float]
@@ -47,7 +47,7 @@ class WorkingGrid:
 
     @property
     def native_place(self) -> Place:
-        """Where the volume's own voxels lie."""
+        """The place of the volume's own voxels."""
         affine = None if self.native_affine is None else np.asarray(self.native_affine)
         return Place(self.native_shape, affine, self.native_spacing_mm)
 
@@ -83,7 +83,7 @@ class WorkingGrid:
 
     @property
     def resampled(self) -> bool:
-        """Whether any axis gets another spacing."""
+        """True where any axis gets another spacing."""
         return self.scale != (1.0, 1.0, 1.0)
 
     @property
@@ -92,7 +92,7 @@ class WorkingGrid:
         return i, j, k
 
     def image_to_working(self, array: np.ndarray) -> np.ndarray:
-        """Values [I, J, K] on the volume's own grid as float32 on the working grid: blurred if need be, then linear."""
+        """Bring the volume's values [I, J, K] to the working grid as float32: blurred if need be, then linear."""
         from scipy.ndimage import gaussian_filter
 
         turned = np.ascontiguousarray(self._turn(array), dtype=np.float32)  # files have the other order of memory
@@ -102,7 +102,7 @@ class WorkingGrid:
         return self._sampled(turned, (True, True, True), order=1) if self.resampled else turned
 
     def labels_to_working(self, labels: np.ndarray) -> np.ndarray:
-        """Class indices [I, J, K] on the working grid.
+        """Resample class indices [I, J, K] to the working grid.
 
         Along axes that become finer those of the nearest voxel, so that they come back as they were. Along axes that
         become coarser each class is interpolated linearly and the largest share wins. There samples are moved by a
@@ -127,20 +127,20 @@ class WorkingGrid:
         return winner
 
     def to_native(self, values: np.ndarray) -> np.ndarray:
-        """Values [I, J, K] on the working grid as float32 on the volume's own grid, linear."""
+        """Resample values [I, J, K] of the working grid to float32 on the volume's own grid, linear."""
         return self._turn_back(self._back(np.asarray(values, dtype=np.float32), order=1))
 
     def labels_to_native(self, labels: np.ndarray) -> np.ndarray:
-        """Class indices [I, J, K] on the working grid on the volume's own grid: those of the nearest working voxel."""
+        """Bring class indices [I, J, K] of the working grid to the volume's own: those of the nearest working voxel."""
         return self._turn_back(self._back(np.asarray(labels), order=0))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain lists and numbers, for `from_json`."""
+        """Return plain lists and numbers, for `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "WorkingGrid":
-        """The grid that `as_json` told."""
+        """Make the grid that `as_json` wrote."""
         affine = content["native_affine"]
         plain = {name: tuple(value) for name, value in content.items() if name != "native_affine"}
         return cls(**plain, native_affine=None if affine is None else tuple(map(tuple, affine)))
@@ -155,7 +155,7 @@ class WorkingGrid:
         return np.ascontiguousarray(np.flip(array, axes).transpose(np.argsort(self.order)))
 
     def _sampled(self, turned: np.ndarray, along: Sequence[bool], *, order: int, shift: float = 0.0) -> np.ndarray:
-        """Turned values at the places of working voxels along some axes; the other axes stay as they are."""
+        """Sample turned values at the places of working voxels along some axes; the other axes stay as they are."""
         from scipy.ndimage import affine_transform
 
         scale = [one if chosen else 1.0 for one, chosen in zip(self.scale, along, strict=True)]
@@ -186,7 +186,7 @@ class WorkingGrid:
 def working_grid(
     volume: Volume, spacing_mm: tuple[float, float, float] | None, *, name: object = "the volume"
 ) -> WorkingGrid:
-    """The working grid of a volume.
+    """Make the working grid of a volume.
 
     Args:
         volume: whose axes are turned to RAS; they stay as they are where its orientation is unknown.

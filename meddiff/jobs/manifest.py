@@ -51,10 +51,10 @@ Rows = list[ManifestRow]
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a kind of run needs of its images."""
+    """The demands of a kind of run on its images."""
 
     needs: str
-    """What an image must have: one without is left out."""
+    """The thing that an image must have: one without is left out."""
     usable: Callable[[Rows, Any], Rows]
     """(rows, recipe) -> those that have it; InputError where none has."""
     unusable: Callable[..., Sequence[tuple[ManifestRow, str]]]
@@ -65,7 +65,7 @@ class Purpose:
     finished: Callable[[Rows, Any], Rows]
     """(rows with a split, recipe) -> what the manifest holds: the images, or the slices of each."""
     counts: Callable[[Rows], Table]
-    """How many there are, for the terminal."""
+    """Table of how many there are, for the terminal."""
     masks: Callable[[Rows, Any], MaskValues] | None = None
     """(rows, run) -> what the values of the masks mean, where masks are learned from."""
 
@@ -140,7 +140,7 @@ def with_labels(rows: Rows, recipe: Recipe) -> Rows:
     """Choose the rows that have a class, by the recipe's ``label``: their own, the size of what their mask marks, none.
 
     Raises:
-        InputError: no row has one, or sizes cannot be told.
+        InputError: no row has one, or rows cannot be labeled by size.
     """
     if recipe.label == "none":
         return [replace(row, label=UNLABELED) for row in rows]

@@ -34,7 +34,7 @@ _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
 )
 BESIDE = re.compile(r"(.+)_(probability_.+|member_\d+|overlay|deviation|entropy)")
-"""Files that `segment predict` writes beside a mask; see soft_masks.py."""
+"""Files that `segment predict` writes beside a mask; see `soft_masks`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Matching:
     extra: list[Path]
     """Predictions without a truth; nobody can score them."""
     renamed: int
-    """How many pairs have names that differ, and are one after taking off what tools add."""
+    """Number of pairs whose names differ, and are one after taking off what tools add."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MaskFile:
     """Class indices uint8 [*S], IGNORED is not judged; axes of one voxel are taken off: a slice is a picture."""
     spacing_mm: tuple[float, ...] | None
     affine: np.ndarray | None
-    """Of the file's three axes."""
+    """Affine of the file's three axes."""
     grid: tuple[int, ...]
     """Pixels along the file's own axes."""
 
@@ -90,7 +90,7 @@ def match_folders(truth: Path, prediction: Path) -> Matching:
 
 
 def masks_below(folder: Path) -> dict[str, Path]:
-    """Masks by the name of their case (the file without suffix), sorted; files of other kinds are no masks."""
+    """Return masks by the name of their case (the file without suffix), sorted; files of other kinds are no masks."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: name a folder of masks")
     found: dict[str, Path] = {}
@@ -110,12 +110,12 @@ def masks_below(folder: Path) -> dict[str, Path]:
 
 
 def case_name(path: Path) -> str | None:
-    """The file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
+    """Return the file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
     return stem_of(path.name) if is_picture(path) or is_volume(path) else None
 
 
 def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
-    """A mask of any kind, as class indices.
+    """Read a mask of any kind, as class indices.
 
     Args:
         path: the file.
@@ -140,7 +140,11 @@ def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
 
 
 def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) -> None:
-    """InputError, by name, for masks that are not of one grid; ``geometry`` compares affines where both are told."""
+    """Refuse masks that are not of one grid, by name; ``geometry`` compares affines where both are known.
+
+    Raises:
+        InputError: another kind of file, another grid, another place.
+    """
     if is_picture(truth.path) != is_picture(prediction.path):
         raise InputError(
             f"{truth.path} and {prediction.path} are a picture and a volume, whose axes have another order: convert one"
@@ -161,7 +165,7 @@ def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) 
 
 
 def bare_name(name: str) -> str:
-    """The name of a case without what tools add to it."""
+    """Return the name of a case without what tools add to it."""
     before = ""
     while name != before:
         before, name = name, _ADDED.sub("", name)
@@ -169,7 +173,7 @@ def bare_name(name: str) -> str:
 
 
 def _bare(names: Iterable[str]) -> dict[str, str]:
-    """Name without what tools add -> name; InputError where two come to one."""
+    """Map each name without what tools add to the name itself; raise InputError where two come to one."""
     found: dict[str, str] = {}
     for name in sorted(names):
         bare = bare_name(name)
@@ -186,7 +190,7 @@ SUM_OFF = 0.02
 
 @dataclass(frozen=True)
 class SoftMasks:
-    """What was found beside the masks, by the bare name of the case."""
+    """Files and values that lie beside the masks, by the bare name of the case."""
 
     probabilities: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Case -> class, as files name it -> file."""
@@ -195,7 +199,7 @@ class SoftMasks:
 
 
 def soft_masks(folder: Path) -> SoftMasks:
-    """What lies beside the masks of a folder, all below it included.
+    """Find what lies beside the masks of a folder, all below it included.
 
     Raises:
         InputError: a predictions.csv that is no table.
@@ -219,7 +223,7 @@ def soft_masks(folder: Path) -> SoftMasks:
 
 
 def read_probabilities(files: dict[str, Path], class_names: Sequence[str], truth: MaskFile) -> np.ndarray:
-    """Probabilities [K, *S] in the order of the classes, background first, on the grid of the truth.
+    """Read probabilities [K, *S] in the order of the classes, background first, on the grid of the truth.
 
     Args:
         files: class, as the file names it -> file; background may be missing and is then what the others leave.
@@ -266,5 +270,5 @@ def _read(path: Path, truth: MaskFile) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    """A class's name as files can bear it."""
+    """Return a class's name as files can bear it."""
     return re.sub(r"[ /]", "_", name.strip().lower())

@@ -59,7 +59,7 @@ def save_secondary_capture(
 
 
 def _identified(array: np.ndarray, generator: str, seed: int, collection: str, number: int) -> "FileDataset":
-    """UIDs of its own, and the elements that every file has, empty where they would be a patient's."""
+    """Begin the file: UIDs of its own, and the elements that every file has, empty where they would be a patient's."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 

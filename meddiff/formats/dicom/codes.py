@@ -1,7 +1,7 @@
-"""What a segment is, in words that other programs understand: a category and a type from a coding scheme.
+"""The meaning of a segment, in words that other programs understand: a category and a type from a coding scheme.
 
 DICOM asks for both of every segment (PS3.3 C.8.20.4), by scheme, value and meaning; SNOMED CT (``SCT``) is what viewers
-color and sort by. A class whose code nobody told gets one of our own scheme and the one category that claims nothing
+color and sort by. A class whose code nobody gave gets one of our own scheme and the one category that claims nothing
 about it: a wrong organ in a patient's record is worse than none.
 """
 
@@ -53,7 +53,7 @@ KNOWN: dict[str, tuple[Code, Code]] = {
 
 
 def segments_of(names: Sequence[str], codes: Sequence[str] = ()) -> tuple[Segment, ...]:
-    """The segments of a mask.
+    """Build the segments of a mask.
 
     Args:
         names: of the classes from 1 on.

@@ -20,11 +20,11 @@ _HARMLESS_DEFLATED_BYTES = 1 << 23  # that many zeros are a million elements
 
 
 def read_dataset(path: Path, *, pixels: bool = True) -> "Dataset":
-    """All elements of a DICOM file, or all before its pixels; elements are decoded when they are asked for.
+    """Read all elements of a DICOM file, or all before its pixels; elements are decoded when they are asked for.
 
     Raises:
         InputError: deflated elements that swell beyond what is harmless.
-        Exception: whatever pydicom raises for damaged files; see `guard.damage_told`.
+        Exception: whatever pydicom raises for damaged files; see `meddiff.formats.damage`.
     """
     import pydicom
 
@@ -42,7 +42,7 @@ class _DicomFile(BoundedFile):
         return self._deflated(content) if size is None or size < 0 else content
 
     def _deflated(self, packed: bytes) -> bytes:
-        """The bytes as they are, once it is known what they unpack to."""
+        """Return the bytes as they are, once it is known what they unpack to."""
         unpacker, rest, total = zlib.decompressobj(-zlib.MAX_WBITS), packed, 0
         largest = max(_HARMLESS_DEFLATED_BYTES, LARGEST_DEFLATE_RATIO * len(packed))
         while rest and not unpacker.eof:

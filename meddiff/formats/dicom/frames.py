@@ -1,4 +1,4 @@
-"""Where each slice of a DICOM file lies: classic single-frame files, enhanced multi-frame, Siemens mosaics, dose grids.
+"""Places of the slices of a DICOM file: classic single-frame files, enhanced multi-frame, Siemens mosaics, dose grids.
 
 A mosaic is a picture of n x n tiles, one per slice. Its ImagePositionPatient is that of a single slice as large as
 the whole mosaic, so the first tile's corner lies (n - 1) / 2 tile sizes further inside. The slices' normal stands in
@@ -27,7 +27,7 @@ _UNIT = 1e-2  # how far written direction cosines may be from unit length and ri
 
 
 def frames_of(header: "Dataset", file: Path) -> list[Frame]:
-    """The slices of one DICOM image.
+    """List the slices of one DICOM image.
 
     Raises:
         InputError: no position, orientation or pixel spacing, values that are no geometry, a scale that is none.
@@ -44,7 +44,7 @@ def frames_of(header: "Dataset", file: Path) -> list[Frame]:
 
 
 def _frame(header: "Dataset", file: Path, told: Lookup | None = None, *, index: int = 0, **changed: Any) -> Frame:
-    """The frame of a header, or what the functional groups say of the one with this index; ``changed`` wins."""
+    """Build the frame of a header, or of what the functional groups say at this index; ``changed`` wins."""
 
     def say(group: str, keyword: str) -> Any:
         return told(group, keyword) if told else header.get(keyword)
@@ -81,7 +81,7 @@ def _enhanced(header: "Dataset", file: Path) -> Iterator[Frame]:
 
 
 def _told(places: Sequence[Any], group: str, keyword: str) -> Any:
-    """What a functional group (those inside others behind a /) says; all of its items where no keyword is asked for."""
+    """Find what a functional group (those inside others behind a /) says; all of its items if no keyword is given."""
     first, _, inner = group.partition("/")
     for place in places:
         if first in place and len(place[first].value):
@@ -120,7 +120,7 @@ def _mosaic(header: "Dataset", file: Path) -> Iterator[Frame]:
 
 
 def _grid(header: "Dataset", file: Path, count: int) -> Iterator[Frame]:
-    """Frames of a dose grid, which tells the offset of each along the normal."""
+    """Yield the frames of a dose grid, which tells the offset of each along the normal."""
     offsets = header.get("GridFrameOffsetVector")
     if offsets is None or len(offsets) != count:
         raise bad_file(file, f"its {count} frames have no position in the patient, so they are no volume")

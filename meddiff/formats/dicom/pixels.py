@@ -30,7 +30,7 @@ _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def read_stored(path: Path) -> np.ndarray:
-    """Stored values [frames, rows, columns], or colors [frames, rows, columns, 3] in RGB, not yet rescaled.
+    """Read stored values [frames, rows, columns], or colors [frames, rows, columns, 3] in RGB, not yet rescaled.
 
     Raises:
         InputError: cut off or damaged pixels, a transfer syntax without a decoder, sizes that the file cannot hold.
@@ -68,7 +68,7 @@ def _check_colors(path: Path, dataset: "Dataset", samples: int) -> None:
 
 
 def _cells(path: Path, dataset: "Dataset", pixels: np.ndarray) -> np.ndarray:
-    """The picture's bits of each value, without what else lies in its cell (an overlay, a scanner's own marks).
+    """Keep the picture's bits of each value, without what else lies in its cell (an overlay, a scanner's own marks).
 
     HighBit is the place of the uppermost of BitsStored bits (PS3.5 8.1.1). Decoders of compressed pictures shift them
     down to the lowest place.
@@ -89,7 +89,7 @@ def _cells(path: Path, dataset: "Dataset", pixels: np.ndarray) -> np.ndarray:
 
 
 def _is_shifted(dataset: "Dataset") -> bool:
-    """Whether a codestream holds the picture's bits alone; a native picture and run lengths hold whole cells."""
+    """Tell whether a codestream holds the picture's bits alone; a native picture and run lengths hold whole cells."""
     from pydicom.encaps import generate_frames
     from pydicom.uid import RLELossless
 
@@ -102,7 +102,7 @@ def _is_shifted(dataset: "Dataset") -> bool:
 
 
 def _decoded(path: Path, dataset: "Dataset", frames: int) -> np.ndarray:
-    """The pixels by the first decoder that reads them, of those that do not end the program on a damaged file.
+    """Decode the pixels by the first decoder that reads them, of those that do not end the program on a damaged file.
 
     pylibjpeg-rle does on any fault. gdcm does on a header that contradicts itself, so that is refused before, and it
     is asked only for lossless JPEG, which nothing else reads, and for JPEG-LS that CharLS does not understand.
@@ -147,7 +147,7 @@ def _check_for_gdcm(path: Path, dataset: "Dataset") -> None:
 
 
 def _is_bare(dataset: "Dataset", size: int) -> bool:
-    """Whether pixels that are said to be compressed are not: compressed ones come in pieces of an unknown total."""
+    """Tell whether pixels that are called compressed are not: compressed ones come in pieces of an unknown total."""
     element = dataset["PixelData"]
     return not element.is_undefined_length and len(element.value) == size + size % 2
 
@@ -191,7 +191,7 @@ def check_codestreams(path: Path, dataset: "Dataset", frames: int) -> None:
 
 
 def _jpeg(stream: bytes) -> tuple[int, int, int, int] | None:
-    """Rows, columns, channels, bits; None where one marker does not follow another up to the scan: gdcm ends there."""
+    """Read rows, columns, channels, bits; None where the row of markers breaks before the scan: gdcm ends there."""
     frame = None
     place = 2 if stream.startswith(b"\xff\xd8") else len(stream)
     while place + 10 <= len(stream) and stream[place] == 0xFF:

@@ -1,4 +1,4 @@
-"""What a DICOM Segmentation is drawn on: the frames behind a volume's slices, with the headers that it repeats.
+"""The source of a DICOM Segmentation: the frames behind a volume's slices, with the headers that it repeats.
 
 Geometry is that of the frames: a series may round its orientations differently from file to file, programs leave out
 elements that the standard wants, and the slice thickness of a scanner is not the distance of its slices.
@@ -32,7 +32,7 @@ _DATES = {"PatientBirthDate": r"\d{8}", "StudyDate": r"\d{8}", "StudyTime": r"\d
 
 
 def source_frames(series: Series) -> tuple[Frame, ...]:
-    """The frame behind each slice, if a Segmentation can reference them.
+    """Find the frame behind each slice, if a Segmentation can reference them.
 
     Raises:
         InputError: it cannot; with the reason.
@@ -66,7 +66,7 @@ def source_frames(series: Series) -> tuple[Frame, ...]:
 
 
 def source_headers(series: Series, frames: Sequence[Frame]) -> "list[Dataset]":
-    """Headers as highdicom needs them, in the order of the slices: one per file, or one whose frames are reordered."""
+    """Build headers for highdicom, in the order of the slices: one per file, or one whose frames are reordered."""
     by_file = dict(zip(series.files, series.headers, strict=True))
     enhanced = "PerFrameFunctionalGroupsSequence" in by_file[frames[0].file]
     headers = []
@@ -82,7 +82,7 @@ def source_headers(series: Series, frames: Sequence[Frame]) -> "list[Dataset]":
 
 
 def _copied(source: "Dataset") -> "Dataset":
-    """A header to change (pydicom's own copy shares its elements), texts decoded with the character set of its file."""
+    """Copy a header, to change it (pydicom's copy shares its elements), texts decoded with its file's character set."""
     from pydicom.dataset import Dataset
 
     header = Dataset()
@@ -111,7 +111,7 @@ def _complete(header: "Dataset") -> None:
 
 
 def _geometry(frames: Sequence[Frame]) -> tuple[list[float], dict[str, Any]]:
-    """Orientation, and what the pixels measure."""
+    """Compute the orientation, and what the pixels measure."""
     first = frames[0]
     measures: dict[str, Any] = {"PixelSpacing": [first.spacing_mm[1], first.spacing_mm[0]]}
     if len(frames) > 1:
@@ -130,7 +130,7 @@ def _place(header: "Dataset", frames: Sequence[Frame]) -> None:
 
 
 def _reorder(header: "Dataset", frames: Sequence[Frame]) -> None:
-    """The frames of these slices alone, in their order, with the geometry that they share told once."""
+    """Keep the frames of these slices alone, in their order, with the geometry that they share written once."""
     directions, measures = _geometry(frames)
     orientation = _item(ImageOrientationPatient=directions)
     shared = _item()
@@ -153,7 +153,7 @@ def _item(**values: Any) -> "Dataset":
 
 
 def _numbers(value: Any) -> Any:
-    """Decimal strings of at most 16 characters."""
+    """Turn numbers into decimal strings of at most 16 characters."""
     from pydicom.valuerep import DSfloat
 
     if isinstance(value, list):
@@ -162,7 +162,7 @@ def _numbers(value: Any) -> Any:
 
 
 def renumber(built: Any, frames: Sequence[Frame]) -> None:
-    """References into a multi-frame source by the numbers that its frames have there; in place."""
+    """Set references into a multi-frame source to the numbers that its frames have there; in place."""
     references = {
         id(source): source  # segments of one plane share the item, which must be changed once
         for group in built.PerFrameFunctionalGroupsSequence

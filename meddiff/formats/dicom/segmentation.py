@@ -70,7 +70,7 @@ def save_dicom_probabilities(
     segments: Sequence[Segment],
     algorithm: str = "meddiff",
 ) -> None:
-    """As `save_dicom_seg`, but a fractional Segmentation: probabilities in steps of 1 / 255.
+    """Write a fractional DICOM Segmentation, probabilities in steps of 1 / 255; all else as in `save_dicom_seg`.
 
     Args:
         probabilities: float [N, I, J, K] in [0, 1] of the N segments, background left out.
@@ -95,7 +95,7 @@ def _save(
     planes: np.ndarray, path: Path, series: Series | Sequence[Path], segments: Sequence[Segment], algorithm: str,
     kind: str,
 ) -> None:  # fmt: skip
-    """planes: [slice, row, column(, segment)]."""
+    """Write planes [slice, row, column(, segment)] as a Segmentation of this kind."""
     if not segments:
         raise ValueError("a Segmentation has at least one segment")
     if not isinstance(series, Series):

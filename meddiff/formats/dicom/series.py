@@ -1,4 +1,4 @@
-"""Which DICOM series lie in a folder. Headers only; pixels are read when a series is."""
+"""The DICOM series that lie in a folder. Headers only; pixels are read when a series is."""
 
 import hashlib
 import os
@@ -46,32 +46,32 @@ class Series:
     modality: str
     files: tuple[Path, ...]
     headers: "tuple[Dataset, ...]"
-    """Of each file, without pixels."""
+    """Header of each file, without pixels."""
     notes: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     """Files that claim to be one instance (SOPInstanceUID) but differ."""
     volume: str = ""
-    """Of several volumes, the one that is meant; see stacking.arrange. Empty takes all."""
+    """The one of several volumes that is meant; see stacking.arrange. Empty takes all."""
 
     @property
     def is_image(self) -> bool:
-        """Whether it was taken, and not computed from what was taken (a dose, a map)."""
+        """True where it was taken, and not computed from what was taken (a dose, a map)."""
         return str(self.headers[0].get("SOPClassUID", "")) not in COMPUTED
 
     @property
     def part(self) -> str:
-        """What a file name adds where one volume of it is meant."""
+        """Addition to a file name where one volume of it is meant."""
         return f"_{re.sub(r'[^a-zA-Z0-9.=-]+', '_', self.volume)}" if self.volume else ""
 
     @property
     def name(self) -> str:
-        """For messages and tables: number and description."""
+        """Number and description, for messages and tables."""
         return " ".join([f"series {self.number}" if self.number is not None else "series", self.description]).strip()
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder."""
+    """The series that lie in a folder, and its other files."""
 
     series: tuple[Series, ...]
     others: tuple[Path, ...]
@@ -79,12 +79,12 @@ class Found:
 
     @property
     def images(self) -> tuple[Series, ...]:
-        """Without what was computed from images."""
+        """All series but those that were computed from images."""
         return tuple(one for one in self.series if one.is_image)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file looks like DICOM: by its preamble, or without one by its first element."""
+    """Tell whether a file looks like DICOM: by its preamble, or without one by its first element."""
     try:
         with path.open("rb") as file:
             start = file.read(132)
@@ -108,7 +108,7 @@ def kind_of(path: Path) -> str:
 
 
 def read_header(path: Path) -> "Dataset":
-    """All elements of a DICOM image but its pixels.
+    """Read all elements of a DICOM image but its pixels.
 
     Raises:
         InputError: no DICOM, damaged, or DICOM without an image (a report, a plan, a directory).
@@ -150,7 +150,7 @@ def find_series(paths: Iterable[Path]) -> Found:
 
 
 def choose(series: Sequence[Series], wanted: str | int | None, where: object) -> Series:
-    """The one series that is meant: by UID, number or description; None where there is only one.
+    """Choose the one series that is meant: by UID, number or description; None where there is only one.
 
     Of several volumes in it (echoes, b-values, times), what stands behind a # names one: by its number, or by what
     tells it apart, as in 7#2, 7#EchoTime=2.3 or, where there is only one series, #2. Of a study with doses and maps
@@ -210,7 +210,7 @@ def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
 
 
 def _told_apart(first: Path, second: Path) -> tuple[str, str]:
-    """Their names, below the last folder that they share: copies are often called the same."""
+    """Return the names of two files, below the last folder that they share: copies are often called the same."""
     shared = os.path.commonpath([first.parent, second.parent])
     return first.relative_to(shared).as_posix(), second.relative_to(shared).as_posix()
 

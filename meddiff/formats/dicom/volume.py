@@ -22,7 +22,7 @@ _IDENTIFIERS = {
 
 
 def stack_series(series: Series) -> Stack:
-    """The grid of a series, from its headers alone.
+    """Build the grid of a series, from its headers alone.
 
     Raises:
         InputError: the slices are no volume (see stacking.arrange), or a file tells no geometry.
@@ -39,7 +39,7 @@ def stack_series(series: Series) -> Stack:
 
 
 def read_series(series: Series) -> Volume:
-    """Voxels and geometry of a series.
+    """Read voxels and geometry of a series.
 
     Values are stored * slope + intercept of each slice: the stored type where that changes nothing, int16 or int32
     where slopes are 1 (Hounsfield), else float32.
@@ -85,7 +85,7 @@ _SAME_SCALE = 1e-3
 
 
 def _notes(series: Series) -> tuple[str, ...]:
-    """What is told of a series.
+    """List what is said of a series.
 
     Raises:
         InputError: values that grow towards black in some files, towards white in others.
@@ -106,7 +106,7 @@ def _notes(series: Series) -> tuple[str, ...]:
 
 
 def _voxels(stack: Stack) -> tuple[np.ndarray, bool, tuple[str, ...]]:
-    """[column, row, slice(, volume or color)], whether it is color, what is told of padding; a file is decoded once."""
+    """Read [column, row, slice(, volume or color)], whether it is color, notes on padding; a file is decoded once."""
     places = {
         (frame.file, frame.index, frame.corner): (frame, (volume, slice_))
         for volume, frames in enumerate(stack.volumes)
@@ -141,7 +141,7 @@ def _voxels(stack: Stack) -> tuple[np.ndarray, bool, tuple[str, ...]]:
 
 
 def _picture(stored: np.ndarray, frame: Frame) -> np.ndarray:
-    """The stored values of a frame, of all that its file holds."""
+    """Take the stored values of a frame out of all that its file holds."""
     if frame.index >= len(stored):
         raise bad_file(frame.file, f"frame {frame.index} is missing, there are {len(stored)}")
     row, column = frame.corner
@@ -176,7 +176,7 @@ def _put(array: np.ndarray, place: tuple[int, int], values: np.ndarray) -> np.nd
 
 
 def _measured(picture: np.ndarray, measure: Measure, *, scaled: bool) -> np.ndarray:
-    """What the stored values measure: float32 where any slice of the series is scaled, else whole numbers."""
+    """Compute what the stored values measure: float32 where any slice of the series is scaled, else whole numbers."""
     if not measure.changes and not scaled:
         return picture
     values = measure.of(picture)

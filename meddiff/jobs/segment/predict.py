@@ -40,16 +40,16 @@ UNLIKE, LIKENESS, WHY_UNLIKE = "unlike_training", "likeness", "why_unlike"
 
 @dataclass(frozen=True)
 class Job:
-    """What is segmented with, and where the answers go."""
+    """The model and settings of a segmentation, and the folder of its answers."""
 
     folder: Path
     settings: Predict
     model: TrainedModel
     place: Path
-    """Where the inputs lie; a temporary folder if they came in an archive."""
+    """Path of the inputs; a temporary folder if they came in an archive."""
     ledger: Ledger
     segments: tuple[Segment, ...] = ()
-    """Of the classes from 1 on, for DICOM."""
+    """Segments of the classes from 1 on, for DICOM."""
 
     @classmethod
     @contextmanager
@@ -57,7 +57,7 @@ class Job:
         """Hold the output folder alone; what was done is written down when the job ends, however it ends.
 
         Raises:
-            InputError: an axis for a network that is told none, a folder that is read or that another process holds.
+            InputError: an axis for a network that takes none, a folder that is read or that another process holds.
         """
         if settings.axis is not None and of_volumes(model.recipe):
             raise InputError(
@@ -135,7 +135,7 @@ def _in_words(what: object, place: Path, told: str) -> str:
 
 
 def _made_by(settings: Predict, model: TrainedModel) -> str:
-    """Digest of what the outputs are a function of, beside the images: another one makes them anew."""
+    """Digest what the outputs are a function of, beside the images: another digest makes them anew."""
     elsewhere = ("checkpoint", "input", "output", "series", "on_bad_file")
     asked = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
     return digest(meddiff.__version__, model.weights, model.temperature, to_dict(model.recipe), asked)
@@ -148,9 +148,9 @@ class _Segmented:
     classes: np.ndarray
     uncertainty: float
     beside: dict[str, np.ndarray]
-    """What was asked for beside the mask, by the name in its file."""
+    """Arrays that were asked for beside the mask, by the name in their file."""
     verdict: Verdict | None
-    """Whether the image is unlike those of training; None where the run cannot tell."""
+    """Verdict whether the image is unlike those of training; None where the run cannot tell."""
 
 
 def _picture(job: Job, task: Task) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _of_case(job: Job, case: Case) -> _Segmented:
 
 
 def _beside(job: Job, answer: Answer, case: Case) -> dict[str, np.ndarray]:
-    """What was asked for beside the mask: class maps uint8, the rest float32."""
+    """Gather what was asked for beside the mask: class maps uint8, the rest float32."""
     beside: dict[str, np.ndarray] = {}
     if job.settings.save_probabilities:
         names = [name.replace(" ", "_").replace("/", "_") for name in job.model.class_names]
@@ -241,7 +241,7 @@ def _beside(job: Job, answer: Answer, case: Case) -> dict[str, np.ndarray]:
 
 
 def _line(job: Job, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, ...] | None) -> dict[str, Any]:
-    """A case's line: uncertainty, mask, whether it is unlike the training images, and the size of each class."""
+    """Build a case's line: uncertainty, mask, whether it is unlike the training images, and the size of each class."""
     sizes: dict[str, Any] = {}
     for index, name in list(enumerate(job.model.class_names))[1:]:
         count = int(np.count_nonzero(segmented.classes == index))
@@ -259,7 +259,7 @@ def _line(job: Job, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, 
 
 
 def _likeness(verdict: Verdict | None) -> dict[str, Any]:
-    """Whether the network has seen the like: yes or no, the p-value, and the reasons; empty where it cannot be told."""
+    """Say whether the network has seen the like: yes or no, the p-value, and the reasons; empty if it is unknown."""
     if verdict is None:
         return {UNLIKE: "", LIKENESS: "", WHY_UNLIKE: ""}
     p = "" if verdict.p is None else round(verdict.p, 5)

@@ -25,13 +25,13 @@ class Mark:
     """An attribute by which slices at one place are sorted into volumes."""
 
     name: str
-    """By which a volume is named; the keyword in files of one frame."""
+    """Word by which a volume is named; the keyword in files of one frame."""
     module: str
     """Section of PS3.3."""
     groups: tuple[str, ...] = ()
     """Functional groups that hold it in enhanced files."""
     keyword: str = ""
-    """In those groups, where it differs from ``name``."""
+    """Keyword in those groups, where it differs from ``name``."""
     alike: bool = False
     """True where a volume whose slices differ in it is none."""
     time: bool = False
@@ -70,13 +70,13 @@ MARKS = (
     Mark("TemporalPositionTimeOffset", "C.7.6.16.2.13", ("TemporalPositionSequence",), time=True),
     Mark("AcquisitionTime", "C.7.6.1", ("FrameContentSequence",), "FrameAcquisitionDateTime", time=True),
 )  # fmt: skip
-"""In the order in which they sort volumes."""
+"""Marks in the order in which they sort volumes."""
 ALIKE = frozenset(mark.name for mark in MARKS if mark.alike)
 TIMES = frozenset(mark.name for mark in MARKS if mark.time)
 
 
 def marks_of(header: "Dataset", groups: Lookup | None = None) -> dict[str, Any]:
-    """Collect what is known of a slice by the names of `MARKS`: numbers, texts and tuples of them.
+    """Gather what is known of a slice by the names of `MARKS`: numbers, texts and tuples of them.
 
     Args:
         header: of the file.
