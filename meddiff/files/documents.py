@@ -32,7 +32,9 @@ def read_yaml(path: Path) -> Any:
         for event in yaml.parse(text, yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
-                raise InputError(f"{path}: no anchors, which may stand for more than 10000 values: write each value out")
+                raise InputError(
+                    f"{path} is not YAML as recipes are: no anchors, which may stand for more than 10000 values"
+                )
             if depth > DEEPEST:
                 raise InputError(f"{path} is not YAML as recipes are: it has more than {DEEPEST} levels")
         return yaml.safe_load(text)
