@@ -190,3 +190,15 @@ def check_layout(channels: Sequence[int], residual_blocks: int, patch_size: int,
         raise InputError(f"network.patch_size must be at least 1, got {patch_size}")
     if spatial_dims not in (2, 3):
         raise InputError(f"spatial_dims must be 2 (images) or 3 (volumes), got {spatial_dims}")
+
+
+def check_attention_levels(channels: Sequence[int], attention_levels: int) -> None:
+    """Refuse self-attention on more levels than there are.
+
+    Raises:
+        InputError: the setting, what was got and what is allowed.
+    """
+    if not 0 <= attention_levels <= len(channels):
+        raise InputError(
+            f"network.attention_levels counts the coarsest of {len(channels)} levels, got {attention_levels}"
+        )

@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
-from meddiff.networks.blocks import check_layout
+from meddiff.networks.blocks import check_attention_levels, check_layout
 from meddiff.networks.folding import fold, pad_to_multiple, unfold
 from meddiff.networks.preserving import (
     SILU_GAIN,
@@ -321,10 +321,7 @@ def check_edm2_settings(
         InputError: the setting, what was got and what is allowed.
     """
     check_layout(channels, residual_blocks, patch_size, spatial_dims)
-    if not 0 <= attention_levels <= len(channels):
-        raise InputError(
-            f"network.attention_levels counts the coarsest of {len(channels)} levels, got {attention_levels}"
-        )
+    check_attention_levels(channels, attention_levels)
     uneven = [width for width in channels[len(channels) - attention_levels :] if width % head_channels]
     if uneven:
         raise InputError(

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
+from meddiff.networks.blocks import check_attention_levels
 from meddiff.networks.folding import fold, pad_to_multiple, unfold
 
 
@@ -146,10 +147,7 @@ def _check_settings(
     """Refuse numbers that MONAI would accept and fail on later, or fail on with an obscure message."""
     if not channels or min(channels) < 1:
         raise InputError(f"network.channels must name at least one level of at least 1 channel, got {list(channels)}")
-    if not 0 <= attention_levels <= len(channels):
-        raise InputError(
-            f"network.attention_levels counts the coarsest of {len(channels)} levels, got {attention_levels}"
-        )
+    check_attention_levels(channels, attention_levels)
     attended = channels[min(len(channels) - attention_levels, len(channels) - 1) :]
     uneven = [width for width in attended if width % head_channels]
     if uneven:
