@@ -22,8 +22,8 @@ from meddiff.jobs.splits import labeled
 from meddiff.metrics.classifiers.discrimination import balanced_accuracy
 from meddiff.run import Run, RunFolder
 from meddiff.training.apply import predict
-from meddiff.training.classifier import class_batches, train_classifier
 from meddiff.training.optimization import Optimization
+from meddiff.training.study_classifier import class_batches, train_classifier
 
 STRENGTHS = {
     "turns, colors of 0.3": Strength(1.0, 0.3, 0.1),

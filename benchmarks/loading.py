@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meddiff.batches.images import Images
-from meddiff.cache.pictures import decode
+from meddiff.cache.image_array import decode
 from meddiff.images.prepare import Transform, prepare
 from meddiff.manifest.row import COLUMNS, ManifestRow
 

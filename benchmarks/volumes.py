@@ -36,7 +36,7 @@ from scipy.ndimage import gaussian_filter
 from meddiff.batches.cuts import Patch, Slice, with_side
 from meddiff.batches.images import Images
 from meddiff.cache.store import Prepared
-from meddiff.cache.volumes import CachedVolume, cache_volumes
+from meddiff.cache.volume_array import CachedVolume, cache_volumes
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import VolumeTransform, prepare_volume

@@ -28,13 +28,13 @@ from meddiff.manifest.table import read_manifest
 from meddiff.recipe import Recipe
 from meddiff.seeds import child_seed
 from meddiff.tasks.generate import GenerateTask
-from meddiff.training.classifier import class_batches
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.loop import TrainStep, seeds_of
 from meddiff.training.loop import train as training_steps
 from meddiff.training.objectives import Denoising
 from meddiff.training.optimization import Optimization
 from meddiff.training.state import build_state
+from meddiff.training.study_classifier import class_batches
 
 USUAL = Recipe()
 """The settings of the commands where nothing else is said."""

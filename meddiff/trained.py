@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from meddiff import build
-from meddiff.build import segmentation
+from meddiff.build import segmenting
 from meddiff.build.models import best_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json, read_yaml
@@ -99,7 +99,7 @@ class TrainedModel:
                     f"a volume is an array of numbers [I, J, K], this is {image.dtype} {list(image.shape)}"
                 )
             volume = Volume(image, None, (None, None, None), None)
-            return case_of_volume("array", volume, segmentation.volume_transform(self.recipe))
+            return case_of_volume("array", volume, segmenting.volume_transform(self.recipe))
         return pixels_case(image, self._of_pictures)
 
     def members(self, image: Tensor, name: str) -> np.ndarray:
@@ -123,7 +123,7 @@ class TrainedModel:
     @cached_property
     def _of_pictures(self) -> Transform:
         """The way from a picture to the square that the network sees."""
-        return segmentation.picture_transform(self.recipe, deep=self.deep)
+        return segmenting.picture_transform(self.recipe, deep=self.deep)
 
     def case(self, row: ManifestRow) -> Case:
         """Return the image of a manifest row.
@@ -131,7 +131,7 @@ class TrainedModel:
         Raises:
             InputError: it cannot be read.
         """
-        return segmentation.case(self.recipe, row, deep=self.deep)
+        return segmenting.case(self.recipe, row, deep=self.deep)
 
     def picture(self, path: str | Path) -> Case:
         """Return a picture file.
@@ -155,7 +155,7 @@ class TrainedModel:
                 "meddiff.images.case.slice_cases"
             )
         return case_of_volume(
-            Path(path).name, load_volume(path, series=series), segmentation.volume_transform(self.recipe)
+            Path(path).name, load_volume(path, series=series), segmenting.volume_transform(self.recipe)
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from meddiff import load
-from meddiff.build.segmentation import picture_transform
+from meddiff.build.segmenting import picture_transform
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume

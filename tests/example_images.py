@@ -10,8 +10,8 @@ from meddiff.evaluation.images.copies import HELD_OUT, SYNTHETIC, copies
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space
 from meddiff.manifest.row import blank_row
+from meddiff.reports.galleries import NearestPair
 from meddiff.reports.images import headline
-from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults
 
 FOLDER, SIDE = Path("pictures"), 32

@@ -7,7 +7,7 @@ import pandas as pd
 
 from meddiff.jobs.generate.report import alternatives, arm_names
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.reports.pictures import NearestPair
+from meddiff.reports.galleries import NearestPair
 from meddiff.reports.results import Gallery, StudyResults
 
 HOSTILE = '<script>document.title = "owned"</script>'

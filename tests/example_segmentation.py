@@ -10,7 +10,7 @@ from example_report import lesion
 from meddiff.ensemble.fusion import mean
 from meddiff.ensemble.uncertainty_maps import case_uncertainty, standard_deviation
 from meddiff.evaluation import case_scores, failed_case_scores, reliability_of
-from meddiff.reports.pictures import GalleryCase
+from meddiff.reports.galleries import GalleryCase
 
 HOSTILE = '<script>document.title = "owned"</script>'
 NAMES = ("background", "lesion", HOSTILE)

@@ -29,7 +29,7 @@ IMPURE = {"monai", "pandas", "matplotlib"}
 READERS = {"nibabel", "SimpleITK", "pydicom", "highdicom"}
 ALGORITHMS = {"ensemble/fusion.py": {"SimpleITK"}, "images/intensity.py": {"SimpleITK"}}
 """STAPLE and N4 of arrays: no file is read."""
-READS_ARGV = "jobs/facts.py"
+READS_ARGV = "jobs/run_facts.py"
 """Notes in environment.json with which command a run was made."""
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.open import files_of
 from meddiff.manifest.row import ManifestRow
 from meddiff.run import Run

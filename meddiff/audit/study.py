@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddiff.audit import copies, shift
-from meddiff.audit.facts import Facts, facts_of, facts_of_prepared
+from meddiff.audit import duplicates, shift
 from meddiff.audit.finding import SEVERITIES, Finding, images_of, masks_of
+from meddiff.audit.image_facts import Facts, facts_of, facts_of_prepared
 from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.masks import odd_masks
-from meddiff.audit.pixels import odd_images
+from meddiff.audit.odd_images import odd_images
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
 from meddiff.formats.masks import MaskMeaning, decide, masks_found, places
@@ -52,7 +52,7 @@ def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
     """List what is odd about images by the facts kept of them; ``pairs`` [P, 2] are the near-duplicates among them."""
     rows = [fact.row for fact in facts]
     found = odd_images(rows, [fact.pixels for fact in facts])
-    found += copies.copies(rows, [split_of(row) for row in rows], pairs)
+    found += duplicates.copies(rows, [split_of(row) for row in rows], pairs)
     return found + _of_masks(facts)
 
 
@@ -61,9 +61,9 @@ def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
     if not facts:
         return np.empty((0, 2), dtype=np.int64)
     hashes, thumbnails = (np.stack([getattr(fact, name) for fact in facts]) for name in ("hash", "thumbnail"))
-    pairs = copies.near_pairs(hashes, thumbnails)
+    pairs = duplicates.near_pairs(hashes, thumbnails)
     strangers = np.array([_are_strangers(facts[one].row, facts[other].row) for one, other in pairs], dtype=bool)
-    return pairs[~strangers | copies.are_same(pairs, hashes, thumbnails, **copies.STRANGERS)]
+    return pairs[~strangers | duplicates.are_same(pairs, hashes, thumbnails, **duplicates.STRANGERS)]
 
 
 def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:

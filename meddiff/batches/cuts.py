@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from meddiff.cache.store import PreparedCase
-from meddiff.cache.volumes import CachedVolume
+from meddiff.cache.volume_array import CachedVolume
 from meddiff.errors import InputError
 from meddiff.images.views import upright
 from meddiff.seeds import child_seed

@@ -13,9 +13,9 @@ from torch import Tensor
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import WHOLE, Cut, Draw
 from meddiff.batches.order import Order
-from meddiff.cache.pictures import ImageArray
+from meddiff.cache.image_array import ImageArray
 from meddiff.cache.store import Prepared
-from meddiff.cache.volumes import CachedVolume
+from meddiff.cache.volume_array import CachedVolume
 from meddiff.errors import InputError, Problems
 from meddiff.formats.masks import IGNORED
 from meddiff.images.intensity import to_model_range

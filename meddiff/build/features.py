@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from meddiff.build.tables import EXTRACTORS, VOLUME_EXTRACTORS, pick
-from meddiff.cache.pictures import default_folder
+from meddiff.cache.image_array import default_folder
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.networks.features.encoder3d import Encoder3D
 from meddiff.networks.features.lpips import LpipsEmbedding
 from meddiff.networks.features.network import FeatureNetwork, PlaneFeatures, VolumeNetwork
 from meddiff.recipe import Recipe
-from meddiff.sources.weights import LPIPS_FILES, WEIGHTS, published_weights
+from meddiff.sources.published_weights import LPIPS_FILES, WEIGHTS, published_weights
 
 
 def extractor(recipe: Recipe) -> FeatureNetwork | None:

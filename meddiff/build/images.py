@@ -12,13 +12,13 @@ from meddiff.batches import turns
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import AXES, Middle, Slice, square
 from meddiff.batches.images import Images
-from meddiff.batches.slices import row_of_volume, slice_rows
-from meddiff.batches.slices import slices_of as prepared_slices
+from meddiff.batches.volume_slices import row_of_volume, slice_rows
+from meddiff.batches.volume_slices import slices_of as prepared_slices
 from meddiff.build.tables import DRAWN, source
-from meddiff.cache.pictures import ImageArray, decode
-from meddiff.cache.pictures import unusable as unusable_images
+from meddiff.cache.image_array import ImageArray, decode
+from meddiff.cache.image_array import unusable as unusable_images
 from meddiff.cache.store import Prepared
-from meddiff.cache.volumes import CachedVolume, cache_volumes, in_order_of
+from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.manifest.row import ManifestRow

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from meddiff.diffusion.denoiser import Denoise
-from meddiff.diffusion.ode import integrate
+from meddiff.diffusion.integration import integrate
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.errors import InputError
 

@@ -1,7 +1,6 @@
 """Files to arrays and back. Its folder alone imports nibabel, SimpleITK and pydicom: one reader per format."""
 
-from meddiff.formats.masks.reading import load_mask
-from meddiff.formats.slices import (
+from meddiff.formats.arrays import (
     PERCENTILES,
     Picture,
     is_deep,
@@ -11,6 +10,7 @@ from meddiff.formats.slices import (
     save_image,
     value_range_of,
 )
+from meddiff.formats.masks.reading import load_mask
 
 __all__ = [
     "PERCENTILES", "Picture", "is_deep", "load_image", "load_mask", "load_slice", "read_picture", "save_image",

@@ -12,7 +12,7 @@ from meddiff.files.unpack import is_archive, unpacked
 from meddiff.files.walk import files_below
 from meddiff.formats import metaimage, nifti
 from meddiff.formats.dicom.series import Series, choose, find_series, is_dicom, read_header
-from meddiff.formats.dicom.volume import read_series
+from meddiff.formats.dicom.series_volume import read_series
 from meddiff.formats.pictures import PICTURE_SUFFIXES
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import SERIES, on_disk

@@ -20,10 +20,10 @@ from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.content import sha256_of
 from meddiff.formats import Picture, read_picture, value_range_of
+from meddiff.formats.arrays import changed, is_of_volume, open_volume, plane_of
 from meddiff.formats.masks import MaskMeaning, decide, levels_of, load_mask, stored_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
-from meddiff.formats.slices import changed, is_of_volume, open_volume, plane_of
 from meddiff.formats.volume import Place, Volume, corners_apart_mm, same_place
 from meddiff.images.intensity import INTENSITIES, check_finite, to_stored, to_unit_range, value_range
 from meddiff.images.plane import SlicedVolume, Turn

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from meddiff.audit import copies, study
-from meddiff.audit.facts import Facts
+from meddiff.audit import duplicates, study
 from meddiff.audit.finding import Finding, images_of
+from meddiff.audit.image_facts import Facts
 from meddiff.errors import Problems
-from meddiff.files.tables import read_table
+from meddiff.files.long_tables import read_table
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, tied
 from meddiff.run import RunFolder
@@ -50,13 +50,13 @@ class Copies:
         near = study.pairs_of(facts)
         if not len(near):
             return cls(tuple(fact.row for fact in facts), near, near)
-        same = copies.are_same(near, *(np.stack([getattr(fact, name) for fact in facts])
+        same = duplicates.are_same(near, *(np.stack([getattr(fact, name) for fact in facts])
                                        for name in ("hash", "thumbnail")))  # fmt: skip
         return cls(tuple(fact.row for fact in facts), near, near[same])
 
     def torn(self, pairs: np.ndarray) -> list[list[int]]:
         """List the groups that hang together by pairs and came in several splits."""
-        groups = copies.clusters(len(self.rows), pairs)
+        groups = duplicates.clusters(len(self.rows), pairs)
         return [group for group in groups if len({came_in(self.rows[place]) for place in group} - {None}) > 1]
 
     def ties(self) -> list[tuple[int, int]]:
@@ -114,7 +114,7 @@ def findings_of(facts: Sequence[Facts], found: Copies, chosen: Sequence[Manifest
     """
     own = [replace(fact, row=row) for fact, row in zip(facts, chosen, strict=True)]
     serious = [one for one in study.findings(own, found.near) if one.severity == "serious"]
-    groups = copies.clusters(len(chosen), np.array(found.ties(), dtype=np.int64).reshape(-1, 2))
+    groups = duplicates.clusters(len(chosen), np.array(found.ties(), dtype=np.int64).reshape(-1, 2))
     several = [group for group in groups if len({chosen[place].group for place in group}) > 1]
     if several:
         files = images_of(chosen[place] for group in several for place in group)

@@ -17,9 +17,9 @@ from meddiff.errors import InputError
 from meddiff.files.documents import read_yaml
 from meddiff.files.writing import write_text
 from meddiff.jobs import manifest, train
-from meddiff.jobs.facts import environment
 from meddiff.jobs.generate import classify, filter, report, synthesize
 from meddiff.jobs.progress import new_console
+from meddiff.jobs.run_facts import environment
 from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
 from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages

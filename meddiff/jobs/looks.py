@@ -20,7 +20,7 @@ from PIL import Image
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.build.models import Model, ModelFolder
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.formats.masks import IGNORED
 from meddiff.images.views import grid_image, tile

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from meddiff import build
 from meddiff.audit import Finding
-from meddiff.audit.facts import Facts, facts_of_prepared
-from meddiff.build import segmentation
-from meddiff.cache.pictures import ImageArray, refuse
+from meddiff.audit.image_facts import Facts, facts_of_prepared
+from meddiff.build import segmenting
+from meddiff.cache.image_array import ImageArray, refuse
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.pictures import is_picture
 from meddiff.images.sizes import labeled_by_size
@@ -326,6 +326,6 @@ def counts_of_splits(rows: Rows) -> Table:
 
 LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
 MASKED = Purpose(
-    "mask", with_masks, segmentation.unusable, segmentation.prepared, lambda rows, _: rows, counts_of_splits,
+    "mask", with_masks, segmenting.unusable, segmenting.prepared, lambda rows, _: rows, counts_of_splits,
     MaskValues.of,
 )  # fmt: skip

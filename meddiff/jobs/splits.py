@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from meddiff import build
 from meddiff.batches.images import Images
-from meddiff.build import segmentation
+from meddiff.build import segmenting
 from meddiff.cache.store import Prepared
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.masks.meaning import read_meaning
@@ -39,7 +39,7 @@ def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Cal
 
 def masked(run: Run[SegmentRecipe], split: str) -> Images:
     """Return the images of a split with their masks."""
-    return run.keep(("images", split), lambda: segmentation.images(run.of(split), run.recipe, mask_meaning(run)))
+    return run.keep(("images", split), lambda: segmenting.images(run.of(split), run.recipe, mask_meaning(run)))
 
 
 def mask_meaning(run: Run[SegmentRecipe]) -> MaskMeaning:
@@ -52,7 +52,7 @@ def mask_meaning(run: Run[SegmentRecipe]) -> MaskMeaning:
     def kept() -> MaskMeaning:
         if run.folder.mask_values.is_file():
             return read_meaning(run.folder.mask_values)
-        return segmentation.meaning(segmentation.mask_levels(run.rows, run.recipe), run.recipe)
+        return segmenting.meaning(segmenting.mask_levels(run.rows, run.recipe), run.recipe)
 
     return run.keep("mask meaning", kept)
 
@@ -65,9 +65,9 @@ def mask_classes(run: Run[SegmentRecipe]) -> list[str]:
     """
 
     def checked() -> list[str]:
-        names = segmentation.class_names(run.recipe, masked(run, "train"), mask_meaning(run))
+        names = segmenting.class_names(run.recipe, masked(run, "train"), mask_meaning(run))
         for split in [name for name in ("val", "test") if run.of(name)]:
-            segmentation.check_classes(masked(run, split), names)
+            segmenting.check_classes(masked(run, split), names)
         return names
 
     return run.keep("mask classes", checked)

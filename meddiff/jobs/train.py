@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch.multiprocessing import ProcessRaisedException  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff import build
-from meddiff.build import segmentation
+from meddiff.build import segmenting
 from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
@@ -119,7 +119,7 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
         model,
         training,
         files,
-        partial(segmentation.batches, images, recipe, child_seed(recipe.seed, "training", "images")),
+        partial(segmenting.batches, images, recipe, child_seed(recipe.seed, "training", "images")),
         build.augmentation(recipe),
         partial(Validation, run, model, files),
     )

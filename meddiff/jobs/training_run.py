@@ -18,7 +18,7 @@ from torch import nn
 
 from meddiff.build.models import optimization
 from meddiff.errors import InputError
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.looks import Look
 from meddiff.jobs.progress import progress
 from meddiff.recipe import TrainingRecipe

@@ -24,7 +24,7 @@ from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
-from meddiff.training import classifier as training
+from meddiff.training import study_classifier as training
 from meddiff.training.fabric import build_fabric
 from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization

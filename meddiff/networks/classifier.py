@@ -20,7 +20,7 @@ from monai.networks.nets.resnet import resnet18
 from torch import Tensor, nn
 
 from meddiff.errors import InputError
-from meddiff.networks.weights import misfits
+from meddiff.networks.published import misfits
 
 FIRST_STAGE_PIXELS = {2: 32, 3: 16}
 """By spatial dimensions: pixels or voxels per side that the first stage gets at least, where the image has them."""

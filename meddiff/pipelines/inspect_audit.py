@@ -20,7 +20,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
         InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
     """
     from meddiff.audit import audit
-    from meddiff.files.tables import write_table
+    from meddiff.files.long_tables import write_table
     from meddiff.files.unpack import unpacked
     from meddiff.formats.masks import meaning_of
     from meddiff.jobs.audit import tell, to_table

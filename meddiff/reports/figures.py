@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from meddiff.reports import words
-from meddiff.reports.tables import Table, from_records
+from meddiff.reports.tabular import Table, from_records
 
 Color = Literal["plain", "accent", "confidence", "copy"]
 """A color of the page's style by its use, in light and in dark."""

@@ -11,14 +11,14 @@ import pandas as pd
 
 from meddiff.evaluation.images.copies import SYNTHETIC, copied
 from meddiff.evaluation.images.measures import GENERAL, MEASURES
-from meddiff.reports import figures, tables, words
+from meddiff.reports import figures, tabular, words
 from meddiff.reports.figures import Figure, Interval, Key
+from meddiff.reports.galleries import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
 from meddiff.reports.images_methods import limitations, sentences
 from meddiff.reports.literature import cited
-from meddiff.reports.pictures import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
 from meddiff.reports.report import Legend, Note, Panels, Report, Section, present, section_list
 from meddiff.reports.results import ImageResults
-from meddiff.reports.tables import Table
+from meddiff.reports.tabular import Table
 
 SMALL, LARGE = 0.1, 1e5
 """Figures beyond are shown in thousandths, millions ...: a row of zeros, or of digits, says nothing."""
@@ -34,7 +34,7 @@ STATISTICS = {
 
 def headline(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFrame) -> str:
     """Say what is wrong with the images in the first sentence, then the figures that say so."""
-    rows = {row["metric"]: row for row in tables.records(quality)}
+    rows = {row["metric"]: row for row in tabular.records(quality)}
     outside = [MEASURES[name].title.partition(",")[0] for name, row in rows.items() if row["outside"]]
     kernel = rows["kernel_distance"]
     against = (
@@ -69,7 +69,7 @@ def image_report(results: ImageResults) -> Report:
 
 def measures(results: ImageResults) -> Section:
     """Show each measure of the synthetic images beside that of halves of the real ones."""
-    rows = tables.records(results.quality)
+    rows = tabular.records(results.quality)
     text = (
         f"No distance means anything alone. Real {results.group_noun}s were cut in halves {rows[0]['splits']} times: a "
         f"half against the other is what a perfect generator would get. Then {rows[0]['n_matched']} synthetic images "
@@ -157,7 +157,7 @@ def quality_table(results: ImageResults) -> Table | None:
          "baseline": f"{words.significant(row['baseline'])} "
                      f"[{words.significant(row['baseline_low'])}, {words.significant(row['baseline_high'])}]",
          "outside": row["fault"] or "none", "sees": MEASURES[row["metric"]].sees}
-        for row in tables.records(results.quality)
+        for row in tabular.records(results.quality)
     ]  # fmt: skip
     if not math.isnan(results.unbiased):
         rows.insert(1, {"what": "Frechet distance, n → ∞", "value": results.unbiased, "low": np.nan, "high": np.nan,
@@ -167,7 +167,7 @@ def quality_table(results: ImageResults) -> Table | None:
         "what": "Measure", "value": "Synthetic, all images", "matched": f"Synthetic, n = {matched}",
         "baseline": f"Real halves, n = {matched}", "outside": "Fault", "sees": "Made to see",
     }  # fmt: skip
-    return tables.from_records(rows, f"Every figure: {made_of(results)}", titles=titles)
+    return tabular.from_records(rows, f"Every figure: {made_of(results)}", titles=titles)
 
 
 def copies_table(results: ImageResults) -> Table | None:
@@ -178,11 +178,11 @@ def copies_table(results: ImageResults) -> Table | None:
                    f"[{words.percent(row['low'])}, {words.percent(row['high'])}]",
          "median": words.significant(row["median_distance"]), "smallest": words.significant(row["smallest_distance"]),
          "threshold": words.significant(row["threshold"])}
-        for row in tables.records(results.copies)
+        for row in tabular.records(results.copies)
     ]  # fmt: skip
     titles = {"set": "Images", "space": "Compared by", "n": "n", "copies": "Copies of training images",
               "median": "Median distance", "smallest": "Smallest", "threshold": "Threshold"}  # fmt: skip
-    return tables.from_records(rows, "How near to the training images", titles=titles)
+    return tabular.from_records(rows, "How near to the training images", titles=titles)
 
 
 def statistics_table(results: ImageResults) -> Table | None:
@@ -192,11 +192,11 @@ def statistics_table(results: ImageResults) -> Table | None:
          **{name: words.percent(row[name]) if row["metric"] == "authentic_share" else words.significant(row[name])
             for name in ("synthetic", "held_out")},
          "n_training": row["n_training"], "n_synthetic": row["n_synthetic"], "n_held_out": row["n_held_out"]}
-        for row in tables.records(results.statistics)
+        for row in tabular.records(results.statistics)
     ]  # fmt: skip
     titles = {"what": "Statistic of features", "synthetic": "Synthetic", "held_out": "Held-out real",
               "n_training": "n, training", "n_synthetic": "n, synthetic", "n_held_out": "n, held-out"}  # fmt: skip
-    return tables.from_records(rows, "Tests for copying", titles=titles)
+    return tabular.from_records(rows, "Tests for copying", titles=titles)
 
 
 def _verdict(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFrame) -> str:
@@ -214,7 +214,7 @@ def _verdict(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFra
 def _copied(copies: pd.DataFrame) -> str:
     if not len(copies):
         return ""
-    pixels = {row["set"]: row for row in tables.records(copies) if row["space"] == "pixels"}
+    pixels = {row["set"]: row for row in tabular.records(copies) if row["space"] == "pixels"}
     ours = pixels[SYNTHETIC]
     theirs = next(row for name, row in pixels.items() if name != SYNTHETIC)
     span = f"[{words.percent(ours['low'])}, {words.percent(ours['high'])}]"

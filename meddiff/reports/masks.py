@@ -12,7 +12,7 @@ from meddiff.evaluation.masks.cases import METRICS
 from meddiff.evaluation.masks.summary import LOW_DICE, finite_distances
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where
 from meddiff.metrics.masks.uncertainty import risk_coverage
-from meddiff.reports import figures, tables, words
+from meddiff.reports import figures, tabular, words
 from meddiff.reports.cards import (
     NO_DEVICE,
     NO_PATIENTS,
@@ -25,9 +25,9 @@ from meddiff.reports.cards import (
     model_card,
 )
 from meddiff.reports.figures import Figure, Interval, Key, Series
+from meddiff.reports.galleries import outline_color, tiles
 from meddiff.reports.literature import cited
 from meddiff.reports.masks_methods import limitations, sentences
-from meddiff.reports.pictures import outline_color, tiles
 from meddiff.reports.report import (
     Folded,
     Heading,
@@ -42,7 +42,7 @@ from meddiff.reports.report import (
     section_list,
 )
 from meddiff.reports.results import MaskResults, overall_name
-from meddiff.reports.tables import Formats, Table, findings_table
+from meddiff.reports.tabular import Formats, Table, findings_table
 
 FORESTS = ("dice", "nsd")
 BRIEF = ("dice", "iou", "hausdorff95", "nsd", "boundary_iou", "lesion_f1")  # as far as a screen reaches
@@ -120,7 +120,7 @@ def metrics(results: MaskResults) -> Section:
 
 def differences(results: MaskResults) -> Section:
     """Compare each model with the reference, case by case."""
-    rows = tables.records(results.differences)
+    rows = tabular.records(results.differences)
     text = (
         f"Each model minus {results.reference}, case by case. An interval that covers zero leaves open which is better."
     )
@@ -134,7 +134,7 @@ def differences(results: MaskResults) -> Section:
          "p_holm": row["p_holm"], "cases": row["n_cases"]}
         for row in rows
     ]  # fmt: skip
-    table = tables.from_records(lines, "Paired differences on the same cases", titles={"what": "Metric"})
+    table = tabular.from_records(lines, "Paired differences on the same cases", titles={"what": "Metric"})
     return Section("differences", "Paired differences", present(text, forest, table) if table else (),
                    "There are not a baseline and another model to compare.",
                    values={"differences": results.differences})  # fmt: skip
@@ -224,14 +224,14 @@ def metric_table(summary: pd.DataFrame, class_name: str, *, brief: bool) -> Tabl
     rows = [
         row | {"metric": METRICS[row["metric"]].short + (f", {row['unit']}" if row["unit"] else ""),
                "name": row["metric"], "estimate": row["mean"]}
-        for row in tables.records(rows_where(summary, summary["class_name"] == class_name))
+        for row in tabular.records(rows_where(summary, summary["class_name"] == class_name))
         if not brief or row["metric"] in BRIEF
     ]  # fmt: skip
     if brief:
         rows.sort(key=lambda row: BRIEF.index(row["name"]))
     caption = f"{class_name or 'All classes'}: means over the cases" + ("" if brief else ", every metric")
     down, across = ("model", "metric") if brief else ("metric", "model")
-    return tables.crossed(rows, caption, down=down, across=across, value="estimate", formats=AS_IT_IS)
+    return tabular.crossed(rows, caption, down=down, across=across, value="estimate", formats=AS_IT_IS)
 
 
 def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Table | None:
@@ -241,7 +241,7 @@ def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Tab
         {"model": row["model"], "cases": row["n_cases"], "patients": row["n_patients"],
          "held": row["n_with_class"], "estimate": row["median"], "share": row["share_below"], "missed": row["n_missed"],
          "alarms": row["n_false_alarms"], "empty": row["n_both_empty"], "absent": row["n_failures"]}
-        for row in tables.records(rows_where(summary, chosen))
+        for row in tabular.records(rows_where(summary, chosen))
     ]  # fmt: skip
     titles = {"patients": f"{group_noun.capitalize()}s", "held": "With the class" if class_name else "With any class",
               "estimate": "Median Dice",
@@ -249,7 +249,7 @@ def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Tab
               "alarms": "False alarms", "empty": "Rightly empty", "absent": "No prediction"}  # fmt: skip
     once = "" if class_name else "; empty masks are counted class by class"
     drop = ("patients",) if group_noun == "case" else ()
-    return tables.from_records(rows, f"Cases, and how they failed{once}", drop=drop, titles=titles)
+    return tabular.from_records(rows, f"Cases, and how they failed{once}", drop=drop, titles=titles)
 
 
 def worst_table(results: MaskResults) -> Table | None:
@@ -260,7 +260,7 @@ def worst_table(results: MaskResults) -> Table | None:
     dice = {name: _per_case(results.cases, name) for name in (main, other) if name}
     beside = dict(zip(dice[other]["case"], dice[other]["dice"], strict=True)) if other else {}
     rows = []
-    for row in tables.records(dice[main].sort_values("dice", kind="stable").head(WORST).reset_index(drop=True)):
+    for row in tabular.records(dice[main].sort_values("dice", kind="stable").head(WORST).reset_index(drop=True)):
         line: dict[str, Any] = {"case": row["case"]}
         line |= {"patient": row["patient"]} if results.group_noun != "case" else {}
         line |= {main: row["dice"]} | ({other: beside.get(row["case"], np.nan)} if other else {})
@@ -271,7 +271,7 @@ def worst_table(results: MaskResults) -> Table | None:
     titles = {"patient": results.group_noun.capitalize(), "hausdorff95": f"HD95, {unit}", "what": "Failure",
               **{name: f"Dice, {name}" for name in dice}}  # fmt: skip
     formats: Formats = dict.fromkeys((*dice, "uncertainty"), words.number)
-    return tables.from_records(rows, f"The {len(rows)} lowest Dice of {main}", titles=titles, formats=formats)
+    return tabular.from_records(rows, f"The {len(rows)} lowest Dice of {main}", titles=titles, formats=formats)
 
 
 def _per_case(cases: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -291,7 +291,7 @@ def _interval(results: MaskResults, row: Mapping[str, Any], value: str) -> Inter
 
 def _forest(results: MaskResults, metric: str) -> Figure:
     chosen = (results.summary["metric"] == metric) & (results.summary["class_name"] == overall_name(results.summary))
-    rows = tables.records(rows_where(results.summary, chosen))
+    rows = tabular.records(rows_where(results.summary, chosen))
     line = next((row["mean"] for row in rows if row["model"] == results.reference), None)
     intervals = [_interval(results, row, "mean") for row in rows]
     return figures.forest(f"{METRICS[metric].title}, mean over the cases", intervals, (0.0, 1.0), reference=line)
@@ -313,32 +313,32 @@ def _uncertainty_table(uncertainty: pd.DataFrame) -> Table | None:
         {"model": row["model"], "estimate": row["auroc"], "low": row["low"], "high": row["high"],
          "failed": f"{row['n_failed']} of {row['n_cases']}", "area": row["aurc"], "best": row["aurc_best"],
          "random": row["aurc_random"]}
-        for row in tables.records(uncertainty)
+        for row in tabular.records(uncertainty)
     ]  # fmt: skip
     formats: Formats = dict.fromkeys(("area", "best", "random"), words.number)
     titles = {"estimate": "AUROC of failure", "failed": "Failed cases", "area": "Area under risk-coverage",
               "best": "The best order's", "random": "A random order's"}  # fmt: skip
     caption = "How well the uncertainty of a case finds the failures"
-    return tables.from_records(rows, caption, titles=titles, formats=formats)
+    return tabular.from_records(rows, caption, titles=titles, formats=formats)
 
 
 def _calibration_table(errors: pd.DataFrame) -> Table | None:
     """List calibration errors in percent points, so that small numbers can be read."""
     rows = [{"model": row["model"], "ece": 100 * row["ece"], "classwise": 100 * row["classwise_ece"],
-             "pixels": row["n_pixels"]} for row in tables.records(errors)]  # fmt: skip
+             "pixels": row["n_pixels"]} for row in tabular.records(errors)]  # fmt: skip
     formats: Formats = dict.fromkeys(("ece", "classwise"), words.number)
     titles = {"ece": "ECE of the called class, %", "classwise": "Class-wise ECE, %"}
-    return tables.from_records(rows, "Expected calibration error over all pixels of the test images", titles=titles,
+    return tabular.from_records(rows, "Expected calibration error over all pixels of the test images", titles=titles,
                                 formats=formats)  # fmt: skip
 
 
 def _soft_table(soft: pd.DataFrame, titles: Mapping[str, str], caption: str) -> Table | None:
     rows = [
         row | {"metric": f"{titles[row['metric']]} {row['class_name']}".strip(), "estimate": row["mean"]}
-        for row in tables.records(soft)
+        for row in tabular.records(soft)
         if row["metric"] in titles
     ]
-    return tables.crossed(rows, caption, down="model", across="metric", value="estimate", formats=AS_IT_IS)
+    return tabular.crossed(rows, caption, down="model", across="metric", value="estimate", formats=AS_IT_IS)
 
 
 def _reliability(results: MaskResults) -> list[Figure]:
@@ -376,7 +376,7 @@ def _free_response(results: MaskResults) -> list[Figure]:
 def _warnings(summary: pd.DataFrame) -> list[str]:
     """List the warnings of the summary, each once, with its models."""
     about: dict[str, list[str]] = {}
-    for row in tables.records(summary):
+    for row in tabular.records(summary):
         if row["warning"] and row["metric"] == "dice":
             about.setdefault(row["warning"], []).append(str(row["model"]))
     return [f"{', '.join(dict.fromkeys(models))}: {warning}." for warning, models in about.items()]
@@ -389,7 +389,7 @@ def _card(results: MaskResults, limits: Sequence[str]) -> ModelCard:
         {"name": str(row["model"]), "results": [{
             "task": dict(task), "dataset": {"name": results.title, "type": "test split"},
             "metrics": [{"type": "dice", "name": "mean Dice", "value": float(row["mean"])}]}]}
-        for row in tables.records(results.summary)
+        for row in tabular.records(results.summary)
         if (row["class_name"], row["metric"]) == (overall, "dice") and not words.is_missing(row["mean"])
     ]  # fmt: skip
     names = ", ".join(name for name in distinct(results.summary, "class_name") if name)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from meddiff.reports.figures import Figure, Key
+from meddiff.reports.galleries import Pictures
 from meddiff.reports.literature import Methods
-from meddiff.reports.pictures import Pictures
-from meddiff.reports.tables import Table
+from meddiff.reports.tabular import Table
 
 Content = TypeVar("Content")
 

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.evaluation.masks.calibration import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.masks.detections import froc_table
+from meddiff.evaluation.masks.reliability import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.masks.summary import paired_mask_differences, soft_summary, summary
 from meddiff.evaluation.rows import distinct, rows_where
-from meddiff.reports import tables, words
+from meddiff.reports import tabular, words
+from meddiff.reports.galleries import GalleryCase, NearestPair, check_gallery
 from meddiff.reports.literature import CitedSentence, literature, unknown_keys
-from meddiff.reports.pictures import GalleryCase, NearestPair, check_gallery
-from meddiff.reports.tables import Formats, Records
+from meddiff.reports.tabular import Formats, Records
 
 Named = tuple[str, tuple[str, ...]]
 """The title of an alternative, as a sentence says it, and the keys in literature.bib that it rests on."""
@@ -73,7 +73,7 @@ class StudyResults:
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     arms: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """These four are described in meddiff.evaluation.classifiers.tables."""
+    """These four are described in meddiff.evaluation.classifiers.study_tables."""
     arm_names: Mapping[str, ArmName] = field(default_factory=dict)
     """What each arm is, by its name; one that is not there is shown by its name."""
     alternatives: Mapping[str, Named] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class StudyResults:
 
     def named(self, frame: pd.DataFrame) -> Records:
         """List the rows of the arms that are no points of the ratio curve."""
-        return [row for row in tables.records(frame) if self.arm(row["arm"]).ratio is None]
+        return [row for row in tabular.records(frame) if self.arm(row["arm"]).ratio is None]
 
     @property
     def reference(self) -> str:
@@ -125,7 +125,7 @@ class MaskResults:
     case_dice: pd.DataFrame
     """One row per model and case: dice, uncertainty; of the models that state uncertainties."""
     calibration: pd.DataFrame
-    """Bins, as meddiff.evaluation.masks.calibration.Reliability.to_frame makes them."""
+    """Bins, as meddiff.evaluation.masks.reliability.Reliability.to_frame makes them."""
     calibration_errors: pd.DataFrame
     free_response: pd.DataFrame
     """Lesions found and invented at each threshold, as meddiff.evaluation.masks.detections.froc_table makes them."""
@@ -248,7 +248,7 @@ def mask_headline(
     """Say the result in one sentence: the first model that is no baseline, against the best baseline."""
     overall = overall_name(summary)
     dice = rows_where(summary, (summary["class_name"] == overall) & (summary["metric"] == "dice"))
-    models = {str(row["model"]): row for row in tables.records(dice)}
+    models = {str(row["model"]): row for row in tabular.records(dice)}
     main = next((name for name in models if name not in baselines), "")
     row = models[main or next(iter(models))]
     of = "" if group_noun == "case" else f" of {words.counted(row['n_patients'], group_noun)}"
@@ -258,7 +258,7 @@ def mask_headline(
         alone = "" if baselines else "; no baseline was scored beside it"
         return f"Mean Dice of {row['model']} is {words.number(row['mean'])} {span} {on}{alone}."
     chosen = (differences["model"] == main) & (differences["class_name"] == overall) & (differences["metric"] == "dice")
-    change = tables.records(rows_where(differences, chosen))[0]
+    change = tabular.records(rows_where(differences, chosen))[0]
     against = change["against"]
     if change["low"] > 0:
         verdict = f"{main} is better than the best baseline, {against}"
@@ -284,5 +284,5 @@ def _best(summary: pd.DataFrame, baselines: Sequence[str]) -> str:
     if not baselines:
         return ""
     chosen = (summary["class_name"] == overall_name(summary)) & (summary["metric"] == "dice")
-    means = {row["model"]: row["mean"] for row in tables.records(rows_where(summary, chosen))}
+    means = {row["model"]: row["mean"] for row in tabular.records(rows_where(summary, chosen))}
     return max(baselines, key=lambda name: means[name])

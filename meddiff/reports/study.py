@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.reports import arms, figures, tables, words
+from meddiff.reports import contrasts, figures, tabular, words
 from meddiff.reports.cards import (
     NO_DEVICE,
     NO_PATIENTS,
@@ -21,12 +21,12 @@ from meddiff.reports.cards import (
     model_card,
 )
 from meddiff.reports.figures import Color, Figure, Key, Series, Share
+from meddiff.reports.galleries import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
 from meddiff.reports.literature import cited
-from meddiff.reports.pictures import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
 from meddiff.reports.report import Folded, Lines, Note, Part, Report, Section, present, section_list
 from meddiff.reports.results import StudyResults
 from meddiff.reports.study_methods import generator_sentences, limitations, methods
-from meddiff.reports.tables import Cell, Records, Table, findings_table
+from meddiff.reports.tabular import Cell, Records, Table, findings_table
 
 KEPT: dict[str, tuple[str, Color]] = {
     "kept": ("kept", "accent"),
@@ -60,7 +60,7 @@ def study_report(results: StudyResults) -> Report:
         missing = [column for column in columns if column not in frame.columns] if len(frame) else []
         if missing:
             raise InputError(f"the report's table {name!r} lacks {missing}; it has {list(frame.columns)}")
-    limits = limitations(results.phantom, tables.records(results.scores), results.recipe,
+    limits = limitations(results.phantom, tabular.records(results.scores), results.recipe,
                          group_noun=results.group_noun, distances=distances_table(results) is not None)  # fmt: skip
     changed = {name: {"default": pair[0], "used": pair[1]} for name, pair in results.recipe_differences.items()}
     return Report(
@@ -118,7 +118,7 @@ def memorization(results: StudyResults) -> Section:
 
 def distances(results: StudyResults) -> Section:
     """List the distances between sets of images, with what spoils them."""
-    warnings = list(dict.fromkeys(row["warning"] for row in tables.records(results.distances) if row["warning"]))
+    warnings = list(dict.fromkeys(row["warning"] for row in tabular.records(results.distances) if row["warning"]))
     table = distances_table(results)
     text = (
         "Lower is nearer. A distance between two sets of real images stands beside each as what zero looks like at "
@@ -133,8 +133,8 @@ def distances(results: StudyResults) -> Section:
 
 def filtered(results: StudyResults) -> Section:
     """Show which of the drawn images joined training."""
-    counts = tables.records(results.filter_counts)
-    table = tables.from_records(counts, "Synthetic images that were drawn and that joined training")
+    counts = tabular.records(results.filter_counts)
+    table = tabular.from_records(counts, "Synthetic images that were drawn and that joined training")
     text = (
         "A synthetic image joins training only if a classifier trained on real images confirms its label, and if it is "
         "no near-copy of a training image."
@@ -145,7 +145,7 @@ def filtered(results: StudyResults) -> Section:
 
 def training(results: StudyResults) -> Section:
     """Show the loss over the steps, and what each stage cost."""
-    curve = loss_curve(tables.records(results.log))
+    curve = loss_curve(tabular.records(results.log))
     stages, few = _stages_table(results), "Too few steps were logged to draw a curve."
     parts = present(curve or few, stages) if curve or stages else ()
     return Section("training", "Training, time and memory", parts, few, "Training",
@@ -154,7 +154,7 @@ def training(results: StudyResults) -> Section:
 
 def data(results: StudyResults) -> Section:
     """List the images of each class in each split, and the files that were left out."""
-    skipped = tables.from_records(tables.records(results.skipped),
+    skipped = tabular.from_records(tabular.records(results.skipped),
                                   "Files that could not be read and were left out, as the recipe allows")  # fmt: skip
     table, names = data_table(results), ("data", "split_note", "skipped", "findings")
     parts = present(results.split_note, table, skipped or "No file was skipped.", findings_table(results.findings))
@@ -162,8 +162,8 @@ def data(results: StudyResults) -> Section:
                    values={name: getattr(results, name) for name in names})  # fmt: skip
 
 
-SECTIONS = (arms.arms, galleries, arms.numbers, arms.differences, arms.classes, arms.ratio, arms.subgroups,
-            memorization, distances, filtered, training, data)  # fmt: skip
+SECTIONS = (contrasts.arms, galleries, contrasts.numbers, contrasts.differences, contrasts.classes, contrasts.ratio,
+            contrasts.subgroups, memorization, distances, filtered, training, data)  # fmt: skip
 """The page in its order."""
 
 
@@ -174,21 +174,21 @@ def distances_table(results: StudyResults) -> Table | None:
          **{name: row[name] for name in ("value", "low", "high") if name in row},
          "n_real": row["n_real"], "n_synthetic": row["n_synthetic"],
          "features": f"{words.in_words(row['features'])}, {words.plain(row['dimension'])} dimensions"}
-        for row in tables.records(results.distances) if not words.is_missing(row["value"])
+        for row in tabular.records(results.distances) if not words.is_missing(row["value"])
     ]  # fmt: skip
-    return tables.from_records(rows, "Distances between sets of images")
+    return tabular.from_records(rows, "Distances between sets of images")
 
 
 def copies_table(results: StudyResults) -> Table | None:
     """List how near sets of images are to the training images."""
-    return tables.from_records(tables.records(results.copies), "How close to the training images")
+    return tabular.from_records(tabular.records(results.copies), "How close to the training images")
 
 
 def data_table(results: StudyResults) -> Table | None:
     """List the images of each class in each split, and the patients (or lesions) behind all of them."""
     groups = f"{results.group_noun}s".capitalize()
     caption = "Images by class and split" if groups == "Images" else f"Images and {groups.lower()} by class and split"
-    return tables.from_records(tables.records(results.data), caption, titles={"groups": groups})
+    return tabular.from_records(tabular.records(results.data), caption, titles={"groups": groups})
 
 
 def loss_curve(log: Records) -> Figure | None:
@@ -239,10 +239,10 @@ def _kept_bars(counts: Records) -> Figure:
 
 def _stages_table(results: StudyResults) -> Table | None:
     """List time, memory and energy (where it could be read), with a last line: sums, and the largest memory."""
-    stages = tables.records(results.stages)
+    stages = tabular.records(results.stages)
     energies = [name for name in ("cpu_energy_wh", "gpu_energy_wh") if stages and name in stages[0]]
     kept = [{name: row[name] for name in ("stage", "seconds", "peak_memory_mib", *energies)} for row in stages]
-    table = tables.from_records(kept, "Time, memory and energy by stage" if energies else "Time and memory by stage")
+    table = tabular.from_records(kept, "Time, memory and energy by stage" if energies else "Time and memory by stage")
     if table is None:
         return None
     seconds, mebibytes, *spent = (
@@ -261,7 +261,7 @@ def _card(results: StudyResults, limits: Sequence[str]) -> ModelCard:
     measured = [
         {"type": row["metric"], "name": f"{words.in_words(row['metric'])}, {row['comparison']}",
          "value": float(row["value"])}
-        for row in tables.records(results.distances)
+        for row in tabular.records(results.distances)
         if "synthetic" in row["comparison"] and not words.is_missing(row["value"])
     ]  # fmt: skip
     index = [{"name": f"{name or 'study'} generator",
@@ -276,12 +276,12 @@ def _card(results: StudyResults, limits: Sequence[str]) -> ModelCard:
                          "classifier that is then tested on real images.", NO_DEVICE,
                          "Not for: images that are passed off as a patient's, or sharing in the belief that synthetic "
                          "images are anonymous."],
-        "Factors": [f"Classes that it was told: {classes}." if classes else None, *arms.class_tables(results)[:1]],
+        "Factors": [f"Classes that it was told: {classes}." if classes else None, *contrasts.class_tables(results)[:1]],
         "Metrics": ["Whether classifiers trained with its images do better on real test images, distances between sets "
                     "of images beside those of real sets, and how near its images come to the training images."],
         "Evaluation data": ["The test split, of the same source as the training images.", results.split_note],
         "Training data": [data_table(results), licenses(results.provenance)],
-        "Quantitative analyses": [results.headline, arms.arms_table(results), distances_table(results)],
+        "Quantitative analyses": [results.headline, contrasts.arms_table(results), distances_table(results)],
         "Ethical considerations": [
             "A diffusion model can give away images that it was trained on. How near the drawn images are to training "
             "images, beside held-out real images:", copies_table(results),
@@ -293,9 +293,9 @@ def _card(results: StudyResults, limits: Sequence[str]) -> ModelCard:
 
 def _settings(results: StudyResults) -> tuple[Part, ...]:
     """Show the recipe, what is special in it, data and machine."""
-    changed = tables.from_settings(results.recipe_differences, "Settings that differ from the defaults",
+    changed = tabular.from_settings(results.recipe_differences, "Settings that differ from the defaults",
                                    ("Setting", "Default", "This run"))  # fmt: skip
-    recipe = tables.settings_table(results.recipe, "All settings", ("Setting", "Value"))
-    machine = tables.settings_table(results.provenance | results.environment, "Data, machine and versions")
+    recipe = tabular.settings_table(results.recipe, "All settings", ("Setting", "Value"))
+    machine = tabular.settings_table(results.provenance | results.environment, "Data, machine and versions")
     return present(changed or "Every setting has its default.", recipe and Folded("All settings", (recipe,)),
                    machine and Folded("Data, machine and versions", (machine,), open=True))  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from meddiff.reports import words
 from meddiff.reports.literature import CitedSentence, Methods, cited
 from meddiff.reports.results import Named
-from meddiff.reports.tables import Records
+from meddiff.reports.tabular import Records
 
 COMPARABLE = (
     "Distances between sets of images compare only within their table: other features, another image size or another "

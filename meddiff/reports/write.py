@@ -23,10 +23,10 @@ from markupsafe import Markup
 from meddiff.files.writing import write_text
 from meddiff.reports import words
 from meddiff.reports.figures import draw, draw_axis
+from meddiff.reports.galleries import Picture, Pictures, addresses, digest
 from meddiff.reports.literature import Methods
-from meddiff.reports.pictures import Picture, Pictures, addresses, digest
 from meddiff.reports.report import Folded, Lines, ModelCard, Note, Part, Report
-from meddiff.reports.tables import Table, flat, plain, settings_table
+from meddiff.reports.tabular import Table, flat, plain, settings_table
 
 HERE = Path(__file__).parent
 SCHEMA = "https://raw.githubusercontent.com/meddiff/meddiff/main/meddiff/reports/report.schema.json"

@@ -14,8 +14,8 @@ from meddiff.formats import load_mask
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.phantom import BRAIN_MRI
+from meddiff.sources.published_tables import number, read_table
 from meddiff.sources.source import Source, real_row
-from meddiff.sources.tables import number, read_table
 
 _SLICE = re.compile(r"(TCGA_\w{2}_\w+?)_(\d{8})_(\d+)\.tiff?", re.IGNORECASE)
 

@@ -29,7 +29,7 @@ from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.files.documents import read_json
 from meddiff.files.writing import in_plain_words
-from meddiff.networks.weights import misfits
+from meddiff.networks.published import misfits
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.ema import Ema
 from meddiff.training.facts import Facts, differences

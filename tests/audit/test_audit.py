@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from meddiff.audit import Finding, audit, copies, shift
+from meddiff.audit import Finding, audit, duplicates, shift
 from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.listing import folder_rows
 from meddiff.audit.masks import mask_facts
@@ -154,9 +154,9 @@ def test_unrelated_noise_is_no_copy_and_clusters_hang_together():
     pictures = generator.random((30, 8, 8)).repeat(8, axis=1).repeat(8, axis=2) * 255
     pictures[7] = pictures[3] + generator.normal(0, 3, (64, 64))
     pictures[20] = pictures[3] * 0.5 + 10
-    hashes = np.stack([copies.perceptual_hash(picture) for picture in pictures])
-    pairs = copies.near_pairs(hashes, np.stack([copies.thumbnail(picture) for picture in pictures]))
-    assert copies.clusters(30, pairs) == [[3, 7, 20]]
+    hashes = np.stack([duplicates.perceptual_hash(picture) for picture in pictures])
+    pairs = duplicates.near_pairs(hashes, np.stack([duplicates.thumbnail(picture) for picture in pictures]))
+    assert duplicates.clusters(30, pairs) == [[3, 7, 20]]
 
 
 def test_plain_folders_are_paired_by_name(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from meddiff.batches.cuts import Middle
 from meddiff.batches.images import Images
 from meddiff.batches.order import Order
-from meddiff.cache.pictures import CachedPicture, decode
+from meddiff.cache.image_array import CachedPicture, decode
 from meddiff.errors import InputError
 from meddiff.images.intensity import to_model_range, to_pixels
 from tests.manifest.rows import draw_pictures

@@ -8,7 +8,7 @@ import torch
 
 from meddiff.batches.cuts import Middle
 from meddiff.batches.images import Images
-from meddiff.cache.volumes import cache_volumes, in_order_of
+from meddiff.cache.volume_array import cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.images.prepare import VolumeTransform

@@ -11,7 +11,7 @@ from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import Patch, cut_image, cut_mask
 from meddiff.batches.images import Images
 from meddiff.batches.turns import random_flips
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from tests.formats.volume_files import affine_of, write_cases
@@ -97,7 +97,7 @@ def test_a_patch_lies_somewhere_in_its_volume_image_and_mask_alike(array):
 
 @pytest.mark.parametrize("share", [0.0, 0.33, 0.5, 1.0])
 def test_the_share_on_the_foreground_is_met_by_number(array, share, monkeypatch):
-    from meddiff.cache.volumes import CachedVolume
+    from meddiff.cache.volume_array import CachedVolume
 
     asked = []
     voxel = CachedVolume.foreground_voxel

@@ -6,7 +6,7 @@ import torch
 
 from meddiff.batches.cuts import AXES, Patch, Slice, slice_stack, with_side
 from meddiff.batches.images import Images
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.images.intensity import to_model_range

@@ -8,10 +8,10 @@ import torch
 
 from meddiff.batches.cuts import AXES, Middle, Slice, square
 from meddiff.batches.images import Images
-from meddiff.batches.slices import row_of_volume, slice_rows
-from meddiff.batches.slices import slices_of as prepared_slices
-from meddiff.cache.pictures import decode
-from meddiff.cache.volumes import cache_volumes
+from meddiff.batches.volume_slices import row_of_volume, slice_rows
+from meddiff.batches.volume_slices import slices_of as prepared_slices
+from meddiff.cache.image_array import decode
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddiff.cache import pictures as cache
-from meddiff.cache.pictures import decode
+from meddiff.cache import image_array as cache
+from meddiff.cache.image_array import decode
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.images.prepare import PLAIN, Transform, prepare

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meddiff.cache import volumes
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache import volume_array
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
@@ -42,13 +42,13 @@ def home(tmp_path):
 def built(monkeypatch):
     """The row ids that were prepared, in any order."""
     found = []
-    prepare = volumes._prepare
+    prepare = volume_array._prepare
 
     def counted(row, *arguments, **known):
         found.append(row.row_id)
         return prepare(row, *arguments, **known)
 
-    monkeypatch.setattr(volumes, "_prepare", counted)
+    monkeypatch.setattr(volume_array, "_prepare", counted)
     return found
 
 
@@ -244,13 +244,13 @@ def test_a_cache_that_cannot_be_written_is_told(rows, tmp_path, monkeypatch):
 def build(rows, home, barrier, results):
     """In another process: build, and tell which cases it was that this one prepared."""
     prepared = []
-    prepare = volumes._prepare
+    prepare = volume_array._prepare
 
     def counted(row, *arguments, **known):
         prepared.append(row.row_id)
         return prepare(row, *arguments, **known)
 
-    volumes._prepare = counted
+    volume_array._prepare = counted
     barrier.wait()
     array = cache_volumes(rows, PLAIN, with_masks=True, folder=home)
     results.put((prepared, [case.image.tobytes() for case in array]))
@@ -276,7 +276,7 @@ def build_slowly(rows, home):
     def slow(_handle):
         time.sleep(60)
 
-    volumes.os.fsync = slow
+    volume_array.os.fsync = slow
     cache_volumes(rows[:1], PLAIN, folder=home)
 
 
@@ -301,7 +301,7 @@ READ_ALL = """
 import gc, sys
 from pathlib import Path
 import psutil
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.images.prepare import VolumeTransform
 from tests.manifest.rows import example_row
 
@@ -348,13 +348,13 @@ def test_remembered_foreground_is_foreground_of_every_class(rows, home):
 
 
 def test_many_voxels_are_a_random_choice_that_stays(tmp_path, home, monkeypatch):
-    monkeypatch.setattr(volumes, "REMEMBERED", 50)
+    monkeypatch.setattr(volume_array, "REMEMBERED", 50)
     mask = np.zeros((20, 20, 20), dtype=np.uint8)
     mask[5:15, 5:15, 5:15] = 1
-    found = volumes._some_voxels(mask, 1)
+    found = volume_array._some_voxels(mask, 1)
     assert len(set(found)) == 50
     assert (mask.ravel()[found] == 1).all()
-    assert np.array_equal(found, volumes._some_voxels(mask, 1))
+    assert np.array_equal(found, volume_array._some_voxels(mask, 1))
     assert found.max() - found.min() > 3000  # from all over
 
 

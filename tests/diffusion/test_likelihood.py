@@ -8,9 +8,9 @@ import torch
 from oracle import gaussian, mixture
 from scipy import integrate as scipy_integrate
 
+from meddiff.diffusion.integration import integrate
 from meddiff.diffusion.likelihood import flow_likelihood
 from meddiff.diffusion.noise import PerSampleNoise
-from meddiff.diffusion.ode import integrate
 from meddiff.diffusion.schedule import cosine, edm, rectified_flow
 from meddiff.errors import InputError
 

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from meddiff.errors import InputError
 from meddiff.files.cells import bare, shielded
 from meddiff.files.documents import read_json, read_yaml
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.printable import printable
-from meddiff.files.tables import read_table, write_table
 from meddiff.jobs.progress import bar, new_console
 from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.recipe import Recipe

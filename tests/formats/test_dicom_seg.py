@@ -17,7 +17,7 @@ from meddiff.errors import InputError
 from meddiff.formats.dicom.codes import KNOWN, PRIVATE_SCHEME, segments_of
 from meddiff.formats.dicom.segmentation import save_dicom_probabilities, save_dicom_seg
 from meddiff.formats.dicom.series import Series, find_series
-from meddiff.formats.dicom.volume import read_series
+from meddiff.formats.dicom.series_volume import read_series
 from tests.dicom_series import PLANTED, write_series, write_slice
 
 SEGMENTS = segments_of(["lesion", "hippocampus"])

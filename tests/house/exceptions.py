@@ -4,14 +4,14 @@ from tests.house.source import names
 
 TOO_LONG = names(
     """
-    cache/volumes.py::cache_volumes images/views.py::grid_image images/working_grid.py::WorkingGrid
+    cache/volume_array.py::cache_volumes images/views.py::grid_image images/working_grid.py::WorkingGrid
     reports/results.py::mask_results
     """
 )
 """Longer than the budget."""
 TOO_MANY_PARAMETERS = names(
     """
-    cache/pictures.py::decode diffusion/loss.py::diffusion_loss evaluation/images/sets.py::image_set
+    cache/image_array.py::decode diffusion/loss.py::diffusion_loss evaluation/images/sets.py::image_set
     reports/results.py::mask_results
     """
 )
@@ -22,25 +22,20 @@ TOO_FULL = names(
     """
 )
 """Folders of too many files."""
-REPEATED = names(
-    """
-    arms calibration classifier copies facts files lesions membership ode pictures pixels sde segmentation slices
-    tables volume weights
-    """
-)
+REPEATED: set[str] = set()
 """Names that two files bear."""
 SAYS_TOLD = names(
     """
-    audit/leaks.py audit/listing.py audit/masks.py audit/pixels.py audit/shift.py evaluation/masks/pairs.py
+    audit/leaks.py audit/listing.py audit/masks.py audit/odd_images.py audit/shift.py evaluation/masks/pairs.py
     formats/damage.py formats/dicom/capture.py formats/dicom/codes.py formats/dicom/frames.py
-    formats/dicom/pixels.py formats/dicom/segmentation.py formats/dicom/series.py formats/dicom/volume.py
+    formats/dicom/pixels.py formats/dicom/segmentation.py formats/dicom/series.py formats/dicom/series_volume.py
     formats/metaimage.py formats/nifti.py jobs/manifest.py jobs/segment/predict.py
     """
 )
 """Files that say told of something that is no condition."""
 SAYS_FOUND = names(
     """
-    audit/copies.py audit/leaks.py audit/listing.py audit/masks.py audit/pixels.py audit/study.py
+    audit/duplicates.py audit/leaks.py audit/listing.py audit/masks.py audit/odd_images.py audit/study.py
     evaluation/masks/pairs.py formats/dicom/pixels.py formats/nifti.py formats/open.py images/cube.py
     jobs/segment/report.py
     """
@@ -52,7 +47,7 @@ CLAUSE: set[str] = set()
 """Files in which a module, class or property is described by a clause."""
 UNUSED = names(
     """
-    cache/volumes.py::CachedVolume.restore_labels diffusion/guidance.py::classifier_guide
+    cache/volume_array.py::CachedVolume.restore_labels diffusion/guidance.py::classifier_guide
     diffusion/loss.py::edm_weight diffusion/loss.py::p2 diffusion/loss.py::score_matching_loss
     diffusion/loss.py::x_0_error diffusion/noise.py::offset_noise diffusion/prediction.py::ClassLogits.to_eps
     diffusion/prediction.py::Prediction.to_eps diffusion/time_sampling.py::LossAwareTimes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meddiff.cache import pictures
+from meddiff.cache import image_array
 from meddiff.manifest import table
 from meddiff.pipelines import augment
 from tests.pipelines.small import arguments, draw
@@ -15,7 +15,7 @@ from tests.pipelines.small import arguments, draw
 def seen(monkeypatch) -> dict[str, Counter]:
     """How often each file was parsed as a manifest, and decoded as a picture."""
     parsed, decoded = Counter(), Counter()
-    parse, prepare = table._read_cells, pictures.prepare
+    parse, prepare = table._read_cells, image_array.prepare
 
     def counted_parse(path: Path):
         parsed[path.name] += 1
@@ -26,7 +26,7 @@ def seen(monkeypatch) -> dict[str, Counter]:
         return prepare(row, transform)
 
     monkeypatch.setattr(table, "_read_cells", counted_parse)
-    monkeypatch.setattr(pictures, "prepare", counted_prepare)
+    monkeypatch.setattr(image_array, "prepare", counted_prepare)
     return {"parsed": parsed, "decoded": decoded}
 
 

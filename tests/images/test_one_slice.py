@@ -8,9 +8,9 @@ import SimpleITK
 
 from meddiff.batches.cuts import Middle, Slice, square
 from meddiff.batches.images import Images
-from meddiff.batches.slices import slice_rows, slices_of
-from meddiff.cache.pictures import decode
-from meddiff.cache.volumes import cache_volumes
+from meddiff.batches.volume_slices import slice_rows, slices_of
+from meddiff.cache.image_array import decode
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from meddiff.audit.facts import facts_of
-from meddiff.cache.volumes import cache_volumes
+from meddiff.audit.image_facts import facts_of
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.pairs import check_pair, read_mask
 from meddiff.formats.nifti import save_volume

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from meddiff.cache.pictures import decode
+from meddiff.cache.image_array import decode
 from meddiff.evaluation.images.given import list_images
 from meddiff.jobs.evaluate.images import run
 from meddiff.pipelines import build_manifest

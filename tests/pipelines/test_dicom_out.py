@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from meddiff import write_manifest
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.formats import save_image
 from meddiff.images.prepare import VolumeTransform
 from meddiff.pipelines import build_manifest, segment

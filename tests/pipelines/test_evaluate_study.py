@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from meddiff.evaluation.classifiers.subgroups import attributes_of
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.manifest.table import write_manifest
 from meddiff.pipelines.evaluate import main
 from meddiff.recipe import ClassifierRecipe, EvaluationRecipe, Recipe, to_dict

@@ -6,7 +6,7 @@ import pytest
 
 from meddiff import build
 from meddiff.batches.images import Images
-from meddiff.cache.pictures import decode
+from meddiff.cache.image_array import decode
 from meddiff.errors import InputError
 from meddiff.recipe import EvaluationRecipe, Recipe
 from meddiff.sources import phantom

@@ -11,7 +11,7 @@ import torch
 
 from meddiff import load
 from meddiff.batches.cuts import AXES
-from meddiff.build.segmentation import volume_transform
+from meddiff.build.segmenting import volume_transform
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.case import case_of_volume

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from meddiff import build
 from meddiff.errors import InputError
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of, training_rows
 from meddiff.jobs.generate.filter import accepted
 from meddiff.jobs.generate.synthesize import to_draw, wanted

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from meddiff.cache import pictures
+from meddiff.cache import image_array
 from meddiff.errors import InputError
 from meddiff.pipelines.command_line import answer
 from meddiff.training import signals
@@ -136,7 +136,7 @@ def test_without_a_home_the_cache_asks_for_a_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(InputError, match=r"no home folder .* XDG_CACHE_HOME"):
-        pictures.default_folder()
+        image_array.default_folder()
 
 
 def test_a_run_needs_few_file_handles_and_no_home(tmp_path):

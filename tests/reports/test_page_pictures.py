@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from meddiff.errors import InputError
-from meddiff.reports.pictures import (
+from meddiff.reports.galleries import (
     GalleryCase,
     addresses,
     colored,

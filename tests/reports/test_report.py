@@ -14,14 +14,14 @@ from example_report import CLASSES, HOSTILE, empty_report, example_report
 from meddiff.errors import InputError
 from meddiff.jobs.generate.report import alternatives, arm_title
 from meddiff.recipe import DiffusionRecipe, Recipe, SynthesisRecipe, VolumeRecipe, to_dict
-from meddiff.reports import arms, figures, tables, words
+from meddiff.reports import contrasts, figures, tabular, words
 from meddiff.reports.figures import Line
 from meddiff.reports.literature import Methods
 from meddiff.reports.report import Panels
 from meddiff.reports.results import ArmName
 from meddiff.reports.study import REQUIRED_COLUMNS, data_table, distances_table, loss_curve, study_report
 from meddiff.reports.study_methods import limitations, methods
-from meddiff.reports.tables import Table
+from meddiff.reports.tabular import Table
 from meddiff.reports.write import as_html, write_report
 
 VOID = {"meta", "link", "img", "br", "line", "circle", "rect", "polyline", "path", "image", "use"}
@@ -240,7 +240,7 @@ def test_citations_are_numbered_as_they_are_met():
 
 
 def test_limitations_are_told_from_the_numbers():
-    scores = tables.records(example_report().scores)
+    scores = tabular.records(example_report().scores)
     told = " ".join(limitations(True, scores, to_dict(Recipe())))
     assert "drawn by code" in told
     assert "trained 3 times" in told
@@ -262,7 +262,7 @@ def test_groups_are_called_what_they_are():
         assert f"Images and {noun}s by class" in text
         assert f"resamples over {noun}s" in text
     alone = dataclasses.replace(results, group_noun="image")
-    assert caption(arms.arms_table(alone)) == "All arms; 162 test images, 3 seeds per arm"
+    assert caption(contrasts.arms_table(alone)) == "All arms; 162 test images, 3 seeds per arm"
     assert caption(data_table(alone)) == "Images by class and split"
 
 
@@ -282,15 +282,15 @@ def test_distances_that_could_not_be_computed_are_told_in_words():
 def test_the_study_marks_arms_with_synthetic_images_and_the_reference():
     results = example_report()
     assert results.arm(results.reference).title == "Real, classical augmentation"
-    forest, *_ = (part for part in arms.arms(results).parts if isinstance(part, figures.Figure))
+    forest, *_ = (part for part in contrasts.arms(results).parts if isinstance(part, figures.Figure))
     assert [strip.color for strip in forest.strips] == ["plain", "plain", "plain", "accent", "accent"]
     assert forest.reference == forest.strips[2].shapes[0].x
-    change, *_ = (part for part in arms.differences(results).parts if isinstance(part, figures.Figure))
+    change, *_ = (part for part in contrasts.differences(results).parts if isinstance(part, figures.Figure))
     assert change.reference is not None
-    (panels,) = (part for part in arms.classes(results).parts if isinstance(part, Panels))
+    (panels,) = (part for part in contrasts.classes(results).parts if isinstance(part, Panels))
     assert [figure.title.split(" (")[0] for figure in panels.figures] == list(CLASSES)
     assert panels.figures[-1].strips[-1].shapes[0].x is None
-    table = arms.arms_table(results)
+    table = contrasts.arms_table(results)
     assert table is not None
     assert len(table.columns) == 4
 
@@ -298,7 +298,7 @@ def test_the_study_marks_arms_with_synthetic_images_and_the_reference():
 def test_an_arm_says_itself_whether_it_is_synthetic():
     names = {"real": ArmName("One", synthetic=True), "synthetic": ArmName("Two"), "ratio": ArmName("Three")}
     results = dataclasses.replace(example_report(), arm_names=names)
-    forest, *_ = (part for part in arms.arms(results).parts if isinstance(part, figures.Figure))
+    forest, *_ = (part for part in contrasts.arms(results).parts if isinstance(part, figures.Figure))
     assert (forest.strips[0].label, forest.strips[0].color) == ("One", "accent"), "its name is not asked"
     assert (forest.strips[-1].label, forest.strips[-1].color) == ("Two", "plain")
 
@@ -310,7 +310,7 @@ def test_warnings_of_the_scores_are_told_once_with_their_classes():
     first = (scores["metric"] == "macro_auroc") & (scores["arm"] == "real")
     scores.loc[first, "warning"] = "one seed; every resample gives the same value"
     results = dataclasses.replace(empty_report(), scores=scores)
-    assert arms.warnings_of(results) == [
+    assert contrasts.warnings_of(results) == [
         "All classes (Macro AUROC): one seed.",
         "All classes (Macro AUROC): every resample gives the same value.",
         "melanoma: only 9 groups: the interval is rough.",
@@ -320,13 +320,13 @@ def test_warnings_of_the_scores_are_told_once_with_their_classes():
 def test_a_table_sorts_by_numbers_and_aligns_them():
     frame = pd.DataFrame({"class_name": ["a", "b"], "value": [0.01234, np.nan], "low": [0.01, np.nan],
                           "high": [0.02, np.nan]})  # fmt: skip
-    table = tables.from_records(tables.records(frame), "t")
+    table = tabular.from_records(tabular.records(frame), "t")
     assert table is not None
     assert [column.title for column in table.columns] == ["Class", "Value"]
     assert [column.numeric for column in table.columns] == [False, True]
-    assert table.rows[0][1] == tables.Cell("0.0123", "[0.0100, 0.0200]", 0.01234)
-    assert table.rows[1][1] == tables.Cell(words.ABSENT)
-    assert tables.from_records([], "t") is None
+    assert table.rows[0][1] == tabular.Cell("0.0123", "[0.0100, 0.0200]", 0.01234)
+    assert table.rows[1][1] == tabular.Cell(words.ABSENT)
+    assert tabular.from_records([], "t") is None
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from meddiff.samplers.ddpm import ddpm
 from meddiff.samplers.dpm_solver import dpm_solver
 from meddiff.samplers.dpm_solver_sde import dpm_solver_sde
 from meddiff.samplers.euler import euler_ancestral
+from meddiff.samplers.euler_maruyama import euler_maruyama
 from meddiff.samplers.heun import heun
 from meddiff.samplers.langevin import annealed_langevin
 from meddiff.samplers.pndm import pndm
 from meddiff.samplers.predictor_corrector import predictor_corrector
-from meddiff.samplers.sde import euler_maruyama
 from meddiff.samplers.unipc import unipc
 
 SAMPLERS = (ddpm, ddim, pndm, dpm_solver, dpm_solver_sde, unipc, heun, partial(heun, churn=20), euler_maruyama,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.sources.brats import BRATS

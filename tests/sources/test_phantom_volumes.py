@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.images.prepare import VolumeTransform
 from meddiff.images.sizes import labeled_by_size
 from meddiff.pipelines import train

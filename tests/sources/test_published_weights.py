@@ -8,7 +8,7 @@ from web import Site, serve
 
 from meddiff.errors import InputError
 from meddiff.sources.fetch import Patience
-from meddiff.sources.weights import WEIGHTS, published_weights
+from meddiff.sources.published_weights import WEIGHTS, published_weights
 
 ONCE = Patience(attempts=1, wait_s=0.0, timeout_s=5.0)
 

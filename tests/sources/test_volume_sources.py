@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import volume_layouts
 
-from meddiff.cache.pictures import decode
+from meddiff.cache.image_array import decode
 from meddiff.errors import InputError
 from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.lgg import LGG

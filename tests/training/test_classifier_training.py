@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from meddiff.batches.images import Images
-from meddiff.cache.pictures import ImageArray
+from meddiff.cache.image_array import ImageArray
 from meddiff.errors import InputError
 from meddiff.manifest.row import ManifestRow
 from meddiff.networks.classifier import build_classifier
 from meddiff.networks.initialization import seeded
 from meddiff.training.apply import features, predict
-from meddiff.training.classifier import class_batches, train_classifier
 from meddiff.training.optimization import Optimization
+from meddiff.training.study_classifier import class_batches, train_classifier
 from tests.training import toy
 
 NAMES = ("left", "middle", "right")

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from meddiff.cache.contents import fingerprints
-from meddiff.cache.pictures import decode, default_folder
+from meddiff.cache.image_array import decode, default_folder
 from meddiff.errors import InputError, Problems
 from meddiff.evaluation.images.given import VolumeCase
 from meddiff.files.bad import reason_of

@@ -23,7 +23,7 @@ import numpy as np
 
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
-from meddiff.files.tables import read_table
+from meddiff.files.long_tables import read_table
 from meddiff.files.walk import files_below
 from meddiff.formats.masks import MaskMeaning, decide, levels_of, read_stored, stored_volume
 from meddiff.formats.open import is_volume, load_volume, stem_of

@@ -15,13 +15,13 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, reason_of
 from meddiff.files.writing import write_atomically
+from meddiff.formats.arrays import is_of_volume
 from meddiff.formats.dicom.series import kind_of
 from meddiff.formats.masks.decide import decide
 from meddiff.formats.masks.levels import Levels, levels_of
 from meddiff.formats.masks.meaning import MaskMeaning
 from meddiff.formats.masks.stored import read_stored, stored_volume
 from meddiff.formats.open import load_volume
-from meddiff.formats.slices import is_of_volume
 from meddiff.manifest.row import ManifestRow, on_disk
 
 WORKERS = min(8, os.cpu_count() or 1)  # masks in memory at a time

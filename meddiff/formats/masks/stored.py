@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.files.bad import bad_file
+from meddiff.formats.arrays import is_of_volume, open_volume, plane_of
 from meddiff.formats.pictures import read_layers
-from meddiff.formats.slices import is_of_volume, open_volume, plane_of
 from meddiff.formats.volume import Volume
 
 WAYS = ("gray", "index", "alpha", "color")

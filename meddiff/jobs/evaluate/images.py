@@ -22,17 +22,17 @@ from meddiff.evaluation.images.given import common_side, holds_volumes, list_ima
 from meddiff.evaluation.images.measures import MEASURES, Embed
 from meddiff.evaluation.images.quality import image_quality, unbiased_frechet
 from meddiff.evaluation.images.sets import ImageSet, Space, image_set, volume_set
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.files.writing import output_folder
 from meddiff.formats import is_deep
 from meddiff.images.cube import FILTER
 from meddiff.images.views import as_rgb
-from meddiff.jobs.facts import versions
 from meddiff.jobs.progress import bar, new_console
+from meddiff.jobs.run_facts import versions
 from meddiff.recipe.commands import EvaluateImages
-from meddiff.reports import tables, words
+from meddiff.reports import tabular, words
+from meddiff.reports.galleries import NearestPair
 from meddiff.reports.images import headline, image_report
-from meddiff.reports.pictures import NearestPair
 from meddiff.reports.results import ImageResults, Named
 from meddiff.reports.write import write_report
 from meddiff.seeds import child_seed
@@ -182,7 +182,7 @@ def _show(report: ImageResults, console: Console) -> None:
     for name in columns:
         table.add_column(name)
     shown: Callable = words.significant
-    for row in tables.records(report.quality):
+    for row in tabular.records(report.quality):
         table.add_row(
             MEASURES[row["metric"]].title, f"{shown(row['value'])} [{shown(row['low'])}, {shown(row['high'])}]",
             shown(row["matched"]),
@@ -190,7 +190,7 @@ def _show(report: ImageResults, console: Console) -> None:
             row["fault"] or "none",
         )  # fmt: skip
     console.print(table)
-    for warning in dict.fromkeys([*(row["warning"] for row in tables.records(report.quality)), *report.notes]):
+    for warning in dict.fromkeys([*(row["warning"] for row in tabular.records(report.quality)), *report.notes]):
         if warning:
             console.print(f"note: {warning}", soft_wrap=True)
     console.print(report.headline, style="bold", soft_wrap=True)

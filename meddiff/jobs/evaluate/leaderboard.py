@@ -10,7 +10,7 @@ from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import leaderboard
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.files.writing import in_plain_words
 from meddiff.jobs.evaluate.study import finished_run
 from meddiff.jobs.progress import new_console

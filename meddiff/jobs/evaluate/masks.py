@@ -23,7 +23,6 @@ from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.evaluation import case_scores, failed_case_scores
-from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import METRICS
 from meddiff.evaluation.masks.coding import Coding
 from meddiff.evaluation.masks.detections import free_response
@@ -39,9 +38,10 @@ from meddiff.evaluation.masks.pairs import (
     read_probabilities,
     soft_masks,
 )
+from meddiff.evaluation.masks.reliability import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.summary import LOW_DICE, of_held_classes
 from meddiff.evaluation.rows import distinct, rows_where
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.files.writing import output_folder
 from meddiff.formats import load_image
 from meddiff.formats.masks import IGNORED, MaskMeaning
@@ -49,13 +49,13 @@ from meddiff.formats.masks.reading import Progress
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.images.views import as_rgb
-from meddiff.jobs.facts import versions
 from meddiff.jobs.progress import new_console
+from meddiff.jobs.run_facts import versions
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reports import words
+from meddiff.reports.galleries import GalleryCase
 from meddiff.reports.masks import mask_report
-from meddiff.reports.pictures import GalleryCase
 from meddiff.reports.results import MaskResults, mask_results
 from meddiff.reports.write import write_report
 

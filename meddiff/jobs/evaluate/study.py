@@ -14,7 +14,7 @@ from rich.table import Table
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import FinishedRun, compared_runs
 from meddiff.files.documents import read_yaml
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.generate import report
 from meddiff.jobs.generate.report import read_predictions, tables_of, write_tables
 from meddiff.jobs.progress import new_console

@@ -21,7 +21,7 @@ from rich.console import Console
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.generate.filter import accepted
 from meddiff.jobs.generate.synthesize import wanted
 from meddiff.jobs.progress import progress

@@ -18,7 +18,7 @@ from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.evaluation.classifiers.subgroups import attributes_of
 from meddiff.evaluation.rows import rows_where
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs import weights
 from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
 from meddiff.jobs.progress import progress

@@ -21,7 +21,7 @@ from meddiff import build
 from meddiff.audit.study import repeated
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.jobs import weights
 from meddiff.jobs.progress import bar

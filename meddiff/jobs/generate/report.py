@@ -18,20 +18,20 @@ from meddiff import build, evaluation
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.study import Study, read_study
-from meddiff.evaluation.classifiers.tables import StudyTables, study_tables
+from meddiff.evaluation.classifiers.study_tables import StudyTables, study_tables
 from meddiff.files.documents import read_json
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.audit import findings_in
-from meddiff.jobs.facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.generate import filter as filtering
 from meddiff.jobs.generate.classify import predicted_columns
+from meddiff.jobs.run_facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.recipe import Recipe, differences, to_dict
-from meddiff.reports.pictures import NearestPair
+from meddiff.reports.galleries import NearestPair
 from meddiff.reports.results import ArmName, Gallery, Named, StudyResults
 from meddiff.reports.study import study_report
 from meddiff.reports.write import write_report

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.masks.calibration import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import case_scores
 from meddiff.evaluation.masks.detections import free_response
+from meddiff.evaluation.masks.reliability import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.summary import of_held_classes
 from meddiff.files.documents import read_json
-from meddiff.files.tables import write_table
+from meddiff.files.long_tables import write_table
 from meddiff.files.writing import write_text
 from meddiff.formats import save_image
 from meddiff.formats.masks import MaskMeaning

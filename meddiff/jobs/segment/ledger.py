@@ -20,7 +20,7 @@ import pandas as pd
 
 from meddiff.errors import InputError
 from meddiff.files.content import content_of
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_text
 from meddiff.formats.find import Found, names_of
 from meddiff.jobs.segment.overlay import OVERVIEW

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from meddiff.build import segmentation
+from meddiff.build import segmenting
 from meddiff.errors import InputError
 from meddiff.formats.masks import Levels, MaskMeaning, decide, places
 from meddiff.formats.masks.meaning import NOT_JUDGED, Values, write_meaning
@@ -36,8 +36,8 @@ class MaskValues:
         Raises:
             InputError: none can be read, or their values may mean this or that.
         """
-        levels = segmentation.mask_levels(rows, run.recipe, progress=bar(run.console, "reading masks", unit="masks"))
-        meaning = segmentation.meaning(levels, run.recipe)
+        levels = segmenting.mask_levels(rows, run.recipe, progress=bar(run.console, "reading masks", unit="masks"))
+        meaning = segmenting.meaning(levels, run.recipe)
         return cls({one.path: one for one in levels}, meaning, run.recipe.classes or meaning.names)
 
     def name(self, index: int) -> str:
@@ -137,7 +137,7 @@ def tell_of_others(rows: Sequence[ManifestRow], run: Run[SegmentRecipe], names: 
     Raises:
         InputError: none can be read, or their values may mean this or that.
     """
-    levels = segmentation.mask_levels(rows, run.recipe)
+    levels = segmenting.mask_levels(rows, run.recipe)
     try:
         meaning = decide(levels, names=names, text=text or run.recipe.data.mask_values, setting="mask_values")
     except InputError:

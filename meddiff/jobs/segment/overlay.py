@@ -14,7 +14,7 @@ from meddiff.formats import save_image
 from meddiff.formats.pictures import read_pixels
 from meddiff.formats.volume import Volume
 from meddiff.images.views import as_gray, grid_image, upright_plane
-from meddiff.reports.pictures import OUTLINES
+from meddiff.reports.galleries import OUTLINES
 
 LARGEST = 512  # pixels of a side
 TILE = 192

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import meddiff
-from meddiff.build import segmentation
+from meddiff.build import segmenting
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.formats.dicom.codes import Segment, segments_of
@@ -203,7 +203,7 @@ def _whole(job: Job, one: Found, volume: Volume) -> _Segmented:
     model = job.model
     if volume.count != model.sequences:
         raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {model.sequences}")
-    return _of_case(job, case_of_volume(one.stem, volume, segmentation.volume_transform(model.recipe)))
+    return _of_case(job, case_of_volume(one.stem, volume, segmenting.volume_transform(model.recipe)))
 
 
 def _by_slices(job: Job, one: Found, volume: Volume) -> _Segmented:
@@ -211,7 +211,7 @@ def _by_slices(job: Job, one: Found, volume: Volume) -> _Segmented:
     axis = job.settings.axis
     if axis is None:
         axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
-    transform = segmentation.picture_transform(job.model.recipe, deep=job.model.deep)
+    transform = segmenting.picture_transform(job.model.recipe, deep=job.model.deep)
     slices = [_of_case(job, case) for case in slice_cases(one.stem, volume, axis, transform)]
     weights = [1 + int(np.count_nonzero(part.classes)) for part in slices]
     return _Segmented(

@@ -17,24 +17,24 @@ from rich.table import Table
 
 from meddiff import build
 from meddiff.build.models import models_of
-from meddiff.evaluation.masks.calibration import case_dice
+from meddiff.evaluation.masks.reliability import case_dice
 from meddiff.files.documents import read_json
-from meddiff.files.tables import read_table, write_table
+from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
-from meddiff.jobs.facts import data_hash, energy, licenses
 from meddiff.jobs.looks import VALIDATION_COLUMNS, best_step
+from meddiff.jobs.run_facts import data_hash, energy, licenses
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import differences, to_dict
 from meddiff.recipe.segment import SegmentRecipe
+from meddiff.reports.galleries import GalleryCase
 from meddiff.reports.literature import CitedSentence
 from meddiff.reports.masks import mask_report
-from meddiff.reports.pictures import GalleryCase
 from meddiff.reports.results import mask_results
 from meddiff.reports.write import write_report
 from meddiff.run import Run, RunFolder, digest

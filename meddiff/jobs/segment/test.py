@@ -23,9 +23,9 @@ def run(settings: OtherImages) -> Path:
         InputError: no run, no images with masks, masks that cannot be read.
     """
     from meddiff.build import DIFFUSION
-    from meddiff.jobs.facts import environment
     from meddiff.jobs.manifest import check_dimensions, find_rows
     from meddiff.jobs.progress import new_console
+    from meddiff.jobs.run_facts import environment
     from meddiff.jobs.segment.calibrate import model_names
     from meddiff.jobs.segment.evaluate import begin, judge
     from meddiff.jobs.segment.mask_values import tell_of_others

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from meddiff.errors import InputError
 from meddiff.networks.features.network import FeatureNetwork
-from meddiff.networks.weights import load_published, read_tensors
+from meddiff.networks.published import load_published, read_tensors
 
 SIDE, PATCH, HEAD = 224, 14, 64
 OFFSET = 0.1

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from meddiff.networks.features.network import FeatureNetwork
-from meddiff.networks.weights import load_published, read_tensors
+from meddiff.networks.published import load_published, read_tensors
 
 SIDE = 299
 DIMENSION = 2048

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from meddiff.errors import InputError
 from meddiff.networks.features.network import FeatureNetwork
-from meddiff.networks.weights import load_published, read_tensors
+from meddiff.networks.published import load_published, read_tensors
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """ImageNet's mean and deviation for images in [-1, 1], as the authors round them."""

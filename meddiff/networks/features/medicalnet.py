@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from meddiff.errors import InputError
 from meddiff.networks.features.network import VolumeNetwork
-from meddiff.networks.weights import load_published, read_tensors
+from meddiff.networks.published import load_published, read_tensors
 
 SIZES = {
     ((1, 1, 1, 1), False): resnet10,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from meddiff.networks.features.network import FeatureNetwork
-from meddiff.networks.weights import load_published, read_tensors
+from meddiff.networks.published import load_published, read_tensors
 
 SIDE = 224
 MEAN = (0.406, 0.456, 0.485)

@@ -7,7 +7,7 @@ from pathlib import Path
 from meddiff.errors import Problems
 from meddiff.files.walk import Folder
 from meddiff.manifest.row import ManifestRow
-from meddiff.sources.tables import known, number, read_table
+from meddiff.sources.published_tables import known, number, read_table
 
 NAME = "labels.csv"
 COLUMNS = "label, patient, age, sex, site and split (train, val, test)"

@@ -18,8 +18,8 @@ from meddiff.errors import Problems
 from meddiff.files.walk import Folder
 from meddiff.formats.pictures import is_picture
 from meddiff.manifest.row import ManifestRow
+from meddiff.sources.published_tables import read_table
 from meddiff.sources.source import real_row
-from meddiff.sources.tables import read_table
 
 GROUPS = "groups.csv"
 _MASK = re.compile(r"(.+)_(mask|segmentation|lesion)(_\d+)?", re.IGNORECASE)

@@ -16,11 +16,11 @@ from meddiff.files.walk import Folder
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.isic.archives import ARCHIVES
-from meddiff.sources.isic.files import find_pictures
+from meddiff.sources.isic.challenges import find_pictures
+from meddiff.sources.isic.choice import OfficialParts, choose_pixels, keep_groups_whole, make_row
+from meddiff.sources.isic.diagnoses import Facts, find_tables, read_facts
 from meddiff.sources.isic.labels import overlaps
 from meddiff.sources.isic.ph2 import ph2_rows
-from meddiff.sources.isic.pictures import OfficialParts, choose_pixels, keep_groups_whole, make_row
-from meddiff.sources.isic.tables import Facts, find_tables, read_facts
 from meddiff.sources.phantom import DERMOSCOPY
 from meddiff.sources.source import Source
 

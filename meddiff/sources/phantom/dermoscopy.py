@@ -12,7 +12,7 @@ import numpy as np
 
 from meddiff.seeds import child_seed
 from meddiff.sources.phantom.camera import illumination, in_front, photograph
-from meddiff.sources.phantom.lesions import PAINTERS
+from meddiff.sources.phantom.nonmelanocytic import PAINTERS
 from meddiff.sources.phantom.pigment import Pigments
 from meddiff.sources.phantom.texture import Array, Plane, Random, halved, smoothstep
 

@@ -5,7 +5,7 @@ import pytest
 
 from meddiff.evaluation import paired_differences, score
 from meddiff.evaluation.classifiers.study import read_study
-from meddiff.evaluation.classifiers.tables import COLUMNS, DESCRIPTIONS, StudyTables, study_tables
+from meddiff.evaluation.classifiers.study_tables import COLUMNS, DESCRIPTIONS, StudyTables, study_tables
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
 SETTINGS = {"resamples": 60, "confidence_level": 0.9, "seed": 1}

@@ -11,7 +11,7 @@ from meddiff.diffusion.prediction import V
 from meddiff.diffusion.schedule import cosine
 from meddiff.errors import InputError
 from meddiff.evaluation.images.membership import denoising_losses
-from meddiff.metrics.images.membership import loss_threshold_attack
+from meddiff.metrics.images.loss_threshold import loss_threshold_attack
 from meddiff.networks.initialization import seeded
 from meddiff.networks.unet import ConditionalUNet
 from meddiff.sources import phantom

@@ -6,7 +6,7 @@ import pytest
 from mask_cases import row, table
 
 from meddiff.errors import InputError
-from meddiff.evaluation.masks.calibration import (
+from meddiff.evaluation.masks.reliability import (
     Reliability,
     calibration_errors,
     case_calibration,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from meddiff.errors import InputError
-from meddiff.evaluation.masks.calibration import case_calibration, reliability_of
 from meddiff.evaluation.masks.cases import METRICS, case_scores, failed_case_scores, jensen_check
 from meddiff.evaluation.masks.detections import free_response
+from meddiff.evaluation.masks.reliability import case_calibration, reliability_of
 from meddiff.formats.masks import IGNORED
 
 NAMES = ("background", "lesion")

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from meddiff.errors import InputError
-from meddiff.metrics.images.membership import loss_threshold_attack
+from meddiff.metrics.images.loss_threshold import loss_threshold_attack
 
 
 def test_losses_by_pencil():

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from meddiff.audit import copies, shift
+from meddiff.audit import duplicates, shift
 from meddiff.audit.masks import MaskFacts, mask_facts
-from meddiff.audit.pixels import PixelFacts, pixel_facts
+from meddiff.audit.odd_images import PixelFacts, pixel_facts
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
 from meddiff.formats import read_picture
+from meddiff.formats.arrays import PERCENTILES
 from meddiff.formats.dicom.series import is_dicom
 from meddiff.formats.masks import IGNORED, MaskMeaning, load_mask
 from meddiff.formats.open import load_volume, reader_of
 from meddiff.formats.pictures import DAMAGE
-from meddiff.formats.slices import PERCENTILES
 from meddiff.images.intensity import check_finite
 from meddiff.images.prepare import check_volumes_of_slice, load_sequences, mask_on_grid
 from meddiff.images.working_grid import working_grid
@@ -63,9 +63,9 @@ def facts_of_prepared(row: ManifestRow, image: np.ndarray, mask: np.ndarray | No
     """
     plane = image if image.ndim == 3 else image[:, :, image.shape[2] // 2]
     gray = plane.mean(axis=0, dtype=np.float32) / np.iinfo(image.dtype).max
-    small = _resized(gray, copies.GRID)
+    small = _resized(gray, duplicates.GRID)
     pixels = pixel_facts(small[::2, ::2], "")  # enough to see that it is constant
-    facts = Facts(row, pixels, image.shape[1:], copies.perceptual_hash(small), copies.thumbnail(small))
+    facts = Facts(row, pixels, image.shape[1:], duplicates.perceptual_hash(small), duplicates.thumbnail(small))
     return facts if mask is None else replace(facts, mask=mask_facts(_marked(np.asarray(mask))))
 
 
@@ -121,8 +121,8 @@ def _marked(classes: np.ndarray) -> np.ndarray:
 
 
 def _of_image(row: ManifestRow, pixels: np.ndarray, gray: np.ndarray, size: tuple[int, ...], mode: str) -> Facts:
-    small = _resized(gray, copies.GRID)
-    return Facts(row, pixel_facts(pixels, mode), size, copies.perceptual_hash(small), copies.thumbnail(small))
+    small = _resized(gray, duplicates.GRID)
+    return Facts(row, pixel_facts(pixels, mode), size, duplicates.perceptual_hash(small), duplicates.thumbnail(small))
 
 
 def _place(gray: np.ndarray, classes: np.ndarray) -> shift.Offset | None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from meddiff.cache.contents import fingerprints
-from meddiff.cache.pictures import Progress, default_folder
+from meddiff.cache.image_array import Progress, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile

@@ -13,9 +13,9 @@ from meddiff.batches.cuts import AXES, WHOLE, Cut, Patch, Slice, square
 from meddiff.batches.images import Images
 from meddiff.build import volume_transform
 from meddiff.build.images import slice_transform
-from meddiff.cache.pictures import ImageArray, decode, default_folder
+from meddiff.cache.image_array import ImageArray, decode, default_folder
 from meddiff.cache.store import Prepared
-from meddiff.cache.volumes import cache_volumes
+from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError, Problems
 from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_found, places
 from meddiff.images.case import Case, picture_case, volume_case

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.isic.archives import CC0, CC_BY_NC
-from meddiff.sources.isic.files import Origin, Picture
+from meddiff.sources.isic.challenges import Origin, Picture
+from meddiff.sources.isic.diagnoses import Facts
 from meddiff.sources.isic.labels import COARSE
-from meddiff.sources.isic.tables import Facts
 from meddiff.sources.source import real_row
 
 LICENSES = {

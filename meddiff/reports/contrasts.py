@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.reports import figures, tables, words
+from meddiff.reports import figures, tabular, words
 from meddiff.reports.figures import Figure, Interval, Key
 from meddiff.reports.report import Folded, Legend, Note, Panels, Part, Section, present
 from meddiff.reports.results import StudyResults
 from meddiff.reports.study_methods import is_overall
-from meddiff.reports.tables import Records, Table
+from meddiff.reports.tabular import Records, Table
 
 HEADLINE = "balanced_accuracy"
 HEADLINE_METRICS = (HEADLINE, "macro_auroc")
@@ -46,7 +46,7 @@ def arms(results: StudyResults) -> Section:
 
 def numbers(results: StudyResults) -> Section:
     """List every arm with its scores and what it was trained on."""
-    trained = tables.from_records(tables.records(results.arms), "What each arm was trained on",
+    trained = tabular.from_records(tabular.records(results.arms), "What each arm was trained on",
                                   titles={"n_synthetic": "Images, synthetic"}, formats=results.formats)  # fmt: skip
     return Section("numbers", "The arms in numbers", present(arms_table(results), trained),
                    "No scores were computed in this run.", "In numbers")  # fmt: skip
@@ -97,9 +97,9 @@ def ratio(results: StudyResults) -> Section:
     parts = present(
         "Every point trains for the same number of optimizer steps. The dashed line is real images alone.",
         *forests,
-        tables.crossed(shown, "Synthetic images per real one", down="ratio", across="metric",
+        tabular.crossed(shown, "Synthetic images per real one", down="ratio", across="metric",
                        value="estimate"),
-        tables.crossed(gains, "The same minus real images alone", down="ratio", across="metric",
+        tabular.crossed(gains, "The same minus real images alone", down="ratio", across="metric",
                        value="difference"),
     )  # fmt: skip
     return Section("ratio", "Synthetic images per real one", parts if points else (),
@@ -115,14 +115,14 @@ def subgroups(results: StudyResults) -> Section:
     folds: list[Part] = []
     for attribute, lines in _by(headline, "attribute").items():
         caption = f"{words.in_words(HEADLINE)} by {words.in_words(attribute).lower()}"
-        table = tables.crossed(lines, caption, down="group", across="arm", value="estimate", formats=results.formats)
+        table = tabular.crossed(lines, caption, down="group", across="arm", value="estimate", formats=results.formats)
         title = f"{words.in_words(attribute)}, {words.counted(len(table.rows), 'group')}" if table else ""
         folds += present(table and Folded(title, (table,)))
     gains = [row | {"group": f"{words.in_words(row['attribute'])}: {row['group']}", "low": row["difference_low"],
                     "high": row["difference_high"]} for row in rows if row["arm"] == FOCUS]  # fmt: skip
     if gains:
         caption = f"{results.arm(FOCUS).title} minus {results.arm(gains[0]['reference']).title} in each group"
-        folds += present(tables.crossed(gains, caption, down="group", across="metric", value="difference"))
+        folds += present(tabular.crossed(gains, caption, down="group", across="metric", value="difference"))
         folds[-1] = Folded("For whom synthetic images helped", (folds[-1],))
     notes = dict.fromkeys(
         f"{words.in_words(row['attribute'])} {row['subgroup']}: {row['warning']}."
@@ -142,14 +142,16 @@ def arms_table(results: StudyResults) -> Table | None:
     """List the metrics over all classes of every arm."""
     rows = [row for row in results.named(results.scores) if is_overall(row)]
     shown = [row for row in rows if row["metric"] in PAGE_METRICS]
-    return tables.crossed(shown, f"All arms; {_counts(rows, results.group_noun)}", down="arm", across="metric",
+    return tabular.crossed(shown, f"All arms; {_counts(rows, results.group_noun)}", down="arm", across="metric",
                           value="estimate", formats=results.formats)  # fmt: skip
 
 
 def changes_table(results: StudyResults) -> Table | None:
     """List the differences over all classes of every arm."""
     rows = [row for row in results.named(results.differences) if is_overall(row) and row["metric"] in PAGE_METRICS]
-    return tables.from_records(rows, "Paired differences on the same test images", drop=HIDDEN, formats=results.formats)
+    return tabular.from_records(
+        rows, "Paired differences on the same test images", drop=HIDDEN, formats=results.formats
+    )
 
 
 def class_tables(results: StudyResults) -> list[Table]:
@@ -159,9 +161,9 @@ def class_tables(results: StudyResults) -> list[Table]:
 
 def tests_table(results: StudyResults) -> Table | None:
     """List the classical tests of the arms over all classes."""
-    rows = [row for row in tables.records(results.tests) if is_overall(row)]
+    rows = [row for row in tabular.records(results.tests) if is_overall(row)]
     against = f" against {results.arm(rows[0]['reference']).title}" if rows else ""
-    return tables.from_records(rows, f"Classical tests{against}, mean over seeds, by {results.group_noun}",
+    return tabular.from_records(rows, f"Classical tests{against}, mean over seeds, by {results.group_noun}",
                                drop=HIDDEN, formats=results.formats)  # fmt: skip
 
 
@@ -224,7 +226,7 @@ def _curve_forest(results: StudyResults, points: Records, metric: str) -> Figure
 
 def _points(results: StudyResults) -> Records:
     """Name the points of the curve: ``2 (1,126 synthetic)``; where fewer were kept than asked for, also what was."""
-    rows = tables.records(results.curve)
+    rows = tabular.records(results.curve)
     for row in rows:
         short = row["ratio_reached"] < 0.95 * row["ratio"]
         reached = f"{words.significant(row['ratio_reached'], 2)} reached, " if short else ""
@@ -236,7 +238,7 @@ def _class_tables(
     results: StudyResults, frame: pd.DataFrame, metrics: Sequence[str], what: str, value: str
 ) -> list[Table]:
     rows = [row for row in results.named(frame) if not is_overall(row) and row["metric"] in metrics]
-    made = (tables.crossed(lines, f"{words.in_words(metric)}{what}", down="class_name", across="arm", value=value,
+    made = (tabular.crossed(lines, f"{words.in_words(metric)}{what}", down="class_name", across="arm", value=value,
                            formats=results.formats) for metric, lines in _by(rows, "metric").items())  # fmt: skip
     return [table for table in made if table is not None]
 

@@ -9,9 +9,9 @@ from math import floor
 import numpy as np
 
 from meddiff.batches.cuts import Size, with_side
-from meddiff.cache.pictures import CachedPicture, ImageArray
+from meddiff.cache.image_array import CachedPicture, ImageArray
 from meddiff.cache.store import Prepared
-from meddiff.cache.volumes import CachedVolume
+from meddiff.cache.volume_array import CachedVolume
 from meddiff.errors import InputError
 from meddiff.formats.masks import IGNORED
 from meddiff.images.working_grid import WorkingGrid

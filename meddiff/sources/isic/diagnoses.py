@@ -20,8 +20,8 @@ from pathlib import Path
 from meddiff.errors import Problems
 from meddiff.files.walk import Folder
 from meddiff.sources.isic import labels
-from meddiff.sources.isic.files import Origin, isic_id, origin_of
-from meddiff.sources.tables import Table, known, number, read_header, read_table
+from meddiff.sources.isic.challenges import Origin, isic_id, origin_of
+from meddiff.sources.published_tables import Table, known, number, read_header, read_table
 
 _IDS = ("image_id", "image", "image_name", "isic_id")
 _AGES = ("age", "age_approx", "age_approximate")
