@@ -26,6 +26,7 @@ from meddiff.inference.sampling import ImageDenoiser
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.recipe import Recipe
+from meddiff.run import MADE_BY
 from meddiff.seeds import child_seed
 from meddiff.tasks.generate import GenerateTask
 from meddiff.training.fabric import build_fabric, prepare
@@ -161,8 +162,10 @@ def generate(
         [N, C, *S] float32 in [-1, 1] on the CPU.
 
     Raises:
-        InputError: a label or sampler that there is not; labels and seeds of different lengths.
+        InputError: a label or sampler that there is not; labels and seeds of different lengths; a model that segments.
     """
+    if not isinstance(model, ImageDenoiser):
+        raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {MADE_BY[Recipe]}")
     if len(labels) != len(seeds):
         raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
     if not labels:

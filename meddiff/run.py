@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,10 +26,20 @@ from meddiff.files.snapshot import Snapshot
 from meddiff.files.writing import in_plain_words, missing_folders, write_text
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
-from meddiff.recipe import RunRecipe
+from meddiff.recipe import Recipe, RunRecipe, SegmentRecipe, from_dict
 
 Kind = TypeVar("Kind", bound=RunRecipe, covariant=True)
+Own = TypeVar("Own", Recipe, SegmentRecipe)
 Made = TypeVar("Made")
+MADE_BY: dict[type, str] = {
+    Recipe: "`train` or `augment`",
+    SegmentRecipe: "`segment train` or `segment evaluate`",
+}
+"""The commands that make a run, by what its recipe is."""
+DOES: dict[type, str] = {
+    Recipe: "draws images and segments none",
+    SegmentRecipe: "segments images and draws none",
+}
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.part")
 
 
@@ -202,6 +212,65 @@ class RunFolder:
         listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
         record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
         write_text(self.stages, json.dumps(record, indent=2))
+
+
+def settings_in(folder: RunFolder, *, made_by: str = " or ".join(MADE_BY.values())) -> dict[str, Any]:
+    """Read the settings of a run as they were written down; ``made_by`` are the commands whose run is needed.
+
+    Raises:
+        InputError: there is no run; then it is said what is there.
+    """
+    if not folder.recipe.is_file():
+        raise InputError(f"{folder.path} is no run folder: {_what_is_there(folder.path)}. Name that of {made_by}")
+    values = read_yaml(folder.recipe)
+    if not isinstance(values, dict):
+        raise InputError(f"{folder.recipe} holds {type(values).__name__}, not the settings of a run")
+    return values
+
+
+def _what_is_there(path: Path) -> str:
+    """Say what a path is that is no run folder, and where the run is that it belongs to."""
+    above = next((one for one in path.parents if RunFolder(one).recipe.is_file()), None)
+    if not path.exists():
+        return "there is no such file or folder"
+    what = "it has no recipe.yaml" if path.is_dir() else f"it is a file ({path.suffix or path.name})"
+    return what if above is None else f"{what}, and lies in the run folder {above}"
+
+
+def kind_of(settings: Mapping[str, Any]) -> type[Recipe] | type[SegmentRecipe]:
+    """Tell by its settings whether a run draws images or segments them."""
+    return SegmentRecipe if "mask" in settings else Recipe
+
+
+def refuse_other_kind(settings: Mapping[str, Any], wanted: type, place: object) -> None:
+    """Refuse a run, or a checkpoint, that does something else.
+
+    Raises:
+        InputError: what it does, and which commands make one that does what is wanted.
+    """
+    if (kind := kind_of(settings)) is not wanted:
+        raise InputError(f"{place} {DOES[kind]}: give the run folder of {MADE_BY[wanted]}")
+
+
+def recipe_in(folder: RunFolder, kind: type[Own]) -> Own:
+    """Read the recipe of a run of the kind that is needed.
+
+    Raises:
+        InputError: there is no run, one of the other kind, or one that another version has written.
+    """
+    settings = settings_in(folder, made_by=MADE_BY[kind])
+    refuse_other_kind(settings, kind, folder.path)
+    return from_dict(kind, settings)
+
+
+def refuse_run_folder(path: Path, option: str) -> None:
+    """Refuse to write other results into the folder of a run, whose report they would replace.
+
+    Raises:
+        InputError: it is one.
+    """
+    if RunFolder(path).recipe.is_file():
+        raise InputError(f"{option} {path} is the folder of a run: results would mix with it. Name another one")
 
 
 def root_of_manifest(manifest: Path) -> Path:

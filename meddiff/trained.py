@@ -23,7 +23,7 @@ from meddiff import build
 from meddiff.build import segmenting
 from meddiff.build.models import best_of, of_checkpoint
 from meddiff.errors import InputError
-from meddiff.files.documents import read_json, read_yaml
+from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
@@ -35,7 +35,7 @@ from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, SegmentRecipe, check, from_dict, of_volumes
-from meddiff.run import Run, RunFolder
+from meddiff.run import MADE_BY, Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 
@@ -83,16 +83,18 @@ class TrainedModel:
         """Make a case of a file, or of pixels; a case is one already.
 
         Args:
-            image: a picture [H, W] or [H, W, 3] or the path of one; of a network of volumes [I, J, K] or a path. An
-                array tells neither orientation nor spacing.
+            image: a picture [H, W] or [H, W, 3] or the path of one (of numbers in an array see `pixels_case`); of a
+                network of volumes [I, J, K] or a path. An array tells neither orientation nor spacing.
 
         Raises:
             InputError: it cannot be read, or is not what the network was trained on.
         """
         if isinstance(image, Case):
             return image
-        if not isinstance(image, np.ndarray):
+        if isinstance(image, str | Path):
             return self.picture(image) if is_picture(image) else self.volume(image)
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"an image is a path, an array or a case, this is a {type(image).__name__}")
         if of_volumes(self.recipe):
             if image.ndim not in (3, 4) or image.dtype.kind not in "uif" or not image.size:
                 raise InputError(
@@ -149,9 +151,11 @@ class TrainedModel:
         Raises:
             InputError: it cannot be read, or the network was trained on pictures.
         """
+        if not Path(path).expanduser().exists():
+            raise InputError(f"{path}: there is no such file or folder")
         if not of_volumes(self.recipe):
             raise InputError(
-                f"{path}: this is a volume, but the network was trained on pictures: cut it with "
+                f"{path}: this is no picture, and the network was trained on pictures: cut a volume with "
                 "meddiff.images.case.slice_cases"
             )
         return case_of_volume(
@@ -179,11 +183,9 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
         InputError: no run, no such network, weights that belong to another set-up, a setting out of range.
     """
     path = Path(place).expanduser()
-    place_of_weights = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
-    stored = None if place_of_weights is None else checkpoint.read(place_of_weights)
-    folder = RunFolder(path)
-    values = _recipe_values(folder) if stored is None else stored.facts.recipe
-    recipe = _changed(from_dict(SegmentRecipe if "mask" in values else Recipe, values), settings)
+    folder, stored = RunFolder(path), _checkpoint_at(path)
+    values = settings_in(folder) if stored is None else stored.facts.recipe
+    recipe = _changed(from_dict(kind_of(values), values), settings)
     if isinstance(recipe, Recipe):
         return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints))
     if stored is None:
@@ -191,6 +193,27 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
     above = next((RunFolder(one) for one in path.parents if RunFolder(one).likeness.is_file()), folder)
     return replace(_trained_model(recipe, stored, name, temperature=1.0), likeness=saved_likeness(above))
+
+
+def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> TrainedModel:
+    """Load a network that segments; see `load`.
+
+    Raises:
+        InputError: as `load`; or the run, or the checkpoint, is of a network that draws images.
+    """
+    path, wanted = Path(place).expanduser(), SegmentRecipe
+    stored = _checkpoint_at(path)
+    values = settings_in(RunFolder(path), made_by=MADE_BY[wanted]) if stored is None else stored.facts.recipe
+    refuse_other_kind(values, wanted, place)
+    segmenter = load(place, model=model, **settings)
+    assert isinstance(segmenter, TrainedModel)
+    return segmenter
+
+
+def _checkpoint_at(path: Path) -> checkpoint.Checkpoint | None:
+    """Read the checkpoint that a folder is, or a file lies in; None where there is none."""
+    place = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
+    return None if place is None else checkpoint.read(place)
 
 
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
@@ -224,24 +247,6 @@ def _trained_model(
     segmenter, facts = of_checkpoint(recipe, stored, name)
     deep = facts.pixel_dtype == "uint16"
     return TrainedModel(recipe, segmenter, facts.class_names, temperature, deep, facts.channels, stored.digest)
-
-
-def recipe_of(folder: RunFolder) -> SegmentRecipe:
-    """Return the recipe of a run.
-
-    Raises:
-        InputError: there is no run, or it was written by another version.
-    """
-    return from_dict(SegmentRecipe, _recipe_values(folder))
-
-
-def _recipe_values(folder: RunFolder) -> dict[str, Any]:
-    if not folder.recipe.is_file():
-        raise InputError(f"{folder.path} is no run folder: it has no recipe.yaml. Name that of a `segment train` run")
-    values = read_yaml(folder.recipe)
-    if not isinstance(values, dict):
-        raise InputError(f"{folder.recipe} holds {type(values).__name__}, not the settings of a run")
-    return values
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:

@@ -135,7 +135,13 @@ def picture_file_case(path: Path, transform: Transform) -> Case:
 
 
 def pixels_case(pixels: np.ndarray, transform: Transform) -> Case:
-    """Make a case of pixels [H, W] or [H, W, 3] in memory.
+    """Make a case of pixels in memory.
+
+    Args:
+        pixels: [H, W] or [H, W, 3]. uint8 and uint16 are what a file of them holds. Of other numbers those that all
+            lie in [0, 1] are shares of white, unless they are integers, those in [0, 255] gray values of 8 bits; what
+            goes beyond is scaled by its own range, as a file of more bits is.
+        transform: way to the square that the network sees.
 
     Raises:
         InputError: another shape, no pixel, or values that are not finite numbers.
@@ -146,10 +152,19 @@ def pixels_case(pixels: np.ndarray, transform: Transform) -> Case:
         raise InputError(f"a picture is an array of numbers, this is one of {pixels.dtype}")
     if pixels.dtype.kind == "b":
         pixels = pixels.astype(np.uint8) * 255
-    pixels = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        pixels = _as_a_file_has_them(pixels)
     span = (0.0, 255.0) if pixels.dtype == np.uint8 else value_range_of(pixels, "the array")
     picture = Picture(pixels, (pixels.shape[0], pixels.shape[1]), *span)
     return _case_of_picture("array", Opened(picture, picture.size), transform, None)
+
+
+def _as_a_file_has_them(values: np.ndarray) -> np.ndarray:
+    """Turn shares of white and gray values of 8 bits into uint8, as a file would hold them, others into float32."""
+    low, high = float(values.min()), float(values.max())  # NaN lies in no range
+    if not 0 <= low <= high <= 255:
+        return values.astype(np.float32)
+    return np.rint(values * 255 if values.dtype.kind == "f" and high <= 1 else values).astype(np.uint8)
 
 
 def _case_of_picture(

@@ -24,7 +24,7 @@ from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
 from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages
 from meddiff.recipe import Recipe, SegmentRecipe, differences, to_dict
-from meddiff.run import Run, RunFolder
+from meddiff.run import DOES, Run, RunFolder, kind_of
 
 Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 
@@ -84,12 +84,20 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
 
 
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
-    """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others."""
+    """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others.
+
+    Raises:
+        InputError: the run in the folder is of the other kind.
+    """
     try:
         begun = read_yaml(folder.recipe)
     except InputError:
         return recipe
-    former = isinstance(begun, dict) and "slices" not in begun.get("data", {"slices": ""})
+    if not isinstance(begun, dict) or not begun:
+        return recipe
+    if (kind := kind_of(begun)) is not type(recipe):
+        raise InputError(f"the run in {folder.path} {DOES[kind]}: name another folder with --out")
+    former = "slices" not in begun.get("data", {"slices": ""})
     return replace(recipe, data=replace(recipe.data, slices="array")) if former else recipe
 
 

@@ -48,17 +48,12 @@ def run(settings: Predict) -> Path:
     from meddiff.jobs.progress import bar
     from meddiff.jobs.segment.predict import Job, inputs_at
     from meddiff.run import RunFolder
-    from meddiff.trained import TrainedModel, load
+    from meddiff.trained import load_segmenter
 
     console = new_console()
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
-    model = load(settings.checkpoint, model=settings.model, **changed)
-    if not isinstance(model, TrainedModel):
-        raise InputError(
-            f"{settings.checkpoint} draws images and segments none: give the run folder of `segment train` or `segment "
-            "evaluate`"
-        )
+    model = load_segmenter(settings.checkpoint, model=settings.model, **changed)
     if RunFolder(Path(settings.checkpoint).expanduser()).phantom.is_dir():
         console.print("note: this run was trained on drawn images (phantoms); its masks say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:

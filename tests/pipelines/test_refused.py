@@ -185,3 +185,74 @@ def test_a_study_that_cannot_be_evaluated_anew_stays_as_it_is(workplace, study, 
     finally:
         (workplace / "elsewhere").rename(workplace / "images")
     assert contents(study) == before
+
+
+def of_no_segmentation(study: Path, workplace: Path) -> dict[str, Path]:
+    return {
+        "draws images and segments none": study,
+        f"and lies in the run folder {study}": study / "checkpoints",
+        "it is a file (.csv)": study / "manifest.csv",
+        "it is a file (.jpg)": next((workplace / "images").rglob("*.jpg")),
+        "it has no recipe.yaml": workplace / "images",
+        "there is no such file or folder": workplace / "nowhere",
+    }
+
+
+def test_what_is_no_segmentation_run_is_called_what_it_is(workplace, study, tmp_path, capsys):
+    (weights,) = (study / "checkpoints").glob("step_00000004")
+    places = of_no_segmentation(study, workplace)
+    for verb, images in (("predict", "--input"), ("test", "--data_root")):
+        of_weights = [("draws images and segments none", weights)] if verb == "predict" else []
+        for said, place in [*places.items(), *of_weights]:
+            words = ["--checkpoint", str(place), images, str(workplace / "images"), "--out", str(tmp_path / "out")]
+            more = ["--members", "2"] if verb == "predict" else []
+            assert segment.main([verb, *words, *more]) == 2
+            error = capsys.readouterr().err
+            assert said in error
+            assert "`segment train` or `segment evaluate`" in error
+            assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_study_is_called_what_it_is(workplace, masks, capsys):
+    places = {
+        "segments images and draws none": masks,
+        f"and lies in the run folder {masks}": masks / "models",
+        "it is a file (.csv)": masks / "cases.csv",
+        "it has no recipe.yaml": workplace / "images",
+        "there is no such file or folder": workplace / "nowhere",
+    }
+    for said, place in places.items():
+        for words in (["augmentation", "--run", str(place)], ["leaderboard", str(place)]):
+            assert evaluate.main(words) == 2
+            error = capsys.readouterr().err
+            assert said in error
+            assert "`train` or `augment`" in error
+
+
+@pytest.mark.parametrize("command", [augment, classify, synthesize, train, build_manifest])
+def test_a_run_of_the_other_kind_is_no_place_to_go_on(workplace, study, masks, capsys, command):
+    before = contents(masks)
+    assert command.main(arguments(workplace, masks, "--data-root", workplace / "images")) == 2
+    assert f"the run in {masks} segments images and draws none: name another folder" in capsys.readouterr().err
+    assert contents(masks) == before
+    before = contents(study)
+    assert segment.main(of_masks(workplace, "train", study)) == 2
+    assert f"the run in {study} draws images and segments none: name another folder" in capsys.readouterr().err
+    assert contents(study) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "images", "--real", "{images}/red", "--synthetic", "{images}/green"],
+        ["evaluate", "masks", "--truth", "{masks}/masks/unet", "--prediction", "{masks}/masks/diffusion"],
+        ["segment", "test", "--checkpoint", "{masks}", "--data_root", "{images}"],
+    ],
+)
+def test_no_other_results_go_into_a_run_folder(workplace, study, masks, capsys, words):
+    command = {"evaluate": evaluate, "segment": segment}[words[0]]
+    given = [word.format(images=workplace / "images", masks=masks) for word in words[1:]]
+    before = contents(study)
+    assert command.main([*given, "--out", str(study)]) == 2
+    assert "is the folder of a run: results would mix with it" in capsys.readouterr().err
+    assert contents(study) == before

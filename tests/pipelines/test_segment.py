@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from contracts import complaints
 from PIL import Image
 
@@ -211,7 +212,8 @@ def test_a_model_takes_what_people_have(run, things):
     plain = np.ones((9, 8))
     for pixels in (load_image(things / "large.png"), plain, plain.astype(bool), plain.astype(np.uint16)):
         assert model(pixels).classes.shape == pixels.shape[:2]
-    for wrong in (np.zeros(3), np.zeros((3, 4, 5, 6)), np.zeros((3, 4, 2)), np.array([["a"]]), np.full((3, 3), np.nan)):
+    for wrong in (np.zeros(3), np.zeros((3, 4, 5, 6)), np.zeros((3, 4, 2)), np.array([["a"]]), np.full((3, 3), np.nan),
+                  np.zeros((0, 3)), [[1, 2]], None, 3, torch.zeros(3, 3)):  # fmt: skip
         with pytest.raises(InputError):
             model(wrong)
     with pytest.raises(InputError, match="no such file"):
@@ -219,6 +221,19 @@ def test_a_model_takes_what_people_have(run, things):
     assert len(repr(model)) < 200
     assert "\n" not in repr(model)
     assert "classes background, lesion" in repr(model)
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3)])
+def test_the_same_picture_in_other_numbers_is_the_same_picture(run, shape):
+    model = load(run, members=1)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    asked = model(pixels).probabilities
+    for same in (pixels.astype(np.int64), pixels.astype(np.float64), pixels / 255, (pixels / 255).astype(np.float32)):
+        np.testing.assert_array_equal(model(same).probabilities, asked)
+    dark = np.minimum(pixels, 1)
+    np.testing.assert_array_equal(model(dark.astype(np.int32)).probabilities, model(dark).probabilities)
+    beyond = pixels.astype(np.float32) * 100
+    np.testing.assert_array_equal(model(beyond).probabilities, model(beyond - 7.0).probabilities)
 
 
 def test_masks_to_look_at_and_reasons_on_the_screen(run, things, tmp_path, capsys):

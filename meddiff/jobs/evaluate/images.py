@@ -35,6 +35,7 @@ from meddiff.reports.galleries import NearestPair
 from meddiff.reports.images import headline, image_report
 from meddiff.reports.results import ImageResults, Named
 from meddiff.reports.write import write_report
+from meddiff.run import refuse_run_folder
 from meddiff.seeds import child_seed
 from meddiff.training.fabric import device_here
 
@@ -50,6 +51,7 @@ def run(settings: EvaluateImages, console: Console | None = None) -> ImageResult
     """
     console = console or new_console(markup=True, emoji=True)
     out = output_folder(settings.out, [settings.real, settings.synthetic, settings.train])
+    refuse_run_folder(out, "--out")
     embed = embedder(settings)
     sets = read_sets(settings, console)
     real, synthetic = sets["real"], sets["synthetic"]

@@ -58,6 +58,7 @@ from meddiff.reports.galleries import GalleryCase
 from meddiff.reports.masks import mask_report
 from meddiff.reports.results import MaskResults, mask_results
 from meddiff.reports.write import write_report
+from meddiff.run import refuse_run_folder
 
 SHOWN = ("dice", "iou", "hausdorff95", "nsd", "sensitivity", "precision", "lesion_f1")
 
@@ -72,6 +73,7 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
     folders = {name: Path(folder).expanduser() for name, folder in _models(settings).items()}
     truth = Path(settings.truth).expanduser()
     out = output_folder(settings.out, [truth, *folders.values()])
+    refuse_run_folder(out, "--out")
     matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
     matched = _on_missing(matched, settings.on_missing)
     softs = _softs(settings, folders, matched, console)

@@ -13,15 +13,14 @@ from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import FinishedRun, compared_runs
-from meddiff.files.documents import read_yaml
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.generate import report
 from meddiff.jobs.generate.report import read_predictions, tables_of, write_tables
 from meddiff.jobs.progress import new_console
-from meddiff.recipe import Recipe, flat, from_dict
+from meddiff.recipe import Recipe, flat
 from meddiff.recipe.commands import EvaluateAugmentation
 from meddiff.reports import words
-from meddiff.run import Run, RunFolder
+from meddiff.run import Run, RunFolder, recipe_in
 
 AGAINST, AGAINST_TESTS = "against.csv", "against_tests.csv"
 SHOWN = ("balanced_accuracy", "macro_auroc", "macro_auprc", "expected_calibration_error")
@@ -89,15 +88,14 @@ def opened_run(path: str, console: Console) -> Run[Recipe]:
         InputError: no run folder of `augment` or `classify`, or one that is not finished.
     """
     folder = RunFolder(Path(path).expanduser())
-    if not folder.recipe.is_file():
-        raise InputError(f"{path} is no run folder: it has no recipe.yaml. Name that of an `augment` run")
+    recipe = recipe_in(folder, Recipe)
     for needed in (folder.predictions, folder.validation_predictions, folder.attributes, folder.arms):
         if not needed.is_file():
             raise InputError(
-                f"{needed} is missing: the run is not finished, or of a segmentation or an older version. Give the "
+                f"{needed} is missing: the run is not finished, or of an older version. Give the "
                 "command that made the run once more; what is finished is used"
             )
-    return Run(from_dict(Recipe, read_yaml(folder.recipe)), folder, console)
+    return Run(recipe, folder, console)
 
 
 def finished_run(path: str) -> FinishedRun:

@@ -31,16 +31,18 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.segment.mask_values import tell_of_others
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
-    from meddiff.run import Run, RunFolder, digest
-    from meddiff.trained import of_run, recipe_of
+    from meddiff.recipe import SegmentRecipe
+    from meddiff.run import Run, RunFolder, digest, recipe_in, refuse_run_folder
+    from meddiff.trained import of_run
 
     folder, trained_in = (RunFolder(Path(place).expanduser()) for place in (settings.out, settings.checkpoint))
-    trained = recipe_of(trained_in)
+    trained = recipe_in(trained_in, SegmentRecipe)
     dataset = settings.dataset or trained.dataset
     if not (settings.data_root or settings.manifest):
         raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
     if folder.path.resolve() == trained_in.path.resolve():
         raise InputError(f"--out {settings.out} is the run that is tested: results would mix with it. Name another one")
+    refuse_run_folder(folder.path, "--out")
     recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
     other = Run(recipe, folder, new_console())
     with folder.opened():
