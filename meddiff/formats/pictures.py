@@ -70,12 +70,21 @@ def is_deep_picture(path: Path) -> bool:
         return False
 
 
+def header(path: Path) -> tuple[tuple[int, int], str]:
+    """Read (height, width) of an upright picture and Pillow's name of its color mode; nothing is decoded.
+
+    Raises:
+        Exception: one of DAMAGE where there is no header that can be read.
+    """
+    with open_picture(path) as picture:
+        width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
+        return (height, width), picture.mode
+
+
 def header_size(path: Path) -> tuple[int, int] | None:
     """Read height and width of an upright picture from its header; None where it has none that can be read."""
     try:
-        with open_picture(path) as picture:
-            width, height = picture.size[::-1] if _lies_sideways(picture) else picture.size
-            return height, width
+        return header(path)[0]
     except DAMAGE:
         return None
 

@@ -1,16 +1,24 @@
-"""Entries of `inspect`: each series and volume is read in its turn, with what is odd about it."""
+"""Entries of `inspect`: each series and volume is read in its turn, with what is odd about it; pictures are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from meddiff.errors import InputError
 from meddiff.formats.find import Found
+from meddiff.formats.pictures import DAMAGE, DEEP_MODES, header
 from meddiff.formats.volume import Volume
+from meddiff.manifest.row import ManifestRow
+
+MOST_CLASSES = 50
+"""Pictures in more folders than that lie in those of patients, say, and not of classes."""
+COLORS = {"1": "black and white", "L": "gray", "P": "with a palette", "CMYK": "CMYK"}
+"""What Pillow's color modes are called; deep ones are gray of more than 8 bits, those with an A transparent."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,54 @@ class Entry:
     """None where it cannot be read."""
     problems: tuple[str, ...]
     """Why it cannot be read, or what is odd about it."""
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """The headers of pictures, counted."""
+
+    sizes: tuple[tuple[int, int], ...]
+    """Height and width of each that can be read."""
+    colors: Counter[str]
+    """In words."""
+    unreadable: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, files: Iterable[Path]) -> PictureFacts:
+        """Read the headers; pixels may be damaged behind one that is whole, which is what an audit finds."""
+        sizes, colors, unreadable = [], Counter[str](), []
+        for file in files:
+            try:
+                size, mode = header(file)
+            except DAMAGE:
+                unreadable.append(file)
+            else:
+                sizes.append(size)
+                deep = "gray of more than 8 bits" if mode in DEEP_MODES else None
+                colors[deep or COLORS.get(mode) or ("transparent" if "A" in mode else "in color")] += 1
+        return cls(tuple(sizes), colors, tuple(unreadable))
+
+    @property
+    def size(self) -> str:
+        """The height and width of all: ``450 x 600``, or from where to where they reach: ``194..1280 x 178..1061``."""
+        if not self.sizes:
+            return ""
+        height, width = (_span(sides) for sides in zip(*self.sizes, strict=True))
+        return f"{height} x {width} pixels (height x width)"
+
+
+def _span(sides: tuple[int, ...]) -> str:
+    low, high = min(sides), max(sides)
+    return str(low) if low == high else f"{low}..{high}"
+
+
+def classes_of(images: Iterable[ManifestRow]) -> Counter[str]:
+    """Count images by the folder that says their class, or, where that is unknown, by the one they lie in."""
+    labels, folders = Counter[str](), Counter[str]()
+    for row in images:
+        labels.update([row.label] if row.label else ())
+        folders.update([PurePosixPath(row.image_path).parent.name])
+    return labels or (folders if 1 < len(folders) <= MOST_CLASSES else Counter())
 
 
 def entries_of(volumes: Sequence[Found], top: Path) -> Iterator[Entry]:

@@ -1,5 +1,7 @@
 """A list of what lies in a folder or file: DICOM series and volumes with size, spacing, orientation and problems.
 
+Pictures are counted: how many, how large, of which classes, and how many of them are masks.
+
     python -m meddiff.pipelines.inspect ~/study                           # or study.zip, unpacked for the time of it
     python -m meddiff.pipelines.inspect ~/study --montage planes.png      # three planes of each, at the right aspect
     python -m meddiff.pipelines.inspect --audit data_manifest.csv         # what spoils a study, before it is trained on
@@ -15,6 +17,7 @@ Nothing is changed. Names, birth dates and numbers of patients are not shown.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 TILE = 192  # pixels
 SHOWN_PROBLEMS = 6
+SHOWN_CLASSES = 12
 
 
 def run(settings: Inspect, console: Console | None = None) -> int:
@@ -61,6 +65,7 @@ def _print_all(place: Path, path: Path, montage: str, console: Console) -> int:
 
     listed = find(place)
     volumes = [one for one in listed if one.kind in ("volume", "series")]
+    pictures = [one.path for one in listed if one.kind == "picture"]
     others = [one.path for one in listed if one.kind in ("picture", "other")]
     entries, count = entries_of(volumes, place if place.is_dir() else place.parent), len(volumes)
     tiles, captions, unreadable = [], [], 0
@@ -74,8 +79,15 @@ def _print_all(place: Path, path: Path, montage: str, console: Console) -> int:
             tiles += planes
             captions += [f"{entry.name} {plane}" for plane in ("axial", "coronal", "sagittal")]
     kinds = ", ".join(f"{number} {suffix}" for suffix, number in _suffixes(others).most_common(8))
-    console.print(f"{path}: {count} volumes, {unreadable} of them unreadable; {len(others)} other files"
-                  f"{f' ({kinds})' if kinds else ''}", soft_wrap=True, markup=False, highlight=False)  # fmt: skip
+    what = (
+        f"{count} volumes, {unreadable} of them unreadable; {len(others)} other"
+        if count
+        else f"no volume; {len(others)}"
+    )
+    console.print(f"{path}: {what} files{f' ({kinds})' if kinds else ''}", soft_wrap=True, markup=False,
+                  highlight=False)  # fmt: skip
+    if pictures:
+        _print_pictures(console, pictures, place, path)
     if montage:
         _write_montage(tiles, captions, Path(montage).expanduser())
         console.print(f"wrote {montage}", soft_wrap=True, markup=False, highlight=False)
@@ -91,6 +103,37 @@ def _print_entry(console: Console, entry: Entry, problems: Sequence[str]) -> Non
     more = [f"and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
     for problem in [*problems[:SHOWN_PROBLEMS], *more]:
         console.print(Padding(Text(f"! {problem}", style="yellow" if entry.volume else "red"), (0, 0, 0, 4)))
+
+
+def _print_pictures(console: Console, files: Sequence[Path], place: Path, path: Path) -> None:
+    """Print how many pictures there are, how large, of which classes, what cannot be read, and how to audit them."""
+    from meddiff.audit.listing import folder_rows
+    from meddiff.jobs.inspect import PictureFacts, classes_of
+
+    try:
+        rows = folder_rows(place)[0] if place.is_dir() else []
+    except InputError:  # masks alone
+        rows = []
+    facts = PictureFacts.of(track(files, "reading", console=console, transient=True, disable=not console.is_terminal))
+    masks, classes = len({row.mask_path for row in rows} - {None}), classes_of(rows).most_common()
+    count = f"{len(files)} picture{'s' if len(files) > 1 else ''}{f', {masks} of them masks' if masks else ''}"
+    colors = ", ".join(f"{count} {kind}" for kind, count in facts.colors.most_common())
+    said = [": ".join(filter(None, (count, facts.size))), colors]
+    if classes:
+        more = [f"and {len(classes) - SHOWN_CLASSES} more"] if len(classes) > SHOWN_CLASSES else []
+        shown = [f"{name or '.'} {count}" for name, count in classes[:SHOWN_CLASSES]]
+        said.append(f"classes, if folders are classes: {', '.join([*shown, *more])}")
+    for fact in filter(None, said):
+        console.print(Padding(Text(fact), (0, 0, 0, 4)))
+    bad = [f"{_short(str(file), place, path)}: no picture that can be read" for file in facts.unreadable]
+    for problem in [
+        *bad[:SHOWN_PROBLEMS],
+        *([f"and {len(bad) - SHOWN_PROBLEMS} more"] if bad[SHOWN_PROBLEMS:] else []),
+    ]:
+        console.print(Padding(Text(f"! {problem}", style="red"), (0, 0, 0, 4)))
+    if rows:
+        console.print(f"what spoils a study: python -m meddiff.pipelines.inspect --audit {shlex.quote(str(path))}",
+                      soft_wrap=True, markup=False, highlight=False)  # fmt: skip
 
 
 def _short(problem: str, place: Path, path: Path) -> str:

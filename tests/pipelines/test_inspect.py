@@ -109,3 +109,29 @@ def test_planes_of_one_slice_and_of_color(tmp_path):
     assert not coronal.any()
     color = Volume(np.full((4, 5, 6, 3), 7, dtype=np.uint8), None, (None, None, None), None, color=True)
     assert three_planes(color, 16)[0].shape == (16, 16, 3)
+
+
+def test_a_folder_of_pictures_says_how_many_how_large_which_classes_and_names_the_audit(tmp_path):
+    top = tmp_path / "my pictures"
+    for name, count in (("nevus", 4), ("melanoma", 2)):
+        (top / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB" if number else "L", (30 + number, 20)).save(top / name / f"{number}.png")
+    Image.new("L", (30, 20)).save(top / "nevus" / "1_mask.png")
+    (top / "melanoma" / "broken.jpg").write_bytes(b"no")
+    unreadable, text = told(Inspect(str(top)))
+    assert unreadable == 0, "entries are volumes"
+    for words in ("no volume; 8 files (7 .png, 1 .jpg)", "8 pictures, 1 of them masks: 20 x 30..33 pixels",
+                  "4 in color, 3 gray", "classes, if folders are classes: nevus 4, melanoma 3",
+                  "! melanoma/broken.jpg: no picture that can be read", f"inspect --audit '{top}'"):  # fmt: skip
+        assert words in text, text
+    assert "audit" not in told(Inspect(str(top / "nevus" / "0.png")))[1]
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "masks" / "a_mask.png")
+    assert "1 picture: 8 x 8 pixels" in told(Inspect(str(tmp_path / "masks")))[1]
+    assert "pixels" not in told(Inspect(write_volume(tmp_path)))[1]
+
+
+def write_volume(folder) -> str:
+    nibabel.save(nibabel.Nifti1Image(np.arange(8.0).reshape(2, 2, 2), np.eye(4)), folder / "x.nii")
+    return str(folder / "x.nii")

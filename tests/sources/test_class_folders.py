@@ -130,6 +130,18 @@ def test_images_in_no_class_are_an_error(tmp_path):
         IMAGE_FOLDER.rows(tmp_path)
 
 
+@pytest.mark.parametrize("parts", [("",), ("train", "test"), ("train", "val", "test")])
+def test_images_without_any_class_folder_have_no_label(tmp_path, parts):
+    for part in parts:
+        layouts.touch(tmp_path / part, [f"{part}1.png", f"{part}2.png", f"{part}2_mask.png"])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert {row.label for row in rows} == {None}
+    assert {row.image_path: row.split for row in rows} == {
+        f"{part}/{part}{number}.png".lstrip("/"): part or None for part in parts for number in (1, 2)
+    }
+    assert sum(row.mask_path is not None for row in rows) == len(parts)
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("name", "by_label", "groups"),

@@ -30,7 +30,8 @@ _logger = logging.getLogger(__name__)
 class Place:
     """An image with what the folders above say of it."""
 
-    label: str
+    label: str | None
+    """None where no folder says it."""
     split: str | None = None
 
 

@@ -1,8 +1,9 @@
 """A data set of one's own: ``<class>/*.png``, or ``train/<class>/*.png``, ``val/<class>/...``, ``test/<class>/...``.
 
-The class is the folder's name as it is written; folders below it (one per patient, say) do not change it. Where at
-least two of train, val and test are there, they are kept as the split. A groups.csv tells which images belong together
-(see ``meddiff.sources.folders.class_folders``). For masks, ages, sexes, sites or volumes write a data_manifest.csv.
+The class is the folder's name as it is written; folders below it (one per patient, say) do not change it. Where no
+image lies in such a folder none has a label. Where at least two of train, val and test are there, they are kept as the
+split. A groups.csv tells which images belong together (see ``meddiff.sources.folders.class_folders``). For ages,
+sexes, sites or volumes write a data_manifest.csv.
 """
 
 from collections.abc import Sequence
@@ -24,24 +25,24 @@ PARTS = {
 }  # fmt: skip
 
 HOW_TO_GET = (
-    "Any images in folders by class: <class>/*.png below --data-root, or train/<class>, val/<class>, test/<class>; "
-    f"files ending in {', '.join(PICTURE_SUFFIXES)}. Add a groups.csv with the columns path and group where several "
-    "images show one patient."
+    "Any images in folders by class: <class>/*.png below --data-root, or train/<class>, val/<class>, test/<class>, "
+    f"or all in one folder, without classes (--label none); files ending in {', '.join(PICTURE_SUFFIXES)}. Add a "
+    "groups.csv with the columns path and group where several images show one patient."
 )
 
 
 def image_folder_rows(root: Path) -> list[ManifestRow]:
-    """Return one row per image in a class folder.
+    """Return one row per image in a class folder, or, where there is no such folder, one per image without a label.
 
     Raises:
-        InputError: no class folders, images beside the class folders, groups.csv is wrong, or one of its groups (or
-            copies of one image) stand in two of train, val and test.
+        InputError: no images, images beside the class folders, groups.csv is wrong, or one of its groups (or copies of
+            one image) stand in two of train, val and test.
     """
     folders = list_folders(root)
     depth = _wrapping(folders)
-    loose = [folder.join(name) for folder in folders for name in folder.names
-             if is_picture(name) and _place(folder.path, depth) is None]  # fmt: skip
-    if loose:
+    pictures = [(folder, name) for folder in folders for name in folder.names if is_picture(name)]
+    loose = [folder.join(name) for folder, name in pictures if _place(folder.path, depth).label is None]
+    if 0 < len(loose) < len(pictures):
         raise InputError(
             f"{root}: {len(loose)} images lie in no class folder: {', '.join(loose[:5])}. Put each into a folder "
             f"named after its class, or write a data_manifest.csv. {HOW_TO_GET}"
@@ -67,11 +68,11 @@ def _wrapping(folders: Sequence[Folder]) -> int:
     return depth
 
 
-def _place(path: str, depth: int) -> Place | None:
+def _place(path: str, depth: int) -> Place:
     parts = PurePosixPath(path).parts[depth:]
     split = PARTS.get(parts[0].lower()) if parts else None
     parts = parts[1:] if split else parts
-    return Place(parts[0], split) if parts else None
+    return Place(parts[0] if parts else None, split)
 
 
 IMAGE_FOLDER = Source(
