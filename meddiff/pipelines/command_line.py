@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -251,12 +251,11 @@ def _words(argv: Sequence[str], kind: type) -> Words:
         if not typed.startswith("--"):
             alone.append(word)
             continue
-        name = typed.removeprefix("--").replace("-", "_")
-        name = name if name in known else ALIASES.get(name, name)
+        name = _own_name(typed.removeprefix("--"), known)
         if name not in known:
             raise _unknown(name, kind, "the command line")
         if not equals and name not in SHOWS:
-            value = _value_of(typed, hints(kind).get(name) is bool, left)
+            value = _value_of(typed, _answers(name, kind), left)
         words.append((name, value))
     return [*_positional(alone, kind), *words]
 
@@ -270,9 +269,22 @@ def _positional(alone: list[str], kind: type) -> Words:
     return [(name, json.dumps(alone) if many else alone[0])] if name and alone else []
 
 
-def _value_of(flag: str, switch: bool, left: list[str]) -> str:
-    """Return the word behind a flag, taken from those that are left; a switch alone is true."""
-    if switch and not (left and left[0].lower() in ("true", "false", "yes", "no")):
+def _own_name(name: str, known: Collection[str]) -> str:
+    """Return a setting's own name, for one that was written with dashes or has another."""
+    name = name.replace("-", "_")
+    return name if name in known else ALIASES.get(name, name)
+
+
+def _answers(name: str, kind: type) -> tuple[str, ...]:
+    """List the words that a switch takes; of no other setting. A folder may well be called no."""
+    if hints(kind).get(name) is not bool:
+        return ()
+    return ("true", "false") if hasattr(kind, "POSITIONAL") else ("true", "false", "yes", "no")
+
+
+def _value_of(flag: str, answers: tuple[str, ...], left: list[str]) -> str:
+    """Return the word behind a flag, taken from those that are left; a switch without one of its answers is true."""
+    if answers and not (left and left[0].lower() in answers):
         return "true"
     if not left or left[0].startswith("--"):
         raise InputError(f"{flag} needs a value behind it")
@@ -303,7 +315,8 @@ def _read_config(path: Path, kind: type) -> Words:
         raise InputError(f"the recipe {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {path} holds {type(content).__name__}; it must hold 'setting: value' lines")
-    words, parts = [], _parts(kind)
+    words, parts, known = [], _parts(kind), _known_names(kind)
+    content = {_own_name(str(name), known): value for name, value in content.items()}
     for name, value in without_idle(kind, content).items():
         if name in parts and not isinstance(value, dict):
             raise InputError(f"the recipe {path}: {name} must hold 'setting: value' lines, not {str(value)[:80]!r}")

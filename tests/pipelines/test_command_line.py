@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 import yaml
@@ -9,7 +10,8 @@ import yaml
 from meddiff.errors import InputError
 from meddiff.formats.dicom.codes import segments_of
 from meddiff.pipelines.command_line import AUGMENT, SEGMENT, main, parse_recipe, parse_settings, recipes_folder
-from meddiff.recipe import commands, flat
+from meddiff.recipe import Recipe, SegmentRecipe, commands, flat
+from meddiff.recipe.values import hints
 
 COMMANDS = ("build_manifest", "train", "synthesize", "classify", "augment")
 VERBS = {
@@ -88,6 +90,64 @@ def test_out_and_output_are_one(flag):
     assert settings(commands.Predict, *PREDICT, flag, "there").output == "there"
     assert settings(commands.EvaluateMasks, "--truth", "a", "--prediction", "b", f"{flag}=there").out == "there"
     assert parse(flag, "there").out == "there"
+
+
+KINDS = [Recipe, SegmentRecipe]
+KINDS += [kind for kind in vars(commands).values() if isinstance(kind, type) and is_dataclass(kind)]
+KINDS.remove(commands.Evaluation)  # what two of them share
+"""Everything that a command can be told."""
+
+
+def required_words(kind) -> list[str]:
+    """Settings that a command cannot do without, with values that are right."""
+    numbers = {"dice": "0.9", "iou": "0.82"}
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    return [f"--{name}={numbers.get(name, 'value')}" for name in needed if name != getattr(kind, "POSITIONAL", None)]
+
+
+def given(kind, *argv: str):
+    words = [*required_words(kind), *argv]
+    if kind in (Recipe, SegmentRecipe):
+        return parse_recipe("command", "", words, AUGMENT if kind is Recipe else SEGMENT)
+    return settings(kind, *words, *(["place"] if hasattr(kind, "POSITIONAL") else []))
+
+
+SWITCHES = [(kind, name) for kind in KINDS for name, hint in hints(kind).items() if hint is bool]
+
+
+@pytest.mark.parametrize(("kind", "name"), SWITCHES, ids=lambda one: getattr(one, "__name__", one))
+def test_every_switch_of_every_command_needs_no_word_and_takes_one(kind, name):
+    for flag in {name, name.replace("_", "-")}:
+        assert flat(given(kind, f"--{flag}"))[name] is True
+        for word, value in {"true": True, "false": False, "True": True, "FALSE": False}.items():
+            assert flat(given(kind, f"--{flag}", word))[name] is value
+            assert flat(given(kind, f"--{flag}={word}"))[name] is value
+
+
+def test_there_are_switches_of_both_kinds_of_commands():
+    assert {Recipe, SegmentRecipe, commands.Predict, commands.Inspect} <= {kind for kind, _ in SWITCHES}
+
+
+def test_a_folder_called_no_is_no_answer():
+    looked = settings(commands.Inspect, "--audit", "no")
+    assert (looked.audit, looked.path) == (True, "no")
+    assert settings(commands.Inspect, "--audit", "true", "no").path == "no"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if {"out", "output"} & set(hints(kind))])
+@pytest.mark.parametrize("flag", ["--out", "--output", "--out=", "--output="])
+def test_out_and_output_are_one_in_every_command(kind, flag):
+    own = "out" if "out" in hints(kind) else "output"
+    more = ["--audit"] if kind is commands.Inspect else []
+    words = [f"{flag}there"] if flag.endswith("=") else [flag, "there"]
+    assert flat(given(kind, *more, *words))[own] == "there"
+
+
+@pytest.mark.parametrize("line", ["out: there", "output: there"])
+def test_a_recipe_file_calls_the_folder_as_a_flag_does(tmp_path, line):
+    (tmp_path / "mine.yaml").write_text(f"{line}\ndata-root: here\n")
+    recipe = parse("--config", str(tmp_path / "mine.yaml"))
+    assert (recipe.out, recipe.data_root) == ("there", "here")
 
 
 def test_words_without_a_flag_are_what_a_command_is_about():
