@@ -164,10 +164,7 @@ def generate(
     Raises:
         InputError: a label or sampler that there is not; labels and seeds of different lengths; a model that segments.
     """
-    if not isinstance(model, ImageDenoiser):
-        raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {MADE_BY[Recipe]}")
-    if len(labels) != len(seeds):
-        raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
+    _check(model, labels, seeds)
     if not labels:
         return torch.zeros(0, *model.shape)
     algorithm = None if sampler is None else build.pick("sampler", build.SAMPLERS, sampler)
@@ -184,6 +181,13 @@ def generate(
         device=fabric.device,
     )
     return torch.cat(list(batches))
+
+
+def _check(model: object, labels: Sequence[int | str], seeds: Sequence[int]) -> None:
+    if not isinstance(model, ImageDenoiser):
+        raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {MADE_BY[Recipe]}")
+    if len(labels) != len(seeds):
+        raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
 
 
 def _changed(drawing: sampling.Sampling, **asked: object) -> sampling.Sampling:

@@ -1,7 +1,8 @@
-"""One look for every progress bar: what, how far, how fast, how long still."""
+"""One look for every progress bar: what, how far, how fast, how long still; where nobody sees it move, in lines."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from rich.text import Text
 from meddiff.files.printable import WRITTEN_OUT
 
 Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 60.0
+"""Where the output is no terminal."""
 
 
 class PlainConsole(Console):
@@ -48,9 +51,62 @@ def rate(per_second: float, unit: str) -> str:
     return f"{per_second:.1f} {unit}/s" if per_second >= 1 else f"{60 * per_second:.1f} {unit}/min"
 
 
-def progress(console: Console, *, unit: str) -> Progress:
-    """Return a progress bar that also leaves one line where the output is not a terminal."""
-    return Progress(
+class Shown(Progress):
+    """A bar on a terminal; elsewhere (a file, a batch job's log) a plain line a minute, and one at the end."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console, unit: str, stays: bool = True) -> None:
+        self.unit = unit
+        self.stays = stays
+        """Whether a line is left at the end."""
+        self._is_bar = console.is_interactive or console.quiet
+        super().__init__(*columns, console=console, transient=not (stays and self._is_bar))
+        self._ended = threading.Event()
+        self._speaker = threading.Thread(target=self._speak, daemon=True)
+
+    def start(self) -> None:
+        """Begin to show how far things have come."""
+        if self._is_bar:
+            super().start()
+        else:
+            self._speaker.start()
+
+    def stop(self) -> None:
+        """Leave one line, where one is to stay."""
+        if self._is_bar:
+            super().stop()
+        elif not self._ended.is_set():
+            self._ended.set()
+            self._speaker.join()
+            if self.stays:
+                self._say()
+
+    def _speak(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_LINES):
+            self._say()
+
+    def _say(self) -> None:
+        for task in [one for one in self.tasks if one.visible]:
+            self.console.print(in_a_line(task, self.unit), soft_wrap=True, markup=False, highlight=False)
+
+
+def in_a_line(task: Task, unit: str) -> str:
+    """Say how far a task has come: ``training: 120 of 300 steps, 2.4 steps/s, 1 min 15 s left, loss 0.0918``."""
+    from meddiff.reports import words  # pandas takes a second: not for --help
+
+    of = "" if task.total is None or task.finished else f" of {task.total:,.0f}"
+    parts = [f"{task.completed:,.0f}{of} {unit}"]
+    if speed := task.finished_speed or task.speed:
+        parts.append(rate(speed, unit))
+    if task.finished:
+        parts.append(f"took {words.duration(task.finished_time)}")
+    elif task.time_remaining is not None:
+        parts.append(f"{words.duration(task.time_remaining)} left")
+    return f"  {task.description}: {', '.join(filter(None, [*parts, task.fields.get('note')]))}"
+
+
+def progress(console: Console, *, unit: str, stays: bool = True) -> Progress:
+    """Return a progress bar; one that stays leaves a line."""
+    return Shown(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
@@ -58,14 +114,18 @@ def progress(console: Console, *, unit: str) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        unit=unit,
+        stays=stays,
     )
 
 
-def bar(console: Console, description: str, *, unit: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:
+def bar(
+    console: Console, description: str, *, unit: str, stays: bool = True
+) -> Callable[[Iterable[Item], int], Iterator[Item]]:
     """Return a wrapper of iterables, ``for item in wrapper(items, total)``, that shows how far they have come."""
 
     def wrap(items: Iterable[Item], total: int) -> Iterator[Item]:
-        with progress(console, unit=unit) as shown:
+        with progress(console, unit=unit, stays=stays) as shown:
             task = shown.add_task(description, total=total, note="")
             for item in items:
                 yield item

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
 from meddiff.errors import InputError
 from meddiff.files.unpack import Progress as Report
 from meddiff.files.unpack import unpack
 from meddiff.files.writing import in_plain_words
-from meddiff.jobs.progress import new_console
+from meddiff.jobs.progress import Shown, new_console
 from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Download
 from meddiff.sources.checksums import record_file
@@ -78,8 +78,14 @@ def _bring(archive: Archive, folder: Path, delete: bool, console: Console) -> No
 @contextmanager
 def _bar(console: Console) -> Iterator[Report]:
     """Show one bar with bytes, rate and time left, renamed as one kind of work follows another."""
-    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Shown(*columns, console=console, unit="bytes", stays=False) as progress:
         tasks: dict[str, int] = {}
 
         def report(what: str, done: int, total: int | None) -> None:

@@ -26,11 +26,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import track
 from rich.text import Text
 
 from meddiff.errors import InputError
-from meddiff.jobs.progress import new_console
+from meddiff.jobs.progress import bar, new_console
 from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
@@ -69,8 +68,7 @@ def _print_all(place: Path, path: Path, montage: str, console: Console) -> int:
     others = [one.path for one in listed if one.kind in ("picture", "other")]
     entries, count = entries_of(volumes, place if place.is_dir() else place.parent), len(volumes)
     tiles, captions, unreadable = [], [], 0
-    quiet = not console.is_terminal
-    for entry in track(entries, "reading", total=count, console=console, transient=True, disable=quiet):
+    for entry in bar(console, "reading", unit="volumes", stays=False)(entries, count):
         unreadable += entry.volume is None
         problems = [_short(problem, place, path) for problem in entry.problems]
         _print_entry(console, entry, problems)
@@ -114,7 +112,7 @@ def _print_pictures(console: Console, files: Sequence[Path], place: Path, path: 
         rows = folder_rows(place)[0] if place.is_dir() else []
     except InputError:  # masks alone
         rows = []
-    facts = PictureFacts.of(track(files, "reading", console=console, transient=True, disable=not console.is_terminal))
+    facts = PictureFacts.of(bar(console, "reading", unit="pictures", stays=False)(files, len(files)))
     masks, classes = len({row.mask_path for row in rows} - {None}), classes_of(rows).most_common()
     count = f"{len(files)} picture{'s' if len(files) > 1 else ''}{f', {masks} of them masks' if masks else ''}"
     colors = ", ".join(f"{count} {kind}" for kind, count in facts.colors.most_common())

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from meddiff.errors import InputError
@@ -49,7 +48,7 @@ from meddiff.formats.masks.reading import Progress
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.images.views import as_rgb
-from meddiff.jobs.progress import new_console
+from meddiff.jobs.progress import bar, new_console
 from meddiff.jobs.run_facts import versions
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.recipe.commands import EvaluateMasks
@@ -163,8 +162,7 @@ def _predictions(pairs: Matching) -> list[Path]:
 
 def _shown(what: str, console: Console) -> Progress:
     """Make a bar around the reading of masks."""
-    quiet = not console.is_terminal
-    return lambda masks, count: track(masks, what, count, console=console, transient=True, disable=quiet)
+    return bar(console, what, unit="masks", stays=False)
 
 
 def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Console) -> list[dict[str, Any]]:
@@ -172,9 +170,8 @@ def _scored(soft: Soft, pairs: Matching, settings: EvaluateMasks, console: Conso
     model, names = soft.model, soft.class_names
     patient_of = _patient(settings.patient)
     tolerances = {"tolerance_mm": settings.tolerance_mm, "tolerance_px": settings.tolerance_px}
-    rows, quiet = [], not console.is_terminal
-    shown = track(pairs.pairs.items(), f"scoring {model}", console=console, transient=True, disable=quiet)
-    for case, (first, second) in shown:
+    rows, shown = [], bar(console, f"scoring {model}", unit="cases", stays=False)
+    for case, (first, second) in shown(pairs.pairs.items(), len(pairs.pairs)):
         truth, prediction = read_mask(first, soft.coding.truth), read_mask(second, soft.meaning)
         check_pair(truth, prediction, geometry=not settings.ignore_geometry)
         masks = [truth.values, prediction.values]

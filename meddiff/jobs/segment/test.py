@@ -31,18 +31,14 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.segment.mask_values import tell_of_others
     from meddiff.jobs.segment.report import report
     from meddiff.manifest.table import write_manifest
-    from meddiff.recipe import SegmentRecipe
-    from meddiff.run import Run, RunFolder, digest, recipe_in, refuse_run_folder
+    from meddiff.recipe import SegmentRecipe, to_dict
+    from meddiff.run import Run, RunFolder, digest, recipe_in
     from meddiff.trained import of_run
 
     folder, trained_in = (RunFolder(Path(place).expanduser()) for place in (settings.out, settings.checkpoint))
     trained = recipe_in(trained_in, SegmentRecipe)
+    _check(settings, folder.path, trained_in.path)
     dataset = settings.dataset or trained.dataset
-    if not (settings.data_root or settings.manifest):
-        raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
-    if folder.path.resolve() == trained_in.path.resolve():
-        raise InputError(f"--out {settings.out} is the run that is tested: results would mix with it. Name another one")
-    refuse_run_folder(folder.path, "--out")
     recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
     other = Run(recipe, folder, new_console())
     with folder.opened():
@@ -53,13 +49,22 @@ def run(settings: OtherImages) -> Path:
         models = {name: of_run(Run(trained, trained_in), name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
         tell_of_others(rows, other, models[DIFFUSION].class_names, settings.mask_values)
-        inputs = digest(
-            folder.manifest, folder.mask_values, str(Path(settings.checkpoint).expanduser()), sorted(models)
-        )
-        for name in models:
-            begin(folder.masks / name, inputs)
+        made_by = digest(folder.manifest, folder.mask_values, to_dict(trained.inference), trained.seed)
+        for name, model in models.items():
+            begin(folder.masks / name, digest(made_by, model.weights, model.temperature))
         judge(models, rows, other)
         made_with = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
         title = f"Networks of {trained.dataset} on other images: {dataset}"
         report(models[DIFFUSION], rows, other, title=title, trained_in=trained_in, provenance=made_with)
     return folder.report_html
+
+
+def _check(settings: OtherImages, out: Path, trained_in: Path) -> None:
+    """Refuse a test without images, and one whose results would mix with those of a run."""
+    from meddiff.run import refuse_run_folder
+
+    if not (settings.data_root or settings.manifest):
+        raise InputError("segment test needs images: give --data_root FOLDER or --manifest FILE")
+    if out.resolve() == trained_in.resolve():
+        raise InputError(f"--out {settings.out} is the run that is tested: results would mix with it. Name another one")
+    refuse_run_folder(out, "--out")
