@@ -24,7 +24,7 @@ from torch import Tensor
 
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import linear
-from meddiff.diffusion.spacing import Spacing
+from meddiff.diffusion.times import Spacing
 from meddiff.samplers.ddim import ddim
 from meddiff.samplers.ddpm import ddpm
 from meddiff.samplers.dpm_solver import dpm_solver

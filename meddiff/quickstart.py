@@ -20,6 +20,7 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.build.models import loss_weight
 from meddiff.errors import InputError
 from meddiff.inference import sampling
 from meddiff.inference.sampling import ImageDenoiser
@@ -124,7 +125,7 @@ def train(
     task, dropout = GenerateTask(model.shape[0]), USUAL.diffusion.condition_dropout
     state = build_state(
         model.denoiser.network.requires_grad_(True).train(),
-        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, USUAL.diffusion.min_snr_gamma),
+        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, loss_weight(USUAL.diffusion)),
         build_fabric(),
         optimization,
         ema_decay=USUAL.training.ema_decay,

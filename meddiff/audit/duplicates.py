@@ -110,7 +110,7 @@ def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.
     Images of one lesion are expected to look alike, and neighboring slices of one patient may differ in label: a
     label that differs is reported only where the images are of different patients, or of none that is known.
     """
-    found = []
+    findings = []
     for cluster in clusters(len(rows), pairs):
         members = [rows[place] for place in cluster]
         where = sorted({split for place in cluster if (split := splits[place]) is not None})
@@ -118,17 +118,17 @@ def copies(rows: Sequence[ManifestRow], splits: Sequence[str | None], pairs: np.
         if len(where) > 1:
             sentence = f"{len(members)} images are copies or near-copies of each other and lie in {' and '.join(where)}"
             cure = ": keep them in one split, or the test is on what was trained on"
-            found.append(Finding("copies across splits", images_of(members), sentence + cure, "serious"))
+            findings.append(Finding("copies across splits", images_of(members), sentence + cure, "serious"))
         if all(splits[place] is None for place in cluster) and len({row.group for row in members}) > 1:
             sentence = (
                 f"{len(members)} images are copies or near-copies of each other, and no patient or lesion ties them"
             )
             cure = ": a split drawn by meddiff keeps them together, one drawn by others may not"
-            found.append(Finding("copies without a split", images_of(members), sentence + cure, "warning"))
+            findings.append(Finding("copies without a split", images_of(members), sentence + cure, "warning"))
         if len(labels) > 1 and not _of_one_owner(members):
             sentence = f"{len(members)} images are copies or near-copies of each other and are called {labels}"
-            found.append(Finding("copies with different labels", images_of(members), sentence, "serious"))
-    return found
+            findings.append(Finding("copies with different labels", images_of(members), sentence, "serious"))
+    return findings
 
 
 def clusters(count: int, pairs: np.ndarray) -> list[list[int]]:

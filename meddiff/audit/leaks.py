@@ -30,7 +30,7 @@ def split_of(row: ManifestRow) -> str | None:
 
 def leaks(rows: Sequence[ManifestRow], splits: Sequence[str | None]) -> list[Finding]:
     """List the patients, lesions and files that lie in several splits, and the ids that are repeated."""
-    found = []
+    findings = []
     for column, name in NAMES.items():
         places: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
@@ -41,9 +41,10 @@ def leaks(rows: Sequence[ManifestRow], splits: Sequence[str | None]) -> list[Fin
             parts = sorted({str(splits[place]) for place in where})
             if len(parts) > 1:
                 shown = PurePosixPath(thing).name if column == "image_path" else thing
-                told = f"{name} {shown!r} has images in {' and '.join(parts)}: one split must hold all of them"
-                found.append(Finding("group across splits", images_of(rows[place] for place in where), told, "serious"))
-    return found + _same_ids(rows)
+                says = f"{name} {shown!r} has images in {' and '.join(parts)}: one split must hold all of them"
+                files = images_of(rows[place] for place in where)
+                findings.append(Finding("group across splits", files, says, "serious"))
+    return findings + _same_ids(rows)
 
 
 def _same_ids(rows: Sequence[ManifestRow]) -> list[Finding]:

@@ -45,15 +45,15 @@ def folder_rows(root: Path) -> tuple[list[ManifestRow], list[Finding]]:
     rows = [_row(root, path, masks) for path in images]
     used = {row.mask_path for row in rows}
     alone = [path.as_posix() for each in masks.values() for path in each if path.as_posix() not in used]
-    found = []
+    findings = []
     if alone:
-        told = f"{len(alone)} masks have no image of their name, or another mask was taken for it"
-        found.append(Finding("mask without image", tuple(alone), told, "warning"))
+        says = f"{len(alone)} masks have no image of their name, or another mask was taken for it"
+        findings.append(Finding("mask without image", tuple(alone), says, "warning"))
     without = tuple(row.image_path for row in rows if row.mask_path is None)
     if len(without) < len(rows) and without:
-        told = f"{len(without)} of {len(rows)} images have no mask of their name"
-        found.append(Finding("image without mask", without, told, "warning"))
-    return rows, found
+        says = f"{len(without)} of {len(rows)} images have no mask of their name"
+        findings.append(Finding("image without mask", without, says, "warning"))
+    return rows, findings
 
 
 def _is_mask(path: Path) -> bool:

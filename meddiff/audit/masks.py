@@ -50,40 +50,40 @@ def odd_masks(
     rows: Sequence[ManifestRow], facts: Sequence[MaskFacts], sizes: Sequence[tuple[int, ...]]
 ) -> list[Finding]:
     """List findings about masks; ``sizes`` are those of the images."""
-    found = []
+    findings = []
     together = list(zip(rows, facts, sizes, strict=True))
     for row, fact, size in together:
         if fact.size != size:
-            told = f"the mask is {fact.size[0]} x {fact.size[1]} pixels high and wide, its image {size[0]} x {size[1]}"
-            found.append(Finding("mask of another size", masks_of([row]), told, "serious"))
+            says = f"the mask is {fact.size[0]} x {fact.size[1]} pixels high and wide, its image {size[0]} x {size[1]}"
+            findings.append(Finding("mask of another size", masks_of([row]), says, "serious"))
         if fact.inverted:
-            told = f"{fact.share:.0%} of the mask is foreground, with background in the middle: it seems inverted"
-            found.append(Finding("mask inverted", masks_of([row]), told, "serious"))
+            says = f"{fact.share:.0%} of the mask is foreground, with background in the middle: it seems inverted"
+            findings.append(Finding("mask inverted", masks_of([row]), says, "serious"))
         if fact.share >= FULL:
-            told = f"{fact.share:.1%} of the mask is foreground: look whether the structure really fills the image"
-            found.append(Finding("mask full", masks_of([row]), told, "warning"))
-    return found + _empty(rows, facts)
+            says = f"{fact.share:.1%} of the mask is foreground: look whether the structure really fills the image"
+            findings.append(Finding("mask full", masks_of([row]), says, "warning"))
+    return findings + _empty(rows, facts)
 
 
 def _empty(rows: Sequence[ManifestRow], facts: Sequence[MaskFacts]) -> list[Finding]:
     every = Counter(row.label for row in rows)
     empty = [row for row, fact in zip(rows, facts, strict=True) if fact.share == 0]
     if rows and len(empty) == len(rows):
-        told = f"all {len(rows)} masks are empty: nothing can be learned from them. Were they stored in another way?"
-        return [Finding("masks empty", masks_of(empty), told, "serious")]
+        says = f"all {len(rows)} masks are empty: nothing can be learned from them. Were they stored in another way?"
+        return [Finding("masks empty", masks_of(empty), says, "serious")]
     counts = Counter(row.label for row in empty)
-    found = []
+    findings = []
     for label, count in counts.items():
         files = masks_of(row for row in empty if row.label == label)
         of = f"{count} of {every[label]} masks{f' of {label}' if label else ''}"
         if count <= max(1, RARE * every[label]):
-            told = f"the mask is empty, which only {of} are: is there nothing to see, or was the mask lost?"
-            found += [Finding("mask empty", (file,), told, "serious") for file in files]
+            says = f"the mask is empty, which only {of} are: is there nothing to see, or was the mask lost?"
+            findings += [Finding("mask empty", (file,), says, "serious") for file in files]
         else:
-            found.append(
+            findings.append(
                 Finding("masks empty", files, f"{of} are empty: fine if many images hold no structure", "note")
             )
-    return found
+    return findings
 
 
 def _is_inverted(inside: np.ndarray) -> bool:

@@ -53,49 +53,49 @@ def pixel_facts(pixels: np.ndarray, mode: str) -> PixelFacts:
 
 def odd_images(rows: Sequence[ManifestRow], facts: Sequence[PixelFacts]) -> list[Finding]:
     """List findings about values and color modes; images are compared with those of their own modality."""
-    found = []
+    findings = []
     for row, fact in zip(rows, facts, strict=True):
         if fact.constant:
-            told = (
+            says = (
                 f"the image is constant (its values are {fact.mean:.3f} of the range): nothing can be learned from it"
             )
-            found.append(Finding("constant image", images_of([row]), told, "serious"))
+            findings.append(Finding("constant image", images_of([row]), says, "serious"))
     for modality in sorted({row.modality or "" for row in rows}):
         chosen = [place for place, row in enumerate(rows) if (row.modality or "") == modality]
         if len(chosen) >= FEWEST:
             own, its = [rows[place] for place in chosen], [facts[place] for place in chosen]
-            found += _colors(own, its) + _outliers(own, its)
-    return found
+            findings += _colors(own, its) + _outliers(own, its)
+    return findings
 
 
 def _colors(rows: Sequence[ManifestRow], facts: Sequence[PixelFacts]) -> list[Finding]:
-    found = []
+    findings = []
     kinds = Counter(fact.color for fact in facts if not fact.constant)
     for color, other in ((True, "gray"), (False, "in color")):
         if 0 < kinds[color] <= MINORITY * len(facts):
             odd = [row for row, fact in zip(rows, facts, strict=True) if fact.color == color and not fact.constant]
-            told = f"{len(odd)} of {len(rows)} images are {'in color' if color else 'gray'}, the others {other}"
-            found.append(Finding("color mode", images_of(odd), told, "warning"))
+            says = f"{len(odd)} of {len(rows)} images are {'in color' if color else 'gray'}, the others {other}"
+            findings.append(Finding("color mode", images_of(odd), says, "warning"))
     for mode, count in Counter(fact.mode for fact in facts).items():
         if mode not in USUAL_MODES and count <= MINORITY * len(facts):
             odd = [row for row, fact in zip(rows, facts, strict=True) if fact.mode == mode]
-            told = f"{count} of {len(rows)} images are stored as {mode}: programs read that in different ways"
-            found.append(Finding("color mode", images_of(odd), told, "warning"))
-    return found
+            says = f"{count} of {len(rows)} images are stored as {mode}: programs read that in different ways"
+            findings.append(Finding("color mode", images_of(odd), says, "warning"))
+    return findings
 
 
 def _outliers(rows: Sequence[ManifestRow], facts: Sequence[PixelFacts]) -> list[Finding]:
-    found = []
+    findings = []
     means = np.array([fact.mean for fact in facts])
     spreads = np.log(np.maximum([fact.deviation for fact in facts], FLAT))
     for name, values, words in (("mean", means, ("darker", "brighter")), ("spread", spreads, ("flatter", "harsher"))):
         distance = robust_distance(values)
         for row, fact, far in zip(rows, facts, distance, strict=True):
             if abs(far) > FAR and not fact.constant:
-                told = f"far {words[int(far > 0)]} than the others: the {name} of its values is {abs(far):.1f} robust "
-                told += "standard deviations from the median"
-                found.append(Finding("intensity outlier", images_of([row]), told, "warning"))
-    return found
+                says = f"far {words[int(far > 0)]} than the others: the {name} of its values is {abs(far):.1f} robust "
+                says += "standard deviations from the median"
+                findings.append(Finding("intensity outlier", images_of([row]), says, "warning"))
+    return findings
 
 
 def robust_distance(values: np.ndarray) -> np.ndarray:

@@ -89,15 +89,15 @@ def shifted(rows: Sequence[ManifestRow], offsets: Sequence[Offset]) -> list[Find
     middle = np.median(places, axis=0)
     near_middle = (np.hypot(*(places - middle).T) <= NEAR).mean()
     if np.hypot(*middle) >= FAR and near_middle >= 0.5:
-        told = f"all {len(rows)} masks lie beside their structures: moved {_direction(*middle)} they would fit better"
-        return [Finding("masks shifted", masks_of(rows), told, "serious")]
+        says = f"all {len(rows)} masks lie beside their structures: moved {_direction(*middle)} they would fit better"
+        return [Finding("masks shifted", masks_of(rows), says, "serious")]
     trusted = np.mean([one.length <= NEAR for one in offsets])
     if trusted < TRUSTED:
-        told = (
+        says = (
             f"whether masks are shifted could not be checked: in {1 - trusted:.0%} of the images the strongest edges "
             "are not those of the masked structure"
         )
-        return [Finding("shift not judged", (), told, "note")]
+        return [Finding("shift not judged", (), says, "note")]
     return [
         Finding("mask shifted", masks_of([row]), f"the mask would fit the image's edges if it were moved "
                 f"{_direction(one.rows, one.columns)} (agreement {one.best:.2f}; as it is, {one.here:.2f})", "warning")

@@ -33,27 +33,27 @@ def audit(
         meaning: of the masks, where it was decided; else it is decided here, from all of them.
         progress: called as progress(rows, total) for a bar around the reading.
     """
-    facts, found = [], leaks(rows, [split_of(row) for row in rows])
+    facts, listed = [], leaks(rows, [split_of(row) for row in rows])
     unclear = None
     if meaning is None:
         meaning, unclear = _meaning(rows)
     if unclear is not None:
-        found.append(Finding("mask values unclear", masks_of(rows), unclear, "serious"))
+        listed.append(Finding("mask values unclear", masks_of(rows), unclear, "serious"))
         rows = [replace(row, mask_path=None) for row in rows]
     for row in progress(rows, len(rows)) if progress else rows:
         try:
             facts.append(facts_of(row, meaning))
         except InputError as error:
-            found.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
-    return in_order(found + findings(facts, pairs_of(facts)))
+            listed.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
+    return in_order(listed + findings(facts, pairs_of(facts)))
 
 
 def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
     """List what is odd about images by the facts kept of them; ``pairs`` [P, 2] are the near-duplicates among them."""
     rows = [fact.row for fact in facts]
-    found = odd_images(rows, [fact.pixels for fact in facts])
-    found += duplicates.copies(rows, [split_of(row) for row in rows], pairs)
-    return found + _of_masks(facts)
+    listed = odd_images(rows, [fact.pixels for fact in facts])
+    listed += duplicates.copies(rows, [split_of(row) for row in rows], pairs)
+    return listed + _of_masks(facts)
 
 
 def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
@@ -81,9 +81,9 @@ def _are_strangers(one: ManifestRow, other: ManifestRow) -> bool:
     return one.source == other.source == "phantom" and one.group != other.group
 
 
-def in_order(found: Sequence[Finding]) -> list[Finding]:
+def in_order(listed: Sequence[Finding]) -> list[Finding]:
     """Sort the findings, the worst first."""
-    return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
+    return sorted(listed, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
 
 
 def _meaning(rows: Sequence[ManifestRow]) -> tuple[MaskMeaning | None, str | None]:
@@ -97,10 +97,10 @@ def _meaning(rows: Sequence[ManifestRow]) -> tuple[MaskMeaning | None, str | Non
 
 def _of_masks(facts: Sequence[Facts]) -> list[Finding]:
     unusable = [(fact.row, fact.mask_problem) for fact in facts if fact.mask_problem is not None]
-    found = [Finding("mask unusable", masks_of([row]), reason, "serious") for row, reason in unusable]
+    listed = [Finding("mask unusable", masks_of([row]), reason, "serious") for row, reason in unusable]
     masked = [fact for fact in facts if fact.mask is not None]
     masks = [fact.mask for fact in masked if fact.mask is not None]
-    found += odd_masks([fact.row for fact in masked], masks, [fact.size for fact in masked])
+    listed += odd_masks([fact.row for fact in masked], masks, [fact.size for fact in masked])
     # the border of an inverted or a full mask says nothing of a shift
     placed = [(fact.row, fact.offset) for fact in masked if fact.offset and fact.mask and not fact.mask.inverted]
-    return found + shift.shifted([row for row, _ in placed], [place for _, place in placed])
+    return listed + shift.shifted([row for row, _ in placed], [place for _, place in placed])

@@ -15,6 +15,7 @@ from meddiff.build.tables import (
     CLASSICAL,
     CLASSIFIERS,
     FUSIONS,
+    LOSS_WEIGHTS,
     MASK_NETWORKS,
     NETWORKS,
     PREDICTIONS,
@@ -65,6 +66,12 @@ def _check_generation(recipe: Recipe) -> None:
     check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
+    weight = pick("diffusion.loss_weight", LOSS_WEIGHTS, recipe.diffusion.loss_weight)
+    if weight is not None and recipe.diffusion.min_snr_gamma is not None:
+        raise InputError(
+            "min_snr_gamma is a weight of its own: give it or weight, not both. For diffusion.loss_weight "
+            f"{recipe.diffusion.loss_weight} add --diffusion.min_snr_gamma null"
+        )
     drawing, diffusion = recipe.synthesis, recipe.diffusion
     plain = SAMPLERS[drawing.sampler] is ddpm and drawing.guidance == 1 and drawing.threshold == "none"
     if diffusion.learned_variance and (not plain or diffusion.self_condition):

@@ -22,6 +22,7 @@ from meddiff.build.tables import (
     BASELINES,
     CLASS_LOGITS,
     CLASSIFIERS,
+    LOSS_WEIGHTS,
     MASK_NETWORKS,
     NETWORKS,
     PREDICTIONS,
@@ -31,14 +32,16 @@ from meddiff.build.tables import (
     pick,
 )
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.guidance import clip_x_0, rescale_x_0
+from meddiff.diffusion.loss import Weight, min_snr
 from meddiff.diffusion.prediction import ClassLogits, Prediction
-from meddiff.diffusion.thresholding import clip_x_0, rescale_x_0
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
 from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.recipe import Recipe, TrainingRecipe, to_dict
+from meddiff.recipe.generate import DiffusionRecipe
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
@@ -249,9 +252,16 @@ def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -
         )  # fmt: skip
     settings = recipe.diffusion
     return Denoising(
-        prepared, noised, settings.condition_dropout, settings.min_snr_gamma, times=recipe.training.times,
+        prepared, noised, settings.condition_dropout, loss_weight(settings), settings.offset_noise,
+        times=recipe.training.times,
         self_condition=settings.self_condition, dropout=recipe.network.dropout > 0,
     )  # fmt: skip
+
+
+def loss_weight(settings: DiffusionRecipe) -> Weight | None:
+    """Say how much each noise level counts in the loss."""
+    gamma = settings.min_snr_gamma
+    return LOSS_WEIGHTS[settings.loss_weight] if gamma is None else min_snr(gamma)
 
 
 def mask_loss(recipe: SegmentRecipe) -> MaskLoss:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from meddiff.batches import turns
-from meddiff.diffusion import prediction, schedule
+from meddiff.diffusion import loss, prediction, schedule
 from meddiff.ensemble import fusion
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
@@ -162,6 +162,16 @@ PREDICTIONS: Table[prediction.Prediction] = Table(
 )
 CLASS_LOGITS = "class_logits"
 """The prediction that only masks can have; its form depends on their encoding."""
+LOSS_WEIGHTS: Table[loss.Weight | None] = Table(
+    {
+        "simple": Entry(None, "with an unweighted loss"),
+        "x_0": Entry(loss.x_0_error, "by the error of the clean image"),
+        "eps": Entry(loss.eps_error, "by the error of the noise", "ho2020"),
+        "p2": Entry(loss.p2(), "with P2 loss weights", "choi2022"),
+        "edm": Entry(loss.edm_weight(), "with the loss weights of EDM", "karras2022"),
+    }
+)
+"""How much each noise level counts in the loss, as weights of the error of the clean image."""
 SAMPLERS: Table[Callable] = Table(
     {
         "ddpm": Entry(ddpm, "ancestral sampling", "ho2020"),

@@ -31,7 +31,7 @@ from meddiff.files.writing import in_plain_words
 from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import files_of, load_volume
 from meddiff.images.intensity import to_stored
-from meddiff.images.prepare import VolumeTransform, check_content, load_sequences, mask_on_grid, prepare_volume, restore
+from meddiff.images.prepare import VolumeTransform, check_content, load_sequences, mask_on_grid, prepare_volume
 from meddiff.images.working_grid import WorkingGrid
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
@@ -210,14 +210,6 @@ class CachedVolume:
         flat = int(np.fromfile(self.folder / "foreground.bin", np.int64, count=1, offset=8 * at)[0])
         i, j, k = np.unravel_index(flat, self.shape)
         return int(i), int(j), int(k)
-
-    def restore(self, probabilities: np.ndarray) -> np.ndarray:
-        """Give values [N, I, J, K] on the working grid as float32 [N, *shape of the volume], interpolated linearly."""
-        return restore(probabilities, self.grid)
-
-    def restore_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Give class indices [I, J, K] on the working grid as [*shape of the volume], by the nearest working voxel."""
-        return self.grid.labels_to_native(labels)
 
 
 def cache_volumes(

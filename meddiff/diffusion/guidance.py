@@ -7,6 +7,9 @@ Classifier-free guidance (Ho & Salimans 2022, eq. 6) goes beyond the told estima
 They write it for eps with scale = 1 + w; since x_0 is linear in eps with weights that sum to one on both sides, the
 guided x_0 is that of the guided eps. Autoguidance (Karras et al. 2024) is the same formula with a weaker denoiser
 (smaller, or trained for less time) in place of the untold one: ``guide(bind(good, c), bind(weak, c), 2)``.
+
+Thresholding keeps estimates inside the range of the data, against saturation by strong guidance. Off unless asked for:
+images in [-1, 1] may be kept there; latents and z-scored volumes may not.
 """
 
 from __future__ import annotations
@@ -99,3 +102,28 @@ def _both(told: Denoise, untold: Denoise) -> Callable[[Tensor, Tensor], tuple[Te
 def _std(x: Tensor) -> Tensor:
     """Return the standard deviation over everything but the batch."""
     return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
+
+
+def clip_x_0(denoise: Denoise, low: float = -1.0, high: float = 1.0) -> Denoise:
+    """Return static thresholding (Ho et al. 2020, released code): every estimate is clipped to the data's range."""
+
+    def clipped(x_t: Tensor, t: Tensor) -> Tensor:
+        return denoise(x_t, t).clamp(low, high)
+
+    return clipped
+
+
+def rescale_x_0(denoise: Denoise, *, quantile: float = 0.995, bound: float = 1.0) -> Denoise:
+    """Return dynamic thresholding (Saharia et al. 2022, section 2.3), against saturation by strong guidance.
+
+    Where the given quantile of an image's |x_0| is above ``bound``, the image is clipped to that quantile and divided
+    by it, so that it fills -bound..bound without piling up at the ends.
+    """
+
+    def rescaled(x_t: Tensor, t: Tensor) -> Tensor:
+        x_0 = denoise(x_t, t)
+        largest = x_0.abs().flatten(1).quantile(quantile, dim=1).clamp(min=bound)
+        largest = largest.view(-1, *[1] * (x_0.ndim - 1))
+        return x_0.clamp(-largest, largest) * (bound / largest)
+
+    return rescaled

@@ -30,7 +30,6 @@ def diffusion_loss(
     t: Tensor,
     eps: Tensor,
     *,
-    min_snr_gamma: float | None = None,
     weight: Weight | None = None,
     perturbation: Tensor | None = None,
     variational: float = 0.0,
@@ -43,7 +42,6 @@ def diffusion_loss(
         condition: what the network is told, already dropped where it should stay untold.
         t: [B] in 1..T.
         eps: [B, C, *S] standard normal noise, or ``noise.offset_noise``.
-        min_snr_gamma: the same as ``weight=min_snr(gamma)``.
         weight: of the x_0 error, as a function of the SNR; None weighs the output's error alike at every t.
         perturbation: [B, C, *S] noise that the network sees in x_t but is not asked for, about 0.1 times standard
             normal (Ning et al. 2023, algorithm 1): practice for the errors that a sampler will feed it.
@@ -52,8 +50,6 @@ def diffusion_loss(
     """
     if variational and not denoiser.learned_variance:
         raise InputError("the variational loss trains a learned variance: build Denoiser(..., learned_variance=True)")
-    if min_snr_gamma is not None and weight is not None:
-        raise InputError("min_snr_gamma is a weight of its own: give it or weight, not both")
     if isinstance(denoiser.prediction, ClassLogits):
         raise InputError("logits of classes are not trained by squared error: use the objective of masks")
     schedule, prediction = denoiser.schedule, denoiser.prediction
@@ -61,7 +57,6 @@ def diffusion_loss(
     x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)
     output, fraction, _ = denoiser.output(x_t, t, condition)
     loss = (output - prediction.target(x_0, eps, alpha, sigma)).square().flatten(1).mean(1)
-    weight = weight if min_snr_gamma is None else min_snr(min_snr_gamma)
     if weight is not None:
         loss = loss * (weight((alpha / sigma) ** 2) * prediction.x_0_gain(alpha, sigma) ** 2).flatten()
     if variational and fraction is not None:  # the second for the type checker
@@ -97,10 +92,3 @@ def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
 def edm_weight(sigma_data: float = 0.5) -> Weight:
     """Compute SNR + 1 / sigma_data**2, for an edm output weighed alike at every t (Karras et al. 2022, table 1)."""
     return lambda snr: snr + 1 / sigma_data**2
-
-
-def score_matching_loss(denoiser: Denoiser, x_0: Tensor, condition: Condition, t: Tensor, eps: Tensor) -> Tensor:
-    """Compute denoising score matching unweighted, 1/2 |score + eps/sigma|**2 per sample (Song & Ermon 2019, eq. 5)."""
-    _, sigma = denoiser.schedule.at(t, x_0)
-    elements = x_0[0].numel()
-    return elements / 2 * diffusion_loss(denoiser, x_0, condition, t, eps, weight=eps_error) / sigma.flatten() ** 2

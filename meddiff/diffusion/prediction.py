@@ -1,4 +1,4 @@
-"""Predictions: what a network outputs, and how it becomes an estimate of x_0 or eps.
+"""Predictions: what a network outputs, and how it becomes an estimate of x_0.
 
 Every kind of output in use is a mix of data and noise whose two weights depend on t alone:
 
@@ -42,12 +42,6 @@ class Prediction:
         a, b = self.weights(alpha, sigma)
         det = alpha * b - sigma * a
         return (b / det) * x_t - (sigma / det) * output
-
-    def to_eps(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return the estimate of eps that an output stands for."""
-        a, b = self.weights(alpha, sigma)
-        det = alpha * b - sigma * a
-        return (alpha / det) * output - (a / det) * x_t
 
     def x_0_gain(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Compute by how much an error of the output is one of x_0: |d x_0 / d output| = sigma / |det|."""
@@ -114,7 +108,3 @@ class ClassLogits:
     def to_x_0(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return scale (2 p - 1), like ``output``."""
         return self.scale * (2 * (output.softmax(dim=1) if self.one_hot else output.sigmoid()) - 1)
-
-    def to_eps(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return (x_t - alpha x_0) / sigma."""
-        return (x_t - alpha * self.to_x_0(output, x_t, alpha, sigma)) / sigma

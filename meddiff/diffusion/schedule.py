@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from meddiff.diffusion.spacing import Spacing, spaced
+from meddiff.diffusion.times import Spacing, spaced
 from meddiff.errors import InputError
 
 

@@ -15,7 +15,7 @@ _MORE = (AttributeError, NotImplementedError, RecursionError, RuntimeError, Look
 
 
 @contextmanager
-def damage_told(path: Path, what: str = "the file") -> Iterator[None]:
+def damage_named(path: Path, what: str = "the file") -> Iterator[None]:
     """Turn the errors and silence the warnings of a decoder that is at work on ``path``."""
     logger = logging.getLogger("pydicom")
     level = logger.level

@@ -15,7 +15,7 @@ from typing import Literal
 from meddiff.files.bad import check_file
 from meddiff.files.walk import files_below
 from meddiff.formats.dicom.series import Series, find_series
-from meddiff.formats.dicom.series_volume import read_series
+from meddiff.formats.dicom.stack import read_series
 from meddiff.formats.open import files_of, is_volume, load_volume, reader_of, stem_of
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume

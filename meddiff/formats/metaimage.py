@@ -18,7 +18,7 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.volume import Volume
 
 LONGEST_HEADER = 1 << 20
@@ -44,29 +44,29 @@ def check_text_header(path: Path) -> dict[str, str]:
             numbers, geometry beyond all measure, a packing whose size has no bound, and voxels in several files or
             outside the folder.
     """
-    told = _fields(path)
-    _check_geometry(path, told)
-    sizes = _whole_numbers(path, told, "sizes", "dimsize")
-    axes = _whole_numbers(path, told, "dimension", "ndims")
+    header = _fields(path)
+    _check_geometry(path, header)
+    sizes = _whole_numbers(path, header, "sizes", "dimsize")
+    axes = _whole_numbers(path, header, "dimension", "ndims")
     if axes != [len(sizes)] or len(sizes) > LARGEST_AXES:
         raise bad_file(path, f"the header states {axes} axes and the sizes {sizes[:9]}; up to {LARGEST_AXES} are read")
-    channels = _whole_numbers(path, told, "elementnumberofchannels") if "elementnumberofchannels" in told else [1]
-    kind = told.get("type", told.get("elementtype", "")).lower().replace(" ", "").replace("_", "")
+    channels = _whole_numbers(path, header, "elementnumberofchannels") if "elementnumberofchannels" in header else [1]
+    kind = header.get("type", header.get("elementtype", "")).lower().replace(" ", "").replace("_", "")
     item = next((size for word, size in _ITEM_BYTES if word in kind), 0)
     if not item:
         raise bad_file(path, f"values of the type {kind!r} are no numbers")
-    encoding = "text" if told.get("binarydata", "").lower() == "false" else told.get("encoding", "raw").lower()
-    packed = encoding in ("gzip", "gz") or told.get("compresseddata", "").lower() == "true"
+    encoding = "text" if header.get("binarydata", "").lower() == "false" else header.get("encoding", "raw").lower()
+    packed = encoding in ("gzip", "gz") or header.get("compresseddata", "").lower() == "true"
     if encoding not in (*_TEXT, "raw", "hex", "gzip", "gz"):
         raise bad_file(path, f"its encoding is {encoding!r}; raw, text, hex and gzip are read")
-    count, voxels = math.prod(sizes + channels), _voxel_file(path, told)
+    count, voxels = math.prod(sizes + channels), _voxel_file(path, header)
     held = voxels.stat().st_size
-    if int(told.get("compresseddatasize") or 0) > held:
-        raise bad_file(path, f"{told['compresseddatasize']} packed bytes are more than {voxels.name} holds")
+    if int(header.get("compresseddatasize") or 0) > held:
+        raise bad_file(path, f"{header['compresseddatasize']} packed bytes are more than {voxels.name} holds")
     if count * (1 if encoding in _TEXT else item) > held * (_DEFLATE_RATIO if packed else 1):
         raise bad_file(path, f"the header promises {count} values of {item} bytes, more than {voxels.name} can hold")
     check_memory(path, count * item)
-    return told
+    return header
 
 
 def _fields(path: Path) -> dict[str, str]:
@@ -76,35 +76,35 @@ def _fields(path: Path) -> dict[str, str]:
     nrrd = start.startswith(b"NRRD")
     if start.startswith(b"\x1f\x8b"):
         raise bad_file(path, "the file is packed with gzip as a whole, which its name does not say. Unpack it")
-    told: dict[str, str] = {}
+    header: dict[str, str] = {}
     for line in start.decode("latin-1").split("\n"):
         key, _, value = line.partition(":" if nrrd else "=")
         key, value = key.replace(" ", "").lower().strip(), value.strip()
         if nrrd and not line.strip():
-            return told
+            return header
         if line.startswith("#") or (key and value.startswith("=")):  # comments, and NRRD's notes (key:=value)
             continue
         if len(line) > LONGEST_LINE:
             raise bad_file(path, f"the line of its header that begins with {line[:60]!r} has {len(line)} letters")
-        if told.setdefault(key, value) != value and key != "comment":
-            raise bad_file(path, f"the header says {key} twice: {told[key]!r} and {value!r}"[:300])
+        if header.setdefault(key, value) != value and key != "comment":
+            raise bad_file(path, f"the header says {key} twice: {header[key]!r} and {value!r}"[:300])
         if key == "elementdatafile":
-            return told
+            return header
     raise bad_file(path, f"its header has no end within {LONGEST_HEADER} bytes")
 
 
-def _check_geometry(path: Path, told: dict[str, str]) -> None:
+def _check_geometry(path: Path, header: dict[str, str]) -> None:
     for key, unknown in _GEOMETRY.items():
-        for word in re.split(r"[\s(),]+", told.get(key, "").lower()):
+        for word in re.split(r"[\s(),]+", header.get(key, "").lower()):
             value = 0.0
             with suppress(ValueError):  # "none" is no number, and is allowed
                 value = float(word)
             if not (abs(value) <= LARGEST_MM or (unknown and math.isnan(value))):
-                raise bad_file(path, f"{key} {told[key][:80]!r} is no geometry: numbers go up to {LARGEST_MM:g}")
+                raise bad_file(path, f"{key} {header[key][:80]!r} is no geometry: numbers go up to {LARGEST_MM:g}")
 
 
-def _whole_numbers(path: Path, told: dict[str, str], *keys: str) -> list[int]:
-    text = next((told[key] for key in keys if key in told), "")
+def _whole_numbers(path: Path, header: dict[str, str], *keys: str) -> list[int]:
+    text = next((header[key] for key in keys if key in header), "")
     words = text.split()
     if not words or not all(word.isascii() and word.isdigit() and len(word) < 20 and int(word) for word in words):
         raise bad_file(path, f"{' or '.join(keys)} must be whole numbers above 0, the header says {text[:80]!r}")
@@ -119,9 +119,9 @@ def files_of_header(path: Path) -> list[Path]:
         return [path]
 
 
-def _voxel_file(path: Path, told: dict[str, str]) -> Path:
+def _voxel_file(path: Path, header: dict[str, str]) -> Path:
     """Find where the voxels lie: the file itself, or the one that it names."""
-    name = told.get("datafile", told.get("elementdatafile", "LOCAL"))
+    name = header.get("datafile", header.get("elementdatafile", "LOCAL"))
     if name.upper() == "LOCAL":
         return path
     where = PureWindowsPath(name)  # knows both \\ and / and drive letters
@@ -189,7 +189,7 @@ def read_metaimage(path: Path) -> Volume:
     import SimpleITK
 
     check_file(path)
-    with damage_told(path):
+    with damage_named(path):
         fields = check_text_header(path)
         image = SimpleITK.ReadImage(str(path), imageIO=_FORMATS[path.suffix.lower()])
         values = SimpleITK.GetArrayFromImage(image)

@@ -25,7 +25,7 @@ from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, check_file
 from meddiff.files.bounds import check_memory
 from meddiff.files.writing import write_atomically
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.forms import Forms, forms_of, put_forms
 from meddiff.formats.nifti_layout import (
     check_layout,
@@ -57,7 +57,7 @@ def read_nifti(path: Path) -> Volume:
     import nibabel
 
     check_file(path)
-    with damage_told(path):
+    with damage_named(path):
         opened = _opened(path)
         header = opened.header
         if not hasattr(header, "get_zooms"):
@@ -160,7 +160,7 @@ def _geometry(path: Path, opened) -> tuple[np.ndarray | None, list[str]]:
             return _plausible(path, np.asarray(opened.affine, dtype=np.float64)), []
         return None, ["Analyze files do not tell the orientation"]
     notes: list[str] = []
-    found = {}
+    affines = {}
     for name, code, read in (
         ("sform", int(header["sform_code"]), header.get_sform),
         ("qform", int(header["qform_code"]), header.get_qform),
@@ -170,14 +170,14 @@ def _geometry(path: Path, opened) -> tuple[np.ndarray | None, list[str]]:
             if affine is None:
                 notes.append(f"the {name} is no geometry and was left out")
             else:
-                found[name] = affine
-    if not found:
+                affines[name] = affine
+    if not affines:
         if notes:
             raise bad_file(path, "neither sform nor qform is a geometry (not finite, or an axis without length)")
         return None, ["sform and qform are both unset: the orientation is unknown"]
-    if len(found) == 2:
-        notes += _disagreement(path, found["sform"], found["qform"], opened.shape)
-    name, affine = next(iter(found.items()))
+    if len(affines) == 2:
+        notes += _disagreement(path, affines["sform"], affines["qform"], opened.shape)
+    name, affine = next(iter(affines.items()))
     affine = _plausible(path, affine)
     return _in_millimeters(affine, header, notes), notes
 
@@ -264,7 +264,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     """
 
     check_file(path)
-    with damage_told(path):
+    with damage_named(path):
         opened = _opened_header(path)
         if not hasattr(opened.header, "get_zooms"):
             raise bad_file(path, f"this is no volume but a {type(opened).__name__}")

@@ -12,7 +12,7 @@ from meddiff.files.unpack import is_archive, unpacked
 from meddiff.files.walk import files_below
 from meddiff.formats import metaimage, nifti
 from meddiff.formats.dicom.series import Series, choose, find_series, is_dicom, read_header
-from meddiff.formats.dicom.series_volume import read_series
+from meddiff.formats.dicom.stack import read_series
 from meddiff.formats.pictures import PICTURE_SUFFIXES
 from meddiff.formats.volume import Volume
 from meddiff.manifest.row import SERIES, on_disk
@@ -53,29 +53,29 @@ def load_volume(path: str | Path, *, series: str | int | None = None) -> Volume:
     if reader is not None:
         return reader(path)
     if is_dicom(path):
-        found = find_series([path])
-        if found.others:
+        inside = find_series([path])
+        if inside.others:
             read_header(path)  # says what is wrong with a file that is no image
-        return read_series(choose(found.series, series, path))
+        return read_series(choose(inside.series, series, path))
     raise bad_file(path, f"not a volume of a known kind; these are DICOM and {', '.join(READERS)}")
 
 
 def _load_folder(folder: Path, series: str | int | None) -> Volume:
     files = files_below(folder)
-    found = find_series(files)
-    volumes = [] if found.series or series is not None else [file for file in files if is_volume(file)]
+    inside = find_series(files)
+    volumes = [] if inside.series or series is not None else [file for file in files if is_volume(file)]
     if len(volumes) > 1:
         raise InputError(
             f"{folder}: there are {len(volumes)} volumes in it. Name one, such as {volumes[0].name}; unpack an archive "
             "for that."
         )
-    return load_volume(volumes[0]) if volumes else read_series(choose(found.series, series, folder))
+    return load_volume(volumes[0]) if volumes else read_series(choose(inside.series, series, folder))
 
 
 def _series_with(file: Path) -> Series:
     uid = str(read_header(file).get("SeriesInstanceUID", ""))
-    found = find_series(sorted(other for other in file.parent.iterdir() if other.is_file()))
-    return next(series for series in found.series if series.uid == uid)
+    inside = find_series(sorted(other for other in file.parent.iterdir() if other.is_file()))
+    return next(series for series in inside.series if series.uid == uid)
 
 
 def reader_of(path: Path) -> Callable[[Path], Volume] | None:

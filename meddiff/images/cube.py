@@ -33,10 +33,10 @@ def cube_of(volume: Volume, side: int, *, fit: str = "pad", name: object = "the 
     low, high = value_range(volume.array, "percentile", clip_std=0.0, percentiles=PERCENTILES)
     grid = _fitted(volume, side, fit, name)
     image = grid.image_to_working(to_unit_range(volume.array, low, high))
-    cut = tuple(slice(max(0, found - side) // 2, max(0, found - side) // 2 + side) for found in image.shape)
+    cut = tuple(slice(max(0, length - side) // 2, max(0, length - side) // 2 + side) for length in image.shape)
     image = image[cut]  # a volume that needs no other spacing comes as it was
-    before = [(side - found) // 2 for found in image.shape]
-    around = [(some, side - found - some) for some, found in zip(before, image.shape, strict=True)]
+    before = [(side - length) // 2 for length in image.shape]
+    around = [(some, side - length - some) for some, length in zip(before, image.shape, strict=True)]
     return np.pad(image, around, constant_values=-1.0)
 
 

@@ -103,11 +103,7 @@ class PreparedVolume:
 
     def restore(self, probabilities: np.ndarray) -> np.ndarray:
         """Resample values [N, I, J, K] of the working grid to float32 [N, *shape of the volume], linearly."""
-        return restore(probabilities, self.grid)
-
-    def restore_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Bring class indices [I, J, K] of the working grid to [*shape of the volume]: the nearest working voxel's."""
-        return self.grid.labels_to_native(labels)
+        return self.grid.restore(probabilities)
 
 
 def prepare_volume(volume: Volume, transform: VolumeTransform, *, name: object = "the volume") -> PreparedVolume:
@@ -148,11 +144,6 @@ def _in_range(values: np.ndarray, volume: Volume, transform: VolumeTransform, *,
         values, transform.intensity, clip_std=transform.clip_std, percentiles=transform.percentiles
     )
     return to_unit_range(values, low, high)
-
-
-def restore(probabilities: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """Resample values [N, I, J, K] of a working grid to float32 [N, *shape of the volume], linearly."""
-    return np.stack([grid.to_native(values) for values in probabilities])
 
 
 def mask_on_grid(

@@ -126,13 +126,9 @@ class WorkingGrid:
             best[wins], winner[wins] = share[wins], index
         return winner
 
-    def to_native(self, values: np.ndarray) -> np.ndarray:
-        """Resample values [I, J, K] of the working grid to float32 on the volume's own grid, linear."""
-        return self._turn_back(self._back(np.asarray(values, dtype=np.float32), order=1))
-
-    def labels_to_native(self, labels: np.ndarray) -> np.ndarray:
-        """Bring class indices [I, J, K] of the working grid to the volume's own: those of the nearest working voxel."""
-        return self._turn_back(self._back(np.asarray(labels), order=0))
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """Resample values [N, I, J, K] of the working grid to float32 [N, *shape of the volume], linearly."""
+        return np.stack([self._turn_back(self._back(np.asarray(one, dtype=np.float32))) for one in values])
 
     def as_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for `from_json`."""
@@ -165,7 +161,7 @@ class WorkingGrid:
             turned, scale, offset, output_shape=tuple(shape), output=turned.dtype, order=order, mode="nearest"
         )
 
-    def _back(self, values: np.ndarray, *, order: int) -> np.ndarray:
+    def _back(self, values: np.ndarray) -> np.ndarray:
         from scipy.ndimage import affine_transform
 
         self._check(values, self.shape)
@@ -174,7 +170,7 @@ class WorkingGrid:
         scale = 1 / np.asarray(self.scale)
         offset: Any = -np.asarray(self.offset) * scale
         return affine_transform(
-            values, scale, offset, output_shape=self._turned_shape, output=values.dtype, order=order, mode="nearest"
+            values, scale, offset, output_shape=self._turned_shape, output=values.dtype, order=1, mode="nearest"
         )
 
     @staticmethod

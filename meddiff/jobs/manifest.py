@@ -231,8 +231,8 @@ def _chosen(rows: Rows, purpose: Purpose, run: AnyRun) -> tuple[Rows, list[Findi
     """
     if missing := _missing_parts(rows):
         count = sum(row.split == "train" for row in rows)
-        told = f"no image is marked as {' and no '.join(missing)}: the {count} of the training part are split"
-        run.console.print(told, soft_wrap=True)
+        sentence = f"no image is marked as {' and no '.join(missing)}: the {count} of the training part are split"
+        run.console.print(sentence, soft_wrap=True)
     left_out: dict[str, tuple[ManifestRow, str]] = {}
     facts: dict[str, Facts] = {}
     ties: list[tuple[str, str]] = []

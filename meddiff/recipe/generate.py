@@ -54,7 +54,11 @@ class DiffusionRecipe(NoiseRecipe):
     """The diffusion process and its loss."""
 
     min_snr_gamma: Annotated[float | None, Range(1e-6, 1e6)] = 5.0
-    """Clamp of the min-SNR loss weight (Hang et al. 2023); null for unweighted L_simple."""
+    """Clamp of the min-SNR loss weight (Hang et al. 2023); null for that of loss_weight."""
+    loss_weight: str = "simple"
+    """Whose squared error counts alike at every noise level: simple (the output), x_0, eps, p2 or edm."""
+    offset_noise: Annotated[float, Range(0, 1)] = 0.0
+    """Strength of noise common to all pixels of a training image (Guttenberg 2023); 0.1 lets a model move the mean."""
     condition_dropout: Share = 0.1
     """Probability, per sample, of training without the label (Ho & Salimans 2022)."""
     learned_variance: bool = False

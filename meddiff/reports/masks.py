@@ -13,31 +13,29 @@ from meddiff.evaluation.masks.summary import LOW_DICE, finite_distances
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where
 from meddiff.metrics.masks.uncertainty import risk_coverage
 from meddiff.reports import figures, tabular, words
-from meddiff.reports.cards import (
-    NO_DEVICE,
-    NO_PATIENTS,
-    OPEN,
-    ModelCard,
-    card_head,
-    described,
-    licenses,
-    made_with,
-    model_card,
-)
 from meddiff.reports.figures import Figure, Interval, Key, Series
 from meddiff.reports.galleries import outline_color, tiles
 from meddiff.reports.literature import cited
 from meddiff.reports.masks_methods import limitations, sentences
 from meddiff.reports.report import (
+    NO_DEVICE,
+    NO_PATIENTS,
+    OPEN,
     Folded,
     Heading,
     Legend,
     Lines,
+    ModelCard,
     Note,
     Panels,
     Part,
     Report,
     Section,
+    card_head,
+    described,
+    licenses,
+    made_with,
+    model_card,
     present,
     section_list,
 )

@@ -9,21 +9,28 @@ import pandas as pd
 
 from meddiff.errors import InputError
 from meddiff.reports import contrasts, figures, tabular, words
-from meddiff.reports.cards import (
+from meddiff.reports.figures import Color, Figure, Key, Series, Share
+from meddiff.reports.galleries import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
+from meddiff.reports.literature import cited
+from meddiff.reports.report import (
     NO_DEVICE,
     NO_PATIENTS,
     OPEN,
+    Folded,
+    Lines,
     ModelCard,
+    Note,
+    Part,
+    Report,
+    Section,
     card_head,
     described,
     licenses,
     made_with,
     model_card,
+    present,
+    section_list,
 )
-from meddiff.reports.figures import Color, Figure, Key, Series, Share
-from meddiff.reports.galleries import NearestPair, Picture, Pictures, beside, nearest_pairs, thumbnail
-from meddiff.reports.literature import cited
-from meddiff.reports.report import Folded, Lines, Note, Part, Report, Section, present, section_list
 from meddiff.reports.results import StudyResults
 from meddiff.reports.study_methods import generator_sentences, limitations, methods
 from meddiff.reports.tabular import Cell, Records, Table, findings_table

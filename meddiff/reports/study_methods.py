@@ -51,7 +51,9 @@ def generator_sentences(recipe: dict[str, Any], alternatives: Mapping[str, Named
     sampler, sampler_source = _named(alternatives, "sampler", synthesis["sampler"])
     network, network_source = _named(alternatives, "network", recipe["network"]["name"])
     gamma = diffusion["min_snr_gamma"]
-    weights = f"with min-SNR loss weights (gamma = {gamma:g})" if gamma is not None else "with an unweighted loss"
+    weights, weight_source = f"with min-SNR loss weights (gamma = {gamma or 0:g})", ("hang2023",)
+    if gamma is None:
+        weights, weight_source = _named(alternatives, "loss weight", "with an unweighted loss")
     return [
         (
             f"A class-conditional denoising diffusion model with {diffusion['timesteps']} noise levels was trained on "
@@ -62,7 +64,7 @@ def generator_sentences(recipe: dict[str, Any], alternatives: Mapping[str, Named
         (f"The noise schedule was {schedule}", schedule_source),
         (
             f"The network was trained to predict {prediction}, {weights}",
-            (*prediction_source, *(["hang2023"] if gamma is not None else [])),
+            (*prediction_source, *weight_source),
         ),
         (
             f"It was trained with AdamW for {training['steps']:,} steps of {training['batch_size']} images, "
@@ -90,6 +92,9 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
         ("Noise levels were drawn mostly from the middle, log-normally", "karras2022"): training["times"] == "even",
         ("The learning rate fell with the root of the step", "karras2024"): training["decay"] != "inverse_sqrt",
         (f"Features were dropped in training with probability {network['dropout']:g}", ""): not network["dropout"],
+        (f"Noise had a part common to all pixels (strength {diffusion['offset_noise']:g})", "guttenberg2023"): (
+            not diffusion["offset_noise"]
+        ),
         ("The variance of ancestral steps was learned", "nichol2021"): not diffusion["learned_variance"],
         ("The network was shown its own last estimate", "chen2023"): not diffusion["self_condition"],
         (f"Guidance worked between {100 * low:g}% and {100 * high:g}% of the noise levels", "kynkaanniemi2024"): (

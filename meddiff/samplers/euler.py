@@ -1,6 +1,6 @@
 """Euler's method in rho = sigma/alpha, deterministic and ancestral (Karras et al. 2022, algorithm 1; k-diffusion).
 
-In y = x/alpha the probability-flow ODE is dy/d(rho) = eps (see ``diffusion.sde``). Its Euler step
+In y = x/alpha the probability-flow ODE is dy/d(rho) = eps (see ``diffusion.process``). Its Euler step
 y_s = y_t + (rho_s - rho_t) eps is DDIM's step, multiplied by alpha_s. Euler-ancestral goes down to
 rho_down = rho_s**2 / rho_t (eta = 1) and adds noise up to rho_s again, which is DDIM's step with the same eta. Two
 names, one algorithm: so this file computes nothing.

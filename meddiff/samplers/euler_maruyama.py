@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from meddiff.diffusion.denoiser import Denoise
+from meddiff.diffusion.process import drift_and_diffusion
 from meddiff.diffusion.schedule import NoiseSchedule
-from meddiff.diffusion.sde import drift_and_diffusion
 from meddiff.samplers.step import Noise, Step, batch_times, require_noise, state
 
 

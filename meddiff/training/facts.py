@@ -117,6 +117,8 @@ BEFORE = {
     "recipe.network.dropout": 0.0,
     "recipe.diffusion.learned_variance": False,
     "recipe.diffusion.self_condition": False,
+    "recipe.diffusion.loss_weight": "simple",
+    "recipe.diffusion.offset_noise": 0.0,
 }
 """Settings that older checkpoints do not name, with what was done then."""
 

@@ -31,11 +31,12 @@ from torch import Tensor, nn
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, Output
-from meddiff.diffusion.loss import diffusion_loss
+from meddiff.diffusion.loss import Weight, diffusion_loss
+from meddiff.diffusion.noise import offset_noise
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.diffusion.self_conditioning import shown_in_training
-from meddiff.diffusion.time_sampling import log_normal_times
+from meddiff.diffusion.times import log_normal_times
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, judged, one_hot
@@ -72,8 +73,10 @@ class Denoising:
     task: Task
     condition_dropout: float = 0.0
     """Probability of each sample to be told nothing."""
-    min_snr_gamma: float | None = None
-    """Clamp of the min-SNR weight, None for L_simple."""
+    weight: Weight | None = None
+    """Weight of the squared error of x_0 along t, None for L_simple."""
+    offset: float = 0.0
+    """Strength of noise common to all pixels of an image (see `offset_noise`)."""
     times: Times = "even"
     """Which noise levels are drawn."""
     self_condition: bool = False
@@ -90,6 +93,9 @@ class Denoising:
         """Draw t, eps, who is told, and who is shown an estimate, for each sample."""
         x_0 = self.task.clean(batch)
         t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
+        if self.offset:
+            common = torch.randn(eps.shape[:2], generator=generator, device=eps.device)
+            eps = offset_noise(eps, common, strength=self.offset)
         keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
         draws = [t, eps, keep]
         if self.self_condition:
@@ -111,7 +117,7 @@ class Denoising:
             alpha, sigma = self.denoiser.schedule.at(t, clean)
             condition = shown_in_training(self.denoiser, alpha * clean + sigma * eps, t, condition, draws[3])
         return diffusion_loss(
-            self.denoiser, clean, condition, t, eps, min_snr_gamma=self.min_snr_gamma,
+            self.denoiser, clean, condition, t, eps, weight=self.weight,
             variational=VARIATIONAL if self.denoiser.learned_variance else 0.0,
         )  # fmt: skip
 

@@ -46,6 +46,11 @@ ASKED = {
     "learned variance": {"diffusion": {"learned_variance": True}, "synthesis": PLAIN},
     "self-conditioning": {"diffusion": {"self_condition": True}, "synthesis": {"steps": 3}},
     "log-normal times": {"training": {"times": "log_normal"}, "synthesis": {"steps": 3}},
+    "offset noise": {"diffusion": {"offset_noise": 0.1}, "synthesis": {"steps": 3}},
+    **{
+        f"loss weight {name}": {"diffusion": {"loss_weight": name, "min_snr_gamma": None}, "synthesis": {"steps": 3}}
+        for name in build.LOSS_WEIGHTS
+    },
     "EDM2": {
         "network": {"name": "edm2", "dropout": 0.1, "checkpointing": True},
         "diffusion": {"prediction": "edm", "min_snr_gamma": None},
@@ -129,6 +134,24 @@ def test_a_learned_variance_that_nothing_would_use_is_refused(parts):
         build.check_names(recipe(**parts))
 
 
+def test_two_weights_of_the_loss_are_refused():
+    with pytest.raises(InputError, match="not both"):
+        build.check_names(recipe(diffusion={"loss_weight": "p2"}))
+
+
+def test_offset_noise_moves_all_pixels_of_an_image_alike():
+    batch = Batch(torch.zeros(400, 1, 8, 8), torch.zeros(400, dtype=torch.int64), None, torch.arange(400))
+
+    def noise(strength):
+        wanted = recipe(diffusion={"offset_noise": strength})
+        objective = build.new_model(wanted, build.DIFFUSION, 1, CLASSES).objective(build_fabric(**FABRIC))
+        return objective.draw(batch, 1, torch.Generator().manual_seed(0))[1]
+
+    moved = noise(0.5) - noise(0.0)
+    assert torch.allclose(moved, moved[:, :, :1, :1].expand_as(moved), atol=1e-6)
+    assert moved[:, 0, 0, 0].std().item() == pytest.approx(0.5, rel=0.1)
+
+
 def test_older_checkpoints_name_none_of_it_and_are_still_gone_on_with():
     def facts(kind, without):
         model = build.new_model(kind, build.DIFFUSION, 1, ["background", "lesion"])
@@ -139,6 +162,7 @@ def test_older_checkpoints_name_none_of_it_and_are_still_gone_on_with():
 
     new = [
         ("training", "times"), ("diffusion", "learned_variance"), ("diffusion", "self_condition"),
+        ("diffusion", "loss_weight"), ("diffusion", "offset_noise"),
         ("network", "dropout"), ("network", "checkpointing"), ("training", "decay_from"),
     ]  # fmt: skip
     small = replace(SegmentRecipe(), network=replace(SegmentRecipe().network, channels=(32, 32), thin_from=0))

@@ -57,6 +57,7 @@ PLAIN = {
     "segment",
     "strong",
     "score",
+    "simple",
 }
 """Names that are common words or symbols too: an occurrence says nothing."""
 
@@ -77,8 +78,7 @@ SPELLED: dict[str, set[str]] = {
     "recipe/parts.py": {"cosine"},
     "recipe/segment.py": {"cosine", "ddpm", "majority", "one_hot", "staple", "twin_unet", "unet"},
     "reports/contrasts.py": {"real_synthetic"},
-    "reports/images_methods.py": {"inception"},
-    "samplers/euler_maruyama.py": {"euler_maruyama"},
+    "reports/images.py": {"inception"},
     "samplers/langevin.py": {"annealed_langevin"},
     "sources/published_weights.py": {"dinov2", "inception", "medicalnet"},
     "tasks/segment.py": {"one_hot"},

@@ -21,7 +21,7 @@ from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import VolumeTransform, prepare_volume
 from tests.dicom_series import write_series
-from tests.formats.volume_files import affine_of, volume_of, write_cases
+from tests.formats.volume_files import affine_of, labels_back, volume_of, write_cases
 from tests.manifest.rows import example_row
 
 PLAIN = VolumeTransform()
@@ -65,9 +65,9 @@ def test_a_case_holds_what_prepare_volume_makes_of_its_files(rows, home):
         assert np.array_equal(case.mask, prepared.prepare_mask(mask))
         assert np.array_equal(case.affine, prepared.affine)
         assert case.counts == tuple((index, int((case.mask == index).sum())) for index in (0, 1, 2))
-        assert np.array_equal(case.restore(prepared.image), prepared.restore(prepared.image))
-        assert np.array_equal(case.restore_labels(case.mask), prepared.restore_labels(case.mask))
-        assert case.restore_labels(case.mask).shape == volume.shape
+        assert np.array_equal(case.grid.restore(prepared.image), prepared.restore(prepared.image))
+        assert np.array_equal(labels_back(case.grid, case.mask), labels_back(prepared.grid, case.mask))
+        assert labels_back(case.grid, case.mask).shape == volume.shape
 
 
 def test_volumes_are_prepared_once_and_each_case_for_itself(rows, home, built):
@@ -366,7 +366,7 @@ def test_real_hippocampi(real_data, home):
     array = cache_volumes(rows, PLAIN, with_masks=True, classes=3, folder=home)
     for row, case in zip(array.rows, array, strict=True):
         truth = load_volume(row.mask_file)
-        assert np.array_equal(case.restore_labels(np.asarray(case.mask)), truth.array)
+        assert np.array_equal(labels_back(case.grid, np.asarray(case.mask)), truth.array)
         assert case.image.std() / 32767.5 == pytest.approx(1 / 3, rel=0.1)  # z-score, cut at 3
 
 

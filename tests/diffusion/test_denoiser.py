@@ -6,10 +6,9 @@ from torch import nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, bind
-from meddiff.diffusion.guidance import guide
+from meddiff.diffusion.guidance import clip_x_0, guide
 from meddiff.diffusion.prediction import EPS, X_0, V
 from meddiff.diffusion.schedule import NoiseSchedule, cosine, linear
-from meddiff.diffusion.thresholding import clip_x_0
 from meddiff.errors import InputError
 
 

@@ -7,10 +7,9 @@ from torch import nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, bind
-from meddiff.diffusion.guidance import classifier_guide, guide
+from meddiff.diffusion.guidance import classifier_guide, guide, rescale_x_0
 from meddiff.diffusion.prediction import X_0
 from meddiff.diffusion.schedule import cosine
-from meddiff.diffusion.thresholding import rescale_x_0
 from meddiff.samplers.ddim import ddim
 
 

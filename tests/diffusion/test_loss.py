@@ -47,7 +47,7 @@ def test_min_snr_weighs_the_x_0_error_alike_for_every_prediction(prediction):
     schedule, gamma = cosine(), 5.0
     denoiser = Denoiser(Linear(), schedule, prediction)
     x_0, eps = torch.randn(2, 5, 3, 4, dtype=torch.float64)
-    loss = diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, min_snr_gamma=gamma)
+    loss = diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, weight=losses.min_snr(gamma))
     alpha, sigma = schedule.at(T_VALUES, x_0)
     estimate = denoiser(alpha * x_0 + sigma * eps, T_VALUES, Condition())
     snr = (alpha / sigma).flatten() ** 2
@@ -107,17 +107,6 @@ def test_l_t_is_a_weighted_eps_error():
         difference = difference - bound_term(schedule, x_0, x_t, x_0, t, variance=variance)
         expected = factor * ((eps - wrong) ** 2).mean(dim=(1, 2)) / torch.log(torch.tensor(2.0))
         assert torch.allclose(difference, expected, rtol=1e-6)
-
-
-def test_score_matching_is_the_squared_score_error():
-    schedule, denoiser = linear(), Denoiser(Linear(), linear(), EPS)
-    x_0, eps = torch.randn(2, 5, 3, 4, dtype=torch.float64)
-    alpha, sigma = schedule.at(T_VALUES, x_0)
-    x_t = alpha * x_0 + sigma * eps
-    score = (alpha * denoiser(x_t, T_VALUES, Condition()) - x_t) / sigma**2
-    expected = 0.5 * ((score + eps / sigma) ** 2).sum(dim=(1, 2))
-    got = losses.score_matching_loss(denoiser, x_0, Condition(), T_VALUES, eps)
-    assert torch.allclose(got, expected, rtol=1e-6)
 
 
 def test_denoising_score_matching_finds_the_score():
@@ -181,5 +170,3 @@ def test_contradictions_are_refused():
     x_0, eps = torch.randn(2, 5, 3, 4, dtype=torch.float64)
     with pytest.raises(InputError, match="learned_variance=True"):
         diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, variational=0.001)
-    with pytest.raises(InputError, match="not both"):
-        diffusion_loss(denoiser, x_0, Condition(), T_VALUES, eps, min_snr_gamma=5, weight=losses.x_0_error)

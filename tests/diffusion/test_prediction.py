@@ -50,9 +50,8 @@ def test_all_into_each_other():
     for one in ALL:
         output = one.target(x_0, eps, alpha, sigma)
         for other in ALL:
-            heard = other.target(
-                one.to_x_0(output, x_t, alpha, sigma), one.to_eps(output, x_t, alpha, sigma), alpha, sigma
-            )
+            estimate = one.to_x_0(output, x_t, alpha, sigma)
+            heard = other.target(estimate, (x_t - alpha * estimate) / sigma, alpha, sigma)
             assert torch.allclose(heard, other.target(x_0, eps, alpha, sigma), atol=1e-8)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from oracle import gaussian, moments_at
 
+from meddiff.diffusion.process import drift_and_diffusion, score
 from meddiff.diffusion.schedule import cosine, edm, exponential, linear, rectified_flow, sub_vp
-from meddiff.diffusion.sde import drift_and_diffusion, score
 from meddiff.errors import InputError
 
 MIDDLE = torch.tensor([1.0, 3.0, 250.0, 600.5, 999.0], dtype=torch.float64)

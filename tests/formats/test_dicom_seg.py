@@ -15,9 +15,9 @@ from scipy.spatial import cKDTree
 
 from meddiff.errors import InputError
 from meddiff.formats.dicom.codes import KNOWN, PRIVATE_SCHEME, segments_of
-from meddiff.formats.dicom.segmentation import save_dicom_probabilities, save_dicom_seg
+from meddiff.formats.dicom.segmentation import save_dicom_seg
 from meddiff.formats.dicom.series import Series, find_series
-from meddiff.formats.dicom.series_volume import read_series
+from meddiff.formats.dicom.stack import read_series
 from tests.dicom_series import PLANTED, write_series, write_slice
 
 SEGMENTS = segments_of(["lesion", "hippocampus"])
@@ -198,19 +198,6 @@ def test_an_empty_mask_is_a_file_of_empty_planes(tmp_path):
     assert dataset.NumberOfFrames == 4 * 2
     assert not dataset.pixel_array.any()
     np.testing.assert_array_equal(by_highdicom(tmp_path / "seg.dcm", series, empty.shape), empty)
-
-
-def test_probabilities_come_back_in_steps_of_one_255th(tmp_path):
-    write_series(tmp_path / "in")
-    series = series_in(tmp_path / "in")
-    values = np.random.default_rng(0).random((2, 6, 5, 4)).astype(np.float32)
-    save_dicom_probabilities(values, tmp_path / "seg.dcm", series=series, segments=SEGMENTS)
-    read = highdicom.seg.segread(tmp_path / "seg.dcm").get_volume(combine_segments=False, rescale_fractional=True)
-    back = read.array.transpose(3, 2, 1, 0)  # highdicom orders the planes of axial slices from the other end
-    back = back if np.abs(back - values).max() < 0.01 else back[..., ::-1]
-    assert np.abs(back - values).max() <= 0.5 / 255 + 1e-6
-    with pytest.raises(ValueError, match="must lie in"):
-        save_dicom_probabilities(values * 2, tmp_path / "seg.dcm", series=series, segments=SEGMENTS)
 
 
 def test_the_same_mask_has_the_same_uids_and_another_has_others(tmp_path):

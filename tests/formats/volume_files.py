@@ -68,3 +68,10 @@ def write_cases(root: Path, count: int = 3, *, shape=(12, 10, 8), masks: bool = 
         known = {"mask_path": f"{number}-mask.nii.gz"} if masks else {}
         rows.append(example_row(str(number), root=root, image_path=f"{number}.nii.gz", patient_id=str(number), **known))
     return rows
+
+
+def labels_back(grid, labels):
+    """Class indices of a working grid on the volume's own, as masks are written: the class of the largest share."""
+    classes = np.unique(labels)
+    shares = grid.restore(np.stack([labels == index for index in classes]).astype(np.float32))
+    return classes[shares.argmax(axis=0)]

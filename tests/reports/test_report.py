@@ -195,6 +195,9 @@ def test_the_methods_follow_the_recipe():
     assert "DDIM in 25 steps" in text
     assert "trained to predict the noise, with an unweighted loss" in text
     assert not any("min-SNR" in entry or "DPM" in entry for entry in references)
+    text, references = told(Recipe(diffusion=DiffusionRecipe(loss_weight="p2", min_snr_gamma=None)))
+    assert "with P2 loss weights" in text
+    assert any("Perception prioritized" in entry for entry in references)
     found = methods(to_dict(Recipe(synthesis=SynthesisRecipe(sampler="my_sampler"))), {})
     text = ". ".join(sentence.text for sentence in found.sentences)
     assert "My sampler in 25 steps" in text, "a new sampler is named without a citation"
@@ -215,6 +218,7 @@ def test_the_methods_follow_the_recipe():
         ("training", "times", "log_normal", "log-normally", "Elucidating"),
         ("training", "decay", "inverse_sqrt", "fell with the root of the step", "training dynamics"),
         ("diffusion", "learned_variance", True, "variance of ancestral steps was learned", "Improved denoising"),
+        ("diffusion", "offset_noise", 0.1, "a part common to all pixels (strength 0.1)", "offset"),
         ("diffusion", "self_condition", True, "shown its own last estimate", "Analog bits"),
         ("synthesis", "guidance_interval", (0.2, 0.8), "between 20% and 80% of the noise levels", "limited interval"),
         ("synthesis", "guidance_rescale", 0.7, "rescaled (factor 0.7)", "flawed"),

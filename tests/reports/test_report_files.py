@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 import meddiff.reports
 from meddiff.jobs.generate.report import alternatives
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
-from meddiff.reports.cards import HEADINGS
 from meddiff.reports.literature import cited, literature
 from meddiff.reports.masks import mask_report
+from meddiff.reports.report import HEADINGS
 from meddiff.reports.results import mask_results
 from meddiff.reports.study import study_report
 from meddiff.reports.study_methods import methods

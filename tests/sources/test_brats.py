@@ -8,6 +8,7 @@ from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.images.prepare import VolumeTransform
 from meddiff.sources.brats import BRATS
+from tests.formats.volume_files import labels_back
 
 SEQUENCES = ("flair", "t1", "t1ce", "t2")  # gradients along axis 0, 1, 2, 0
 
@@ -104,7 +105,7 @@ def test_deepmedics_copy(real_data, tmp_path):
     case = cache_volumes([row], VolumeTransform((2.0, 2.0, 2.0)), with_masks=True, classes=5, folder=tmp_path)[0]
     assert case.image.shape == (2, 120, 120, 78)
     assert [index for index, _ in case.counts or ()] == [0, 1, 2, 3, 4]
-    back = case.restore_labels(np.asarray(case.mask))
+    back = labels_back(case.grid, np.asarray(case.mask))
     from meddiff.formats.open import load_volume
 
     truth = load_volume(row.mask_file).array  # type: ignore[arg-type]

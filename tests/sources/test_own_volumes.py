@@ -123,7 +123,8 @@ def test_series_become_rows_without_a_word_about_the_patient(tmp_path):
     ct = VolumeTransform(intensity="window", window=(-1024.0, 3000.0))
     array = cache_volumes(rows, ct, folder=tmp_path / "cache")
     expected = load_volume(tmp_path / "y").array
-    assert array[2].restore(np.asarray(array[2].image) / 65535.0)[0] * 4024 - 1024 == pytest.approx(expected, abs=0.1)
+    restored = array[2].grid.restore(np.asarray(array[2].image) / 65535.0)[0]
+    assert restored * 4024 - 1024 == pytest.approx(expected, abs=0.1)
 
 
 def test_series_that_share_a_folder_are_told_apart(tmp_path):

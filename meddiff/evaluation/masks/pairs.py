@@ -93,20 +93,20 @@ def masks_below(folder: Path) -> dict[str, Path]:
     """Return masks by the name of their case (the file without suffix), sorted; files of other kinds are no masks."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: name a folder of masks")
-    found: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for path in files_below(folder):
         name = case_name(path)
         sheet = path == folder / "overview.png" and (folder / TABLE).is_file()  # of all masks, by `segment predict`
         if name is None or BESIDE.fullmatch(name) or sheet:
             continue
-        if name in found:
-            raise InputError(f"{found[name]} and {path} are both of case {name!r}: keep one of them in {folder}")
-        found[name] = path
-    if not found:
+        if name in named:
+            raise InputError(f"{named[name]} and {path} are both of case {name!r}: keep one of them in {folder}")
+        named[name] = path
+    if not named:
         raise InputError(
             f"{folder} holds no mask: these are {', '.join(PICTURE_SUFFIXES)}, NIfTI, NRRD, MetaImage and MGH"
         )
-    return found
+    return named
 
 
 def case_name(path: Path) -> str | None:
@@ -134,9 +134,9 @@ def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
     kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]
     kept = kept if len(kept) >= 2 else [0, 1]
     spacing = tuple(volume.spacing_mm[axis] for axis in kept)
-    told = None if None in spacing else tuple(float(edge) for edge in spacing if edge is not None)
+    stated = None if None in spacing else tuple(float(edge) for edge in spacing if edge is not None)
     shape = tuple(values.shape[axis] for axis in kept)
-    return MaskFile(path, values.reshape(shape), told, volume.affine, volume.shape)
+    return MaskFile(path, values.reshape(shape), stated, volume.affine, volume.shape)
 
 
 def check_pair(truth: MaskFile, prediction: MaskFile, *, geometry: bool = True) -> None:
@@ -174,13 +174,13 @@ def bare_name(name: str) -> str:
 
 def _bare(names: Iterable[str]) -> dict[str, str]:
     """Map each name without what tools add to the name itself; raise InputError where two come to one."""
-    found: dict[str, str] = {}
+    named: dict[str, str] = {}
     for name in sorted(names):
         bare = bare_name(name)
-        if bare in found:
-            raise InputError(f"{found[bare]!r} and {name!r} are both of case {bare!r}: rename one, or move it away")
-        found[bare] = name
-    return found
+        if bare in named:
+            raise InputError(f"{named[bare]!r} and {name!r} are both of case {bare!r}: rename one, or move it away")
+        named[bare] = name
+    return named
 
 
 TABLE = "predictions.csv"
@@ -204,22 +204,22 @@ def soft_masks(folder: Path) -> SoftMasks:
     Raises:
         InputError: a predictions.csv that is no table.
     """
-    found = SoftMasks()
+    soft = SoftMasks()
     for path in files_below(folder):
         match = BESIDE.fullmatch(case_name(path) or "")
         if match is None:
             continue
         case, what = bare_name(match[1]), match[2]
         if what.startswith("probability_"):
-            found.probabilities.setdefault(case, {})[what.removeprefix("probability_")] = path
+            soft.probabilities.setdefault(case, {})[what.removeprefix("probability_")] = path
         elif what.startswith("member_"):
-            found.members.setdefault(case, []).append(path)
+            soft.members.setdefault(case, []).append(path)
     table = folder / TABLE
     if table.is_file():
-        told = read_table(table, ("name", "uncertainty"))
-        values = {bare_name(Path(str(row["name"])).name): row["uncertainty"] for row in told.to_dict("records")}
-        found.uncertainty.update({name: float(value) for name, value in values.items() if value == value})
-    return found
+        stated = read_table(table, ("name", "uncertainty"))
+        values = {bare_name(Path(str(row["name"])).name): row["uncertainty"] for row in stated.to_dict("records")}
+        soft.uncertainty.update({name: float(value) for name, value in values.items() if value == value})
+    return soft
 
 
 def read_probabilities(files: dict[str, Path], class_names: Sequence[str], truth: MaskFile) -> np.ndarray:

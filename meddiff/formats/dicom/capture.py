@@ -66,8 +66,8 @@ def _identified(array: np.ndarray, generator: str, seed: int, collection: str, n
     pixels = hashlib.sha256(array.tobytes()).hexdigest()
     meta = FileMetaDataset()
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-    told = ["synthetic", generator, str(seed), str(number), pixels]
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=told)
+    identity = ["synthetic", generator, str(seed), str(number), pixels]
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=identity)
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, meta.MediaStorageSOPInstanceUID

@@ -68,19 +68,19 @@ def segments_of(names: Sequence[str], codes: Sequence[str] = ()) -> tuple[Segmen
             f"{len(codes)} segment codes for the {len(names)} classes {', '.join(names)}. Give one for each of them in "
             "this order, background left out; an empty one for a class without a code."
         )
-    return tuple(_segment(name, told) for name, told in zip(names, codes or [""] * len(names), strict=True))
+    return tuple(_segment(name, text) for name, text in zip(names, codes or [""] * len(names), strict=True))
 
 
-def _segment(name: str, told: str) -> Segment:
-    if not told.strip():
+def _segment(name: str, text: str) -> Segment:
+    if not text.strip():
         category, type_ = KNOWN.get(name.strip().lower(), (_CONCEPT, _private(name)))
         return Segment(name, category, type_)
-    parts = [_parsed(part, told) for part in told.split(";")]
+    parts = [_parsed(part, text) for part in text.split(";")]
     if len(parts) == 2:
         return Segment(name, parts[1], parts[0])
     categories = [category for category, known in KNOWN.values() if (known.scheme, known.value) == _key(parts[0])]
     if len(parts) > 2 or not categories:
-        raise InputError(f"segment code {told!r} of class {name!r} has no category that is known. Write it as {_FORM}")
+        raise InputError(f"segment code {text!r} of class {name!r} has no category that is known. Write it as {_FORM}")
     return Segment(name, categories[0], parts[0])
 
 
@@ -88,11 +88,11 @@ def _key(code: Code) -> tuple[str, str]:
     return code.scheme, code.value
 
 
-def _parsed(part: str, told: str) -> Code:
+def _parsed(part: str, text: str) -> Code:
     words = [word.strip() for word in part.split(":", 2)]
     if len(words) != 3 or not all(words) or "\\" in part or max(map(len, words[:2])) > _SHORT or len(words[2]) > _LONG:
         raise InputError(
-            f"segment code {told!r} is not scheme:value:meaning (of at most 16, 16 and 64 characters). "
+            f"segment code {text!r} is not scheme:value:meaning (of at most 16, 16 and 64 characters). "
             f"Write it as {_FORM}"
         )
     return Code(*words)

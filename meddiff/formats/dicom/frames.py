@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meddiff.files.bad import bad_file
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.grid.frame import Frame
 from meddiff.formats.dicom.grid.marks import Lookup, marks_of
 from meddiff.formats.dicom.grid.measure import measure_of
@@ -32,7 +32,7 @@ def frames_of(header: "Dataset", file: Path) -> list[Frame]:
     Raises:
         InputError: no position, orientation or pixel spacing, values that are no geometry, a scale that is none.
     """
-    with damage_told(file, "the header"):
+    with damage_named(file, "the header"):
         if "PerFrameFunctionalGroupsSequence" in header:
             return list(_enhanced(header, file))
         if "MOSAIC" in [str(word) for word in _words(header.get("ImageType"))]:
@@ -43,14 +43,14 @@ def frames_of(header: "Dataset", file: Path) -> list[Frame]:
         return list(_grid(header, file, count))
 
 
-def _frame(header: "Dataset", file: Path, told: Lookup | None = None, *, index: int = 0, **changed: Any) -> Frame:
+def _frame(header: "Dataset", file: Path, lookup: Lookup | None = None, *, index: int = 0, **changed: Any) -> Frame:
     """Build the frame of a header, or of what the functional groups say at this index; ``changed`` wins."""
 
     def say(group: str, keyword: str) -> Any:
-        return told(group, keyword) if told else header.get(keyword)
+        return lookup(group, keyword) if lookup else header.get(keyword)
 
     if "position" not in changed:
-        what = f"ImagePositionPatient{' of a frame' if told else ''}"
+        what = f"ImagePositionPatient{' of a frame' if lookup else ''}"
         changed["position"] = _vector(say("PlanePositionSequence", "ImagePositionPatient"), 3, what, file)
     values = {
         "file": file,
@@ -60,11 +60,11 @@ def _frame(header: "Dataset", file: Path, told: Lookup | None = None, *, index: 
         "directions": _directions(say("PlaneOrientationSequence", "ImageOrientationPatient"), file),
         "spacing_mm": _spacing(say("PixelMeasuresSequence", "PixelSpacing"), file),
         "number": (_value(header.get("InstanceNumber"), -1.0), float(index)),
-        "measure": measure_of(header, file, told),
+        "measure": measure_of(header, file, lookup),
         "space": str(header.get("FrameOfReferenceUID") or ""),
     }
     units = values["measure"].units
-    values["marks"] = marks_of(header, told) | ({"Units": units} if units else {})
+    values["marks"] = marks_of(header, lookup) | ({"Units": units} if units else {})
     frame = Frame(**values | changed)
     if not np.isfinite(frame.position).all():  # of a mosaic or dose grid, whose slices are told by distances
         raise bad_file(file, "the distance of its slices is not a number")
@@ -77,16 +77,16 @@ def _enhanced(header: "Dataset", file: Path) -> Iterator[Frame]:
     if len(groups) != int(header.get("NumberOfFrames") or 1):
         raise bad_file(file, f"{header.get('NumberOfFrames')} frames, but the geometry of {len(groups)}")
     for index, group in enumerate(groups):
-        yield _frame(header, file, partial(_told, (group, shared)), index=index)
+        yield _frame(header, file, partial(_lookup, (group, shared)), index=index)
 
 
-def _told(places: Sequence[Any], group: str, keyword: str) -> Any:
+def _lookup(places: Sequence[Any], group: str, keyword: str) -> Any:
     """Find what a functional group (those inside others behind a /) says; all of its items if no keyword is given."""
     first, _, inner = group.partition("/")
     for place in places:
         if first in place and len(place[first].value):
             item = place[first][0]
-            return _told((item,), inner, keyword) if inner else item.get(keyword) if keyword else place[first].value
+            return _lookup((item,), inner, keyword) if inner else item.get(keyword) if keyword else place[first].value
     return None
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from meddiff.files.bad import bad_file
 from meddiff.files.bounds import check_memory
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.dataset import HARMLESS_BYTES, read_dataset
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read_stored(path: Path) -> np.ndarray:
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    with damage_told(path, "the picture"):
+    with damage_named(path, "the picture"):
         dataset = read_dataset(path)
         if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
             raise bad_file(path, "the file has no pixels")
@@ -97,8 +97,8 @@ def _is_shifted(dataset: "Dataset") -> bool:
     if not syntax.is_encapsulated or syntax == RLELossless:
         return False
     stream = next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1)))
-    found = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
-    return found is not None and found[3] < int(dataset.BitsAllocated)
+    picture = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
+    return picture is not None and picture[3] < int(dataset.BitsAllocated)
 
 
 def _decoded(path: Path, dataset: "Dataset", frames: int) -> np.ndarray:
@@ -178,16 +178,16 @@ def check_codestreams(path: Path, dataset: "Dataset", frames: int) -> None:
 
     expected = (int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel") or 1))
     for number, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=frames)):
-        found = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
-        if found is None:
+        picture = _jpeg_2000(stream) if _J2K_START in stream[:4096] else _jpeg(stream)
+        if picture is None:
             raise bad_file(
                 path, f"its compressed picture {number} has no frame header or no scan: it is cut off or damaged"
             )
-        *size, depth = found
+        *size, depth = picture
         if tuple(size) != expected or not 1 <= depth <= LARGEST_DEPTH:
-            told = "{} rows, {} columns, {} channels"
-            raise bad_file(path, f"its compressed picture {number} has {told.format(*size)} of {depth} bits, "
-                                 f"its header says {told.format(*expected)}")  # fmt: skip
+            size_words = "{} rows, {} columns, {} channels"
+            raise bad_file(path, f"its compressed picture {number} has {size_words.format(*size)} of {depth} bits, "
+                                 f"its header says {size_words.format(*expected)}")  # fmt: skip
 
 
 def _jpeg(stream: bytes) -> tuple[int, int, int, int] | None:

@@ -16,7 +16,7 @@ from meddiff.errors import InputError
 from meddiff.formats.dicom.grid.frame import Frame
 from meddiff.formats.dicom.grid.stacking import TILT_DEGREES
 from meddiff.formats.dicom.series import Series
-from meddiff.formats.dicom.series_volume import stack_series
+from meddiff.formats.dicom.stack import stack_series
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -15,7 +15,7 @@ import numpy as np
 import meddiff
 from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.codes import PRIVATE_SCHEME, Code, Segment
 from meddiff.formats.dicom.references import renumber, source_frames, source_headers
 from meddiff.formats.dicom.series import Series, choose, find_series
@@ -27,13 +27,9 @@ _NUMBER = 1000  # added to the source's series number: segmentations are listed 
 
 
 def save_dicom_seg(
-    classes: np.ndarray,
-    path: str | Path,
-    *,
-    series: Series | Sequence[Path],
-    segments: Sequence[Segment],
+    classes: np.ndarray, path: str | Path, *, series: Series | Sequence[Path], segments: Sequence[Segment],
     algorithm: str = "meddiff",
-) -> None:
+) -> None:  # fmt: skip
     """Write a mask as a binary DICOM Segmentation that references its source, frame by frame.
 
     **This is identified data.** The file belongs into the patient's study, so it repeats the patient's name, number,
@@ -59,48 +55,10 @@ def save_dicom_seg(
     """
     if classes.dtype != np.uint8 or int(classes.max(initial=0)) > len(segments):
         raise ValueError(f"classes must be uint8 up to {len(segments)}, not {classes.dtype} up to {classes.max()}")
-    _save(classes.transpose(2, 1, 0), Path(path), series, segments, algorithm, "BINARY")
-
-
-def save_dicom_probabilities(
-    probabilities: np.ndarray,
-    path: str | Path,
-    *,
-    series: Series | Sequence[Path],
-    segments: Sequence[Segment],
-    algorithm: str = "meddiff",
-) -> None:
-    """Write a fractional DICOM Segmentation, probabilities in steps of 1 / 255; all else as in `save_dicom_seg`.
-
-    Args:
-        probabilities: float [N, I, J, K] in [0, 1] of the N segments, background left out.
-        path: the file.
-        series: the source, or its files.
-        segments: N of them.
-        algorithm: its name, for the record.
-
-    Raises:
-        InputError: as save_dicom_seg.
-        ValueError: another number of segments, or values outside [0, 1].
-    """
-    if len(probabilities) != len(segments) or probabilities.dtype.kind != "f":
-        raise ValueError(f"{len(segments)} segments need as many float volumes, not {probabilities.shape}")
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1):
-        raise ValueError("probabilities must lie in [0, 1]")
-    planes = probabilities.transpose(3, 2, 1, 0).astype(np.float32)
-    _save(planes, Path(path), series, segments, algorithm, "FRACTIONAL")
-
-
-def _save(
-    planes: np.ndarray, path: Path, series: Series | Sequence[Path], segments: Sequence[Segment], algorithm: str,
-    kind: str,
-) -> None:  # fmt: skip
-    """Write planes [slice, row, column(, segment)] as a Segmentation of this kind."""
+    path, planes = Path(path), classes.transpose(2, 1, 0)
     if not segments:
         raise ValueError("a Segmentation has at least one segment")
-    if not isinstance(series, Series):
-        files = [Path(file) for file in series]
-        series = choose(find_series(files).series, None, files[0].parent if files else "no files")
+    series = series if isinstance(series, Series) else _series_of(series)
     frames = source_frames(series)
     shape = (len(frames), *frames[0].shape)
     if planes.shape[:3] != shape:
@@ -108,14 +66,15 @@ def _save(
             f"{path}: the mask has {_size(planes.shape)}, {series.name} {_size(shape)}. Give the mask on the grid "
             "of the series, in the axes in which read_series gives it."
         )
-    with damage_told(series.files[0], "the header"):
-        headers = source_headers(series, frames)
-        built = _segmentation(planes, headers, segments, algorithm, kind, series.number)
+    with damage_named(series.files[0], "the header"):
+        built = _segmentation(planes, source_headers(series, frames), segments, algorithm, series.number)
         renumber(built, frames)
-        measures = built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-        if "SliceThickness" not in measures:  # of a single slice, unknown; highdicom reads no file without the element
-            measures.SliceThickness = None
     write_atomically(path, lambda file: built.save_as(file, enforce_file_format=True), durable=False)
+
+
+def _series_of(paths: Sequence[Path]) -> Series:
+    files = [Path(file) for file in paths]
+    return choose(find_series(files).series, None, files[0].parent if files else "no files")
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -123,22 +82,21 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _segmentation(
-    planes: np.ndarray, headers: "list[Dataset]", segments: Sequence[Segment], algorithm: str, kind: str,
-    number: int | None,
-) -> Any:  # fmt: skip
+    planes: np.ndarray, headers: "list[Dataset]", segments: Sequence[Segment], algorithm: str, number: int | None
+) -> Any:
     from highdicom.seg import Segmentation
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-    told = [headers[0].SeriesInstanceUID, headers[0].SOPInstanceUID, repr(segments), algorithm, kind]
-    told += [meddiff.__version__, hashlib.sha256(planes.tobytes()).hexdigest()]
-    return Segmentation(
+    known = [headers[0].SeriesInstanceUID, headers[0].SOPInstanceUID, repr(segments), algorithm, "BINARY"]
+    known += [meddiff.__version__, hashlib.sha256(planes.tobytes()).hexdigest()]
+    built = Segmentation(
         source_images=headers,
         pixel_array=np.ascontiguousarray(planes),
-        segmentation_type=kind,
+        segmentation_type="BINARY",
         segment_descriptions=[_described(index, one, algorithm) for index, one in enumerate(segments, start=1)],
-        series_instance_uid=generate_uid(entropy_srcs=["series", *told]),
+        series_instance_uid=generate_uid(entropy_srcs=["series", *known]),
         series_number=max(number or 0, 0) + _NUMBER,
-        sop_instance_uid=generate_uid(entropy_srcs=["instance", *told]),
+        sop_instance_uid=generate_uid(entropy_srcs=["instance", *known]),
         instance_number=1,
         manufacturer="meddiff",
         manufacturer_model_name=algorithm[:64],
@@ -151,6 +109,10 @@ def _segmentation(
         coding_schemes=_schemes(segments),
         specific_character_set="ISO_IR 192",  # UTF-8 holds any name; the source's set may hold no name of a class
     )
+    measures = built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if "SliceThickness" not in measures:  # of a single slice, unknown; highdicom reads no file without the element
+        measures.SliceThickness = None
+    return built
 
 
 def _described(index: int, segment: Segment, algorithm: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file, check_file
-from meddiff.formats.damage import damage_told
+from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.dataset import read_dataset
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ def read_header(path: Path) -> "Dataset":
         InputError: no DICOM, damaged, or DICOM without an image (a report, a plan, a directory).
     """
     check_file(path)
-    with damage_told(path):
+    with damage_named(path):
         if not is_dicom(path):
             raise bad_file(path, "this is no DICOM file (neither the mark DICM nor a first element of DICOM)")
         header = read_dataset(path, pixels=False)
         kind = header.get("SOPClassUID")
         if "Rows" not in header or "Columns" not in header or str(kind) in NO_IMAGES:
-            told = kind.name if kind else "DICOM of an unknown kind"
-            raise bad_file(path, f"this is no image: {told}{NO_IMAGES.get(str(kind), '')}")
+            name = kind.name if kind else "DICOM of an unknown kind"
+            raise bad_file(path, f"this is no image: {name}{NO_IMAGES.get(str(kind), '')}")
         for keyword in _READ_LATER:  # an element is decoded when it is first asked for, and remembered
             header.get(keyword)
         return header
@@ -187,9 +187,9 @@ def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
         instance = str(header.get("SOPInstanceUID", "")) or str(path)
         if instance in seen:
             if _content(path) != _content(seen[instance]):
-                disputed.append(" and ".join(_told_apart(path, seen[instance])))
+                disputed.append(" and ".join(_names_of_both(path, seen[instance])))
             else:
-                copy, original = _told_apart(path, seen[instance])
+                copy, original = _names_of_both(path, seen[instance])
                 notes.append(f"{copy} is a copy of {original} and was left out")
                 continue
         seen.setdefault(instance, path)
@@ -209,7 +209,7 @@ def _series(uid: str, members: list[tuple[Path, "Dataset"]]) -> Series:
     )
 
 
-def _told_apart(first: Path, second: Path) -> tuple[str, str]:
+def _names_of_both(first: Path, second: Path) -> tuple[str, str]:
     """Return the names of two files, below the last folder that they share: copies are often called the same."""
     shared = os.path.commonpath([first.parent, second.parent])
     return first.relative_to(shared).as_posix(), second.relative_to(shared).as_posix()

@@ -171,6 +171,7 @@ def alternatives(recipe: Recipe) -> dict[str, Named]:
     entries = {
         "network": build.NETWORKS.entries[recipe.network.name],
         "schedule": build.SCHEDULES.entries[recipe.diffusion.schedule],
+        "loss weight": build.LOSS_WEIGHTS.entries[recipe.diffusion.loss_weight],
         "prediction": build.PREDICTIONS.entries[recipe.diffusion.prediction],
         "sampler": build.SAMPLERS.entries[recipe.synthesis.sampler],
         "classifier": build.CLASSIFIERS.entries[recipe.classifier.network],

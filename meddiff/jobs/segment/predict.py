@@ -129,9 +129,9 @@ def inputs_at(place: Path, settings: Predict) -> list[Found]:
     return inputs
 
 
-def _in_words(what: object, place: Path, told: str) -> str:
+def _in_words(what: object, place: Path, name: str) -> str:
     """Say a path or message with the input's own name in it, also where that was an archive."""
-    return str(what).replace(str(place), told)
+    return str(what).replace(str(place), name)
 
 
 def _made_by(settings: Predict, model: TrainedModel) -> str:

@@ -96,8 +96,8 @@ def gallery(
     model: TrainedModel, rows: Sequence[ManifestRow], cases: pd.DataFrame, meaning: MaskMeaning
 ) -> list[GalleryCase]:
     """Return the diffusion model's worst, most uncertain and typical cases, segmented once more for their maps."""
-    found = case_dice(cases)
-    own = found.loc[found["model"] == build.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
+    dice = case_dice(cases)
+    own = dice.loc[dice["model"] == build.DIFFUSION].sort_values("dice", kind="stable").reset_index(drop=True)
     middle = max(0, len(own) // 2 - SHOWN // 2)
     chosen = zip(
         GROUPS,

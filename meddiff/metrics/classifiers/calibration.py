@@ -44,24 +44,6 @@ def reliability(
     return counts, mean_confidence, accuracy
 
 
-def classwise_calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = BINS) -> np.ndarray:
-    """Compute the calibration error of every class's own probability, called or not.
-
-    Kull et al. 2019: [K], each in [0, 1].
-
-    Their mean is the class-wise ECE. It sees what the error of the called class hides: a rare disease that is never
-    called but whose stated risk is wrong. Arguments and errors as `expected_calibration_error`.
-    """
-    _check(labels, probabilities, bins)
-    errors = []
-    for index in range(probabilities.shape[1]):
-        stated, happened = probabilities[:, index], labels == index
-        bin_of = _bins_of(stated, bins)
-        gap = np.bincount(bin_of, weights=stated - happened, minlength=bins)  # count x (mean stated - share happened)
-        errors.append(np.abs(gap).sum() / len(labels))
-    return np.array(errors)
-
-
 def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Compute the squared distance of probabilities [N, K] to the truth, summed over classes (Brier 1950): in [0, 2].
 

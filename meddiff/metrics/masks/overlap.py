@@ -17,9 +17,8 @@ that invented lesions cost nothing; its HD95 reports 4 mm where 99 of 100 lesion
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan, prod
+from math import nan
 
 import numpy as np
 
@@ -85,17 +84,6 @@ class Overlap:
         """(prediction - truth) / truth: negative for a prediction that is too small; infinite for a false alarm."""
         truth, difference = self.true_positive + self.false_negative, self.false_positive - self.false_negative
         return difference / truth if truth else (float("inf") if difference else 0.0)
-
-    def volume_error_ml(self, spacing_mm: Sequence[float]) -> float:
-        """Compute the volume of the prediction minus that of the truth in milliliters.
-
-        ``spacing_mm`` has three numbers.
-        """
-        if spacing_mm is None or len(spacing_mm) != 3 or not all(edge > 0 for edge in spacing_mm):
-            raise InputError(
-                f"got spacing_mm {spacing_mm}: a volume in milliliters needs three positive spacings in mm"
-            )
-        return (self.false_positive - self.false_negative) * prod(spacing_mm) / 1000
 
 
 def overlap(truth: np.ndarray, prediction: np.ndarray) -> Overlap:

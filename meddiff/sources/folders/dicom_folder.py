@@ -15,7 +15,7 @@ from pathlib import Path
 from meddiff.errors import InputError, Problems
 from meddiff.files.walk import Folder
 from meddiff.formats.dicom.series import Series, find_series
-from meddiff.formats.dicom.series_volume import stack_series
+from meddiff.formats.dicom.stack import stack_series
 from meddiff.manifest.consistency import check_rows
 from meddiff.manifest.row import SERIES, ManifestRow
 from meddiff.sources.folders import case_table

@@ -7,7 +7,6 @@ from sklearn.metrics import brier_score_loss, log_loss
 from meddiff.errors import InputError
 from meddiff.metrics.classifiers.calibration import (
     brier_score,
-    classwise_calibration_error,
     expected_calibration_error,
     negative_log_likelihood,
     reliability,
@@ -45,19 +44,6 @@ def test_logits_are_refused():
         expected_calibration_error(np.array([0]), np.array([[3.0, -1.0]]))
 
 
-def test_classwise_by_pencil():
-    # class 1 is stated at 0.2 four times and happens twice; class 0 mirrors it
-    probabilities, labels = np.tile([0.8, 0.2], (4, 1)), np.array([0, 0, 1, 1])
-    assert classwise_calibration_error(labels, probabilities, bins=10) == pytest.approx([0.3, 0.3])
-
-
-def test_classwise_sees_a_rare_class_that_is_never_called():
-    labels = np.zeros(100, int)
-    probabilities = np.tile([0.6, 0.4], (100, 1))
-    probabilities[:, 0] = 0.6
-    assert classwise_calibration_error(labels, probabilities)[1] == pytest.approx(0.4)
-
-
 def test_proper_scores_equal_scikit_learn():
     generator = np.random.default_rng(0)
     probabilities, labels = generator.dirichlet(np.ones(2), size=200), generator.integers(2, size=200)
@@ -77,7 +63,7 @@ def test_weights_of_a_group_repeat_its_images():
         assert found[column] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("metric", [classwise_calibration_error, brier_score, negative_log_likelihood])
+@pytest.mark.parametrize("metric", [brier_score, negative_log_likelihood])
 def test_contract(metric):
     generator = np.random.default_rng(0)
     labels = generator.integers(3, size=30)

@@ -56,16 +56,6 @@ def test_empty_masks(truth, prediction, outcome, dice, sensitivity, precision, v
     assert counted.outcome == outcome
 
 
-def test_volume_in_milliliters():
-    truth = np.zeros((10, 10, 10), np.uint8)
-    truth[:5, :5, :4] = 1  # 100 voxels
-    prediction = np.zeros_like(truth)
-    prediction[:5, :5, :6] = 1  # 150 voxels
-    assert overlap(truth, prediction).volume_error_ml((2.0, 2.0, 5.0)) == pytest.approx(50 * 20 / 1000)
-    with pytest.raises(InputError, match="three positive spacings"):
-        overlap(truth, prediction).volume_error_ml((1.0, 1.0))
-
-
 def test_bad_input():
     with pytest.raises(InputError, match="grid of the truth"):
         overlap(SQUARE, SQUARE[:5])

@@ -1,7 +1,9 @@
-"""Spacings: which of the T + 1 times a sampler with few steps visits.
+"""Times: which of the T + 1 a sampler with few steps visits, and which a training sample is noised to.
 
-All start where the noise is and end at 0, the data. The times are integers where the rule gives integers, so that a
-network sees what it was trained on; the finer rules give fractions, which schedules interpolate.
+All spacings start where the noise is and end at 0, the data. The times are integers where the rule gives integers, so
+that a network sees what it was trained on; the finer rules give fractions, which schedules interpolate.
+
+Uniform t in training is Ho et al. 2020's and needs no code here. Other choices put the effort where it pays.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karr
 
 
 class Schedule(Protocol):
-    """The part of a schedule that a spacing asks for, of a `meddiff.diffusion.schedule.NoiseSchedule`."""
+    """The part of a schedule that is asked for, of a `meddiff.diffusion.schedule.NoiseSchedule`."""
 
     @property
     def T(self) -> int: ...  # noqa: D102, N802
@@ -81,3 +83,11 @@ def _line(start: float, end: float, n: int) -> Tensor:
 def _float32(times: Tensor) -> list[float]:
     """Return times that float32 holds exactly, so that the network and the sampler's coefficients mean the same t."""
     return times.float().tolist()
+
+
+def log_normal_times(
+    schedule: Schedule, count: int, generator: torch.Generator, *, mean: float = -1.2, std: float = 1.2
+) -> Tensor:
+    """Return [count] float64 t whose log(sigma/alpha) is N(mean, std**2) (Karras et al. 2022, table 1), within 1..T."""
+    log_ratio = mean + std * torch.randn(count, generator=generator, device=generator.device, dtype=torch.float64)
+    return schedule.time_at(-log_ratio)

@@ -28,8 +28,8 @@ def stack_series(series: Series) -> Stack:
         InputError: the slices are no volume (see stacking.arrange), or a file tells no geometry.
     """
     if series.disputed:
-        told = f"files claim to be the same slice (SOPInstanceUID) but differ: {', '.join(series.disputed[:3])}"
-        raise InputError(f"{series.files[0].parent}: {told}. Keep the right one of each.")
+        said = f"files claim to be the same slice (SOPInstanceUID) but differ: {', '.join(series.disputed[:3])}"
+        raise InputError(f"{series.files[0].parent}: {said}. Keep the right one of each.")
     frames = [
         frame for header, file in zip(series.headers, series.files, strict=True) for frame in frames_of(header, file)
     ]
@@ -72,7 +72,7 @@ def read_series(series: Series) -> Volume:
     )
 
 
-_TOLD = {
+_MEANINGS = {
     ("PhotometricInterpretation", "MONOCHROME1"): "stored values grow towards black (MONOCHROME1)",
     ("PresentationLUTShape", "INVERSE"): "stored values are shown inverted (PresentationLUTShape INVERSE)",
     ("LossyImageCompression", "01"): "the picture was compressed with loss (LossyImageCompression)",
@@ -94,10 +94,10 @@ def _notes(series: Series) -> tuple[str, ...]:
     for header, file in zip(series.headers, series.files, strict=True):
         kinds.setdefault(str(header.get("PhotometricInterpretation")), []).append(file.name)
     if len(kinds) > 1 and "MONOCHROME1" in kinds:
-        told = "; ".join(f"{kind}: {', '.join(names[:3])}" for kind, names in kinds.items())
-        reason = f"values grow towards black in some files and towards white in others ({told})"
+        said = "; ".join(f"{kind}: {', '.join(names[:3])}" for kind, names in kinds.items())
+        reason = f"values grow towards black in some files and towards white in others ({said})"
         raise InputError(f"{series.files[0].parent}: {reason}. Choose files of one kind.")
-    notes = [note for (keyword, value), note in _TOLD.items()
+    notes = [note for (keyword, value), note in _MEANINGS.items()
              if any(str(header.get(keyword)) == value for header in series.headers)]  # fmt: skip
     scales = [scale for scale in map(philips_scale, series.headers) if scale]
     if scales and max(scales) > (1 + _SAME_SCALE) * min(scales):
