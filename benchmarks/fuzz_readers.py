@@ -51,6 +51,7 @@ def warm_up() -> None:
     import meddiff.formats.find
     import meddiff.pipelines.command_line
     import meddiff.pipelines.inspect  # noqa: F401
+    from meddiff.jobs import job  # noqa: F401
 
 
 def keep(reading: Reading, sample: Sample, folder: Path) -> None:
@@ -94,8 +95,8 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number to begin with")
-    parser.add_argument("--memory-mb", type=int, default=1024, help="address space of the process that reads")
-    parser.add_argument("--seconds", type=float, default=20, help="of the process, for one file")
+    parser.add_argument("--memory-mb", type=int, default=1024, help="address space beside the libraries'")
+    parser.add_argument("--seconds", type=float, default=5, help="of the process, for one file")
     parser.add_argument("--data", type=Path, help="also change the smallest files of this folder")
     parser.add_argument("--formats", nargs="+", choices=list(DOORS), help="leave out the files of all others")
     parser.add_argument("--only", type=int, help="the number of one file, read in this process")

@@ -194,7 +194,7 @@ class RunFolder:
             return {}
         try:
             record = read_json(self.stages)
-            return {stage: {**entry, "outputs": dict(entry["outputs"])} for stage, entry in record.items()}
+            return {stage: _checked(entry) for stage, entry in record.items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{self.stages} is damaged ({error}). Delete it: the same command finds again what is finished."
@@ -212,6 +212,15 @@ class RunFolder:
         listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
         record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
         write_text(self.stages, json.dumps(record, indent=2))
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a line of the record as it is written; TypeError where it is another."""
+    texts = entry["inputs"], *entry["outputs"], *entry["outputs"].values()
+    costs = [value for name, value in entry.items() if name not in ("inputs", "outputs")]
+    if not all(isinstance(one, str) for one in texts) or not all(isinstance(one, int | float | None) for one in costs):
+        raise TypeError("a stage has texts and numbers")
+    return entry
 
 
 def settings_in(folder: RunFolder, *, made_by: str = " or ".join(MADE_BY.values())) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from fuzzing.doors import Outcome, hostile_sample, judged
+from fuzzing.doors import WRITING, Outcome, hostile_sample, judged
 from fuzzing.sample import Sample
 
 OUTSIDE = Path("/tmp/meddiff-evil")
@@ -100,7 +100,8 @@ class Box:
 
 def _work(box: Box, pipe: Connection) -> None:
     """The process: limits first, then number after number until the pipe is closed."""
-    resource.setrlimit(resource.RLIMIT_AS, (box.memory_bytes, box.memory_bytes))
+    limit = _memory("VmSize") + box.memory_bytes  # libraries alone have more than a gigabyte of addresses
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["TMPDIR"] = tempfile.tempdir = str(box.folder / "tmp")
     os.chdir(box.folder / "elsewhere")
@@ -121,25 +122,26 @@ def _read(box: Box, number: int) -> Reading:
         path = sample.write(box.folder / "in")
     except OSError as error:
         return Reading(number, sample.format, sample.story, Outcome("refusal", f"not written: {error}"), 0, 0)
-    before = _listing(box.folder)
+    watched = [box.folder / name for name in ("tmp", "elsewhere", *(() if sample.format in WRITING else ("in",)))]
+    before = _listing(watched)
     _forget_peak()
     at_start = _memory("VmRSS")
     began = time.process_time()
     outcome = judged(sample.format, path)
     seconds = time.process_time() - began
-    changed = before ^ _listing(box.folder)
+    changed = before ^ _listing(watched)
     if changed:
         outcome = Outcome("written outside", str(sorted(changed)[:5]))
         _restore(box.folder)
     return Reading(number, sample.format, sample.story, outcome, seconds, max(0, _memory("VmHWM") - at_start))
 
 
-def _listing(folder: Path) -> set[tuple[str, int, int]]:
-    found = {(str(OUTSIDE), 0, 0)} if OUTSIDE.exists() else set()
-    for path in folder.rglob("*"):
+def _listing(folders: list[Path]) -> set[tuple[str, int, int]]:
+    files = {(str(OUTSIDE), 0, 0)} if OUTSIDE.exists() else set()
+    for path in [path for folder in folders for path in folder.rglob("*")]:
         status = path.lstat()
-        found.add((str(path), status.st_size, status.st_mtime_ns) if not path.is_dir() else (str(path), 0, 0))
-    return found
+        files.add((str(path), status.st_size, status.st_mtime_ns) if not path.is_dir() else (str(path), 0, 0))
+    return files
 
 
 def _restore(folder: Path) -> None:
@@ -156,7 +158,7 @@ def _forget_peak() -> None:
 
 
 def _memory(kind: str) -> int:
-    """VmRSS, what is resident, or VmHWM, the most that was since it was forgotten; 0 where there is no /proc."""
+    """VmSize, addresses; VmRSS, what is resident; VmHWM, the most that was since it was forgotten; 0 without /proc."""
     try:
         return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0]) << 10
     except (OSError, IndexError):

@@ -1,16 +1,20 @@
 """Which public doors a format is handed to, and what came of it."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from fuzzing.dicom_fields import DICOM
 from fuzzing.fields import FIELDS
 from fuzzing.hostile import HOSTILE
 from fuzzing.mutations import ANY
+from fuzzing.papers import PAPERS
+from fuzzing.run_seeds import MASKS, RUN, SEGMENTATION, STUDY, placed
 from fuzzing.sample import Sample
 from meddiff.errors import InputError
 
@@ -57,8 +61,6 @@ def recipe(path: Path) -> None:
 
 def inspection(path: Path) -> None:
     """What `inspect` prints of a folder or archive, and what `segment predict` would find there."""
-    from rich.console import Console
-
     from meddiff.files.unpack import unpacked
     from meddiff.formats.find import find
     from meddiff.pipelines.inspect import run
@@ -70,15 +72,103 @@ def inspection(path: Path) -> None:
         find(place)
 
 
+def spreadsheet(path: Path) -> None:
+    """The one spreadsheet that is read: that of PH2, a part of ISIC."""
+    from meddiff import build
+
+    build.SOURCES["isic"].rows(path)
+
+
+def weights(path: Path) -> None:
+    from meddiff import load
+
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    _each(*(partial(lambda name: load(path, model=name)(pixels), name) for name in ("diffusion", "unet")))
+
+
+def papers(place: Path) -> None:
+    """What is read of a run's folder, paper by paper."""
+    _each(*(_of_a_segmentation(place) if (place / RUN / "models").is_dir() else _of_a_study(place)))
+
+
+def _of_a_segmentation(place: Path) -> Iterator[Callable[[], object]]:
+    from meddiff import trained
+    from meddiff.audit.changed import changed_files
+    from meddiff.jobs import audit, splits
+    from meddiff.jobs.segment import ledger, report
+    from meddiff.recipe import SegmentRecipe
+    from meddiff.run import Run, RunFolder, recipe_in
+
+    folder = RunFolder(place / RUN)
+    run = Run(placed(SEGMENTATION, place), folder)
+    yield partial(recipe_in, folder, SegmentRecipe)
+    yield from (partial(trained.saved_temperature, folder, name) for name in ("diffusion", "unet"))
+    yield partial(trained.saved_likeness, folder)
+    yield lambda: run.rows
+    yield from (partial(read, run) for read in (changed_files, splits.mask_meaning, report.provenance))
+    yield partial(audit.findings_in, folder)
+    yield partial(ledger.read_lines, place / MASKS / "predictions.csv")
+
+
+def _of_a_study(place: Path) -> Iterator[Callable[[], object]]:
+    from meddiff.audit.changed import changed_files
+    from meddiff.jobs import audit
+    from meddiff.jobs.evaluate.study import finished_run, opened_run
+    from meddiff.jobs.generate import filter as filtering
+    from meddiff.jobs.generate.report import tables_of
+    from meddiff.run import Run, RunFolder
+
+    folder = RunFolder(place / RUN)
+    run = Run(placed(STUDY, place), folder)
+    yield partial(opened_run, str(folder.path), run.console)
+    yield partial(finished_run, str(folder.path))
+    yield from (partial(read, run) for read in (changed_files, filtering.accepted, tables_of))
+    yield from (partial(read, folder) for read in (audit.findings_in, RunFolder.record))
+
+
+def segmentation(place: Path) -> None:
+    """The commands on a segmentation that is finished: `segment evaluate` once more, and `segment predict`."""
+    from meddiff.jobs import job
+    from meddiff.pipelines import predict
+    from meddiff.recipe.commands import Predict
+
+    given = Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS))
+    _each(lambda: job.segment(placed(SEGMENTATION, place), "report", Console(quiet=True)), lambda: predict.run(given))
+
+
+def study(place: Path) -> None:
+    """The command on a study that is finished."""
+    from meddiff.jobs import job
+
+    job.generate(placed(STUDY, place), "report", Console(quiet=True))
+
+
+def _each(*readings: Callable[[], object]) -> None:
+    """Do all of them; the last refusal is that of the whole."""
+    refusal: InputError | None = None
+    for read in readings:
+        try:
+            read()
+        except InputError as error:
+            _check_cause(error)
+            refusal = error
+    if refusal is not None:
+        raise refusal
+
+
 DOORS: dict[str, Callable[[Path], None]] = {
     **dict.fromkeys(("nifti", "dicom", "nrrd", "metaimage"), volume),
     **dict.fromkeys(("png", "jpeg", "tiff", "bmp", "gif"), picture),
-    "csv": manifest, "yaml": recipe, "zip": inspection, "folder": inspection,
+    "csv": manifest, "yaml": recipe, "zip": inspection, "folder": inspection, "spreadsheet": spreadsheet,
+    "weights": weights, "papers": papers, "segmentation": segmentation, "study": study,
 }  # fmt: skip
+WRITING = ("segmentation", "study")
+"""Formats whose doors write into the folder of the sample, as they should."""
 
 
-_WEIGHTS = {"dicom": 6, "nifti": 5, "nrrd": 3, "metaimage": 3, "png": 3, "jpeg": 3, "tiff": 3, "csv": 2}
-_TURNS = tuple(format_ for format_ in DOORS for _ in range(_WEIGHTS.get(format_, 1)))
+_WEIGHTS = {"dicom": 12, "nifti": 10, "nrrd": 6, "metaimage": 6, "png": 6, "jpeg": 6, "tiff": 6, "csv": 4, "papers": 12,
+            "weights": 4, "segmentation": 1, "study": 1}  # fmt: skip
+_TURNS = tuple(format_ for format_ in DOORS for _ in range(_WEIGHTS.get(format_, 2)))
 
 
 @dataclass(frozen=True)
@@ -100,10 +190,10 @@ def hostile_sample(number: int, seed: int, seeds: dict[str, list[Sample]]) -> Sa
     draw = np.random.default_rng([seed, number])
     format_ = format_of(number)
     sample = seeds[format_][int(draw.integers(len(seeds[format_])))]
-    own = {"dicom": DICOM, **FIELDS}.get(format_, ()) + HOSTILE.get(format_, ())
-    mutations = own if own and draw.random() < 0.5 else ANY
-    names = sorted(sample.files)
-    name = sample.opened or names[int(draw.integers(len(names)))]
+    own = {"dicom": DICOM, **FIELDS, **PAPERS}.get(format_, ()) + HOSTILE.get(format_, ())
+    mutations = own if own and draw.random() < (0.8 if format_ in PAPERS else 0.5) else ANY
+    names = sorted(sample.changed or sample.files)
+    name = sample.opened if sample.opened in sample.files else names[int(draw.integers(len(names)))]
     if len(names) > 1 and draw.random() < 0.3:
         name = names[int(draw.integers(len(names)))]
     mutation = mutations[int(draw.integers(len(mutations)))]

@@ -1,5 +1,6 @@
 """Attacks that need more than one file: archives, links, pipes, and texts that swell."""
 
+import re
 import stat
 import struct
 import zipfile
@@ -192,7 +193,40 @@ def programs(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
     return sample.with_file(name, script, "PostScript")
 
 
+def spreadsheet(sample: Sample, name: str, draw: np.random.Generator) -> Sample:
+    """A table whose XML swells, names other files, or is none; or what is done to any archive."""
+    sheet = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(BytesIO(sample.files[name])) as file:
+        parts = {entry: file.read(entry) for entry in file.namelist()}
+    entities = b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 9) for n in range(1, 9))
+    top = parts[sheet].find(b"<worksheet")
+    kinds = {
+        "100 MB of cells": parts[sheet].replace(b"</sheetData>", _many_rows(2_500_000) + b"</sheetData>"),
+        "a few MB of cells": parts[sheet].replace(b"</sheetData>", _many_rows(30_000) + b"</sheetData>"),
+        "billion laughs": b'<!DOCTYPE x [<!ENTITY a0 "ha">' + entities + b"]>"
+        + parts[sheet][top:].replace(b"<v>0</v>", b"<v>&a8;</v>", 1),
+        "a file outside": b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+        + parts[sheet][top:].replace(b"<v>0</v>", b"<v>&a;</v>", 1),
+        "deep": b"<a>" * 200_000, "far cell": re.sub(rb'r="A\d+"', b'r="XFD1048576"', parts[sheet], count=1),
+        "far row": re.sub(rb'<row r="\d+"', b'<row r="99999999999"', parts[sheet], count=1), "nothing": b"",
+        "dimension": re.sub(rb'ref="[^"]*"', b'ref="A1:XFD1048576"', parts[sheet], count=1), "zeros": bytes(1 << 24),
+    }  # fmt: skip
+    what = list(kinds)[int(draw.integers(len(kinds)))]
+    if draw.random() < 0.3:
+        return archive(sample, name, draw)
+    if draw.random() < 0.3:
+        part = list(parts)[int(draw.integers(len(parts)))]
+        changed = text_numbers(Sample(sample.format, parts, part), part, draw)
+        return sample.with_file(name, zipped(changed.files), f"in {part}: {changed.story}")
+    return sample.with_file(name, zipped(parts | {sheet: kinds[what]}), f"a sheet with: {what}")
+
+
+@lru_cache
+def _many_rows(count: int) -> bytes:
+    return b"<row><c><v>1</v></c><c><v>2</v></c></row>" * count
+
+
 HOSTILE: dict[str, tuple[Mutation, ...]] = {
     "zip": (archive, archive, archive), "folder": (folder, study, study), "csv": (manifest, manifest, manifest),
-    "yaml": (recipe, recipe, recipe), "png": (programs,),
+    "yaml": (recipe, recipe, recipe), "png": (programs,), "spreadsheet": (spreadsheet, spreadsheet, spreadsheet),
 }  # fmt: skip

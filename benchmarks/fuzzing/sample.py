@@ -18,6 +18,8 @@ class Sample:
     """Symbolic links and where they point to; a target of '|' makes a pipe that nobody writes to."""
     story: str = "as it was made"
     """What was done to it."""
+    changed: tuple[str, ...] = ()
+    """The files that are changed, where not every one is."""
 
     def with_file(self, name: str, content: bytes, story: str) -> "Sample":
         """The same with one file changed."""

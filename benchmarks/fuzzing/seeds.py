@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fuzzing.dicom_seeds import dicom_files, study_files
+from fuzzing.run_seeds import run_samples
 from fuzzing.sample import Sample
 
 LARGEST_SAMPLE_BYTES = 200_000
@@ -47,6 +48,8 @@ def seeds() -> list[Sample]:
         Sample("zip", {"study.zip": zipped(study)}, "study.zip"),
         Sample("zip", {"volume.zip": zipped({"x.nii.gz": nifti_files()["x.nii.gz"], "p.png": manifest["a.png"]})},
                "volume.zip"),
+        spreadsheet(),
+        *run_samples(),
     ]  # fmt: skip
 
 
@@ -138,6 +141,22 @@ def manifest_files() -> dict[str, bytes]:
     rows = [f"r{number},own,p{number},{name}.png,a.png,train,benign,0.5,70,real," for number, name in enumerate("ab")]
     picture = pictures("png")["L.png"]
     return {"data_manifest.csv": "\n".join([header, *rows, ""]).encode(), "a.png": picture, "b.png": picture}
+
+
+def spreadsheet() -> Sample:
+    """The table of PH2, with the pictures that it names."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    lines = ["Image Name", "Common Nevus", "Atypical Nevus", "Melanoma", "Asymmetry"], ["IMD002", "X", None, None, 0], [
+        "IMD003", None, None, "X", 0]  # fmt: skip
+    for line in lines:
+        book.worksheets[0].append(line)
+    buffer = BytesIO()
+    book.save(buffer)
+    images = {f"{name}/{name}{part}.png": b"" for name in ("IMD002", "IMD003") for part in ("", "_lesion")}
+    table = "PH2_dataset.xlsx"
+    return Sample("spreadsheet", images | {table: buffer.getvalue()}, "", changed=(table,))
 
 
 def recipe_file() -> bytes:

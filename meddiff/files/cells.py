@@ -16,9 +16,14 @@ SUSPECT = ("'", "=", "+", "-", "@", "\t", "\r", "\n")
 """Letters without which at its beginning no text is changed."""
 
 
+def is_number(text: str) -> bool:
+    """Say whether a cell is a number as programs write them."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def shielded(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would take for a formula."""
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not is_number(text) else text
 
 
 def bare(cell: str) -> str:

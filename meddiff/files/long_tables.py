@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.errors import InputError
-from meddiff.files.cells import SUSPECT, bare, shielded
+from meddiff.files.cells import SUSPECT, bare, is_number, shielded
 from meddiff.files.writing import write_atomically
 
 TEXTS = (
@@ -16,8 +16,13 @@ TEXTS = (
     "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
     "sha256", "made_by", "stale", "sex", "age_band", "skin_tone",
     "split", "attribute", "subgroup", "dataset", "site", "reference",
+    "against", "augmentation", "comparison", "features", "kind", "metric", "sentence", "severity", "state", "test",
+    "unlike_training", "warning", "why_unlike",
 )  # fmt: skip
-"""Columns that hold names: a class may be called 007, and an image 12."""
+"""Columns that hold texts: a class may be called 007, and an image 12. All others hold numbers, or yes and no."""
+
+
+YES_OR_NO = ("kept",)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -46,19 +51,31 @@ def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> 
     With ``as_text`` every cell is the text that stands in it, an empty one too.
 
     Raises:
-        InputError: the file is gone, is no table, or lacks one of ``columns``.
+        InputError: the file is gone, is no table, lacks one of ``columns``, or holds a text where a number belongs.
     """
     try:
         kinds, unknown = (str, []) if as_text else (dict.fromkeys(TEXTS, str), [""])
         table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=unknown, compression=None)  # type: ignore[arg-type]
         table = _changed(table, bare)
     except (OSError, ValueError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors
-        raise _damaged(path, " ".join(str(error).split())) from error
+        raise damaged(path, " ".join(str(error).split())) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise _damaged(path, f"it has no column {', '.join(missing)}")
+        raise damaged(path, f"it has no column {', '.join(missing)}")
+    if len(table) and not as_text:
+        _check_numbers(table, path)
     return table
 
 
-def _damaged(path: Path, why: str) -> InputError:
+def _check_numbers(table: pd.DataFrame, path: Path) -> None:
+    for name in [name for name in YES_OR_NO if name in table.columns and table[name].dtype != bool]:
+        raise damaged(path, f"column {name} holds more than True and False")
+    for name in [name for name in table.select_dtypes(exclude=["number", "bool"]).columns if name not in TEXTS]:
+        cells = [str(cell) for cell in table[name].dropna()]
+        odd = next((cell for cell in cells if not is_number(cell)), max(cells, key=len, default="nothing"))
+        raise damaged(path, f"column {name} holds {odd[:40]!r}, no number")
+
+
+def damaged(path: Path, why: str) -> InputError:
+    """Return the refusal of a table that is not as it was written."""
     return InputError(f"{path} is damaged or was changed ({why}). Delete it: the same command makes it again.")

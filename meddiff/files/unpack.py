@@ -40,9 +40,10 @@ LARGEST_DEPTH = 32
 _HARMLESS_BYTES = 100 * 10**6
 _LISTED_BYTES = 150  # of an entry in the list, with a long name
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError, struct.error, zlib.error,
 )  # fmt: skip
+"""What Python raises of a damaged archive, beside an OSError."""
 
 
 def is_archive(path: Path) -> bool:
@@ -119,7 +120,7 @@ def _unpack_into(path: Path, folder: Path, largest_bytes: int, progress: Progres
                         progress(f"unpacking {path.name}", done, total)
     except InputError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
     except OSError as error:
         if error.errno not in (None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):

@@ -20,7 +20,7 @@ from PIL import Image
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.build.models import Model, ModelFolder
-from meddiff.files.long_tables import read_table, write_table
+from meddiff.files.long_tables import damaged, read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.formats.masks import IGNORED
 from meddiff.images.views import grid_image, tile
@@ -191,6 +191,19 @@ def validation_cases(recipe: SegmentRecipe, count: int) -> list[int]:
     """Choose which of ``count`` validation cases are looked at: ``validation.cases``, evenly spread; 0 is all."""
     wanted = min(recipe.validation.cases or count, count)
     return np.linspace(0, count - 1, wanted).round().astype(int).tolist()
+
+
+def best_step_in(file: Path) -> int:
+    """Read the first step with the best Dice from validation.csv.
+
+    Raises:
+        InputError: it is damaged, or names no step.
+    """
+    table = read_table(file, VALIDATION_COLUMNS)
+    table = table[np.isfinite(table.to_numpy(float)).all(axis=1)]
+    if not len(table):
+        raise damaged(file, "it has no line")
+    return best_step(table)
 
 
 def best_step(validation: pd.DataFrame) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -16,11 +17,13 @@ from meddiff.files.cells import bare, shielded
 from meddiff.files.documents import read_json, read_yaml
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.printable import printable
+from meddiff.jobs.looks import best_step_in
 from meddiff.jobs.progress import bar, new_console
 from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.recipe import Recipe
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.recipe.values import from_dict, to_dict
+from meddiff.run import RunFolder
 from meddiff.sources.isic.ph2 import _read_spreadsheet
 from meddiff.trained import load
 from meddiff.training import checkpoint
@@ -184,14 +187,15 @@ def test_a_cell_comes_back_as_it_was(text):
 
 @pytest.mark.parametrize("text", [text for text in FORMULAS if "\r" not in text])
 def test_tables_are_safe_to_open_and_read_back(tmp_path, text):
-    table = pd.DataFrame({"case": [text, "b"], "dice": [-0.5, 1.0], text: ["x", text]})
+    table = pd.DataFrame({"case": [text, "b"], "dice": [-0.5, 1.0], "note": ["x", text], text: [1, 2]})
     write_table(table, tmp_path / "x.csv")
     raw = pd.read_csv(tmp_path / "x.csv", dtype=str)
     cells = [str(cell) for cell in [*raw.columns, *raw.to_numpy().ravel()]]
     assert not [cell for cell in cells if cell[0] in "=+@\t" or (cell[0] == "-" and cell != "-0.5")]
-    back = read_table(tmp_path / "x.csv", ["case", "dice", text])
+    back = read_table(tmp_path / "x.csv", ["case", "dice", "note", text])
     assert back["case"].tolist() == [text, "b"]
-    assert back[text].tolist() == ["x", text]
+    assert back["note"].tolist() == ["x", text]
+    assert back[text].tolist() == [1, 2]
     assert back["dice"].tolist() == [-0.5, 1.0]
 
 
@@ -235,3 +239,66 @@ def test_numbers_of_a_table_are_not_touched(tmp_path):
     table = pd.DataFrame({"x": np.array([-1.5, np.nan]), "n": [-3, 4], "row_id": ["-1", "+2"]})
     write_table(table, tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text() == "x,n,row_id\n-1.5,-3,-1\n,4,+2\n"
+
+
+@pytest.mark.parametrize("cell", ["x", "a,b", "9" * 400, "1 2", "--", "True", "0x1f", "[1]", "1_000"])
+def test_a_text_where_a_number_belongs_is_refused(tmp_path, cell):
+    write_table(pd.DataFrame({"case": ["a", "b", "c"], "dice": [1, cell, 3]}, dtype=object), tmp_path / "x.csv")
+    with pytest.raises(InputError, match=r"x.csv is damaged .*column dice holds"):
+        read_table(tmp_path / "x.csv", ["case", "dice"])
+    assert read_table(tmp_path / "x.csv", ["case", "dice"], as_text=True)["dice"].tolist() == ["1", cell, "3"]
+
+
+@pytest.mark.parametrize("cells", [["True", "no"], ["True", ""], ["1", "0"], ["True", "1"]])
+def test_a_column_of_yes_and_no_holds_nothing_else(tmp_path, cells):
+    write_table(pd.DataFrame({"row_id": ["a", "b"], "kept": cells}), tmp_path / "filter.csv")
+    with pytest.raises(InputError, match="column kept holds"):
+        read_table(tmp_path / "filter.csv", ["row_id", "kept"])
+
+
+@pytest.mark.parametrize("content", ["step,dice\n", "step,dice\n,\n", "step,dice\ninf,0.5\n", "step,dice\n1,\n"])
+def test_a_table_of_looks_without_a_look(tmp_path, content):
+    (tmp_path / "validation.csv").write_text(content)
+    with pytest.raises(InputError, match=r"validation.csv is damaged"):
+        best_step_in(tmp_path / "validation.csv")
+
+
+@pytest.mark.parametrize("key", ["3", "2026-01-01", "true", "1.5", "null"])
+def test_names_of_settings_are_texts(tmp_path, key):
+    for text in (f"{key}: 1", f"data: {{{key}: 1}}"):
+        (tmp_path / "recipe.yaml").write_text(text)
+        with pytest.raises(InputError, match="is no name of a setting"):
+            read_yaml(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"seconds": []}, {"cpu_energy_wh": [[]]}, {"seconds": "x"}, {"inputs": 3}, {"outputs": {"a": 3}},
+        {"outputs": [[1, 2]]},
+    ],
+)  # fmt: skip
+def test_a_record_of_stages_of_wrong_types(tmp_path, entry):
+    record = {"train": {"inputs": "x", "outputs": {"log.csv": "file"}, "seconds": 1.0, "gpu_energy_wh": None}}
+    (tmp_path / "stages.json").write_text(json.dumps(record))
+    assert RunFolder(tmp_path).record() == record
+    record["train"] |= entry
+    (tmp_path / "stages.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"stages.json is damaged"):
+        RunFolder(tmp_path).record()
+
+
+def test_a_spreadsheet_that_claims_gigabytes_takes_none(tmp_path):
+    """Of an entry that says it is packed in 4 GB no more is asked for than the file has."""
+    with zipfile.ZipFile(tmp_path / "PH2_dataset.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", b"x" * 1000)
+    content = bytearray((tmp_path / "PH2_dataset.xlsx").read_bytes())
+    for signature, offset in ((b"PK\3\4", 18), (b"PK\1\2", 20)):
+        start = content.find(signature) + offset
+        content[start : start + 4] = b"\xff\xff\xff\xfe"
+    (tmp_path / "PH2_dataset.xlsx").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="not a spreadsheet"):
+        list(_read_spreadsheet(tmp_path / "PH2_dataset.xlsx"))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()

@@ -216,10 +216,17 @@ def soft_masks(folder: Path) -> SoftMasks:
             soft.members.setdefault(case, []).append(path)
     table = folder / TABLE
     if table.is_file():
-        stated = read_table(table, ("name", "uncertainty"))
-        values = {bare_name(Path(str(row["name"])).name): row["uncertainty"] for row in stated.to_dict("records")}
-        soft.uncertainty.update({name: float(value) for name, value in values.items() if value == value})
+        lines = read_table(table, ("name", "uncertainty"), as_text=True).to_dict("records")
+        for name, text in ((line["name"], line["uncertainty"]) for line in lines if line["uncertainty"]):
+            soft.uncertainty[bare_name(Path(name).name)] = _number(text, f"{table}: the uncertainty of {name}")
     return soft
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{what} is {text[:40]!r}, no number") from None
 
 
 def read_probabilities(files: dict[str, Path], class_names: Sequence[str], truth: MaskFile) -> np.ndarray:

@@ -20,7 +20,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.study import Study, read_study
 from meddiff.evaluation.classifiers.study_tables import StudyTables, study_tables
 from meddiff.files.documents import read_json
-from meddiff.files.long_tables import read_table, write_table
+from meddiff.files.long_tables import damaged, read_table, write_table
 from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.generate import filter as filtering
@@ -269,10 +269,13 @@ def study_of(folder: RunFolder, names: Sequence[str]) -> Study:
 
 def tables_of(run: Run[Recipe]) -> StudyTables:
     """Return all tables of the study; every arm is compared with the best of those without synthetic images."""
+    attributes = read_table(run.folder.attributes, ["row_id"])
+    if attributes["row_id"].duplicated().any():
+        raise damaged(run.folder.attributes, "it names an image twice")
     return study_tables(
         study_of(run.folder, run.classes),
         reference_arms=[name for name in run.recipe.classifier.arms if not build.arm(name).synthetic],
-        attributes=read_table(run.folder.attributes, ["row_id"]),
+        attributes=attributes,
         arms=read_table(run.folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
         resamples=run.recipe.evaluation.resamples,
         confidence_level=run.recipe.evaluation.confidence_level,

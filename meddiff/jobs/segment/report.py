@@ -24,7 +24,7 @@ from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
-from meddiff.jobs.looks import VALIDATION_COLUMNS, best_step
+from meddiff.jobs.looks import best_step_in
 from meddiff.jobs.run_facts import data_hash, energy, licenses
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
@@ -150,10 +150,7 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
 def provenance(run: Run[SegmentRecipe]) -> dict:
     """List what the figures were made with."""
     record = run.folder.record()
-    best = {
-        name: best_step(read_table(models_of(run.folder, name).validation, VALIDATION_COLUMNS))
-        for name in model_names(run.recipe)
-    }
+    best = {name: best_step_in(models_of(run.folder, name).validation) for name in model_names(run.recipe)}
     return {
         "environment": read_json(run.folder.environment),
         "written": datetime.now(UTC).date().isoformat(),

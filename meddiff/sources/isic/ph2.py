@@ -9,9 +9,11 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from meddiff.errors import InputError, Problems
+from meddiff.files.bounds import BoundedFile
+from meddiff.files.unpack import DAMAGE
 from meddiff.files.walk import Folder
 from meddiff.formats.pictures import is_picture
 from meddiff.manifest.row import ManifestRow
@@ -98,10 +100,11 @@ def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
-    _check_size(path)
+    _check_parts(path)
     try:
-        lines = list(load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True))
-    except (BadZipFile, InvalidFileException, KeyError, IndexError, OSError, ValueError, SyntaxError) as error:
+        with BoundedFile(path) as file:
+            lines = list(load_workbook(file, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True))
+    except (*DAMAGE, InvalidFileException, OSError, SyntaxError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(f"{path}: not a spreadsheet ({error}). Download PH2 again.") from error
     words = [[str(cell or "").strip().lower() for cell in line] for line in lines]
     top = next((number for number, line in enumerate(words) if "image name" in line), None)
@@ -114,15 +117,20 @@ def _read_spreadsheet(path: Path) -> Iterator[tuple[str, str, str]]:
             yield f"line {number}", line[names].upper(), marked[0] if len(marked) == 1 else f"{len(marked)} marked"
 
 
-def _check_size(path: Path) -> None:
-    """Refuse a spreadsheet whose parts unpack to more than a table of 200 images could: openpyxl reads them all."""
+def _check_parts(path: Path) -> None:
+    """Refuse a spreadsheet with damaged parts, or which unpack to more than a table of 200 images: all are read."""
     try:
-        with ZipFile(path) as archive:
+        with BoundedFile(path) as file, ZipFile(file) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except (BadZipFile, OSError, ValueError) as error:
+            if size > _LARGEST_TABLE_BYTES:
+                raise InputError(f"{path}: it unpacks to {size} bytes, as no table of 200 images does. "
+                                 "Download PH2 again.")  # fmt: skip
+            for entry in archive.infolist():
+                archive.read(entry)
+    except InputError:
+        raise
+    except (*DAMAGE, OSError) as error:
         raise InputError(f"{path}: not a spreadsheet ({error}). Download PH2 again.") from error
-    if size > _LARGEST_TABLE_BYTES:
-        raise InputError(f"{path}: it unpacks to {size} bytes, as no table of 200 images does. Download PH2 again.")
 
 
 def _read_text(path: Path) -> Iterator[tuple[str, str, str]]:
