@@ -38,7 +38,7 @@ def read_yaml(path: Path) -> Any:
                 )
             if depth > DEEPEST:
                 raise _too_deep(path)
-        return _with_names(yaml.load(text, _LOADER), path)
+        return _with_names(_LOADER(text).get_single_data(), path)
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -43,6 +43,9 @@ from meddiff.training import checkpoint
 
 SHOWN = 6  # of each group of the gallery
 LARGEST = 640  # pixels of a side that a case keeps for its picture
+CALIBRATION = ("model", "class_name", "bin", "count", "stated", "happened")
+DETECTIONS = ("model", "case", "patient", "class_name", "threshold", "found", "missed", "invented")
+"""Columns of calibration.csv and detections.csv."""
 GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
 
 
@@ -67,11 +70,11 @@ def report(
     """
     recipe, folder, console = model.recipe, run.folder, run.console
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
-    calibration = read_table(folder.calibration, ("model", "class_name")).fillna({"class_name": ""})
+    calibration = read_table(folder.calibration, CALIBRATION).fillna({"class_name": ""})
     results = mask_results(
         cases=cases,
         calibration=calibration,
-        detections=read_table(folder.detections, ("model", "case", "patient", "class_name", "threshold")),
+        detections=read_table(folder.detections, DETECTIONS),
         title=title,
         gallery=gallery(model, rows, cases, mask_meaning(run)),
         provenance=provenance,
