@@ -112,7 +112,7 @@ def candidate(run: Run[Recipe], judge: Judge, minutes: float, per_class: int) ->
     model = training.model
     state = build_state(model.network, model.objective, fabric, optimization, ema_decay=training.settings.ema_decay)
     seeds = seeds_of(run.recipe.seed)
-    steps = train(state, training.batches(0, 1), optimization, seeds=seeds, augment=training.augment)
+    steps = train(state, training.batches(training.images, 0, 1), optimization, seeds=seeds, augment=training.augment)
     looks, spent, losses = 0, 0.0, []
     while looks < LOOKS:
         started = time.process_time()

@@ -1,5 +1,8 @@
 """Batch: images as a network takes them, and what is known of them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +24,17 @@ class Batch:
     ignores: bool = False
     """Whether some pixel of the masks is not judged."""
 
-    def to(self, device: torch.device | str) -> "Batch":
+    def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
-        label = None if self.label is None else self.label.to(device, non_blocking=True)
-        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
-        image, index = self.image.to(device, non_blocking=True), self.index.to(device, non_blocking=True)
-        return Batch(image, label, mask, index, self.ignores)
+        return self.each(lambda part: part.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with every tensor changed."""
+        label = None if self.label is None else change(self.label)
+        mask = None if self.mask is None else change(self.mask)
+        return Batch(change(self.image), label, mask, change(self.index), self.ignores)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that there are, in a fixed order."""
+        return [part for part in (self.image, self.label, self.mask, self.index) if part is not None]

@@ -150,7 +150,7 @@ def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:
     """Return values [B, C, H, W] of any type, moved and not changed."""
 
     def chosen(which: Tensor, changed: Tensor, values: Tensor) -> Tensor:
-        return torch.where(which.to(values.device)[:, None, None, None], changed, values)
+        return torch.where(which.to(values.device, non_blocking=True)[:, None, None, None], changed, values)
 
     if values.shape[-1] == values.shape[-2]:
         values = chosen(symmetry.transpose, values.transpose(-1, -2), values)
@@ -165,7 +165,7 @@ def apply_view(values: Tensor, view: View) -> Tensor:
     height, width = values.shape[-2:]
     aspect = width / height  # a rotation in pixels, not in the unit square
     rows = [torch.stack([cos, -sin / aspect, room[:, 0]], dim=1), torch.stack([sin * aspect, cos, room[:, 1]], dim=1)]
-    matrix = torch.stack(rows, dim=1).to(values.device)  # [B, 2, 3]
+    matrix = torch.stack(rows, dim=1).to(values.device, non_blocking=True)  # [B, 2, 3]
     grid = functional.affine_grid(matrix, list(values.shape), align_corners=False)
     mode = "bilinear" if values.is_floating_point() else "nearest"
     seen = functional.grid_sample(values.to(grid.dtype), grid, mode, "reflection", align_corners=False)
@@ -176,7 +176,7 @@ def apply_color(image: Tensor, color: Color) -> Tensor:
     """Map images [B, C, H, W] in [-1, 1], changed and cut to [-1, 1]; saturation and hue act on three channels only."""
 
     def each(factor: Tensor) -> Tensor:
-        return factor.to(image)[:, None, None, None]
+        return factor.to(image, non_blocking=True)[:, None, None, None]
 
     light = (image + 1) / 2 * each(color.brightness)
     mean = _luminance(light).mean(dim=(1, 2, 3), keepdim=True)
@@ -188,14 +188,14 @@ def apply_color(image: Tensor, color: Color) -> Tensor:
 
 
 def _mirrored(values: Tensor, which: Tensor, axis: int) -> Tensor:
-    chosen = which.to(values.device).reshape(-1, *[1] * (values.ndim - 1))
+    chosen = which.to(values.device, non_blocking=True).reshape(-1, *[1] * (values.ndim - 1))
     return torch.where(chosen, values.flip(axis + 2), values)
 
 
 def _luminance(light: Tensor) -> Tensor:
     if light.shape[1] != 3:
         return light
-    weights = torch.tensor(LUMINANCE, dtype=light.dtype, device=light.device)
+    weights = torch.tensor(LUMINANCE, dtype=light.dtype).to(light.device, non_blocking=True)
     return (light * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
@@ -206,7 +206,7 @@ def _turned_hue(light: Tensor, angle: Tensor) -> Tensor:
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
     turn[:, 1, 2], turn[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
-    matrix = (torch.linalg.inv(yiq) @ turn @ yiq).to(light)  # [B, 3, 3]
+    matrix = (torch.linalg.inv(yiq) @ turn @ yiq).to(light, non_blocking=True)  # [B, 3, 3]
     return torch.einsum("bij,bjhw->bihw", matrix, light)
 
 
@@ -256,7 +256,7 @@ def rotate(values: Tensor, angles: Tensor, *, outside: float) -> Tensor:
     half = torch.tensor(values.shape[2:], dtype=torch.float32) / 2
     there = _turns(angles).mT * half / half[:, None]  # a voxel that is seen turned is looked up against the turn
     columns_first = there.flip(1, 2)  # affine_grid counts W, H, D
-    matrix = functional.pad(columns_first, (0, 1)).to(values.device)  # [B, 3, 4], no shift
+    matrix = functional.pad(columns_first, (0, 1)).to(values.device, non_blocking=True)  # [B, 3, 4], no shift
     grid = functional.affine_grid(matrix, list(values.shape), align_corners=False)
     mode = "bilinear" if values.is_floating_point() else "nearest"
     seen = functional.grid_sample(values.to(grid.dtype) - outside, grid, mode, "zeros", align_corners=False)
@@ -267,7 +267,7 @@ def relight(image: Tensor, change: Change) -> Tensor:
     """Map images [B, C, D, H, W] in [-1, 1], changed and cut to [-1, 1]."""
 
     def each(factor: Tensor) -> Tensor:
-        return factor.to(image)[:, None, None, None, None]
+        return factor.to(image, non_blocking=True)[:, None, None, None, None]
 
     light = (image + 1) / 2 * each(change.brightness)
     mean = light.mean(dim=(1, 2, 3, 4), keepdim=True)

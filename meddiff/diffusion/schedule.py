@@ -60,13 +60,17 @@ class NoiseSchedule:
         Returns:
             Two tensors [B, 1, ..., 1].
         """
-        if like.device not in self._on_device:
-            self._on_device[like.device] = self.alpha.to(like.device), self.sigma.to(like.device)
-        (alpha, sigma), t = self._on_device[like.device], t.to(like.device)
+        (alpha, sigma), t = self._tables_on(like.device), t.to(like.device)
         scales = interpolate(alpha, sigma, t) if t.is_floating_point() else (alpha.gather(0, t), sigma.gather(0, t))
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         alpha_t, sigma_t = (scale.to(dtype).view(-1, *[1] * (like.ndim - 1)) for scale in scales)
         return alpha_t, sigma_t
+
+    def _tables_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return alpha and sigma on a device, brought there once."""
+        if device not in self._on_device:
+            self._on_device[device] = self.alpha.to(device), self.sigma.to(device)
+        return self._on_device[device]
 
     def scales(self, timesteps: Sequence[float]) -> tuple[list[float], list[float]]:
         """Return ``alpha`` and ``sigma`` at some t as Python floats: what a sampler computes its coefficients from."""
@@ -86,12 +90,12 @@ class NoiseSchedule:
 
     def time_at(self, half_log_snr: Tensor) -> Tensor:
         """Give the t (float64, clamped to 1..T) at which log(alpha/sigma) has a given value: the inverse of ``at``."""
-        angle = torch.atan2(self.sigma, self.alpha)[1:]
+        alpha, sigma = self._tables_on(half_log_snr.device)
+        angle = torch.atan2(sigma, alpha)[1:]
         table = -torch.log(torch.tan(angle))  # falls with t; finite but at a zero terminal SNR, where it is about -37
         wanted = half_log_snr.to(table).clamp(table[-1], table[0])
         right = torch.searchsorted(-table, -wanted).clamp(1, len(table) - 1)
-        t = right + (table[right - 1] - wanted) / (table[right - 1] - table[right])
-        return t.to(half_log_snr.device)
+        return right + (table[right - 1] - wanted) / (table[right - 1] - table[right])
 
     def timesteps(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
         """Return ``steps + 1`` times for a sampler to walk along, falling from T (or near it) to 0; see ``spacing``."""

@@ -17,6 +17,9 @@ from lightning_fabric import Fabric
 from torch.multiprocessing import ProcessRaisedException  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff import build
+from meddiff.batches.ahead import Batches
+from meddiff.batches.images import Images
+from meddiff.batches.resident import on_device
 from meddiff.build import segmenting
 from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
 from meddiff.errors import InputError, Problems
@@ -29,8 +32,8 @@ from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingLog, TrainingRun
 from meddiff.recipe import Recipe, SegmentRecipe, TrainingRecipe, to_dict
 from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
-from meddiff.training.fabric import build_fabric
-from meddiff.training.loop import Augment, Batches
+from meddiff.training.fabric import build_fabric, kernels
+from meddiff.training.loop import Augment
 from meddiff.training.state import State, build_state
 
 
@@ -41,8 +44,9 @@ class Training:
     model: Model
     settings: TrainingRecipe
     files: ModelFolder
-    batches: Callable[[int, int], Batches]
-    """(number of a process, how many there are) -> the images of that process."""
+    images: Images
+    batches: Callable[[Images, int, int], Batches]
+    """(images, number of a process, how many there are) -> the batches of that process."""
     augment: Augment | None
     look: Callable[[State], Look]
 
@@ -86,9 +90,10 @@ def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) 
     images_per_step = settings.batch_size * settings.accumulate * fabric.world_size
     log = TrainingLog(files.log, images_per_step, written=fabric.is_global_zero)
     going = TrainingRun(settings, files.checkpoints, log, fabric, model.network, state, model.facts, look)
-    batches = training.batches(fabric.global_rank, fabric.world_size)
+    batches = training.batches(on_device(training.images, fabric.device), fabric.global_rank, fabric.world_size)
     description = f"training {model.name}"
-    going.go(batches, run.console, seed=run.recipe.seed, augment=training.augment, description=description)
+    with kernels(fabric.device, deterministic=settings.deterministic):
+        going.go(batches, run.console, seed=run.recipe.seed, augment=training.augment, description=description)
 
 
 def image_denoiser(run: Run[Recipe]) -> Training:
@@ -99,7 +104,8 @@ def image_denoiser(run: Run[Recipe]) -> Training:
         model,
         recipe.training,
         ModelFolder(run.folder.path),
-        partial(build.shares, images, recipe.training, seed, recipe.training.class_balance),
+        images,
+        lambda images, *process: build.shares(images, recipe.training, seed, recipe.training.class_balance, *process),
         build.augmentation(recipe),
         partial(SampleGrid, run, model, images),
     )
@@ -112,6 +118,7 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
     facts = replace(model.facts, pixel_dtype=images.pixel_dtype, manifest_sha256=weights.manifest_hash(run))
     model = replace(model, facts=facts)
     files, own_steps = models_of(run.folder, name), recipe.baseline.steps
+    seed = child_seed(recipe.seed, "training", "images")
     training = recipe.training
     if own_steps and name != build.DIFFUSION:
         training = replace(training, steps=own_steps)
@@ -119,7 +126,8 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
         model,
         training,
         files,
-        partial(segmenting.batches, images, recipe, child_seed(recipe.seed, "training", "images")),
+        images,
+        lambda images, *process: segmenting.batches(images, recipe, seed, *process),
         build.augmentation(recipe),
         partial(Validation, run, model, files),
     )

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch import nn
 
+from meddiff.batches.ahead import Batches
 from meddiff.build.models import optimization
 from meddiff.errors import InputError
 from meddiff.files.long_tables import read_table, write_table
@@ -25,7 +26,7 @@ from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.facts import Facts
-from meddiff.training.loop import Augment, Batches, TrainStep, seeds_of, train
+from meddiff.training.loop import Augment, TrainStep, seeds_of, train
 from meddiff.training.signals import stopped_between_steps
 from meddiff.training.state import State
 

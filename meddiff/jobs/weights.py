@@ -13,6 +13,7 @@ from rich.console import Console
 from meddiff import build
 from meddiff.batches import turns
 from meddiff.batches.images import Images
+from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.models import Model
 from meddiff.diffusion.denoiser import Denoiser
@@ -25,7 +26,7 @@ from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training import study_classifier as training
-from meddiff.training.fabric import build_fabric
+from meddiff.training.fabric import build_fabric, device_here
 from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
 
@@ -111,7 +112,10 @@ def train_classifier(
     return training.train_classifier(
         new_classifier(recipe, images, seed),
         training.class_batches(
-            images, batch_size=settings.batch_size, seed=seed, class_balance=1.0 if arm.balanced else 0.0
+            on_device(images, device_here()),
+            batch_size=settings.batch_size,
+            seed=seed,
+            class_balance=1.0 if arm.balanced else 0.0,
         ),
         Optimization(settings.steps, settings.learning_rate, settings.weight_decay, decay="cosine_from_first"),
         seed=seed,

@@ -277,9 +277,10 @@ def _own_name(name: str, known: Collection[str]) -> str:
 
 def _answers(name: str, kind: type) -> tuple[str, ...]:
     """List the words that a switch takes; of no other setting. A folder may well be called no."""
-    if hints(kind).get(name) is not bool:
+    if (hint := hints(kind).get(name)) not in (bool, bool | None):
         return ()
-    return ("true", "false") if hasattr(kind, "POSITIONAL") else ("true", "false", "yes", "no")
+    own = () if hint is bool else ("null",)
+    return ("true", "false", *own) if hasattr(kind, "POSITIONAL") else ("true", "false", "yes", "no", *own)
 
 
 def _value_of(flag: str, answers: tuple[str, ...], left: list[str]) -> str:

@@ -129,8 +129,10 @@ class TrainingRecipe:
     """Random turns of training images: the symmetries of the square, left-right, none; auto is square for pictures."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """Arithmetic inside the network; auto is bf16 where the machine has it in hardware."""
-    compile: bool = False
-    """Compile the network with torch.compile."""
+    compile: bool | None = None
+    """Compile the network with torch.compile; null does on a GPU."""
+    deterministic: bool = False
+    """Take kernels on a GPU that give the same bits in every run, which are slower; a CPU has no others."""
     devices: Count = 1
     """Processes (one per GPU, or CPU processes with gloo) that share a step."""
     log_every: Count = 50

@@ -8,7 +8,9 @@ goes in and out alone, and on a CPU first makes sure that bf16 computes this net
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
 from torch import Tensor, nn
 
+from meddiff.cache.image_array import default_folder
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
@@ -120,7 +123,7 @@ class InPrecision(nn.Module):
         _each(given, note)
         key = getattr(function, "__name__", ""), *shapes
         if key not in self._right:
-            plain = getattr(self.network, "_orig_mod", self.network)  # what torch.compile was given
+            plain = getattr(self.network, "plain", self.network)
             call = plain if function is self.network else function
             one = _each(given, lambda part: _in_float32(part[:1]))
             reason = wrong_bf16(convolutions_in(plain, call, *one))
@@ -133,6 +136,56 @@ class InPrecision(nn.Module):
                 _say_once(f"computing in float32: {reason}")
             self._right[key] = not reason
         return self._right[key]
+
+
+class Compiled(nn.Module):
+    """A network that torch.compile makes one program of, for each shape of its inputs; as it is where that fails.
+
+    What is compiled is kept beside the cache of images, so that the next run begins at once.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(default_folder() / "compiled"))
+        self.plain = network
+        self._compiled: Callable[..., Any] = torch.compile(network, dynamic=False)
+        if encode := getattr(network, "encode", None):
+            self.encode = encode
+
+    def forward(self, *given: Tensor | Condition) -> Any:
+        """Return the network's output."""
+        try:
+            return self._compiled(*given)
+        except RuntimeError as error:
+            from torch._dynamo.exc import TorchDynamoException
+
+            if not isinstance(error, TorchDynamoException):
+                raise
+            _say_once(f"the network is not compiled, because {str(error).strip().splitlines()[0]}")
+            self._compiled = self.plain
+            return self.plain(*given)
+
+
+@contextmanager
+def kernels(device: torch.device, *, deterministic: bool) -> Iterator[None]:
+    """Choose what the kernels of a block are chosen by: the same bits in every run, or, on a GPU, trials of speed.
+
+    What PyTorch has no deterministic kernel for is named in a warning.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+    )
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = before[2]
 
 
 @cache
@@ -158,16 +211,18 @@ def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return given
 
 
-def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool = False) -> Denoiser:
+def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool | None = False) -> Denoiser:
     """Return the denoiser with its network moved to the device and wrapped for precision, processes and compilation.
+
+    ``compiled`` None compiles it on a GPU.
 
     The wrapped network shares its weights with the plain one, which stays what checkpoints and averages are made of.
     One that is not trained (no weight asks for a gradient: an average) belongs to this process alone, so that one
     process may draw samples while the others wait.
     """
     network: nn.Module = denoiser.network
-    if compiled:
-        network = torch.compile(network)  # type: ignore[assignment]
+    if fabric.device.type == "cuda" if compiled is None else compiled:
+        network = Compiled(network)
     return denoiser.of(prepare_network(network, fabric))
 
 

@@ -104,6 +104,7 @@ MAY_CHANGE = (
     "recipe.training.clip_norm",
     "recipe.training.precision",
     "recipe.training.compile",
+    "recipe.training.deterministic",
     "recipe.training.log_every",
     "recipe.training.checkpoint_every",
     "recipe.training.sample_every",
@@ -114,6 +115,7 @@ MAY_CHANGE = (
 BEFORE = {
     "recipe.training.times": "even",
     "recipe.training.decay_from": 1000,
+    "recipe.training.deterministic": False,
     "recipe.network.dropout": 0.0,
     "recipe.diffusion.learned_variance": False,
     "recipe.diffusion.self_condition": False,

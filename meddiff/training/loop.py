@@ -9,24 +9,23 @@ one would have drawn, and ends in the same weights to the bit. (On a GPU some ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
+from meddiff.batches.ahead import Batches, ahead
 from meddiff.batches.batch import Batch
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
-from meddiff.training.objectives import Objective
+from meddiff.training.launching import build_step, with_draws
 from meddiff.training.optimization import Optimization
-from meddiff.training.state import State
+from meddiff.training.state import State, set_rate
 
-Batches = Callable[[int, int], Batch]
-"""(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""
 Augment = Callable[[Batch, torch.Generator], Batch]
-"""(batch, generator) -> batch, on the device"""
+"""(batch, generator on the CPU) -> batch, where it lies"""
 Seeds = Callable[..., int]
 """(step, name of use, micro-batch if it has its own) -> seed"""
 STEPS_BETWEEN_GUARDS = 50
@@ -75,61 +74,32 @@ def train(
     Raises:
         TrainingDiverged: a loss or gradient is not finite; on a GPU up to `STEPS_BETWEEN_GUARDS` steps late.
     """
-    objective, fabric, steps = state.objective, state.fabric, optimization.steps
-    bad = torch.zeros((), dtype=torch.int64, device=fabric.device)  # first bad step, 0 while there is none
-    for step in range(first_step + 1, steps + 1):
-        rate = optimization.rate(step)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        draw = partial(_generator, fabric, seeds, step)
-        fetch = partial(_fetch, batches, step, augment=augment, fabric=fabric, draw=draw)
-        count = optimization.accumulate
-        loss = accumulate_gradients(objective, fetch, fabric=fabric, count=count, generator=draw("draws"))
-        norm = torch.nn.utils.clip_grad_norm_(objective.network.parameters(), optimization.clip_norm)
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
-        state.ema.update(objective.network, step)
-        bad = torch.where((bad == 0) & ~(loss + norm).isfinite(), step, bad)
-        if (fabric.device.type == "cpu" or step % STEPS_BETWEEN_GUARDS == 0 or step == steps) and int(bad):
-            raise diverged(int(bad))
-        yield TrainStep(step, loss, norm, rate)
+    device, count, steps = state.fabric.device, optimization.accumulate, optimization.steps
+    launch = build_step(state, optimization)
+    bad = torch.zeros((), dtype=torch.int64, device=device)  # first bad step, 0 while there is none
+    numbers = ((step, micro) for step in range(first_step, steps) for micro in range(count))
+    with closing(ahead(batches, numbers, device)) as made:
+        for step in range(first_step + 1, steps + 1):
+            rate = optimization.rate(step)
+            set_rate(state.optimizer, rate)
+            fetched = (
+                _augmented(batch, augment, seeds(step, "augment", micro))
+                for micro, batch in enumerate(islice(made, count))
+            )
+            generator = torch.Generator(device).manual_seed(seeds(step, "draws"))
+            loss, norm = launch(with_draws(state.objective, fetched, count, generator))
+            state.ema.update(state.objective.network, step)
+            bad = torch.where((bad == 0) & ~(loss + norm).isfinite(), step, bad)
+            if (step % steps_between_guards(device) == 0 or step == steps) and int(bad):
+                raise diverged(int(bad))
+            yield TrainStep(step, loss, norm, rate)
 
 
-def accumulate_gradients(
-    objective: Objective,
-    fetch: Callable[[int], Batch],
-    *,
-    fabric: Fabric,
-    count: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Add the gradient of the mean loss over ``count`` equal micro-batches; returns that loss.
-
-    What an objective draws is drawn for the whole step at once, so that many small micro-batches are told the same as
-    one large one.
-    """
-    draws = None
-    total = torch.zeros((), device=fabric.device)
-    for micro in range(count):
-        batch = fetch(micro)
-        size = len(batch.image)
-        draws = draws or objective.draw(batch, count, generator)
-        own = tuple(part[micro * size : (micro + 1) * size] for part in draws)
-        with fabric.no_backward_sync(objective.network, enabled=micro < count - 1):  # type: ignore[arg-type]
-            loss = objective.loss(batch, own).mean() / count
-            fabric.backward(loss)
-        total += loss.detach()
-    return total
+def steps_between_guards(device: torch.device) -> int:
+    """Return after how many steps a loss is read: on a CPU it costs nothing."""
+    return 1 if device.type == "cpu" else STEPS_BETWEEN_GUARDS
 
 
-def _fetch(
-    batches: Batches, step: int, micro: int, *, augment: Augment | None, fabric: Fabric, draw: Callable
-) -> Batch:
-    """Return a micro-batch on the device, augmented there."""
-    batch = batches(step - 1, micro).to(fabric.device)
-    return augment(batch, draw("augment", micro)) if augment else batch
-
-
-def _generator(fabric: Fabric, seeds: Seeds, step: int, *use: str | int) -> torch.Generator:
-    """Return the generator of one use in one step, on the device."""
-    return torch.Generator(fabric.device).manual_seed(seeds(step, *use))
+def _augmented(batch: Batch, augment: Augment | None, seed: int) -> Batch:
+    """Turn a micro-batch where it lies; what is drawn is drawn on the CPU, so that nothing waits for the device."""
+    return augment(batch, torch.Generator().manual_seed(seed)) if augment else batch

@@ -56,6 +56,11 @@ class Objective(Protocol):
         """The network that is trained, on the device and wrapped."""
         ...
 
+    @property
+    def draws_inside(self) -> bool:
+        """True where the loss itself draws random numbers, from the seeds among its draws."""
+        ...
+
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw all that is random in a step of ``count`` micro-batches like this one: tensors of count * B samples."""
         ...
@@ -88,6 +93,11 @@ class Denoising:
     def network(self) -> nn.Module:
         """The denoising network."""
         return self.denoiser.network
+
+    @property
+    def draws_inside(self) -> bool:
+        """True where features are dropped."""
+        return self.dropout
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw t, eps, who is told, and who is shown an estimate, for each sample."""
@@ -187,6 +197,7 @@ class MaskDenoising:
     """Share of the samples whose x_t is made from the network's own estimate."""
     times: Times = "even"
     """Which noise levels are drawn."""
+    draws_inside = False
 
     @property
     def network(self) -> nn.Module:
@@ -247,6 +258,7 @@ class Supervised:
 
     network: nn.Module
     mask: MaskLoss = MaskLoss()
+    draws_inside = False
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw nothing: an empty draw per sample."""
@@ -262,6 +274,7 @@ class ClassNaming:
     """The loss of a network that names the class of an image: image -> logits [B, K]; dropout alone is random."""
 
     network: nn.Module
+    draws_inside = True
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw the seed of the dropout of each sample's micro-batch."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import AdamW, Optimizer
@@ -51,15 +52,27 @@ def build_state(
     """
     minimized = objective(fabric)
     network.to(fabric.device)
-    optimizer = build_optimizer(
-        network, learning_rate=optimization.learning_rate, weight_decay=optimization.weight_decay
-    )
+    optimizer = build_optimizer(network, fabric.device, optimization)
     if force := getattr(network, "force", None):
         optimizer.register_step_post_hook(lambda *_: force())
     average = Latest(network) if ema_decay is None else Ema(network, ema_decay)
     return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
 
 
-def build_optimizer(network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> AdamW:
-    """Build AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights)."""
-    return AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+def build_optimizer(network: nn.Module, device: torch.device, optimization: Optimization) -> AdamW:
+    """Build AdamW, fused: four times faster on a CPU than the default (measured on 26.6 M weights).
+
+    On a GPU its learning rate is a tensor there, so that a recorded step (see `launching`) is not bound to one.
+    """
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(optimization.learning_rate, device=device) if on_gpu else optimization.learning_rate
+    return AdamW(network.parameters(), rate, weight_decay=optimization.weight_decay, fused=True, capturable=on_gpu)
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate of the next step."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

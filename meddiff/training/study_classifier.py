@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from meddiff.batches.ahead import Batches
 from meddiff.batches.batch import Batch
 from meddiff.batches.images import Images
 from meddiff.networks.classifier import Classifier
 from meddiff.seeds import child_seed
 from meddiff.training.divergence import classifier_diverged
 from meddiff.training.fabric import PrecisionName, build_fabric, prepare_network
-from meddiff.training.loop import Augment, Batches, Seeds, train
+from meddiff.training.loop import Augment, Seeds, train
 from meddiff.training.objectives import ClassNaming
 from meddiff.training.optimization import Optimization
 from meddiff.training.state import build_state

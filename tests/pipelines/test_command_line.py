@@ -83,6 +83,9 @@ def test_a_switch_needs_no_word_and_takes_one(flag):
         assert settings(commands.Predict, *PREDICT, "--output", "o", flag, word).dicom_seg is value
         assert settings(commands.Predict, *PREDICT, "--output", "o", f"{flag}={word}").dicom_seg is value
     assert parse("--training.compile", "--seed", "3").training.compile is True
+    assert parse("--training.compile", "null", "--seed", "3").training.compile is None
+    assert parse("--training.compile=false").training.compile is False
+    assert parse().training.compile is None
 
 
 @pytest.mark.parametrize("flag", ["--out", "--output"])

@@ -9,8 +9,9 @@ from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint
 from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
 from meddiff.training.fabric import build_fabric, has_bf16, prepare
-from meddiff.training.loop import accumulate_gradients
+from meddiff.training.launching import PlainStep, with_draws
 from meddiff.training.objectives import Denoising, draw_noise
+from meddiff.training.optimization import Optimization
 from tests.training import toy
 
 
@@ -68,22 +69,16 @@ def test_accumulated_micro_batches_are_one_large_batch():
     run = toy.Run()
     toy_batch = toy.batches(0, 0, size=32)
 
-    def part(size):
-        def fetch(micro):
-            rows = slice(micro * size, (micro + 1) * size)
-            return dataclasses.replace(toy_batch, image=toy_batch.image[rows], label=toy_batch.label[rows])
-
-        return fetch
+    def part(micro, size):
+        rows = slice(micro * size, (micro + 1) * size)
+        return dataclasses.replace(toy_batch, image=toy_batch.image[rows], label=toy_batch.label[rows])
 
     def gradient(count):
         run.network.zero_grad()
-        loss = accumulate_gradients(
-            Denoising(run.wrapped, toy.Generate(), 0.3, 5.0),
-            part(32 // count),
-            fabric=run.fabric,
-            count=count,
-            generator=torch.Generator().manual_seed(0),
-        )
+        objective = Denoising(run.wrapped, toy.Generate(), 0.3, 5.0)
+        batches = (part(micro, 32 // count) for micro in range(count))
+        step = PlainStep(dataclasses.replace(run.state, objective=objective), Optimization(1, 1.0, accumulate=count))
+        loss = step.accumulate(with_draws(objective, batches, count, torch.Generator().manual_seed(0)))
         return loss, [parameter.grad.clone() for parameter in run.network.parameters()]
 
     loss, whole = gradient(1)
