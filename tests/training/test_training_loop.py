@@ -5,6 +5,7 @@ import torch
 
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.loss import min_snr
 from meddiff.diffusion.schedule import cosine
 from meddiff.training import checkpoint
 from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
@@ -75,7 +76,7 @@ def test_accumulated_micro_batches_are_one_large_batch():
 
     def gradient(count):
         run.network.zero_grad()
-        objective = Denoising(run.wrapped, toy.Generate(), 0.3, 5.0)
+        objective = Denoising(run.wrapped, toy.Generate(), 0.3, min_snr(5.0))
         batches = (part(micro, 32 // count) for micro in range(count))
         step = PlainStep(dataclasses.replace(run.state, objective=objective), Optimization(1, 1.0, accumulate=count))
         loss = step.accumulate(with_draws(objective, batches, count, torch.Generator().manual_seed(0)))
