@@ -1,11 +1,14 @@
-"""Size and cost of the networks of a recipe, before anything is read or trained."""
+"""Size and cost of the networks of a recipe, and the time they take on this machine, before anything is trained."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -15,9 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from meddiff import build
 from meddiff.diffusion.condition import Condition
 from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.training.fabric import build_fabric
 
 CLASSES = 2
 """Labels or classes of masks where the data have not been read: more of them cost next to nothing."""
+MANY_PIXELS = 2e8
+"""Pixels that a training sees, in all its steps, from which on it is worth the seconds to ask how long it takes."""
+TOLD_FROM_S = 3600.0
+LONG_S = 5.0
+"""An image that takes longer is not tried a second time."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def describe(recipe: Recipe | SegmentRecipe, console: Console) -> None:
     for heading in ("network", "weights", "GFLOP per image", "per image trained", "PFLOP of the training"):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for name, one, steps in costs(recipe):
-        images = steps * recipe.training.batch_size * recipe.training.accumulate * recipe.training.devices
+        images = steps * images_per_step(recipe)
         table.add_row(
             name, f"{one.weights / 1e6:.2f} M", f"{one.forward / 1e9:.2f}", f"{one.training / 1e9:.2f}",
             f"{one.training * images / 1e15:,.4f}",
@@ -73,13 +82,67 @@ def describe(recipe: Recipe | SegmentRecipe, console: Console) -> None:
     else:
         calls = recipe.inference.members * recipe.inference.steps
         console.print(f"a mask is drawn by about {calls} calls ({recipe.inference.members} members)")
+    tell_time(recipe, console)
 
 
 def costs(recipe: Recipe | SegmentRecipe) -> list[tuple[str, Cost, int]]:
     """Count the work of each network that the recipe trains, with its number of training steps."""
+    return [(name, cost(network, call), steps) for name, network, call, steps in _networks(recipe)]
+
+
+def tell_time(recipe: Recipe | SegmentRecipe, console: Console) -> None:
+    """Print how long the training will take, where there is no GPU and it is not over within the hour.
+
+    One image goes through each network, forward and backward; quick trainings are not delayed by that.
+    """
+    images = images_per_step(recipe)
+    pixels = recipe.training.steps * images * math.prod(shape_of(recipe)[1:])
+    if torch.cuda.is_available() or pixels < MANY_PIXELS:
+        return
+    precision = build_fabric(precision=recipe.training.precision)
+    seconds = (
+        sum(
+            steps * images * seconds_of_an_image(network, call, precision)
+            for _, network, call, steps in _networks(recipe)
+        )
+        / recipe.training.devices
+    )
+    if seconds >= TOLD_FROM_S:
+        console.print(
+            f"there is no GPU, and on this machine the training takes about {in_days(seconds)} (estimated from one "
+            "image). It can be stopped and goes on from its last checkpoint; --preset quick takes minutes",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip
+
+
+def images_per_step(recipe: Recipe | SegmentRecipe) -> int:
+    """Count the images of an optimizer step, on all devices."""
+    return recipe.training.batch_size * recipe.training.accumulate * recipe.training.devices
+
+
+def seconds_of_an_image(network: nn.Module, call: Callable[[nn.Module], Tensor], fabric: Fabric) -> float:
+    """Measure forward and backward of one image, the second time: the first one also sets up."""
+    began = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        with fabric.autocast():
+            output = call(network)
+        output.float().sum().backward()
+        if time.perf_counter() - began > LONG_S:
+            break
+    return time.perf_counter() - began
+
+
+def in_days(seconds: float) -> str:
+    """Write a long time roughly: ``5 hours``, ``29 days``."""
+    hours = seconds / 3600
+    return f"{hours:.0f} hour{'s' * (round(hours) > 1)}" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def _networks(recipe: Recipe | SegmentRecipe) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
+    """Build each network that the recipe trains, with its call for one image and its number of training steps."""
     shape = shape_of(recipe)
     names = ["background", *(f"class {number}" for number in range(1, CLASSES))]
-    model = build.new_model(recipe, build.DIFFUSION, shape[0], names)
     noised = build.task(recipe, channels=shape[0], num_classes=CLASSES).channels
 
     def denoise(network: nn.Module) -> Tensor:
@@ -93,13 +156,15 @@ def costs(recipe: Recipe | SegmentRecipe) -> list[tuple[str, Cost, int]]:
         output = network(x_t, t, condition)
         return output[0] + output[1].sum() if isinstance(output, tuple) else output
 
-    listed = [(recipe.network.name, cost(model.network, denoise), recipe.training.steps)]
-    if isinstance(recipe, Recipe):
-        return listed
-    for name in recipe.baseline.names:
-        network = build.new_model(recipe, name, shape[0], names).network
-        one = cost(network, lambda network: network(torch.zeros(1, *shape)))
-        listed.append((f"baseline {name}", one, recipe.baseline.steps or recipe.training.steps))
+    def call(network: nn.Module) -> Tensor:
+        return network(torch.zeros(1, *shape))
+
+    model = build.new_model(recipe, build.DIFFUSION, shape[0], names)
+    listed = [(recipe.network.name, model.network, denoise, recipe.training.steps)]
+    if isinstance(recipe, SegmentRecipe):
+        steps = recipe.baseline.steps or recipe.training.steps
+        listed += [(f"baseline {name}", build.new_model(recipe, name, shape[0], names).network, call, steps)
+                   for name in recipe.baseline.names]  # fmt: skip
     return listed
 
 

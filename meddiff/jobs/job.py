@@ -17,6 +17,7 @@ from meddiff.errors import InputError
 from meddiff.files.documents import read_yaml
 from meddiff.files.writing import write_text
 from meddiff.jobs import manifest, train
+from meddiff.jobs.describe import tell_time
 from meddiff.jobs.generate import classify, filter, report, synthesize
 from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
@@ -80,6 +81,8 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
         run.console.print(recipe_table(run.recipe))
         write_text(folder.recipe, yaml.safe_dump(to_dict(run.recipe), sort_keys=False))
         write_text(folder.environment, json.dumps(environment(), indent=2))
+        if until != "manifest" and "train" not in folder.record():
+            tell_time(run.recipe, run.console)
         run_stages(stages[: names.index(until) + 1], run)
 
 

@@ -1,14 +1,19 @@
 """What a recipe's networks cost, told before anything is read."""
 
+import io
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from meddiff.jobs import describe, job
 from meddiff.jobs.describe import cost, costs
+from meddiff.jobs.progress import new_console
 from meddiff.pipelines import segment, train
-from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.recipe import NetworkRecipe, Recipe, SegmentRecipe
+from meddiff.run import RunFolder
+from meddiff.training.fabric import build_fabric
 
 
 def test_the_work_of_a_convolution_is_counted_right():
@@ -45,6 +50,62 @@ def test_every_network_of_masks_and_every_baseline_is_counted(network):
     counted = costs(replace(recipe, data=replace(recipe.data, image_size=32)))
     assert [name for name, _, _ in counted] == [network, "baseline unet", "baseline dynunet", "baseline segresnet"]
     assert all(2 * one.forward <= one.training <= 4 * one.forward for _, one, _ in counted)
+
+
+def words_on_time(recipe, monkeypatch, *, seconds: float, gpu: bool = False) -> str:
+    """What is printed on a machine that takes so many seconds for each image."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(describe, "seconds_of_an_image", lambda *_: seconds)
+    console = new_console(width=300, record=True, file=io.StringIO())
+    describe.tell_time(recipe, console)
+    return console.export_text()
+
+
+def test_a_long_training_without_a_gpu_says_beforehand_how_long(monkeypatch):
+    small = replace(NetworkRecipe(), channels=(32, 32), attention_levels=0)
+    standard = replace(Recipe(dataset="phantom"), network=small)
+    images = standard.training.steps * standard.training.batch_size
+    for seconds, said in ((30 * 86400 / images, "about 30 days"), (5 * 3600 / images, "about 5 hours"),
+                          (3700 / images, "about 1 hour ")):  # fmt: skip
+        assert said in words_on_time(standard, monkeypatch, seconds=seconds)
+    assert words_on_time(standard, monkeypatch, seconds=3000 / images) == ""
+    assert words_on_time(standard, monkeypatch, seconds=1.0, gpu=True) == ""
+    several = replace(standard, training=replace(standard.training, accumulate=2))
+    assert "about 60 days" in words_on_time(several, monkeypatch, seconds=30 * 86400 / images)
+
+
+def test_the_time_is_that_of_all_networks_and_no_quick_run_is_asked(monkeypatch):
+    recipe = SegmentRecipe(dataset="phantom")
+    recipe = replace(recipe, baseline=replace(recipe.baseline, names=("unet",), channels=(8, 16)),
+                     network=replace(recipe.network, channels=(8, 16)))  # fmt: skip
+    images = recipe.training.steps * recipe.training.batch_size
+    assert "about 20 days" in words_on_time(recipe, monkeypatch, seconds=10 * 86400 / images)
+    quick = replace(recipe, training=replace(recipe.training, steps=10))
+    assert words_on_time(quick, monkeypatch, seconds=1e9) == ""
+
+
+def test_an_image_is_timed_forward_and_backward():
+    network = nn.Conv2d(1, 1, 3)
+    calls = []
+
+    def call(net):
+        calls.append(1)
+        return net(torch.zeros(1, 1, 8, 8))
+
+    assert describe.seconds_of_an_image(network, call, build_fabric(precision="32")) > 0
+    assert len(calls) == 2
+    assert network.weight.grad is not None
+
+
+def test_a_run_says_it_before_its_first_stage_and_not_once_it_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "run_stages", lambda *_: None)
+    monkeypatch.setattr(job, "tell_time", lambda recipe, console: console.print("so long"))
+    recipe = Recipe(dataset="phantom", out=str(tmp_path / "run"))
+    for until, record, said in (("train", {}, True), ("manifest", {}, False), ("report", {"train": {}}, False)):
+        monkeypatch.setattr(RunFolder, "record", lambda self, record=record: record)
+        console = new_console(record=True, file=io.StringIO())
+        job.generate(recipe, until, console)
+        assert ("so long" in console.export_text()) is said
 
 
 @pytest.mark.parametrize(
