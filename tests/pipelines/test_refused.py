@@ -242,6 +242,18 @@ def test_a_run_of_the_other_kind_is_no_place_to_go_on(workplace, study, masks, c
 
 
 @pytest.mark.parametrize(
+    ("option", "said"), [("--synthetic", "synthetic_manifest.csv"), ("--real", "manifest.csv:test"),
+                         ("--train", "manifest.csv:test")],
+)  # fmt: skip
+def test_a_run_folder_is_no_set_of_images(workplace, study, tmp_path, capsys, option, said):
+    given = {"--real": f"{workplace}/images/red", "--synthetic": f"{workplace}/images/green", option: str(study)}
+    words = [word for pair in given.items() for word in pair]
+    assert evaluate.main(["images", *words, "--out", str(tmp_path / "out")]) == 2
+    assert f"{option} {study} is a run folder, with images of all kinds: name its {said}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["evaluate", "images", "--real", "{images}/red", "--synthetic", "{images}/green"],

@@ -20,7 +20,7 @@ from meddiff.formats.volume import Volume
 from meddiff.manifest.row import ManifestRow, blank_row
 from meddiff.manifest.split import SPLITS
 from meddiff.manifest.table import read_manifest
-from meddiff.run import root_of_manifest
+from meddiff.run import RunFolder, root_of_manifest
 
 LARGEST_SIDE = 256
 """Images are compared at no more pixels per side than this unless asked for."""
@@ -128,9 +128,12 @@ def holds_volumes(path: str, *, option: str = "--real") -> bool:
     """Tell whether a folder has no pictures, or a manifest names volumes instead of slices of them.
 
     Raises:
-        InputError: as `list_images`, of a manifest.
+        InputError: as `list_images`, of a manifest; or the folder is that of a run.
     """
     place = Path(path).expanduser()
+    if RunFolder(place).recipe.is_file():
+        manifest = "synthetic_manifest.csv" if option == "--synthetic" else "manifest.csv:test"
+        raise InputError(f"{option} {path} is a run folder, with images of all kinds: name its {manifest} instead")
     if place.is_dir():
         return not any(is_picture(file) for file in files_below(place)) and bool(files_below(place))
     return any(_is_volume(row) for row in list_images(path, option=option))
