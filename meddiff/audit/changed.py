@@ -59,7 +59,7 @@ def refuse_changed(run: Run) -> None:
 
 def _files(rows: Sequence[ManifestRow]) -> Iterator[Path]:
     for row in rows:
-        for path in (*row.image_files, *([row.mask_file] if row.mask_file else ())):
+        for path in (*row.image_files, *(part.path for part in row.mask_parts)):
             yield from (file for file in files_of(path) if file.is_file())
 
 

@@ -19,11 +19,11 @@ from meddiff.files.bad import reason_of
 from meddiff.formats import read_picture
 from meddiff.formats.arrays import PERCENTILES
 from meddiff.formats.dicom.series import is_dicom
-from meddiff.formats.masks import IGNORED, MaskMeaning, load_mask
-from meddiff.formats.open import load_volume, reader_of
+from meddiff.formats.masks import IGNORED, MaskAt, MaskMeaning, classes_of
+from meddiff.formats.open import reader_of
 from meddiff.formats.pictures import DAMAGE
 from meddiff.images.intensity import check_finite
-from meddiff.images.prepare import check_volumes_of_slice, load_sequences, mask_on_grid
+from meddiff.images.prepare import check_volumes_of_slice, classes_on, load_sequences
 from meddiff.images.working_grid import working_grid
 from meddiff.manifest.row import SERIES, ManifestRow
 
@@ -85,10 +85,10 @@ def _of_picture(row: ManifestRow, meaning: MaskMeaning | None) -> Facts:
     pixels = _in_range(picture.pixels, picture.low, picture.high)
     gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
     facts = _of_image(row, pixels, gray, picture.size, _mode(row))
-    if row.mask_file is None:
+    if row.mask_path is None:
         return facts
     try:
-        classes = _marked(load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning))
+        classes = _marked(classes_of(MaskAt.of(row), meaning))
         check_volumes_of_slice(row)
     except InputError as error:
         return replace(facts, mask_problem=reason_of(error))
@@ -104,11 +104,10 @@ def _of_volume(row: ManifestRow, meaning: MaskMeaning | None) -> Facts:
     voxels = grid.image_to_working(values.reshape(volume.shape))
     voxels = _in_range(voxels, *np.percentile(voxels, PERCENTILES))
     facts = _of_image(row, voxels, voxels[..., voxels.shape[2] // 2], voxels.shape, "")
-    if row.mask_file is None:
+    if row.mask_path is None:
         return facts
     try:
-        mask = load_volume(row.mask_file)
-        classes = _marked(mask_on_grid(mask, grid, name=row.mask_file, image=row.image_file, meaning=meaning))
+        classes = _marked(grid.labels_to_working(classes_on(row, grid.native_place, meaning)))
     except InputError as error:
         return replace(facts, mask_problem=reason_of(error))
     largest = int((classes > 0).sum(axis=(0, 1)).argmax())

@@ -15,7 +15,7 @@ from meddiff.audit.masks import odd_masks
 from meddiff.audit.odd_images import odd_images
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
-from meddiff.formats.masks import MaskMeaning, decide, masks_found, places
+from meddiff.formats.masks import MaskMeaning, decide, masks_found, masks_of_rows
 from meddiff.manifest.row import ManifestRow
 
 Shown = tuple[ManifestRow, np.ndarray]
@@ -88,7 +88,7 @@ def in_order(listed: Sequence[Finding]) -> list[Finding]:
 
 def _meaning(rows: Sequence[ManifestRow]) -> tuple[MaskMeaning | None, str | None]:
     """Decide what the masks mean, or why that cannot be known; neither where none can be read, said of each file."""
-    held = masks_found(places(rows)).levels
+    held = masks_found(masks_of_rows(rows)).levels
     try:
         return (decide(held) if held else None), None
     except InputError as error:

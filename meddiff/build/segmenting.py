@@ -17,7 +17,7 @@ from meddiff.cache.image_array import ImageArray, decode, default_folder
 from meddiff.cache.store import Prepared
 from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError, Problems
-from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_found, places
+from meddiff.formats.masks import Levels, MaskMeaning, NameRules, decide, masks_found, masks_of_rows
 from meddiff.images.case import Case, picture_case, volume_case
 from meddiff.images.prepare import Transform
 from meddiff.manifest.row import ManifestRow
@@ -48,7 +48,7 @@ def mask_levels(
         InputError: none of them can be read.
     """
     memory = Path(recipe.data.cache) if recipe.data.cache else default_folder()
-    held = masks_found(places(rows), memory=memory, progress=progress)
+    held = masks_found(masks_of_rows(rows), memory=memory, progress=progress)
     if not held.levels:
         problems = Problems(f"{len(held.bad)} of {len(rows)} masks cannot be used")
         for reason in held.bad:
@@ -63,7 +63,12 @@ def meaning(levels: Sequence[Levels], recipe: SegmentRecipe) -> MaskMeaning:
     Raises:
         InputError: values that may mean this or that.
     """
-    return decide(levels, names=recipe.classes, text=recipe.data.mask_values)
+    return decide(levels, names=recipe.classes, text=recipe.data.mask_values, rules=rules_for_names(recipe))
+
+
+def rules_for_names(recipe: SegmentRecipe) -> NameRules:
+    """Return the recipe's rules for masks whose shapes have names."""
+    return NameRules(recipe.data.mask_overlap, recipe.data.mask_missing)
 
 
 def images(

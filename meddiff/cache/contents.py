@@ -61,7 +61,7 @@ def fingerprints(rows: Sequence[ManifestRow], *, with_masks: bool, memory: Path)
 
 def _wanted(row: ManifestRow, with_masks: bool) -> tuple[str, list[Path], list[Path]]:
     text = f"{row.slice_axis} {row.slice_index} {row.sha256} {row.source == 'synthetic'}"
-    image, mask = [row.image_file], [row.mask_file] if with_masks and row.mask_file else []
+    image, mask = [row.image_file], [part.path for part in row.mask_parts] if with_masks else []
     if row.slice_axis is not None:
         image, mask = ([file for path in part for file in files_of(path)] for part in (image, mask))
     return text, image, mask

@@ -119,7 +119,7 @@ def decode(
     """
     if on_bad_file not in ("stop", "skip"):
         raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
-    if with_masks and meaning is None and any(row.mask_file for row in rows):
+    if with_masks and meaning is None and any(row.mask_path for row in rows):
         meaning = meaning_of(rows, memory=Path(folder) if folder else default_folder())
     meaning = meaning if with_masks else None
     how = Transform(image_size, fit, channels, with_masks, False, slices, meaning, stretch or None)

@@ -29,9 +29,9 @@ from meddiff.errors import InputError, Problems
 from meddiff.files.bad import BadFile
 from meddiff.files.writing import in_plain_words
 from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
-from meddiff.formats.open import files_of, load_volume
+from meddiff.formats.open import files_of
 from meddiff.images.intensity import to_stored
-from meddiff.images.prepare import VolumeTransform, check_content, load_sequences, mask_on_grid, prepare_volume
+from meddiff.images.prepare import VolumeTransform, check_content, classes_on, load_sequences, prepare_volume
 from meddiff.images.working_grid import WorkingGrid
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
@@ -61,7 +61,7 @@ def _all_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _mask_files(row: ManifestRow, with_masks: bool) -> list[Path]:
-    return [row.mask_file] if with_masks and row.mask_file is not None else []
+    return [part.path for part in row.mask_parts] if with_masks else []
 
 
 def read_case(home: Path) -> dict[str, Any] | None:
@@ -123,11 +123,7 @@ def _prepare(
     facts: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
     if not with_masks:
         return {"image.bin": pixels}, facts
-    if row.mask_file is None:
-        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    mask = mask_on_grid(
-        load_volume(row.mask_file), prepared.grid, name=row.mask_file, image=row.image_file, meaning=meaning
-    )
+    mask = prepared.grid.labels_to_working(classes_on(row, prepared.grid.native_place, meaning))
     classes, counts = np.unique(mask[mask != IGNORED], return_counts=True)
     facts["counts"] = [[int(index), int(count)] for index, count in zip(classes, counts, strict=True)]
     voxels = {int(index): _some_voxels(mask, int(index)) for index in classes if index > 0}
@@ -245,7 +241,7 @@ def cache_volumes(
         raise InputError("there is no volume to prepare: no row is left. Check the manifest and its split column.")
     top = (Path(folder) if folder else default_folder()) / "volumes"
     prints = fingerprint_cases(rows, with_masks=with_masks, memory=top)
-    if with_masks and meaning is None and any(row.mask_file for row in rows):
+    if with_masks and meaning is None and any(row.mask_path for row in rows):
         meaning = meaning_of(rows, memory=top)
     means = [meaning.text] if with_masks and meaning else []
     start = hashlib.sha256(json.dumps([FORMAT, asdict(transform), with_masks, *means]).encode())

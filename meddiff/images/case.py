@@ -15,22 +15,20 @@ import numpy as np
 from meddiff.errors import InputError
 from meddiff.formats import Picture, read_picture, value_range_of
 from meddiff.formats.forms import Forms
-from meddiff.formats.masks import MaskMeaning, load_mask
-from meddiff.formats.open import load_volume
+from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.volume import Place, Volume
 from meddiff.images.intensity import to_model_range
 from meddiff.images.prepare import (
     Opened,
     Transform,
     VolumeTransform,
-    check_same_grid,
-    check_volumes_of_slice,
+    classes_on,
     load_sequences,
     of_picture,
     open_picture,
+    picture_classes,
     prepare_volume,
     sliced,
-    volume_classes,
 )
 from meddiff.images.square import place, unplace
 from meddiff.manifest.row import ManifestRow
@@ -195,23 +193,9 @@ def truth_of(row: ManifestRow, case: Case, meaning: MaskMeaning | None = None) -
     Raises:
         InputError: there is no mask, it cannot be read, or it has another size or lies elsewhere than its image.
     """
-    if row.mask_file is None:
-        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    volume = load_volume(row.mask_file) if len(case.size) == 3 else None
-    mask = (
-        load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning)
-        if volume is None
-        else volume_classes(volume, row.mask_file, meaning)
-    )
-    if mask.shape != tuple(case.size):
-        raise InputError(
-            f"mask {row.mask_file} has the size {mask.shape}, its image {row.image_file} {case.size}. "
-            "Give the mask that was drawn on this image, in its full size."
-        )
-    if volume is not None:
-        check_same_grid(volume.place, case.place, row.mask_file, row.image_file)
-    check_volumes_of_slice(row)
-    return mask.astype(np.int64)
+    if len(case.size) == 3:
+        return classes_on(row, case.place, meaning).astype(np.int64)
+    return picture_classes(row, (case.size[0], case.size[1]), meaning).astype(np.int64)
 
 
 def _plane_spacing(row: ManifestRow) -> tuple[float, ...] | None:

@@ -21,7 +21,8 @@ from meddiff.files.bad import bad_file
 from meddiff.files.content import sha256_of
 from meddiff.formats import Picture, read_picture, value_range_of
 from meddiff.formats.arrays import changed, is_of_volume, open_volume, plane_of
-from meddiff.formats.masks import MaskMeaning, decide, levels_of, load_mask, stored_volume
+from meddiff.formats.dicom.drawn import is_drawn
+from meddiff.formats.masks import MaskAt, MaskMeaning, classes_of, decide, levels_of, stored_at, stored_volume
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
 from meddiff.formats.volume import Place, Volume, corners_apart_mm, same_place
@@ -92,14 +93,17 @@ class PreparedVolume:
         self, mask: Volume, *, name: str | Path = "the mask", image: object = "its image",
         meaning: MaskMeaning | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Return class indices uint8 [I, J, K] of a mask of this volume, on the working grid; see `mask_on_grid`.
+        """Return class indices uint8 [I, J, K] of a mask of this volume, on the working grid.
 
         Each class is interpolated linearly and the largest share wins (see WorkingGrid.labels_to_working).
 
         Raises:
             InputError: the mask lies on another grid, or holds what are no class indices.
         """
-        return mask_on_grid(mask, self.grid, name=name, image=image, meaning=meaning)
+        if mask.array.ndim != 3:
+            raise InputError(f"{name} has the shape {list(mask.array.shape)}. A mask has three axes and no colors.")
+        check_same_grid(mask.place, self.grid.native_place, name, image)
+        return self.grid.labels_to_working(volume_classes(mask, name, meaning))
 
     def restore(self, probabilities: np.ndarray) -> np.ndarray:
         """Resample values [N, I, J, K] of the working grid to float32 [N, *shape of the volume], linearly."""
@@ -146,21 +150,37 @@ def _in_range(values: np.ndarray, volume: Volume, transform: VolumeTransform, *,
     return to_unit_range(values, low, high)
 
 
-def mask_on_grid(
-    mask: Volume, grid: WorkingGrid, *, name: str | Path = "the mask", image: object = "its image",
-    meaning: MaskMeaning | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Return class indices uint8 [I, J, K] of a mask on the working grid of its image; IGNORED is not judged.
+def classes_on(row: ManifestRow, image: Place, meaning: MaskMeaning | None = None) -> np.ndarray:
+    """Return class indices uint8 [I, J, K] of a row's mask on the voxels of its volume; IGNORED is not judged.
 
     ``meaning`` is that of all masks of the data set; without it this one is a data set of its own.
 
     Raises:
-        InputError: the mask lies on another grid than the image, or holds values that mean no class.
+        InputError: there is no mask, it lies on another grid than the image, or holds values that mean no class.
     """
-    if mask.array.ndim != 3:
-        raise InputError(f"{name} has the shape {list(mask.array.shape)}. A mask has three axes and no colors.")
-    check_same_grid(mask.place, grid.native_place, name, image)
-    return grid.labels_to_working(volume_classes(mask, name, meaning))
+    stored = stored_at(_mask_at(row), volume=True)
+    for path, own in stored.places:
+        check_same_grid(own, image, path, row.image_file)
+    return (meaning or decide([levels_of(stored)]))(stored)
+
+
+def picture_classes(row: ManifestRow, size: tuple[int, int], meaning: MaskMeaning | None = None) -> np.ndarray:
+    """Return class indices uint8 [H, W] of the mask of a picture or slice of this size; all else as `classes_on`.
+
+    Raises:
+        InputError: as `classes_on`.
+    """
+    mask = classes_of(_mask_at(row), meaning)
+    if mask.shape != size:
+        raise InputError(_of_another_size(row.mask_file, row, mask.shape, size))
+    check_volumes_of_slice(row)
+    return mask
+
+
+def _mask_at(row: ManifestRow) -> MaskAt:
+    if row.mask_path is None:
+        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
+    return MaskAt.of(row)
 
 
 def volume_classes(mask: Volume, name: str | Path = "the mask", meaning: MaskMeaning | None = None) -> np.ndarray:
@@ -227,7 +247,7 @@ def prepare(row: ManifestRow, transform: Transform) -> tuple[np.ndarray, np.ndar
     placement = place(*opened.picture.size, transform.image_size, fit=transform.fit)
     mask = None
     if transform.with_masks:
-        own = _mask_of(row, opened.size, transform.meaning)
+        own = picture_classes(row, opened.size, transform.meaning)
         mask = resize_mask(own if opened.turn is None else opened.turn.upright(own[None])[0], placement)[None]
     return of_picture(opened.picture, placement, transform, drawn=row.source == "synthetic"), mask
 
@@ -291,39 +311,34 @@ def check_content(row: ManifestRow) -> None:
             raise bad_file(row.image_file, f"the file is not the one of the manifest: its sha256 is {content[:12]}...")
 
 
-def _mask_of(row: ManifestRow, size: tuple[int, int], meaning: MaskMeaning | None) -> np.ndarray:
-    if row.mask_file is None:
-        raise InputError(f"row {row.row_id!r} has no mask. Fill in its mask_path, or take the row out.")
-    mask = load_mask(row.mask_file, axis=row.slice_axis, index=row.slice_index, meaning=meaning)
-    if mask.shape != size:
-        raise InputError(_of_another_size(row, mask.shape, size))
-    check_volumes_of_slice(row)
-    return mask
-
-
 def check_volumes_of_slice(row: ManifestRow) -> None:
     """Refuse the mask of a slice whose volume lies elsewhere than that of the image.
 
     Raises:
         InputError: as `check_same_grid`.
     """
-    image, mask = row.image_file, row.mask_file
-    if row.slice_axis is not None and mask is not None and is_of_volume(image) and is_of_volume(mask):
-        check_same_grid(open_volume(mask).place, open_volume(image).place, mask, image)
+    image = row.image_file
+    for mask in (part.path for part in row.mask_parts):
+        if row.slice_axis is not None and is_of_volume(image) and is_of_volume(mask) and not is_drawn(mask):
+            check_same_grid(open_volume(mask).place, open_volume(image).place, mask, image)
 
 
 def mask_misfit(row: ManifestRow) -> str | None:
     """Say what is wrong with the size of the row's mask, by the headers of two pictures; None where nothing is."""
-    if row.mask_file is None or not on_disk(row.mask_file).exists():
-        return None if row.mask_file is None else f"mask {row.mask_file}: there is no such file"
-    mask, image = header_size(row.mask_file), header_size(row.image_file)
-    return None if mask is None or image is None or mask == image else _of_another_size(row, mask, image)
+    image = header_size(row.image_file) if row.mask_parts else None
+    for path in (part.path for part in row.mask_parts):
+        if not on_disk(path).exists():
+            return f"mask {path}: there is no such file"
+        mask = header_size(path)
+        if mask is not None and image is not None and mask != image:
+            return _of_another_size(path, row, mask, image)
+    return None
 
 
-def _of_another_size(row: ManifestRow, mask: tuple[int, ...], image: tuple[int, ...]) -> str:
+def _of_another_size(path: Path | None, row: ManifestRow, mask: tuple[int, ...], image: tuple[int, ...]) -> str:
     sizes = [f"{width} x {height} pixels" for height, width in (mask, image)]
     return (
-        f"mask {row.mask_file} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
+        f"mask {path} is {sizes[0]}, its image {row.image_file} is {sizes[1]}. "
         "Give the mask that was drawn on this image, in its full size."
     )
 

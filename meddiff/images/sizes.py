@@ -11,9 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from meddiff.errors import InputError, Problems
-from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
-from meddiff.formats.open import load_volume
-from meddiff.images.prepare import volume_classes
+from meddiff.formats.masks import IGNORED, MaskAt, MaskMeaning, decide, levels_of, meaning_of, stored_at
+from meddiff.images.prepare import load_sequences
 from meddiff.manifest.row import ManifestRow
 
 FEWEST = 12  # volumes: each third can then be in all three splits
@@ -48,20 +47,21 @@ def mask_mm3(row: ManifestRow, meaning: MaskMeaning | None = None) -> float:
     Raises:
         InputError: no mask, one that cannot be read, or one that does not tell the size of its voxels.
     """
-    if row.mask_file is None:
+    if row.mask_path is None:
         raise InputError(f"row {row.row_id!r} has no mask")
-    mask = load_volume(row.mask_file)
-    if mask.affine is None and None in mask.spacing_mm:
+    stored = stored_at(MaskAt.of(row), volume=True)
+    place = stored.places[0][1] if stored.places else load_sequences(row.image_files).place
+    if place.affine is None and None in place.spacing_mm:
         raise InputError(f"{row.mask_file} does not tell the size of its voxels")
-    edges = np.diag([mm or 1.0 for mm in mask.spacing_mm]) if mask.affine is None else mask.affine[:3, :3]
-    classes = volume_classes(mask, row.mask_file, meaning)
+    edges = np.diag([mm or 1.0 for mm in place.spacing_mm]) if place.affine is None else place.affine[:3, :3]
+    classes = (meaning or decide([levels_of(stored)]))(stored)
     return float(np.count_nonzero((classes > 0) & (classes != IGNORED)) * abs(np.linalg.det(edges)))
 
 
 def _sizes(rows: Sequence[ManifestRow]) -> np.ndarray:
     problems = Problems("--label size")
     sizes = []
-    meaning = meaning_of(rows) if any(row.mask_file for row in rows) else None
+    meaning = meaning_of(rows) if any(row.mask_path for row in rows) else None
     for row in rows:
         try:
             sizes.append(mask_mm3(row, meaning))

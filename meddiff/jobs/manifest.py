@@ -39,6 +39,7 @@ from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
 from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
 
@@ -86,11 +87,15 @@ def _inputs(run: AnyRun) -> str:
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
     former = () if recipe.data.copies == "stop" else (recipe.data.copies,)  # former versions had no such settings
-    masks = (recipe.classes, recipe.data.mask_values) if isinstance(recipe, SegmentRecipe) else ()
+    masks = (recipe.classes, *_said_of_masks(recipe)) if isinstance(recipe, SegmentRecipe) else ()
     label = getattr(recipe, "label", None)
     later = (*former, *filter(None, masks))
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, cut,
                   recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *later)  # fmt: skip
+
+
+def _said_of_masks(recipe: SegmentRecipe) -> list[str]:
+    return [said for name, plain in MASKS_AS_THEY_ARE.items() if (said := getattr(recipe.data, name)) != plain]
 
 
 def _work(purpose: Purpose, run: AnyRun) -> list[Path]:

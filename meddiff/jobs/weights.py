@@ -22,6 +22,7 @@ from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
@@ -63,7 +64,7 @@ def data_settings(recipe: Recipe) -> list[Any]:
 def pixel_settings(recipe: Recipe | SegmentRecipe) -> dict[str, Any]:
     """Give the settings of the data but those that decide no more than which images there are, as the manifest says."""
     settings = {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
-    return {name: value for name, value in settings.items() if (name, value) != ("mask_values", "")}
+    return {name: value for name, value in settings.items() if MASKS_AS_THEY_ARE.get(name) != value}
 
 
 def training_settings(recipe: Recipe) -> dict[str, Any]:

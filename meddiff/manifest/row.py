@@ -6,6 +6,7 @@ What is wrong with a cell is noted with its line and its cure.
 import math
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -14,7 +15,17 @@ from meddiff.errors import Problems
 
 SERIES = "#series"
 """A path that ends so means the whole DICOM series of that file, of all in its folder."""
+_OF_CLASS = re.compile(r"([^;]*[^;\s])\s*=\s*([^;=./\\]+)")
 _SEVERAL = re.compile(r"([^{}]*)\{([^{},]+(?:,[^{},]+)+)\}([^{}]*)")
+
+
+@dataclass(frozen=True)
+class MaskPart:
+    """One of the files of a mask."""
+
+    path: Path
+    name: str = ""
+    """The class that it holds and no other; empty for a file of all classes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class ManifestRow:
     lesion_id: str | None
     split: str | None  # train, val, test
     image_path: str  # relative to root, with / between folders
-    mask_path: str | None
+    mask_path: str | None  # or a file per class, as disc.png=disc;cup.png=cup
     slice_axis: int | None  # 0, 1, 2: the array axis of a volume that slice_index counts along
     slice_index: int | None
     modality: str | None  # dermoscopy, MR, CT ...
@@ -57,8 +68,14 @@ class ManifestRow:
 
     @property
     def mask_file(self) -> Path | None:
-        """Path of the mask, None where the row has none."""
+        """Path of the mask, None where the row has none; of several files all that the cell says, for messages."""
         return None if self.mask_path is None else self.root / self.mask_path
+
+    @property
+    def mask_parts(self) -> tuple[MaskPart, ...]:
+        """Files of the mask, each with the class that it holds where there is one for each; none without mask."""
+        named = () if self.mask_path is None else masks_named(self.mask_path)
+        return tuple(MaskPart(self.root / path, name) for path, name in named)
 
     @property
     def group(self) -> str:
@@ -79,6 +96,18 @@ def spelled_out(text: str) -> tuple[str, ...]:
         return (text,)
     before, names, after = match.groups()
     return tuple(f"{before}{name}{after}" for name in names.split(","))
+
+
+def masks_named(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the mask files that one cell names: ``disc.png=disc;cup.png=cup`` names two with their class."""
+    parts = [_OF_CLASS.fullmatch(part.strip()) for part in text.split(";") if part.strip()]
+    named = tuple((part[1], part[2].strip()) for part in parts if part)
+    return named if named and len(named) == len(parts) else ((text, ""),)
+
+
+def in_one_cell(named: Iterable[tuple[str, str]]) -> str:
+    """Write mask files with their classes as one cell."""
+    return ";".join(f"{path}={name}" if name else path for path, name in named)
 
 
 def on_disk(path: Path) -> Path:
@@ -125,8 +154,11 @@ def parse_row(cells: dict[str, str], line: int, root: Path, *, problems: Problem
             problems.add(f"bad {name}", f"line {line}: {values[name]!r}", f"Write one of {', '.join(allowed)}.")
     for name in NUMBERS:
         values[name] = _number(name, values[name], line, problems=problems)
-    for name in ("image_path", "mask_path"):
-        values[name] = _path_inside(root, values[name], f"line {line}: {name}", problems=problems)
+    values["image_path"] = _path_inside(root, values["image_path"], f"line {line}: image_path", problems=problems)
+    if values["mask_path"] is not None:
+        parts = masks_named(values["mask_path"])
+        inside = [_path_inside(root, path, f"line {line}: mask_path", problems=problems) for path, _ in parts]
+        values["mask_path"] = in_one_cell((str(path), name) for path, (_, name) in zip(inside, parts, strict=True))
     digest = (values["sha256"] or "").lower()
     if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
         problems.add("bad sha256", f"line {line}: {digest!r}", "Write the 64 hexadecimal digits, or leave it empty.")

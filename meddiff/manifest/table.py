@@ -18,7 +18,7 @@ from meddiff.files.bad import exists
 from meddiff.files.cells import bare, shielded
 from meddiff.files.writing import write_text
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, on_disk, parse_row
+from meddiff.manifest.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, in_one_cell, on_disk, parse_row
 
 Manifest = list[ManifestRow]
 _MOST_COLUMNS = 200  # each unknown one is compared with all known names
@@ -140,10 +140,12 @@ def _check_widths(header: Sequence[str], records: Sequence[tuple[int, list[str]]
 def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) -> None:
     problems = Problems(path)
     for row, line in zip(rows, lines, strict=True):
-        files = [(row.image_path, file) for file in row.image_files] + [(row.mask_path, row.mask_file)]
+        files = [(row.image_path, file) for file in row.image_files]
+        files += [(row.mask_path, part.path) for part in row.mask_parts]
         for name, file in files:
-            if file is not None and not exists(on_disk(file)):
+            if not exists(on_disk(file)):
                 slash = " (write / between folders, not \\)" if "\\" in str(name) else ""
+                slash += " (of several masks say which class each is: a.png=disc;b.png=cup)" if ";" in file.name else ""
                 cure = "Correct the path, or name the folder that paths are relative to with --data-root."
                 problems.add("file does not exist", f"line {line}: {file}{slash}", cure)
     problems.raise_if_any()
@@ -151,15 +153,16 @@ def _check_files(rows: Sequence[ManifestRow], lines: Sequence[int], path: Path) 
 
 def _rebased(row: ManifestRow, root: Path, where: Path) -> ManifestRow:
     """Return the row with its paths relative to another root."""
+
+    def moved(file: Path) -> str:
+        if not lexical(file).is_relative_to(top):
+            cure = "Name a root folder that holds all files of the rows."
+            raise InputError(f"{where}: {file} of row {row.row_id!r} lies outside {root}. {cure}")
+        return lexical(file).relative_to(top).as_posix()
+
     top = lexical(root)
-    moved: dict[str, str] = {}
-    for column, file in (("image_path", row.image_file), ("mask_path", row.mask_file)):
-        if file is not None:
-            if not lexical(file).is_relative_to(top):
-                cure = "Name a root folder that holds all files of the rows."
-                raise InputError(f"{where}: {file} of row {row.row_id!r} lies outside {root}. {cure}")
-            moved[column] = lexical(file).relative_to(top).as_posix()
-    return replace(row, root=root, **moved)
+    masks = in_one_cell((moved(part.path), part.name) for part in row.mask_parts)
+    return replace(row, root=root, image_path=moved(row.image_file), mask_path=masks or None)
 
 
 def lexical(path: Path) -> Path:

@@ -219,8 +219,12 @@ class EvaluateMasks(Evaluation):
     """Regular expression: what of a case's name is its patient; empty takes each case as one."""
     ignore_geometry: bool = False
     """Do not compare where volumes lie."""
+    mask_overlap: Literal["stop", "later", "ignore"] = "stop"
+    """Voxels that two classes share in a SEG or RTSTRUCT: refused, the later class's, or not judged."""
+    mask_missing: Literal["stop", "empty"] = "stop"
+    """A class that a truth does not name and others do: refused, or nothing of it was there."""
     images: str = ""
-    """Folder of pictures or volumes for the gallery."""
+    """Folder of pictures, volumes or DICOM series for the gallery, on whose voxels SEG and RTSTRUCT are read."""
     raters: str = ""
     """Folders with masks of other raters, with commas between: adds the energy distance of the members to them."""
     names: str = ""

@@ -26,6 +26,8 @@ from meddiff.recipe.parts import (
 )
 
 Members = Annotated[int, Range(1, 10**6)]
+MASKS_AS_THEY_ARE = {"mask_values": "", "mask_overlap": "stop", "mask_missing": "stop"}
+"""Settings of data with which nobody says more of masks than they say themselves: runs of former versions had none."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class StackRecipe(DataRecipe):
     """Slices to either side that the network sees too, as channels (2.5D)."""
     mask_values: str = ""
     """What the values of the masks mean, as 0=background,128=disc,255=cup; ranges (0-127=background), colors
-    (#ff0000=tumor) and ignore (255=ignore: not judged) too; empty decides it from all masks."""
+    (#ff0000=tumor) and ignore (255=ignore: not judged) too; of shapes with names NAME=CLASS, *=background for all
+    others; empty decides it from all masks."""
+    mask_overlap: Literal["stop", "later", "ignore"] = "stop"
+    """Voxels that two classes share, where each is a shape with a name: refused, the later class's, or not judged."""
+    mask_missing: Literal["stop", "empty"] = "stop"
+    """A class that a mask does not name and others do: refused, or nothing of it was there."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.pairs import read_mask
 from meddiff.formats import load_mask
-from meddiff.formats.masks import IGNORED, decide, masks_found
+from meddiff.formats.masks import IGNORED, MaskAt, decide, masks_found
 from meddiff.formats.masks.meaning import MaskMeaning, read_meaning, write_meaning
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import volume_classes
@@ -56,7 +56,7 @@ def classes_in(path: Path, meaning: MaskMeaning | None = None) -> np.ndarray:
 
 
 def meaning_of(*files: Path, **how) -> MaskMeaning:
-    held = masks_found([(file, None) for file in files])
+    held = masks_found([MaskAt.file(file) for file in files])
     assert not held.bad, held.bad
     return decide(held.levels, **how)
 
@@ -352,7 +352,7 @@ def test_a_meaning_is_kept_as_it_is(tmp_path):
 def test_what_masks_hold_is_remembered_until_a_file_changes(tmp_path, monkeypatch):
     from meddiff.formats.masks import reading
 
-    files = [(stored(tmp_path, f"{number}.png", two(255)), None) for number in range(3)]
+    files = [MaskAt.file(stored(tmp_path, f"{number}.png", two(255))) for number in range(3)]
     looked, look = [], reading._looked_at
     monkeypatch.setattr(reading, "_looked_at", lambda place: looked.append(place) or look(place))
     first = masks_found(files, memory=tmp_path / "memory")
@@ -361,21 +361,3 @@ def test_what_masks_hold_is_remembered_until_a_file_changes(tmp_path, monkeypatc
     assert len(looked) == 3
     stored(tmp_path, "1.png", two(1))
     assert masks_found(files, memory=tmp_path / "memory") != first
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [("66.4", "Segmentation"), ("66.7", "Segmentation"), ("481.3", "RT Structure Set")],
-)
-def test_objects_of_dicom_that_hold_masks_are_refused_with_what_to_do(tmp_path, kind, said):
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-
-    header, meta = Dataset(), FileMetaDataset()
-    header.SOPClassUID = meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{kind}"
-    header.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID, header.file_meta = ExplicitVRLittleEndian, meta
-    header.save_as(tmp_path / "m.dcm", enforce_file_format=True)
-    (reason,) = masks_found([(tmp_path / "m.dcm", None)]).bad
-    assert f"m.dcm: a DICOM {said}" in reason
-    assert "convert it to NIfTI" in reason

@@ -115,7 +115,35 @@ def test_masks_beside_the_images_are_no_images(tmp_path):
         tmp_path / "benign", ["benign (1).png", "benign (1)_mask.png", "benign (1)_mask_1.png", "lonely_mask.png"]
     )
     rows = {row.image_path: row.mask_path for row in IMAGE_FOLDER.rows(tmp_path)}
-    assert rows == {"benign/benign (1).png": "benign/benign (1)_mask.png", "benign/lonely_mask.png": None}
+    pieces = "benign/benign (1)_mask.png=foreground;benign/benign (1)_mask_1.png=foreground"
+    assert rows == {"benign/benign (1).png": pieces, "benign/lonely_mask.png": None}
+
+
+@pytest.mark.parametrize(
+    ("masks", "cells"),
+    [
+        (["a_mask.png", "b_segmentation.png"], ["a_mask.png", "b_segmentation.png"]),
+        (["a_mask.png", "a_mask_1.png", "a_mask_2.png", "b_mask.png"],
+         ["a_mask.png=foreground;a_mask_1.png=foreground;a_mask_2.png=foreground", "b_mask.png=foreground"]),
+        (["a_mask_disc.png", "a_mask_cup.png", "b_mask_disc.png"],
+         ["a_mask_cup.png=cup;a_mask_disc.png=disc", "b_mask_disc.png=disc"]),
+        (["a_attribute_globules.png", "a_attribute_streaks.png", "b_Lesion_left eye.PNG"],
+         ["a_attribute_globules.png=globules;a_attribute_streaks.png=streaks", "b_Lesion_left eye.PNG=left eye"]),
+    ],
+)  # fmt: skip
+def test_several_masks_of_one_image(tmp_path, masks, cells):
+    layouts.touch(tmp_path / "x", ["a.png", "b.png", *masks])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert [row.image_path for row in rows] == ["x/a.png", "x/b.png"]
+    written = [";".join(part.removeprefix("x/") for part in str(row.mask_path).split(";")) for row in rows]
+    assert written == cells
+    assert all(part.path.is_file() for row in rows for part in row.mask_parts)
+
+
+def test_a_mask_of_all_classes_beside_one_of_one_class_is_asked_about(tmp_path):
+    layouts.touch(tmp_path / "x", ["a.png", "a_mask.png", "a_mask_cup.png"])
+    with pytest.raises(InputError, match=r"a_mask\.png and .*a_mask_cup\.png are masks of one image: is the first of"):
+        IMAGE_FOLDER.rows(tmp_path)
 
 
 def test_images_of_one_stem_are_two_images(tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -111,6 +112,17 @@ def test_isic2018_task1_has_masks_and_no_labels(tmp_path):
     assert set(labels(rows).values()) == {None}
     assert splits(rows) == {"ISIC_0000000": "train", "ISIC_0000001": "train", "ISIC_0012255": "val"}
     assert all(row.mask_path.endswith("_segmentation.png") for row in rows.values())
+
+
+def test_attributes_of_isic2018_task2_are_a_class_each(tmp_path):
+    layouts.isic2018_task1(tmp_path)
+    shutil.rmtree(tmp_path / "ISIC2018_Task1_Training_GroundTruth")
+    truth = "ISIC2018_Task2_Training_GroundTruth_v3"
+    layouts.touch(tmp_path / truth, ["ISIC_0000000_attribute_streaks.png"])
+    rows = read(tmp_path)
+    named = [f"{truth}/ISIC_0000000_attribute_{name}.png={name}" for name in ("globules", "streaks")]
+    assert rows["ISIC_0000000"].mask_path == ";".join(named)
+    assert rows["ISIC_0000001"].mask_path == f"{truth}/ISIC_0000001_attribute_globules.png=globules"
 
 
 def test_one_official_part_alone_is_no_split(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from meddiff.errors import InputError
-from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_found
+from meddiff.formats.masks import Levels, MaskAt, MaskMeaning, NameRules, decide, masks_found
+from meddiff.formats.masks.by_name import STRICT
 from meddiff.formats.masks.reading import Progress
 from meddiff.formats.masks.value_names import BACKGROUND, NamedValue, parse_mask_values
 
@@ -23,16 +24,22 @@ class Coding:
     truth: MaskMeaning
     named: tuple[NamedValue, ...] = ()
     """Values by name, where a user gave them."""
+    overlap: str = "stop"
+    """Voxels that two classes share, see `NameRules`."""
 
     @classmethod
-    def of(cls, text: str, files: Sequence[Path], progress: Progress | None = None) -> Coding:
+    def of(
+        cls, text: str, masks: Sequence[MaskAt], progress: Progress | None = None, rules: NameRules = STRICT
+    ) -> Coding:
         """Take the classes of a text (1=lesion,2=core), or every value above 0 that a truth has.
 
         Raises:
             InputError: a text that names nothing, values that may mean this or that, truths without any class.
         """
+        levels = _levels(masks, progress)
+        if any(one.natural == "name" for one in levels):
+            return cls._of_names(text, levels, rules)
         parts = named_values(text)
-        levels = _levels(files, progress)
         if _names_all(parts, levels):
             meaning = decide(levels, text=text, setting=SETTING)
             labels = {part.name: int(part.low) for part in reversed(parts)}
@@ -46,13 +53,33 @@ class Coding:
             raise InputError("every truth is empty: name the classes with --classes 1=lesion")
         return cls(classes, _numbered(levels, own, classes), parts)
 
-    def of_others(self, files: Sequence[Path], progress: Progress | None = None) -> MaskMeaning:
+    @classmethod
+    def _of_names(cls, text: str, levels: Sequence[Levels], rules: NameRules) -> Coding:
+        numbers = re.fullmatch(r"(\s*\d+\s*=[^,]+,?)+", text) is not None  # as numbers of other masks
+        parts = tuple(part for part in named_values(text) if part.low > 0) if numbers else ()
+        names = ("background", *(part.name for part in parts)) if parts else ()
+        meaning = decide(levels, names=names, text="" if numbers else text, setting=SETTING, rules=rules)
+        labels = [int(part.low) for part in parts] or range(1, len(meaning.names))
+        return cls(dict(zip(labels, meaning.names[1:], strict=True)), meaning, parts, rules.overlap)
+
+    def of_others(self, masks: Sequence[MaskAt], progress: Progress | None = None) -> MaskMeaning:
         """Decide what the values of a folder of predictions, or of another rater, mean.
 
         Raises:
             InputError: values that are none of the classes.
         """
-        levels = _levels(files, progress)
+        levels = _levels(masks, progress)
+        if any(one.natural == "name" for one in levels):
+            known = () if len(self.classes) == 1 else ("background", *self.classes.values())
+            meaning = decide(levels, names=known, setting=SETTING, rules=NameRules(self.overlap, "empty"))
+            if len(meaning.names) > 1 + len(self.classes):
+                raise none_of(levels[0].path, meaning.names[1:], self.classes)
+            return meaning
+        if self.truth.way == "name" and not self.named and len(self.classes) > 1:
+            raise InputError(
+                f"{levels[0].path} holds numbers and the truths names: say which is which with --classes "
+                f"{','.join(f'NUMBER={name}' for name in self.classes.values())}"
+            )
         if _names_all(self.named, levels):
             return decide(levels, text=",".join(part.text for part in self.named), setting=SETTING)
         try:
@@ -86,14 +113,14 @@ def named_values(text: str) -> tuple[NamedValue, ...]:
     return tuple(sorted(parts, key=lambda part: part.low))
 
 
-def none_of(path: object, values: Sequence[int], classes: dict[int, str]) -> InputError:
+def none_of(path: object, values: Sequence[object], classes: dict[int, str]) -> InputError:
     """Refuse values that are none of the classes."""
     named = ", ".join(f"{value}={name}" for value, name in classes.items())
     return InputError(f"{path} has the values {list(values)[:5]}, which are none of {named}: name all with --classes")
 
 
-def _levels(files: Sequence[Path], progress: Progress | None) -> tuple[Levels, ...]:
-    held = masks_found([(file, None) for file in files], progress=progress)
+def _levels(masks: Sequence[MaskAt], progress: Progress | None) -> tuple[Levels, ...]:
+    held = masks_found(masks, progress=progress)
     if held.bad:
         raise InputError(f"{held.bad[0]}. Give a good copy of the file, or leave it out")
     return held.levels

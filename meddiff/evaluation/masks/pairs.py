@@ -15,7 +15,8 @@ columns name and uncertainty.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +26,13 @@ from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.files.long_tables import read_table
 from meddiff.files.walk import files_below
-from meddiff.formats.masks import MaskMeaning, decide, levels_of, read_stored, stored_volume
+from meddiff.formats.dicom.drawn import is_drawn
+from meddiff.formats.find import find
+from meddiff.formats.masks import MaskAt, MaskMeaning, decide, levels_of, read_stored, stored_at, stored_volume
 from meddiff.formats.open import is_volume, load_volume, stem_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_pixels
 from meddiff.formats.volume import corners_apart_mm, same_place
+from meddiff.manifest.row import SERIES
 
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
@@ -48,6 +52,8 @@ class Matching:
     """Predictions without a truth; nobody can score them."""
     renamed: int
     """Number of pairs whose names differ, and are one after taking off what tools add."""
+    by_path: bool = False
+    """Whether cases are named by their path, as several subfolders hold files of one name."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ def match_folders(truth: Path, prediction: Path) -> Matching:
     Raises:
         InputError: a folder that is not there or holds no mask, two files of one name, no pair at all.
     """
-    truths, predictions = masks_below(truth), masks_below(prediction)
+    by_path = any(_has_equal_names(folder) for folder in (truth, prediction))
+    truths, predictions = masks_below(truth, by_path=by_path), masks_below(prediction, by_path=by_path)
     exact = {name: (truths[name], predictions[name]) for name in truths if name in predictions}
     rest = (_bare(name for name in truths if name not in exact), _bare(set(predictions) - set(exact)))
     renamed = {
@@ -86,11 +93,24 @@ def match_folders(truth: Path, prediction: Path) -> Matching:
     used = {second for _, second in pairs.values()}
     missing = {name: path for name, path in truths.items() if name not in pairs}
     extra = [path for path in predictions.values() if path not in used]
-    return Matching({name: pairs[name] for name in truths if name in pairs}, missing, extra, len(renamed))
+    return Matching({name: pairs[name] for name in truths if name in pairs}, missing, extra, len(renamed), by_path)
 
 
-def masks_below(folder: Path) -> dict[str, Path]:
-    """Return masks by the name of their case (the file without suffix), sorted; files of other kinds are no masks."""
+def _has_equal_names(folder: Path) -> bool:
+    """Tell whether masks of one name lie in several subfolders of a folder."""
+    named = [(case_name(path), path.parent) for path in files_below(folder)] if folder.is_dir() else []
+    counts = Counter(name for name, _ in dict.fromkeys(named) if name is not None and not BESIDE.fullmatch(name))
+    return max(counts.values(), default=0) > 1
+
+
+def masks_below(folder: Path, *, by_path: bool = False) -> dict[str, Path]:
+    """Return masks by the name of their case, sorted; files of other kinds are no masks.
+
+    The name is that of the file without suffix; ``by_path`` it is its path below the folder, without suffix.
+
+    Raises:
+        InputError: there is no such folder, or no mask in it; two masks of one case.
+    """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: name a folder of masks")
     named: dict[str, Path] = {}
@@ -99,27 +119,67 @@ def masks_below(folder: Path) -> dict[str, Path]:
         sheet = path == folder / "overview.png" and (folder / TABLE).is_file()  # of all masks, by `segment predict`
         if name is None or BESIDE.fullmatch(name) or sheet:
             continue
+        name = path.parent.relative_to(folder).joinpath(name).as_posix() if by_path else name
         if name in named:
             raise InputError(f"{named[name]} and {path} are both of case {name!r}: keep one of them in {folder}")
         named[name] = path
     if not named:
         raise InputError(
-            f"{folder} holds no mask: these are {', '.join(PICTURE_SUFFIXES)}, NIfTI, NRRD, MetaImage and MGH"
+            f"{folder} holds no mask: these are {', '.join(PICTURE_SUFFIXES)}, NIfTI, NRRD, MetaImage, MGH, "
+            "DICOM SEG and RTSTRUCT"
         )
     return named
 
 
 def case_name(path: Path) -> str | None:
-    """Return the file's name without suffix (.nii.gz is one); None for a file that is no picture or volume."""
-    return stem_of(path.name) if is_picture(path) or is_volume(path) else None
+    """Return the file's name without suffix (.nii.gz is one); None for what is no picture, volume, SEG or RTSTRUCT."""
+    if is_picture(path) or is_volume(path):
+        return stem_of(path.name)
+    return path.name.removesuffix(".dcm") if is_drawn(path) else None
 
 
-def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
+def images_below(folder: Path) -> dict[str, Path]:
+    """Return pictures, volumes and DICOM series by the name of their case: that of the file, or of a series' folder."""
+    images = {name: one.path for one in find(folder) if one.kind in ("picture", "volume") and (name := one.stem)}
+    series = [one for one in find(folder) if one.series is not None]
+    alone = Counter(one.path.parent for one in series)
+    for one in series:
+        many = alone[one.path.parent] > 1 or len(one.files) == 1
+        images[one.path.parent.name] = one.path.with_name(one.path.name + SERIES) if many else one.path.parent
+    return images
+
+
+def image_of_each(matchings: Iterable[Matching], images: Mapping[str, Path]) -> dict[Path, Path]:
+    """Find the image, or the other mask on its voxels, on which each SEG and RTSTRUCT is read.
+
+    Raises:
+        InputError: there is none for one of them.
+    """
+    wanted: dict[Path, Path] = {}
+    for matching in matchings:
+        pairs = [*matching.pairs.items(), *((case, (path, None)) for case, path in matching.missing.items())]
+        for case, (truth, prediction) in pairs:
+            for one, other in ((truth, prediction), (prediction, truth)):
+                if one is None or one in wanted or not is_drawn(one):
+                    continue
+                image = images.get(case) or images.get(bare_name(case))
+                image = image or (other if other is not None and not is_drawn(other) else None)
+                if image is None:
+                    raise InputError(
+                        f"{one} is read on the voxels of the image it was drawn on: name the folder of the images with "
+                        f"--images, in it {case!r} as a volume or a folder with its series"
+                    )
+                wanted[one] = image
+    return wanted
+
+
+def read_mask(path: Path, meaning: MaskMeaning | None = None, image: Path | None = None) -> MaskFile:
     """Read a mask of any kind, as class indices.
 
     Args:
         path: the file.
         meaning: of all masks of its folder; without it the file is a folder of its own.
+        image: of a SEG or RTSTRUCT the image on whose voxels it is read.
 
     Raises:
         InputError: damaged files, colors, several volumes in one file, values that mean no class.
@@ -128,8 +188,8 @@ def read_mask(path: Path, meaning: MaskMeaning | None = None) -> MaskFile:
         stored = read_stored(path)
         values = (meaning or decide([levels_of(stored)], labels=True))(stored)
         return MaskFile(path, values, None, None, values.shape)
-    volume = load_volume(path)
-    stored = stored_volume(volume, path)
+    volume = load_volume(path if image is None else image)
+    stored = stored_volume(volume, path) if image is None else stored_at(MaskAt.file(path, image), volume=True)
     values = (meaning or decide([levels_of(stored)], labels=True))(stored)
     kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]
     kept = kept if len(kept) >= 2 else [0, 1]
@@ -198,8 +258,8 @@ class SoftMasks:
     uncertainty: dict[str, float] = field(default_factory=dict)
 
 
-def soft_masks(folder: Path) -> SoftMasks:
-    """Find what lies beside the masks of a folder, all below it included.
+def soft_masks(folder: Path, *, by_path: bool = False) -> SoftMasks:
+    """Find what lies beside the masks of a folder, all below it included; ``by_path`` as in `masks_below`.
 
     Raises:
         InputError: a predictions.csv that is no table.
@@ -210,6 +270,7 @@ def soft_masks(folder: Path) -> SoftMasks:
         if match is None:
             continue
         case, what = bare_name(match[1]), match[2]
+        case = path.parent.relative_to(folder).joinpath(case).as_posix() if by_path else case
         if what.startswith("probability_"):
             soft.probabilities.setdefault(case, {})[what.removeprefix("probability_")] = path
         elif what.startswith("member_"):
@@ -218,7 +279,8 @@ def soft_masks(folder: Path) -> SoftMasks:
     if table.is_file():
         lines = read_table(table, ("name", "uncertainty"), as_text=True).to_dict("records")
         for name, text in ((line["name"], line["uncertainty"]) for line in lines if line["uncertainty"]):
-            soft.uncertainty[bare_name(Path(name).name)] = _number(text, f"{table}: the uncertainty of {name}")
+            case = bare_name(name if by_path else Path(name).name)
+            soft.uncertainty[case] = _number(text, f"{table}: the uncertainty of {name}")
     return soft
 
 

@@ -124,7 +124,8 @@ _OTHERS = (
               "else the series is refused", "grid.sorting.volumes_of"),
 )  # fmt: skip
 _KINDS = (
-    Attribute("Segmentation (SEG)", "A.51", "refused", "is a mask; in a study it is left out", "series.read_header"),
+    Attribute("Segmentation (SEG)", "A.51", "refused", "is read as a mask of its image; in a study it is left out",
+              "series.read_header"),
     Attribute("MR Spectroscopy", "A.36.3", "refused", "a spectrum for each voxel", "series.read_header"),
     Attribute("RT Structure Set, SR, PR, KO, RT Plan, encapsulated PDF", "A.19", "refused",
               "no rows and columns; in a study they are left out", "series.read_header"),

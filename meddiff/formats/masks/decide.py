@@ -1,6 +1,6 @@
 """The meaning of all masks of a data set, decided once from the values that they hold together.
 
-In this order:
+Masks whose shapes have names: see `by_name`. Of all others, in this order:
 
 1. Values that a user named (``--data.mask_values``) are taken so; any other value is refused.
 2. Colors are never guessed: refused until they are named. The shape of a one-colored, partly transparent picture is its
@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from meddiff.errors import InputError
 from meddiff.formats.masks import unclear
+from meddiff.formats.masks.by_name import STRICT, NameRules, by_name
 from meddiff.formats.masks.levels import MANY, Levels
 from meddiff.formats.masks.meaning import NOT_JUDGED, MaskMeaning, Values
 from meddiff.formats.masks.stored import SEEN
@@ -52,7 +53,13 @@ FAR = 8
 
 
 def decide(
-    files: Sequence[Levels], *, names: Sequence[str] = (), text: str = "", setting: str = SETTING, labels: bool = False
+    files: Sequence[Levels],
+    *,
+    names: Sequence[str] = (),
+    text: str = "",
+    setting: str = SETTING,
+    labels: bool = False,
+    rules: NameRules = STRICT,
 ) -> MaskMeaning:
     """Decide what the masks mean.
 
@@ -62,12 +69,15 @@ def decide(
         text: the values by name, as `parse_mask_values` takes them, where a user gave them.
         setting: in which it is given, for messages.
         labels: whether sparse whole numbers of volumes are labels (17, 53, 1006) that need no names.
+        rules: for what shapes with names leave open.
 
     Raises:
         InputError: nothing to decide on, or values that may mean this or that; with what to do.
     """
     if not files:
         raise InputError("there is no mask to learn the meaning of: give images with masks")
+    if any(one.natural == "name" for one in files):
+        return by_name(files, names, text, rules, setting)
     if text.strip():
         return _as_named(files, parse_mask_values(text, setting=setting), names, setting)
     way, own = _way(files, setting)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from meddiff.formats.drawing import Drawing
 from meddiff.formats.masks.stored import StoredMask, not_whole
 
 SMALL_NOISE = 7
@@ -34,6 +35,12 @@ class Levels:
     """Whether values are counted by the upper 8 of their 16 bits."""
     volume: bool = False
     palette: tuple[tuple[int, int], ...] = ()
+    names: tuple[str, ...] = ()
+    """Of shapes by their number, where shapes have names; the first is where nothing was drawn."""
+    shared: tuple[tuple[int, int, int], ...] = ()
+    """Two shapes, and how many voxels both hold; of three the first with each other one."""
+    unusable: tuple[tuple[str, str], ...] = ()
+    """Shapes that mark no voxels, and why."""
 
     @property
     def natural(self) -> str:
@@ -49,7 +56,8 @@ class Levels:
 
     def as_json(self) -> dict[str, Any]:
         """Give plain values, for `from_json`."""
-        plain = {name: getattr(self, name) for name in ("path", "lossy", "deep", "volume", "palette")}
+        as_they_are = ("path", "lossy", "deep", "volume", "palette", "names", "shared", "unusable")
+        plain = {name: getattr(self, name) for name in as_they_are}
         counts = {way: list(levels.items()) for way, levels in self.counts.items()}
         return plain | {"counts": counts, "solid": list(self.solid.items()), "between": list(self.between.items())}
 
@@ -57,9 +65,9 @@ class Levels:
     def from_json(cls, plain: dict[str, Any]) -> Levels:
         """Take what `as_json` gave."""
         counts = {way: dict(levels) for way, levels in plain["counts"].items()}
-        palette = tuple((entry, color) for entry, color in plain["palette"])
-        return cls(**plain | {"counts": counts, "solid": dict(plain["solid"]), "between": dict(plain["between"]),
-                             "palette": palette})  # fmt: skip
+        tuples = {name: tuple(map(tuple, plain[name])) for name in ("palette", "shared", "unusable")}
+        lying = {name: dict(plain[name]) for name in ("solid", "between")}
+        return cls(**plain | lying | tuples | {"counts": counts, "names": tuple(plain["names"])})
 
 
 def levels_of(stored: StoredMask) -> Levels:
@@ -68,6 +76,8 @@ def levels_of(stored: StoredMask) -> Levels:
     Raises:
         InputError: numbers that are not whole, or too many colors to be classes.
     """
+    if stored.drawing is not None:
+        return _of_drawing(stored.drawing)
     for values in stored.ways.values():
         if values.dtype.kind == "f":
             raise not_whole(stored.path, values)
@@ -90,6 +100,18 @@ def levels_of(stored: StoredMask) -> Levels:
         deep=deep,
         volume=stored.is_volume,
         palette=stored.palette,
+    )
+
+
+def _of_drawing(drawing: Drawing) -> Levels:
+    counts, everything = drawing.voxels(), [0, *range(1, len(drawing.names))]
+    _, shared = drawing.classes(everything, "")
+    return Levels(
+        str(drawing.path),
+        {"name": counts},
+        names=tuple(drawing.names),
+        shared=tuple((one, other, voxels) for (one, other), voxels in shared.items()),
+        unusable=tuple(drawing.unusable.items()),
     )
 
 

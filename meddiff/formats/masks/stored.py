@@ -7,6 +7,8 @@ The pixels of a picture can be read in several ways, and which of them is meant 
 - ``alpha``: how opaque a pixel is, where all that can be seen of a picture has one color.
 - ``color``: red, green and blue as one number, 0xRRGGBB.
 
+Shapes with names (``name``) are no pixels of a picture: one file per class, a SEG, an RTSTRUCT.
+
 `levels.levels_of` counts what is there, for `decide`, which is asked once for all masks of a data set.
 """
 
@@ -19,10 +21,11 @@ import numpy as np
 
 from meddiff.files.bad import bad_file
 from meddiff.formats.arrays import is_of_volume, open_volume, plane_of
+from meddiff.formats.drawing import Drawing
 from meddiff.formats.pictures import read_layers
-from meddiff.formats.volume import Volume
+from meddiff.formats.volume import Place, Volume
 
-WAYS = ("gray", "index", "alpha", "color")
+WAYS = ("gray", "index", "alpha", "color", "name")
 WHOLE = 1e-3
 """How far a label may lie from a whole number: the scaling of a header makes 0.99999997 or 2e-10 of one."""
 SEEN = -1
@@ -42,6 +45,10 @@ class StoredMask:
     """Whether it is a JPEG, whose values are near to what was meant and never just that."""
     palette: tuple[tuple[int, int], ...] = ()
     """Entry and color (0xRRGGBB) of what a colored palette is used for; SEEN and the one color of what can be seen."""
+    places: tuple[tuple[Path, Place], ...] = ()
+    """Volumes that it was read from, and where their voxels lie."""
+    drawing: Drawing | None = None
+    """The shapes of a mask whose shapes have names."""
 
     @property
     def natural(self) -> str:
@@ -81,7 +88,8 @@ def read_stored(path: str | Path, *, axis: int | None = None, index: int | None 
     if is_of_volume(path):
         volume = open_volume(path)
         _check_one(volume, path)
-        return StoredMask(path, {"gray": _numbers(plane_of(volume, path, axis, index), path)}, is_volume=True)
+        values = _numbers(plane_of(volume, path, axis, index), path)
+        return StoredMask(path, {"gray": values}, is_volume=True, places=((path, volume.place),))
     if axis not in (None, 0):
         raise bad_file(path, f"a picture has no slice axis {axis}, pages of a TIFF lie along axis 0")
     layers = read_layers(path, frame=index)
@@ -108,7 +116,12 @@ def stored_volume(volume: Volume, path: str | Path) -> StoredMask:
     """
     _check_one(volume, Path(path))
     values = _numbers(volume.array.reshape(volume.shape), Path(path))
-    return StoredMask(Path(path), {"gray": values}, is_volume=True)
+    return StoredMask(Path(path), {"gray": values}, is_volume=True, places=((Path(path), volume.place),))
+
+
+def stored_drawing(drawing: Drawing, places: tuple[tuple[Path, Place], ...] = ()) -> StoredMask:
+    """Take the mask that is shapes with names."""
+    return StoredMask(drawing.path, {"name": drawing.numbers}, places=places, drawing=drawing)
 
 
 def _check_one(volume: Volume, path: Path) -> None:

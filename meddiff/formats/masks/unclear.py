@@ -81,3 +81,33 @@ def unnamed(path: str, values: Sequence[str], allowed: str, setting: str) -> Inp
         f"mask {path} holds the value{'s' * (len(values) > 1)} {', '.join(values[:SHOWN])}, and --{setting} says "
         f"{allowed}: say what each value means, or that it is not judged (={IGNORE})"
     )
+
+
+def beside(setting: str, what: str) -> str:
+    """Name the setting mask_overlap or mask_missing that stands beside this one."""
+    return f"{'data.' * setting.startswith('data.')}mask_{what}"
+
+
+def shared(path: str, one: str, other: str, voxels: int, setting: str) -> InputError:
+    """Refuse shapes that overlap; of one class they are two opinions of it."""
+    return InputError(
+        f"{path}: {one!r} and {other!r} share {voxels} voxels, and a voxel has one class: say with "
+        f"--{beside(setting, 'overlap')} that it is the later one in the order of --classes (later) or not judged "
+        "(ignore). Masks of several raters are no classes: choose one of them, or fuse them first"
+    )
+
+
+def missing(path: str, names: Sequence[str], setting: str) -> InputError:
+    """Refuse a mask that does not name a class which others have."""
+    absent = ", ".join(map(repr, names[:SHOWN]))
+    return InputError(
+        f"{path}: it names no {absent}, which other masks do: if nothing of it was there, say "
+        f"--{beside(setting, 'missing')} empty; if nobody looked, add it or leave the image out"
+    )
+
+
+def marks_nothing(path: str, name: str, reason: str, setting: str) -> InputError:
+    """Refuse a shape that marks no voxels and is to be a class."""
+    return bad_file(
+        Path(path), f'{name!r} {reason}: close it, or leave it out with --{setting} "{name}={BACKGROUND},..."'
+    )

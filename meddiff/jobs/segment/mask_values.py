@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from meddiff.build import segmenting
 from meddiff.errors import InputError
-from meddiff.formats.masks import Levels, MaskMeaning, decide, places
+from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_of_rows
 from meddiff.formats.masks.meaning import NOT_JUDGED, Values, write_meaning
 from meddiff.jobs.progress import bar
 from meddiff.manifest.row import ManifestRow
@@ -65,8 +66,8 @@ class MaskValues:
     def held(self, rows: Sequence[ManifestRow]) -> Counter[int]:
         """Count the masks of these rows that hold each class."""
         held: Counter[int] = Counter()
-        for path, _ in places(rows):
-            one = self.levels.get(str(path))
+        for mask in masks_of_rows(rows):
+            one = self.levels.get(mask.name)
             held.update({values.index for values in self.meaning.counted(one)} if one else ())
         return held
 
@@ -138,11 +139,12 @@ def tell_of_others(rows: Sequence[ManifestRow], run: Run[SegmentRecipe], names: 
         InputError: none can be read, or their values may mean this or that.
     """
     levels = segmenting.mask_levels(rows, run.recipe)
+    how: dict[str, Any] = {"setting": "mask_values", "rules": segmenting.rules_for_names(run.recipe)}
     try:
-        meaning = decide(levels, names=names, text=text or run.recipe.data.mask_values, setting="mask_values")
+        meaning = decide(levels, names=names, text=text or run.recipe.data.mask_values, **how)
     except InputError:
         if text or not run.recipe.data.mask_values:
             raise
-        meaning = decide(levels, names=names, setting="mask_values")
+        meaning = decide(levels, names=names, **how)
     run.console.print(MaskValues({one.path: one for one in levels}, meaning, tuple(names)).table())
     write_meaning(meaning, run.folder.mask_values)

@@ -8,7 +8,6 @@ same bytes share a group; near-copies do not, and a warning says so.
 
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from meddiff.errors import Problems
 from meddiff.files.walk import Folder
 from meddiff.formats.pictures import is_picture
+from meddiff.manifest.mask_cells import all_in_one_way, image_of_mask, mask_cell
 from meddiff.manifest.row import ManifestRow
 from meddiff.sources.published_tables import read_table
 from meddiff.sources.source import real_row
 
 GROUPS = "groups.csv"
-_MASK = re.compile(r"(.+)_(mask|segmentation|lesion)(_\d+)?", re.IGNORECASE)
 _logger = logging.getLogger(__name__)
 
 
@@ -54,7 +53,10 @@ def class_rows(
         place = place_of(folder.path)
         if place is not None:
             pictures = _pair_masks([name for name in folder.names if is_picture(name)])
-            places |= {folder.join(image): (place, mask and folder.join(mask)) for image, mask in pictures.items()}
+            places |= {
+                folder.join(image): (place, mask_cell(folder.join(mask) for mask in masks))
+                for image, masks in pictures.items()
+            }
     if not places:
         return []
     groups = _read_groups(root, folders, places)
@@ -62,7 +64,7 @@ def class_rows(
         groups = _group_copies(root, places)
         _logger.warning("%s: no %s (columns path, group) says which images show the same patient; each image counts as "
                         "one, so near-copies may lie on both sides of the split", root, GROUPS)  # fmt: skip
-    return [
+    rows = [
         real_row(
             root,
             path.replace("/", "__"),
@@ -75,20 +77,20 @@ def class_rows(
         )
         for path, (place, mask) in sorted(places.items())
     ]
+    return all_in_one_way(rows)
 
 
-def _pair_masks(names: Iterable[str]) -> dict[str, str | None]:
-    """Return the image -> mask: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
+def _pair_masks(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the image -> masks: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
     by_stem = {PurePosixPath(name).stem: name for name in names}
-    pairs: dict[str, str | None] = {}
+    pairs: dict[str, list[str]] = {name: [] for name in names if name not in by_stem.values()}  # of the same stem
     for stem, name in sorted(by_stem.items()):
-        match = _MASK.fullmatch(stem)
-        if match is None or match[1] not in by_stem:
-            pairs.setdefault(name, None)
-        elif pairs.get(by_stem[match[1]]) is None:
-            pairs[by_stem[match[1]]] = name
-    same_stem = {name: None for name in names if name not in by_stem.values()}
-    return same_stem | pairs
+        image = by_stem.get(image_of_mask(stem) or "")
+        if image is None:
+            pairs.setdefault(name, [])
+        else:
+            pairs.setdefault(image, []).append(name)
+    return pairs
 
 
 def _read_groups(root: Path, folders: Iterable[Folder], found: Mapping[str, object]) -> dict[str, str]:

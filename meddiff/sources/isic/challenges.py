@@ -13,15 +13,16 @@ from pathlib import PurePosixPath
 
 from meddiff.files.walk import Folder
 from meddiff.formats.pictures import PICTURE_SUFFIXES
+from meddiff.manifest.mask_cells import mask_cell
 
-_ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation)?", re.IGNORECASE)
+_ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation|_attribute_\w+)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(r"masks?\b|segmentations?|ground.?truth", re.IGNORECASE)
 _PARTS = (("train", "train"), ("valid", "val"), ("test", "test"))
 # part of a name -> challenge; the first that matches
 _CHALLENGES = (
     (re.compile(r"HAM_?10000", re.IGNORECASE), "ham10000"),
     (re.compile(r"ISIC[-_ ]?2018.*task[-_ ]?3", re.IGNORECASE), "isic2018-task3"),
-    (re.compile(r"ISIC[-_ ]?2018.*task[-_ ]?1", re.IGNORECASE), "isic2018-task1"),
+    (re.compile(r"ISIC[-_ ]?2018.*task[-_ ]?[12]", re.IGNORECASE), "isic2018-task1"),
     (re.compile(r"ISBI[-_ ]?2016|ISIC[-_ ]?2016", re.IGNORECASE), "isic2016"),
     (re.compile(r"ISIC[-_ ]?2017", re.IGNORECASE), "isic2017"),
     (re.compile(r"ISIC[-_ ]?2018", re.IGNORECASE), "isic2018"),
@@ -73,6 +74,14 @@ def isic_id(text: str) -> str | None:
     return match[1].upper() if match and not match[3] else None
 
 
+def _attributes_together(masks: list[Picture]) -> list[Picture]:
+    """Make one mask of those that hold an attribute each (ISIC 2018, task 2), by their origin."""
+    attributes = [mask for mask in masks if "_attribute_" in mask.path.lower()]
+    origins = {mask.origin: [one.path for one in attributes if one.origin == mask.origin] for mask in attributes}
+    whole = [mask for mask in masks if mask not in attributes]
+    return [*whole, *(Picture(mask_cell(paths) or "", origin, False) for origin, paths in origins.items())]
+
+
 def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
     """Find images and masks by ISIC id, those of the most trusted challenge first.
 
@@ -91,6 +100,7 @@ def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, lis
             if match is not None:
                 kind = masks if match[3] or (of_masks and suffix.lower() not in ("jpg", "jpeg")) else images
                 kind[match[1].upper()].append(Picture(folder.join(name), origin, match[2] is not None))
+    masks = {name: _attributes_together(pictures) for name, pictures in masks.items()}
     for pictures in (*images.values(), *masks.values()):
         pictures.sort(key=lambda picture: (picture.origin.rank, picture.path))
     return images, masks
