@@ -39,6 +39,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are read, whatever a file is called. Pillow knows 40 more; PostScript it hands to another program."""
 _HARMLESS_BYTES = 1 << 28  # a blank page of that size is a small file, and still no attack
 _LARGEST_RATIO = 1000
+_COD = b"\xff\x52\x00\x0c"
+"""Marker and length of how a JPEG 2000 is coded, with one precinct size for all levels."""
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 
 
@@ -122,7 +124,7 @@ class Layers:
     index: np.ndarray | None
     """uint8 [H, W], entries of the palette; None for a file without one."""
     lossy: bool
-    """True for a JPEG."""
+    """True for a JPEG, and for a WebP and a JPEG 2000 that were compressed with loss."""
 
 
 def read_layers(path: Path, *, frame: int | None = None) -> Layers:
@@ -138,7 +140,21 @@ def read_layers(path: Path, *, frame: int | None = None) -> Layers:
         whole = np.asarray(picture.convert("RGBA"))
         bare, alpha = whole[..., :3], whole[..., 3]
     index = np.asarray(picture, dtype=np.uint8) if picture.mode == "P" else None
-    return Layers(pixels, bare, alpha, index, picture.format in ("JPEG", "MPO"))
+    return Layers(pixels, bare, alpha, index, _is_lossy(path, picture.format))
+
+
+def _is_lossy(path: Path, kind: str | None) -> bool:
+    """Tell whether the pixels of a file are near to what was stored and never just that.
+
+    A WebP says so in the name of its first chunk, a JPEG 2000 by the wavelets of its COD marker (0 are the 9-7 ones).
+    """
+    if kind not in ("WEBP", "JPEG2000"):
+        return kind in ("JPEG", "MPO")
+    content = path.read_bytes()
+    if kind == "WEBP":
+        return b"VP8 " in content[:64] or (b"VP8X" in content[:64] and b"VP8L" not in content)
+    place = content.find(_COD)
+    return place >= 0 and content[place + 13 : place + 14] == b"\0"
 
 
 def _read(path: Path, frame: int | None, size_hint: int | None) -> tuple[Image.Image, tuple[int, int]]:

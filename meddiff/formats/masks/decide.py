@@ -45,6 +45,8 @@ SOFT = 0.75
 """Share of the grays that must lie between darker and brighter ones to be soft edges."""
 GRAY_JPEG = 0.02
 """Middle grays of a JPEG, as a share of its white, from which on it is looked at whether they are soft edges."""
+CLEAN = 0.1
+"""Share of what is not black that must be white where there are soft edges: else it is a picture of something."""
 SOLID = 0.1
 """Share of a value's pixels that lie among their like, from which on it fills regions and is no noise."""
 TOGETHER = 0.5
@@ -150,6 +152,13 @@ class _Together:
         solid = self.summed(lambda one: one.solid)
         return [value for value in values if solid[value] > SOLID * self.counts[value]]
 
+    def has_regions(self) -> bool:
+        """Tell whether many values fill regions, as classes do and the brightness of a picture does not."""
+        if len(self.values) <= SMALL:
+            return True
+        solid, marked = self.summed(lambda one: one.solid), [value for value in self.values if value]
+        return sum(solid[value] for value in marked) > SOLID * self.pixels(marked)
+
     def pixels(self, values: Sequence[int]) -> int:
         """Count the pixels of some values."""
         return sum(self.counts[value] for value in values)
@@ -203,7 +212,7 @@ def _of_jpegs(all_: _Together) -> MaskMeaning:
             if 48 <= value <= 207:
                 middle += count
                 between += min(count, one.between.get(value, 0))
-    if middle > GRAY_JPEG * max(white, 1) and between < SOFT * middle:
+    if middle > white or (middle > GRAY_JPEG * max(white, 1) and between < SOFT * middle):  # a picture, or classes
         raise unclear.gray_jpeg(all_.files[0].path)
     return all_.halves(255, "JPEG: cut at one half")
 
@@ -225,7 +234,7 @@ def _two_values(all_: _Together) -> MaskMeaning | None:
 def _black_and_white(all_: _Together) -> MaskMeaning | None:
     whole = 255 if all_.top <= 255 else 65535  # of what is counted
     near, quiet = NOISE * whole // 255, QUIET * whole // 255
-    if all_.top < whole - quiet:
+    if all_.top < whole - quiet or (len(all_.values) > 1 and all_.values[0] > whole // 2):  # nothing is black
         return None
     low = [value for value in all_.values if 0 < value <= near]
     high = [value for value in all_.values if whole - near <= value < whole]
@@ -236,7 +245,9 @@ def _black_and_white(all_: _Together) -> MaskMeaning | None:
         soft = sum(min(all_.counts[value], between[value]) for value in middle)
         white = all_.pixels([value for value in all_.values if value > whole // 2])
         ringing = len(all_.values) > RINGING and all_.pixels(middle) < STRAY * white and not all_.filled(middle)
-        fits = not filled and (ringing or (len(middle) > 1 and soft >= SOFT * all_.pixels(middle)))
+        lit = all_.pixels([value for value in all_.values if value > quiet])
+        clean = all_.pixels([value for value in all_.values if value >= whole - quiet]) >= CLEAN * lit
+        fits = not filled and (ringing or (clean and len(middle) > 1 and soft >= SOFT * all_.pixels(middle)))
         return all_.halves(all_.whole, "black and white with soft edges: cut at one half") if fits else None
     noisy = bool(high) or len(low) > MANY_GRAYS or all_.pixels(low) < FEW * all_.counts.total()
     if filled:
@@ -249,7 +260,7 @@ def _is_small(values: Sequence[int]) -> bool:
 
 
 def _small_numbers(all_: _Together) -> MaskMeaning | None:
-    if all_.deep or not _is_small(all_.values):
+    if all_.deep or not _is_small(all_.values) or not all_.has_regions():
         return None
     ordered = all_.in_order() if len(all_.values) <= all_.top else None
     return ordered or all_.as_they_are("class indices as they are")
@@ -277,4 +288,5 @@ def _by_names(all_: _Together) -> MaskMeaning | None:
 
 
 def _labels(all_: _Together) -> MaskMeaning | None:
-    return all_.as_they_are("labels as they are") if all_.labels and not all_.deep else None
+    fits = all_.labels and not all_.deep and all_.has_regions()
+    return all_.as_they_are("labels as they are") if fits else None

@@ -29,6 +29,8 @@ from meddiff.manifest.row import ManifestRow, MaskPart, on_disk
 
 WORKERS = min(8, os.cpu_count() or 1)  # masks in memory at a time
 FORMAT = 2  # raise it when what levels() counts changes
+NO_PIXELS = (".json", ".xml", ".svg", ".csv", ".txt", ".npy", ".npz", ".mat", ".geojson")
+"""Endings of other files that hold masks."""
 Progress = Callable[[Iterable, int], Iterable]
 
 
@@ -134,6 +136,9 @@ def stored_at(mask: MaskAt, *, volume: bool = False) -> StoredMask:
 
 
 def _of_file(path: Path, mask: MaskAt, volume: bool) -> StoredMask:
+    if path.suffix.lower() in NO_PIXELS:
+        raise bad_file(path, "a mask is a picture or a volume, and outlines (COCO, LabelMe, VOC) or arrays are none: "
+                             "write them as PNG or NIfTI, with a number per class")  # fmt: skip
     if is_drawn(path):
         raise bad_file(path, "a DICOM object names its classes itself, and is one mask: give its path alone")
     if volume and is_of_volume(path):

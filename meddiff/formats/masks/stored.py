@@ -42,7 +42,7 @@ class StoredMask:
     """Way of reading -> numbers [*S]; the most natural one is first."""
     is_volume: bool = False
     lossy: bool = False
-    """Whether it is a JPEG, whose values are near to what was meant and never just that."""
+    """Whether it is compressed with loss, as a JPEG is: its values are near to what was meant and never just that."""
     palette: tuple[tuple[int, int], ...] = ()
     """Entry and color (0xRRGGBB) of what a colored palette is used for; SEEN and the one color of what can be seen."""
     places: tuple[tuple[Path, Place], ...] = ()
@@ -126,7 +126,8 @@ def stored_drawing(drawing: Drawing, places: tuple[tuple[Path, Place], ...] = ()
 
 def _check_one(volume: Volume, path: Path) -> None:
     if volume.color or volume.count > 1:
-        raise bad_file(path, f"a mask is one volume of whole numbers, this is {volume.array.shape}")
+        raise bad_file(path, f"a mask is one volume of whole numbers, this is {volume.array.shape}: make class indices "
+                             "of its channels or colors, in one volume")  # fmt: skip
 
 
 def _numbers(values: np.ndarray, path: Path) -> np.ndarray:

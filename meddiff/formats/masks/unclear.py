@@ -42,12 +42,18 @@ def no_class(path: str, values: Sequence[int], setting: str) -> InputError:
     )
 
 
+def lossy(path: str) -> str:
+    """Call a way of compressing pictures with loss by its name."""
+    return {".webp": "lossy WebP", ".jp2": "lossy JPEG 2000"}.get(Path(path).suffix.lower(), "JPEG")
+
+
 def gray_jpeg(path: str) -> InputError:
     """Refuse JPEGs that hold more than black and white."""
+    kind = lossy(path)
     return bad_file(
         Path(path),
-        "the JPEG masks hold regions that are neither black nor white, and a JPEG cannot hold classes: give them as "
-        "PNG or TIFF, or make them black and white",
+        f"the {kind} masks hold regions that are neither black nor white, and a {kind} cannot hold classes: give them "
+        "as PNG or TIFF, or make them black and white",
     )
 
 
