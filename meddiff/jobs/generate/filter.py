@@ -21,6 +21,7 @@ from meddiff import build
 from meddiff.audit.study import repeated
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.jobs import weights
@@ -41,6 +42,7 @@ LOW_CONFIDENCE, COPY = "low confidence", "near-copy"
 COLUMNS = ("row_id", "label", "kept", "reason", "confidence", "predicted")
 AT_ONCE = 64  # images in memory, before they are averaged
 COMPARED_SIDE = {2: 32, 3: 16}
+SHOWN = 5
 """Side in pixels, or voxels, at which images are compared for copies: a copy is of the whole, not of its noise."""
 
 
@@ -66,7 +68,7 @@ def _check(run: Run[Recipe]) -> None:
 def _work(run: Run[Recipe]) -> list[Path]:
     names = run.classes
     train, held_out = (labeled(run, split) for split in ("train", "val"))
-    synthetic_rows = read_manifest(run.folder.synthetic_manifest, check_files=False)
+    synthetic_rows = drawn(run)
     show = bar(run.console, "reading synthetic images", unit="images")
     synthetic = labeled_rows(run, synthetic_rows, progress=show)
     judge = _judge(train, run)
@@ -175,11 +177,29 @@ def compared(images: Images) -> np.ndarray:
     return np.concatenate([interpolate(images.batch(part).image, smaller, mode="area").numpy() for part in parts])
 
 
+def drawn(run: Run[Recipe]) -> list[ManifestRow]:
+    """Read which images were drawn.
+
+    Raises:
+        InputError: one is not what was drawn any more.
+    """
+    rows = read_manifest(run.folder.synthetic_manifest, check_files=False)
+    others = [row.image_path for row in rows
+              if row.sha256 and row.image_file.is_file() and sha256_of(row.image_file) != row.sha256]  # fmt: skip
+    if others:
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        raise InputError(
+            f"{len(others)} of the images that were drawn have changed: {', '.join(others[:SHOWN])}{more}. Delete them "
+            "and the same command draws them again, or put them back"
+        )
+    return rows
+
+
 def accepted(run: Run[Recipe]) -> list[ManifestRow]:
     """Return the synthetic rows that passed, in the order they were drawn."""
     table = read_table(run.folder.filter, COLUMNS)
     kept = set(table.loc[table["kept"], "row_id"])
-    return [row for row in read_manifest(run.folder.synthetic_manifest, check_files=False) if row.row_id in kept]
+    return [row for row in drawn(run) if row.row_id in kept]
 
 
 def filter_counts(table: pd.DataFrame) -> pd.DataFrame:

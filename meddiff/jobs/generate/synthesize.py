@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import meddiff
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
+from meddiff.files.content import sha256_of
 from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume
 from meddiff.images.intensity import to_pixels
 from meddiff.images.working_grid import standing_free
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
-from meddiff.jobs.generate.filter import near_copies
+from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
@@ -50,6 +52,8 @@ def _check(run: Run[Recipe]) -> None:
 
 def _work(run: Run[Recipe]) -> list[Path]:
     rows = plan(run)
+    if run.folder.synthetic_manifest.is_file():
+        drawn(run)  # what is not what was drawn is refused before it is written down anew
     missing = [row for row in rows if not row.image_file.is_file()]
     if len(missing) < len(rows):
         run.console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
@@ -65,12 +69,13 @@ def _work(run: Run[Recipe]) -> list[Path]:
         batch_size=run.recipe.synthesis.batch_size,
         device=device,
     )
-    drawn = (image.numpy() for batch in batches for image in batch)
+    pixels = (image.numpy() for batch in batches for image in batch)
     show = bar(run.console, "drawing synthetic images", unit="images")
-    for row, image in show(zip(missing, drawn, strict=True), len(missing)):
+    for row, image in show(zip(missing, pixels, strict=True), len(missing)):
         save(image, row.image_file, images)
     if run.recipe.synthesis.refuse_copies:
         rows = without_copies(rows, run)
+    rows = [replace(row, sha256=sha256_of(row.image_file)) for row in rows]
     write_manifest(rows, run.folder.synthetic_manifest, root=run.folder.path)
     return [run.folder.synthetic_manifest, run.folder.synthetic]
 
