@@ -60,16 +60,12 @@ def recipe(path: Path) -> None:
 
 
 def inspection(path: Path) -> None:
-    """What `inspect` prints of a folder or archive, and what `segment predict` would find there."""
-    from meddiff.files.unpack import unpacked
-    from meddiff.formats.find import find
+    """What `inspect` prints of a folder or archive; all other commands find there what it finds."""
     from meddiff.pipelines.inspect import run
     from meddiff.recipe.commands import Inspect
 
     with Path("/dev/null").open("w") as nowhere:
         run(Inspect(str(path)), Console(file=nowhere, width=120))
-    with unpacked(path) as place:
-        find(place)
 
 
 def spreadsheet(path: Path) -> None:
