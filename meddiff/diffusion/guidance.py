@@ -22,6 +22,7 @@ from torch import Tensor
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import BoundDenoiser, Denoise
 from meddiff.diffusion.schedule import NoiseSchedule
+from meddiff.diffusion.times import time_of_all
 
 
 def guide(
@@ -41,8 +42,8 @@ def guide(
         told, untold: two denoisers; of two different networks each is called by itself.
         scale: 1 is the plain conditional model, more is more typical and less varied.
         interval: (low, high) guides only where low < t <= high (Kynkaanniemi et al. 2024): early guidance costs
-            variety, late guidance does nothing. On a CPU the untold estimate is made there alone; on a GPU asking
-            where t lies would wait for it, so the network is called on the doubled batch at every t.
+            variety, late guidance does nothing. The untold estimate is made there alone, where it is known without
+            waiting for a GPU where t lies (see `times.time_of_all`).
         rescale: 0..1, how far the guided estimate is brought back to the told one's standard deviation per sample
             (Lin et al. 2023, section 3.4, on x_0); 0.7 in the paper, against overexposure at large scales.
     """
@@ -53,14 +54,15 @@ def guide(
     both = _both(told, untold)
 
     def guided(x_t: Tensor, t: Tensor) -> Tensor:
-        inside = None if interval is None else (interval[0] < t) & (t <= interval[1])
-        if inside is not None and t.device.type == "cpu" and not inside.any():
+        known = time_of_all(t)
+        inside = None if interval is None else (interval[0] < known) & (known <= interval[1])
+        if inside is not None and inside.device.type == "cpu" and not inside.any():
             return told(x_t, t)
         x_0_told, x_0_untold = both(x_t, t)
         x_0 = torch.lerp(x_0_untold, x_0_told, scale)
         if rescale:
             x_0 = torch.lerp(x_0, x_0 * (_std(x_0_told) / _std(x_0)), rescale)
-        if inside is None:
+        if inside is None or not inside.ndim:
             return x_0
         return torch.where(inside.view(-1, *[1] * (x_0.ndim - 1)), x_0, x_0_told)
 

@@ -91,3 +91,15 @@ def log_normal_times(
     """Return [count] float64 t whose log(sigma/alpha) is N(mean, std**2) (Karras et al. 2022, table 1), within 1..T."""
     log_ratio = mean + std * torch.randn(count, generator=generator, device=generator.device, dtype=torch.float64)
     return schedule.time_at(-log_ratio)
+
+
+def at_one_time(t: float, count: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return t [count] of a batch that is at one time, which `time_of_all` then knows without a look at the device."""
+    times = torch.full((count,), t, dtype=dtype, device=device)
+    times.of_all = torch.tensor(t, dtype=dtype)  # type: ignore[attr-defined]
+    return times
+
+
+def time_of_all(t: Tensor) -> Tensor:
+    """Return the one time of t, 0-dimensional on the CPU, where `at_one_time` made it; else t [B] itself."""
+    return getattr(t, "of_all", t)

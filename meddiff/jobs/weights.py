@@ -27,7 +27,7 @@ from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training import study_classifier as training
-from meddiff.training.fabric import build_fabric, device_here
+from meddiff.training.fabric import Compiled, build_fabric, device_here, is_compiled
 from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
 
@@ -97,8 +97,11 @@ def load(run: Run[Recipe], images: Images) -> tuple[Denoiser, torch.device]:
     model = new_model(run, images)
     checkpoint.check(stored, model.facts)
     checkpoint.load_weights(stored, model.network)
-    fabric = build_fabric(precision=run.recipe.training.precision)
-    return model.ready(model.network, fabric), fabric.device
+    settings, network = run.recipe.training, model.network
+    fabric = build_fabric(precision=settings.precision)
+    if is_compiled(fabric.device, settings.compile):  # it will draw thousands of images
+        network = Compiled(network)
+    return model.ready(network, fabric), fabric.device
 
 
 def train_classifier(

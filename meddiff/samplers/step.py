@@ -16,6 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from meddiff.diffusion.times import at_one_time
 from meddiff.errors import InputError
 
 Noise = Callable[[int], Tensor]
@@ -46,7 +47,7 @@ def filled(times: Sequence[float], x_T: Tensor) -> list[Tensor]:
     Filled on the device, not copied to it: a copy would wait for the device, and could not be in a CUDA graph.
     """
     dtype = torch.int64 if all(isinstance(t, int) for t in times) else torch.promote_types(x_T.dtype, torch.float32)
-    return [torch.full((len(x_T),), t, dtype=dtype, device=x_T.device) for t in times]
+    return [at_one_time(t, len(x_T), dtype=dtype, device=x_T.device) for t in times]
 
 
 def state(x_T: Tensor) -> Tensor:

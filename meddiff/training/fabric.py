@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from meddiff.cache.image_array import default_folder
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
+from meddiff.networks.replay import ReplayedNetwork, each
 from meddiff.training.arithmetic import convolutions_in, cpu_capabilities, wrong_bf16
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class InPrecision(nn.Module):
             InputError: bf16 was asked for, and on this CPU it is wrong for this network.
         """
         bf16 = self.precision.bf16 and self._bf16_is_right(function, given)
-        given = given if bf16 else _each(given, _in_float32)  # what `encode` has made may be bf16
+        given = given if bf16 else each(given, _in_float32)  # what `encode` has made may be bf16
         with torch.autocast(self.precision.device_type, torch.bfloat16, enabled=bf16):
             return function(*given)
 
@@ -120,12 +120,12 @@ class InPrecision(nn.Module):
             shapes.append(part.shape)
             return part
 
-        _each(given, note)
+        each(given, note)
         key = getattr(function, "__name__", ""), *shapes
         if key not in self._right:
             plain = getattr(self.network, "plain", self.network)
             call = plain if function is self.network else function
-            one = _each(given, lambda part: _in_float32(part[:1]))
+            one = each(given, lambda part: _in_float32(part[:1]))
             reason = wrong_bf16(convolutions_in(plain, call, *one))
             if reason and self.precision.asked == "bf16":
                 raise InputError(
@@ -166,6 +166,11 @@ class Compiled(nn.Module):
             return self.plain(*given)
 
 
+def is_compiled(device: torch.device, asked: bool | None) -> bool:
+    """Say whether networks on a device are compiled: as it was asked, or on a GPU."""
+    return device.type == "cuda" if asked is None else asked
+
+
 @contextmanager
 def kernels(device: torch.device, *, deterministic: bool) -> Iterator[None]:
     """Choose what the kernels of a block are chosen by: the same bits in every run, or, on a GPU, trials of speed.
@@ -198,19 +203,6 @@ def _in_float32(part: Tensor) -> Tensor:
     return part.float() if part.dtype == torch.bfloat16 else part
 
 
-def _each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return the arguments of a call with every tensor changed, those in tuples, dictionaries and data classes too."""
-    if isinstance(given, Tensor):
-        return change(given)
-    if isinstance(given, tuple):
-        return tuple(_each(part, change) for part in given)
-    if isinstance(given, Mapping):
-        return {name: _each(part, change) for name, part in given.items()}
-    if is_dataclass(given) and not isinstance(given, type):
-        return replace(given, **{part.name: _each(getattr(given, part.name), change) for part in fields(given)})
-    return given
-
-
 def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool | None = False) -> Denoiser:
     """Return the denoiser with its network moved to the device and wrapped for precision, processes and compilation.
 
@@ -221,16 +213,19 @@ def prepare(denoiser: Denoiser, fabric: Fabric, *, compiled: bool | None = False
     process may draw samples while the others wait.
     """
     network: nn.Module = denoiser.network
-    if fabric.device.type == "cuda" if compiled is None else compiled:
+    if is_compiled(fabric.device, compiled):
         network = Compiled(network)
     return denoiser.of(prepare_network(network, fabric))
 
 
 def prepare_network(network: nn.Module, fabric: Fabric) -> nn.Module:
     """Return a network of any kind, moved and wrapped as `prepare` does."""
-    inside = InPrecision(network, fabric.strategy.precision)  # type: ignore[arg-type]
+    precision: NetworkPrecision = fabric.strategy.precision  # type: ignore[assignment]
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        return inside.to(fabric.device)
+        if fabric.device.type == "cuda":
+            network = ReplayedNetwork(network, fabric.device)
+        return InPrecision(network, precision).to(fabric.device)
+    inside = InPrecision(network, precision)
     wrapped = fabric.setup_module(inside)
     if hasattr(network, "encode"):
         # Past Fabric, which takes no Condition apart. The processes average gradients at the weights, also those that

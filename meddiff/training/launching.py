@@ -1,21 +1,16 @@
 """The step of a training as one launch: forward, backward, clipping and optimizer replayed as one CUDA graph.
 
-A network is thousands of small kernels, and a processor launches them slower than a large GPU works through them: of
-the 130 ms of a step of 26.6 M weights on an H200 the GPU worked 42. A graph is launched once. It repeats what was
-recorded with the memory that was recorded, so what changes from step to step lies in tensors: the images and all that
-is drawn for them are copied into the recorded ones, the learning rate is a tensor of the optimizer (`training.state`).
-The weight average, whose decay is a number, stays outside: it is one launch anyway.
-
-The first steps of each shape of batch are done plainly: libraries choose their kernels in them, which none may do
-while it is recorded. What cannot be recorded is launched plainly for ever, and one sentence says why.
+Of the 130 ms of a step of 26.6 M weights on an H200 the GPU worked 42: the rest it waited to be told (see
+`networks.replay`). What changes from step to step lies in tensors: the images and all that is drawn for them, and the
+learning rate, which is a tensor of the optimizer (`training.state`). The weight average, whose decay is a number, stays
+outside: it is one launch anyway.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +18,7 @@ import torch
 from torch import Tensor
 
 from meddiff.batches.batch import Batch
+from meddiff.networks.replay import Recorder, Replay, beside, record
 from meddiff.training.objectives import Objective
 from meddiff.training.optimization import Optimization
 from meddiff.training.state import State
@@ -32,8 +28,6 @@ Micro = tuple[Batch, tuple[Tensor, ...]]
 """A micro-batch, and what was drawn for its samples."""
 Outcome = tuple[Tensor, Tensor]
 """The mean loss of a step and the norm of its gradient before clipping, both 0-dimensional."""
-WARM_UP = 3
-"""Steps that are done plainly before one is recorded."""
 
 
 class Step(Protocol):
@@ -113,83 +107,15 @@ class GraphedStep:
 
     Args:
         plain: the step.
-        recorder: function -> what repeats all that it launched, and returns what it returned.
+        recorder: of the device, see `replay.Replay`.
         aside: opens the stream that steps are tried on before one is recorded.
     """
 
     def __init__(
-        self,
-        plain: Step,
-        recorder: Callable[[Callable[[], Outcome]], Callable[[], Outcome]],
-        aside: Callable[[], AbstractContextManager] = nullcontext,
+        self, plain: Step, recorder: Recorder, aside: Callable[[], AbstractContextManager] = nullcontext
     ) -> None:
-        self._plain, self._recorder, self._aside = plain, recorder, aside
-        self._tried: Counter[tuple] = Counter()
-        self._recorded: dict[tuple, tuple[list[Tensor], Callable[[], Outcome]]] = {}
-        self._refused = False
+        self._replay = Replay(plain, "this step", recorder, aside)
 
     def __call__(self, micros: Iterable[Micro]) -> Outcome:
         """Do the step."""
-        if self._refused:
-            return self._plain(micros)
-        micros = list(micros)
-        key = tuple(
-            (batch.ignores, *((part.shape, part.dtype) for part in _tensors(batch, draws))) for batch, draws in micros
-        )
-        if key not in self._recorded:
-            self._tried[key] += 1
-            if self._tried[key] <= WARM_UP:
-                with self._aside():
-                    return self._plain(micros)
-            try:
-                self._record(key, micros)
-            except RuntimeError as error:
-                self._refused = True
-                _logger.warning("plain launches, because this step cannot be recorded: %s", str(error).split("\n")[0])
-                return self._plain(micros)
-        held, replay = self._recorded[key]
-        for part, new in zip(held, (part for micro in micros for part in _tensors(*micro)), strict=True):
-            part.copy_(new)
-        loss, norm = replay()
-        return loss.clone(), norm.clone()
-
-    def _record(self, key: tuple, micros: Sequence[Micro]) -> None:
-        """Record the step on copies of the micro-batches, which later ones are copied into."""
-        own = [(batch.each(torch.clone), tuple(map(torch.clone, draws))) for batch, draws in micros]
-        replay = self._recorder(lambda: self._plain(own))
-        self._recorded[key] = [part for micro in own for part in _tensors(*micro)], replay
-
-
-def record(step: Callable[[], Outcome]) -> Callable[[], Outcome]:
-    """Record all that a function launches on the GPU, which is not done yet, as a graph.
-
-    Other threads may go on making batches meanwhile.
-    """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        outcome = step()
-
-    def replay() -> Outcome:
-        graph.replay()
-        return outcome
-
-    return replay
-
-
-def beside(device: torch.device) -> Callable[[], AbstractContextManager]:
-    """Return what opens a stream beside the one in use, which waits for it afterwards."""
-
-    @contextmanager
-    def aside() -> Iterator[None]:
-        current, other = torch.cuda.current_stream(device), torch.cuda.Stream(device)
-        other.wait_stream(current)
-        with torch.cuda.stream(other):
-            yield
-        current.wait_stream(other)
-
-    return aside
-
-
-def _tensors(batch: Batch, draws: tuple[Tensor, ...]) -> list[Tensor]:
-    """List all tensors of a micro-batch."""
-    return [*batch.tensors, *draws]
+        return self._replay(tuple(micros))

@@ -9,8 +9,11 @@ from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, bind
 from meddiff.diffusion.guidance import classifier_guide, guide, rescale_x_0
 from meddiff.diffusion.prediction import X_0
-from meddiff.diffusion.schedule import cosine
+from meddiff.diffusion.schedule import cosine, linear
+from meddiff.diffusion.times import time_of_all
 from meddiff.samplers.ddim import ddim
+from meddiff.samplers.dpm_solver import dpm_solver
+from meddiff.samplers.heun import heun
 
 
 class Constant(nn.Module):
@@ -100,3 +103,19 @@ def test_dynamic_thresholding():
     assert torch.equal(both[:1], inside), "an image within the bound is left alone"
     assert both[1].abs().max() == 1
     assert both[1, 0].abs() < 0.9 / 3
+
+
+@pytest.mark.parametrize("sampler", [ddim, heun, dpm_solver])
+def test_on_a_device_whose_values_nobody_sees_the_untold_estimate_is_made_inside_the_interval_alone(sampler):
+    """The meta device has no values: what asked it where t lies would fail, and not asking would call every time."""
+    schedule, asked = linear(), []
+
+    def untold(x, t):
+        asked.append(float(time_of_all(t)))
+        return x
+
+    guided = guide(lambda x, t: x / 2, untold, 3.0, interval=(200, 700))
+    x_T = torch.zeros(2, 1, 4, 4, device="meta")
+    list(sampler(guided, schedule, x_T, schedule.timesteps(10), None))
+    assert asked
+    assert all(200 < t <= 700 for t in asked)

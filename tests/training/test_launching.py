@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from meddiff.training import launching, loop
+from meddiff.diffusion.condition import Condition
+from meddiff.networks.replay import WARM_UP, ReplayedNetwork
+from meddiff.training import loop
 from meddiff.training.launching import GraphedStep, PlainStep, build_step, why_plain
 from meddiff.training.objectives import ClassNaming
 from meddiff.training.state import build_optimizer
@@ -135,9 +137,27 @@ def test_a_step_outside_the_graph_is_few_launches(monkeypatch):
     plainly = tape.Launches()
     with plainly:
         next(steps)
-    for _ in range(launching.WARM_UP):
+    for _ in range(WARM_UP):
         next(steps)
     monkeypatch.setattr(tape.Tape, "play", lambda self: None)
     with tape.Launches() as counted:
         next(steps)
     assert counted.computed < 60 < plainly.computed / 5
+
+
+def test_a_replayed_network_answers_each_shape_and_condition_as_the_plain_one():
+    plain, made = toy.denoiser().network.eval(), []
+
+    def record(function):
+        made.append(function)
+        return tape.record(function)
+
+    replayed = ReplayedNetwork(plain, torch.device("cpu"), record)
+    draw = torch.Generator().manual_seed(0)
+    for call in range(3 * WARM_UP):
+        for count, told in ((2, True), (3, True), (2, False)):
+            x_t, t = torch.randn(count, 1, toy.SIDE, toy.SIDE, generator=draw), torch.full((count,), 90 - call)
+            condition = Condition(label=torch.arange(count) - call % 2 if told else None)
+            with torch.inference_mode():
+                assert torch.equal(replayed(x_t, t, condition), plain(x_t, t, condition))
+    assert len(made) == 3
