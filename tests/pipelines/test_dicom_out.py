@@ -153,3 +153,28 @@ def test_a_stopped_run_names_nobody(study, tmp_path, capsys):
     assert "has a label" in said.err
     assert not any(secret in said.err + said.out for secret in SECRETS)
     assert not list(contents(tmp_path))  # a refused command leaves nothing behind
+
+
+def test_what_is_looked_at_beside_a_mask_makes_no_mask_anew(run, study, tmp_path, capsys):
+    """Overlays and Segmentations that are asked for later are made of the masks of before."""
+    out = tmp_path / "out"
+    assert predict(run, study, out, "--allow_unlike", "false", "--save_overlays", "false") == 0
+    masks = {file: file.stat().st_mtime_ns for file in out.rglob("*_mask.*")}
+    assert masks
+    assert not list(out.rglob("*_overlay.png"))
+    assert not list(out.rglob("*_seg.dcm"))
+    capsys.readouterr()
+    assert predict(run, study, out) == 0
+    assert "0 segmented, 0 failed, 3 kept from before" in " ".join(capsys.readouterr().out.split())
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*_mask.*")} == masks
+    table = pd.read_csv(out / "predictions.csv", keep_default_na=False).set_index("name")
+    assert table.loc["a/series_7", "dicom_seg"] == "a/series_7_seg.dcm"
+    assert table.loc["a/series_7", "note"] == ""
+    assert (out / "a" / "series_7_seg.dcm").is_file()
+    assert len(list(out.rglob("*_overlay.png"))) == len(masks)
+    fresh = tmp_path / "fresh"
+    assert predict(run, study, fresh) == 0
+    for file in fresh.rglob("*_overlay.png"):
+        assert file.read_bytes() == (out / file.relative_to(fresh)).read_bytes(), "the same as at once"
+    again = [pydicom.dcmread(folder / "a" / "series_7_seg.dcm").pixel_array for folder in (out, fresh)]
+    assert (again[0] == again[1]).all()

@@ -36,6 +36,7 @@ CHANGED = "the image has changed"
 SETTINGS = "made with other weights or settings"
 MISSING = "its mask was missing"
 FAILED = "it failed before"
+WHILE_READ = "the image changed while it was segmented: run again"
 UNFINISHED = "it was not finished"
 _OUTPUT = re.compile(r"(mask|seg|overlay|probability_.+|member_\d+|deviation|entropy)\.(png|nii\.gz|dcm)")
 """How the name of an output goes on behind that of its case."""
@@ -62,8 +63,8 @@ class Ledger:
     in_words: Callable[[object], str] = str
     """How paths and messages are written down."""
     lines: dict[str, Line] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    """Names of the inputs whose masks stand."""
+    kept: dict[str, Found] = field(default_factory=dict)
+    """Inputs whose masks stand, by name."""
     tasks: list[Task] = field(default_factory=list)
     """What is to be segmented."""
     _contents: dict[Found, str] = field(default_factory=dict)
@@ -118,10 +119,14 @@ class Ledger:
     def start(self, task: Task) -> None:
         """Remove what was made for a case before, and hash what it is made of now."""
         self._clear(task.name)
+        self._contents.pop(task.image, None)
         self.content(task.image)
 
     def note(self, task: Task, line: Line) -> None:
         """Take over the line of a case that is done, and save the table now and then."""
+        before = self._contents.pop(task.image, None)
+        if self.content(task.image) != before and not line.get("problem"):  # nobody knows which of both was segmented
+            line = {"problem": WHILE_READ, "seconds": line.get("seconds")}
         first = {"name": task.name, "file": self.in_words(task.image.path), "problem": ""}
         made = {"sha256": self.content(task.image), "made_by": self.made_by, "stale": ""}
         self.lines[task.name] = first | line | made
@@ -155,7 +160,7 @@ class Ledger:
             self.tasks.append(Task(one, name, again))
             self.lines[name] = {"name": name, "file": self.in_words(one.path), "problem": NOT_DONE}
         else:
-            self.kept.append(name)
+            self.kept[name] = one
             self.lines[name] = line | {"file": self.in_words(one.path), "stale": ""}
 
     def _why_again(self, line: Line, one: Found) -> str:

@@ -20,7 +20,8 @@ from meddiff.formats.dicom.segmentation import save_dicom_seg
 from meddiff.formats.dicom.series import choose
 from meddiff.formats.find import Found, find, join_channels
 from meddiff.formats.nifti import save_volume
-from meddiff.formats.pictures import PICTURE_SUFFIXES
+from meddiff.formats.open import load_volume
+from meddiff.formats.pictures import PICTURE_SUFFIXES, read_pixels
 from meddiff.formats.volume import Volume
 from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.images.prepare import load_sequences
@@ -34,6 +35,7 @@ from meddiff.run import RunFolder, digest
 from meddiff.trained import TrainedModel
 
 DEEP = 65535
+ALLOWED = "--allow_unlike writes it all the same"
 UNLIKE, LIKENESS, WHY_UNLIKE = "unlike_training", "likeness", "why_unlike"
 """Columns of predictions.csv: yes or no; the share of images like those of training that are as far from them."""
 
@@ -79,12 +81,30 @@ class Job:
             InputError: an input that cannot be segmented, with on_bad_file stop.
         """
         try:
+            for name, one in self.ledger.kept.items():
+                self._complete(Task(one, name))
             for task in tasks:
                 self._segment(task)
         finally:
             self.ledger.save()
             if self.settings.save_overlays:
                 write_overview(self.folder, self.ledger.lines)
+
+    def _complete(self, task: Task) -> None:
+        """Add what is asked for beside a mask of before: its overlay, and the SEG that is allowed now."""
+        line, one = self.ledger.lines[task.name], task.image
+        mask, overlay = self.folder / line["mask"], self.folder / f"{task.name}_overlay.png"
+        try:
+            if self.settings.save_overlays and not overlay.is_file():
+                if one.kind == "picture":
+                    save_image(overlay_of_picture(one.path, read_pixels(mask)[0]), overlay)
+                else:
+                    save_image(overlay_of_volume(_read(self, one), load_volume(mask).array.astype(np.uint8)), overlay)
+            if self.settings.allow_unlike and ALLOWED in str(line.get("note")):
+                line |= _dicom(self, task, load_volume(mask).array.astype(np.uint8), None)
+        except InputError:
+            if self.settings.on_bad_file == "stop":
+                raise
 
     def _segment(self, task: Task) -> None:
         started = time.monotonic()
@@ -136,7 +156,7 @@ def _in_words(what: object, place: Path, name: str) -> str:
 
 def _made_by(settings: Predict, model: TrainedModel) -> str:
     """Digest what the outputs are a function of, beside the images: another digest makes them anew."""
-    elsewhere = ("checkpoint", "input", "output", "series", "on_bad_file")
+    elsewhere = ("checkpoint", "input", "output", "series", "on_bad_file", "save_overlays", "allow_unlike")
     asked = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
     return digest(meddiff.__version__, model.weights, model.temperature, to_dict(model.recipe), asked)
 
@@ -177,7 +197,7 @@ def _volume(job: Job, task: Task, volume: Volume) -> dict[str, Any]:
         save_image(overlay_of_volume(volume, segmented.classes), job.folder / f"{task.name}_overlay.png")
     for what, values in segmented.beside.items():
         save_volume(values, job.folder / f"{task.name}_{what}.nii.gz", **place)
-    return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented)
+    return _line(job, segmented, mask, spacing) | _dicom(job, task, segmented.classes, segmented.verdict)
 
 
 def _read(job: Job, one: Found) -> Volume:
@@ -266,7 +286,7 @@ def _likeness(verdict: Verdict | None) -> dict[str, Any]:
     return {UNLIKE: "yes" if verdict.unlike else "no", LIKENESS: p, WHY_UNLIKE: "; ".join(verdict.reasons)}
 
 
-def _dicom(job: Job, task: Task, segmented: _Segmented) -> dict[str, Any]:
+def _dicom(job: Job, task: Task, classes: np.ndarray, verdict: Verdict | None) -> dict[str, Any]:
     """Write the mask as DICOM Segmentation where it was asked for; where there is none, its line says why."""
     if not job.settings.dicom_seg:
         return {}
@@ -274,13 +294,13 @@ def _dicom(job: Job, task: Task, segmented: _Segmented) -> dict[str, Any]:
     try:
         if one.series is None:
             raise InputError(f"{one.path}: no DICOM Segmentation can be written for what is no DICOM series")
-        if segmented.verdict is not None and segmented.verdict.unlike and not job.settings.allow_unlike:
+        if verdict is not None and verdict.unlike and not job.settings.allow_unlike:
             raise InputError(
                 f"{one.path}: no DICOM Segmentation is written of an image that is unlike those of training "
-                f"({'; '.join(segmented.verdict.reasons)}). Look at the mask; --allow_unlike writes it all the same"
+                f"({'; '.join(verdict.reasons)}). Look at the mask; {ALLOWED}"
             )
         algorithm = f"meddiff {job.settings.model}"
-        save_dicom_seg(segmented.classes, file, series=one.series, segments=job.segments, algorithm=algorithm)
+        save_dicom_seg(classes, file, series=one.series, segments=job.segments, algorithm=algorithm)
     except InputError as error:
         if job.settings.on_bad_file == "stop":
             raise
