@@ -155,7 +155,7 @@ class Ledger:
 
     def _plan(self, one: Found, name: str, line: Line | None) -> None:
         """Keep the line of an input where its mask stands; else note that it is to be made."""
-        again = "" if line is None else self._why_again(line, one)
+        again = "" if line is None else _why_again(self, line, one)
         if line is None or again:
             self.tasks.append(Task(one, name, again))
             self.lines[name] = {"name": name, "file": self.in_words(one.path), "problem": NOT_DONE}
@@ -163,19 +163,20 @@ class Ledger:
             self.kept[name] = one
             self.lines[name] = line | {"file": self.in_words(one.path), "stale": ""}
 
-    def _why_again(self, line: Line, one: Found) -> str:
-        if line["problem"]:
-            return UNFINISHED if line["problem"] == NOT_DONE else FAILED
-        if not self.is_of(line, one, "sha256"):
-            return CHANGED
-        if line["made_by"] != self.made_by:
-            return SETTINGS
-        made = [line[what] for what in ("mask", "dicom_seg") if line.get(what)]
-        return "" if made and all((self.folder / file).is_file() for file in made) else MISSING
-
     def _clear(self, name: str) -> None:
         for file in self._stand.pop(name, []):
             file.unlink(missing_ok=True)
+
+
+def _why_again(ledger: Ledger, line: Line, one: Found) -> str:
+    if line["problem"]:
+        return UNFINISHED if line["problem"] == NOT_DONE else FAILED
+    if not ledger.is_of(line, one, "sha256"):
+        return CHANGED
+    if line["made_by"] != ledger.made_by:
+        return SETTINGS
+    made = [line[what] for what in ("mask", "dicom_seg") if line.get(what)]
+    return "" if made and all((ledger.folder / file).is_file() for file in made) else MISSING
 
 
 def read_lines(table: Path) -> dict[str, Line]:
