@@ -10,6 +10,7 @@ from example_report import lesion
 from meddiff.ensemble.fusion import mean
 from meddiff.ensemble.uncertainty_maps import case_uncertainty, standard_deviation
 from meddiff.evaluation import case_scores, failed_case_scores, reliability_of
+from meddiff.metrics.resampling import Resampling
 from meddiff.reports.galleries import GalleryCase
 
 HOSTILE = '<script>document.title = "owned"</script>'
@@ -78,7 +79,8 @@ def example_content() -> dict[str, Any]:
     """The arguments of meddiff.reports.masks.mask_results."""
     return {
         "title": "Drawn lesions, test split", "cases": example_cases(), "calibration": example_calibration(),
-        "gallery": example_gallery(), "baselines": ("U-Net", "SegResNet"), "phantom": True, "resamples": 300,
+        "gallery": example_gallery(), "baselines": ("U-Net", "SegResNet"), "phantom": True,
+        "resampling": Resampling(300),
         "methods": [("Members were drawn with DDIM in 5 steps and averaged", ("song2021",))],
         "provenance": {"recipe": {"network": "unet", "steps": 2000, "seed": 7}, "data": {"sha256": "0" * 64}},
     }  # fmt: skip

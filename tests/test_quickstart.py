@@ -90,7 +90,10 @@ def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_p
         schedule="cosine", timesteps=1000, schedule_digest=schedule_digest(plain.schedule), prediction="v",
         recipe=to_dict(recipe) | {"data": to_dict(recipe.data) | {"image_size": SIZE}},
     )  # fmt: skip
-    parts = {"ema": Ema(plain.network, 0.9), "optimizer": build_optimizer(plain.network, torch.device("cpu"), Optimization(1, 1e-3))}
+    parts = {
+        "ema": Ema(plain.network, 0.9),
+        "optimizer": build_optimizer(plain.network, torch.device("cpu"), Optimization(1, 1e-3)),
+    }
     folder = checkpoint.save(tmp_path / "checkpoints", 3, network=plain.network, facts=facts, **parts)
     expected = meddiff.generate(model, [0, 1], [1, 2], steps=2)
     for place in (folder, folder / checkpoint.AVERAGE):

@@ -23,7 +23,8 @@ from meddiff.cache.image_array import default_folder
 from meddiff.files.documents import read_json
 from meddiff.jobs.manifest import skipped_files
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe
+from meddiff.metrics.resampling import Resampling
+from meddiff.recipe import Recipe, SegmentRecipe
 from meddiff.run import Run, RunFolder, digest
 
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
@@ -135,6 +136,11 @@ def data_hash(rows: Sequence[ManifestRow], cache: str) -> str:
 def licenses(rows: Sequence[ManifestRow]) -> list[str]:
     """List the licenses that the rows name."""
     return sorted({row.license for row in rows if row.license})
+
+
+def resampling_of(recipe: Recipe | SegmentRecipe) -> Resampling:
+    """Give the bootstrap of the intervals that a recipe asks for."""
+    return Resampling(recipe.evaluation.resamples, recipe.evaluation.confidence_level, recipe.seed)
 
 
 def energy(folder: RunFolder) -> dict[str, Any]:

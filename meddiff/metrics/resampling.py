@@ -5,9 +5,12 @@ n - 1 are drawn with replacement and weighted n / (n - 1). Drawing n of n, the u
 small by the factor (n - 1) / n, which is a half for a class with 2 patients.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from meddiff.errors import InputError
+from meddiff.seeds import child_seed
 
 
 def bootstrap_weights(strata: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
@@ -47,6 +50,30 @@ def percentile_interval(values: np.ndarray, confidence_level: float) -> tuple[fl
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """The bootstrap that intervals of an evaluation come of."""
+
+    resamples: int = 2000
+    confidence_level: float = 0.95
+    """Share of the resampled values that an interval holds."""
+    seed: int = 0
+
+    def weights(self, strata: np.ndarray, use: str) -> np.ndarray:
+        """Draw the weight of each unit in each resample for a named use (see `bootstrap_weights`)."""
+        return bootstrap_weights(
+            strata, self.resamples, np.random.default_rng(child_seed(self.seed, "evaluation", use))
+        )
+
+    def interval(self, values: np.ndarray) -> tuple[float, float]:
+        """Compute the interval of resampled values [R] (see `percentile_interval`)."""
+        return percentile_interval(values, self.confidence_level)
+
+
+USUAL = Resampling()
+"""The bootstrap where nobody asks for another one."""
 
 
 def half_samples(groups: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from meddiff.evaluation.masks.detections import froc_table
 from meddiff.evaluation.masks.reliability import calibration_errors, case_dice, uncertainty_summary
 from meddiff.evaluation.masks.summary import paired_mask_differences, soft_summary, summary
 from meddiff.evaluation.rows import distinct, rows_where
+from meddiff.metrics.resampling import USUAL, Resampling
 from meddiff.reports import tabular, words
 from meddiff.reports.galleries import GalleryCase, NearestPair, check_gallery
 from meddiff.reports.literature import CitedSentence, literature, unknown_keys
@@ -105,18 +106,30 @@ class StudyResults:
         return str(rows[0]["reference"]) if rows else ""
 
 
-@dataclass(frozen=True)
+class Shown(TypedDict, total=False):
+    """The part of `MaskResults` that is shown as it is given."""
+
+    gallery: Sequence[GalleryCase]
+    methods: Sequence[CitedSentence]
+    provenance: Mapping[str, Any]
+    phantom: bool
+    group_noun: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MaskResults:
     """All that the report of a segmentation shows; an empty table means: not measured."""
 
     title: str
     headline: str
-    phantom: bool
+    phantom: bool = False
+    """Whether the images were drawn by code."""
     baselines: tuple[str, ...]
     """Names among the models that are no diffusion model; `reference` is the best of them."""
     reference: str
     """The baseline that the others are compared with; "" where there is none."""
-    group_noun: str
+    group_noun: str = "patient"
+    """What ``patient`` names: patient, lesion, image."""
     cases: pd.DataFrame
     """The long table of meddiff.evaluation.masks.cases."""
     summary: pd.DataFrame
@@ -131,10 +144,12 @@ class MaskResults:
     """Lesions found and invented at each threshold, as meddiff.evaluation.masks.detections.froc_table makes them."""
     soft: pd.DataFrame
     """Likelihood, Brier score and distance to several raters, as meddiff.evaluation.masks.summary.soft_summary."""
-    gallery: tuple[GalleryCase, ...]
-    methods: tuple[CitedSentence, ...]
+    gallery: Sequence[GalleryCase] = ()
+    """Cases to show, under the headings that they name."""
+    methods: Sequence[CitedSentence] = ()
     """On models and training; what was measured, and how, is said by the report itself."""
-    provenance: dict[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe, data, versions, seeds; nested as it likes."""
     confidence_level: float
     resamples: int
     findings: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -174,21 +189,10 @@ class ImageResults:
 
 
 def mask_results(
-    *,
-    cases: pd.DataFrame,
-    title: str,
-    calibration: pd.DataFrame | None = None,
-    detections: pd.DataFrame | None = None,
-    gallery: Sequence[GalleryCase] = (),
-    provenance: Mapping[str, Any] | None = None,
-    baselines: Sequence[str] = (),
-    methods: Sequence[CitedSentence] = (),
-    phantom: bool = False,
-    group_noun: str = "patient",
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
-) -> MaskResults:
+    *, cases: pd.DataFrame, title: str, calibration: pd.DataFrame | None = None,
+    detections: pd.DataFrame | None = None, baselines: Sequence[str] = (), resampling: Resampling = USUAL,
+    **shown: Unpack[Shown],
+) -> MaskResults:  # fmt: skip
     """Compute what the page shows from the long table of cases.
 
     Args:
@@ -197,39 +201,33 @@ def mask_results(
         title: shown above the headline.
         calibration: rows of `Reliability.to_frame` of each model that has probabilities.
         detections: rows of `meddiff.evaluation.masks.detections.free_response` with model, case and patient.
-        gallery: cases to show, under the headings that they name.
-        provenance: recipe, data, versions, seeds; nested as it likes.
         baselines: which of the models are what the others are compared with.
-        methods: sentences on models and training with the keys of the references that they rest on.
-        phantom: whether the images were drawn by code.
-        group_noun: what ``patient`` names: patient, lesion, image.
-        resamples, confidence_level, seed: of the bootstrap.
+        resampling: of the patients.
+        shown: what is shown as it is.
 
     Raises:
         InputError: a table that is incomplete, a baseline that is not there, models scored on other cases.
     """
     order = _order(cases, baselines)
-    keys = unknown_keys(methods)
-    if keys:
+    if keys := unknown_keys(shown.get("methods", ())):
         raise InputError(f"no references {', '.join(keys)}; there are {', '.join(literature())}")
-    check_gallery(gallery)
+    check_gallery(shown.get("gallery", ()))
     cases = pd.concat([rows_where(cases, cases["model"] == name) for name in order]) if order else cases
-    settings: Any = {"resamples": resamples, "confidence_level": confidence_level, "seed": seed}
-    means = summary(cases, **settings)
+    means = summary(cases, resampling=resampling)
     reference = _best(means, baselines)
-    others = [name for name in order if name != reference]
-    compared = reference and others
-    differences = paired_mask_differences(cases, others, reference, **settings) if compared else pd.DataFrame()
+    others, differences = [name for name in order if name != reference], pd.DataFrame()
+    if reference and others:
+        differences = paired_mask_differences(cases, others, reference, resampling=resampling)
+    noun, level = shown.get("group_noun", "patient"), resampling.confidence_level
     bins = calibration if calibration is not None else pd.DataFrame()
     return MaskResults(
-        title=title, phantom=phantom,
-        headline=mask_headline(means, differences, baselines, group_noun, confidence_level),
-        baselines=tuple(baselines), reference=reference, group_noun=group_noun, cases=cases, summary=means,
-        differences=differences, uncertainty=uncertainty_summary(cases, **settings), case_dice=case_dice(cases),
+        title=title, headline=mask_headline(means, differences, baselines, noun, level),
+        baselines=tuple(baselines), reference=reference, cases=cases, summary=means, differences=differences,
+        uncertainty=uncertainty_summary(cases, resampling=resampling), case_dice=case_dice(cases),
         calibration=bins, calibration_errors=calibration_errors(bins) if len(bins) else pd.DataFrame(),
-        free_response=froc_table(detections if detections is not None else pd.DataFrame(), **settings),
-        soft=soft_summary(cases, **settings), gallery=tuple(gallery), methods=tuple(methods),
-        provenance=dict(provenance or {}), confidence_level=confidence_level, resamples=resamples,
+        free_response=froc_table(detections if detections is not None else pd.DataFrame(), resampling=resampling),
+        soft=soft_summary(cases, resampling=resampling), confidence_level=level, resamples=resampling.resamples,
+        **shown,
     )  # fmt: skip
 
 

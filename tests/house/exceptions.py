@@ -5,14 +5,14 @@ from tests.house.source import names
 TOO_LONG = names(
     """
     cache/volume_array.py::cache_volumes images/views.py::grid_image images/working_grid.py::WorkingGrid
-    reports/results.py::mask_results
+
     """
 )
 """Longer than the budget."""
 TOO_MANY_PARAMETERS = names(
     """
     cache/image_array.py::decode evaluation/images/sets.py::image_set
-    reports/results.py::mask_results
+
     """
 )
 """More parameters than the budget."""

@@ -13,6 +13,7 @@ from test_report import Outline
 import meddiff.reports
 from meddiff.errors import InputError
 from meddiff.evaluation import paired_mask_differences, summary
+from meddiff.metrics.resampling import Resampling
 from meddiff.reports.masks import mask_report
 from meddiff.reports.masks_methods import limitations
 from meddiff.reports.results import MaskResults, mask_results
@@ -44,7 +45,7 @@ def text_of(html):
 
 def test_the_headline_is_the_paired_difference(written):
     html, plain = written
-    settings = {"resamples": 300}
+    settings = {"resampling": Resampling(300)}
     found = paired_mask_differences(example_cases(), DIFFUSION, "U-Net", **settings)
     row = found[found["class_name"] == ""].iloc[0]
     assert plain["reference"] == "U-Net", "the better of the two baselines"
@@ -59,7 +60,7 @@ def test_every_model_stands_in_every_comparison(written):
     sections = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', html, re.DOTALL))
     for name in ("models", "numbers", "cases", "uncertainty", "calibration"):
         assert all(model in sections[name] for model in MODELS), name
-    means = summary(example_cases(), resamples=300)
+    means = summary(example_cases(), resampling=Resampling(300))
     for row in means[(means["metric"] == "dice") & (means["class_name"] == "")].to_dict("records"):
         assert f"{row['mean']:.3f}" in text_of(sections["models"])
     assert {row["model"] for row in plain["summary"]} == set(MODELS)
@@ -102,7 +103,7 @@ def test_json_is_plain(written):
 
 
 def test_sentences_for_worse_and_for_undecided_and_for_no_baseline():
-    content = example_content() | {"resamples": 200, "calibration": None, "gallery": ()}
+    content = example_content() | {"resampling": Resampling(200), "calibration": None, "gallery": ()}
     cases = content["cases"]
     worse = cases.assign(model=cases["model"].map({"U-Net": DIFFUSION, DIFFUSION: "U-Net", "SegResNet": "SegResNet"}))
     assert "falls short of" in mask_results(**content | {"cases": worse}).headline
@@ -118,7 +119,7 @@ def test_sentences_for_worse_and_for_undecided_and_for_no_baseline():
 def test_a_report_of_cases_alone(tmp_path):
     cases = example_cases().drop(columns="uncertainty")
     cases = cases[cases["class_name"] == "lesion"]
-    page, *_ = write_report(mask_report(mask_results(cases=cases, title="Bare", resamples=100)), tmp_path)
+    page, *_ = write_report(mask_report(mask_results(cases=cases, title="Bare", resampling=Resampling(100))), tmp_path)
     html = page.read_text(encoding="utf-8")
     for sentence in ("No model stated how sure", "No probabilities were given", "No pictures were given",
                      "not a baseline and another", "There is one class", "Nothing was told"):  # fmt: skip

@@ -9,6 +9,7 @@ from example_images import example_image_report
 from example_report import empty_report, example_findings, example_report
 from example_segmentation import example_cases, example_content
 
+from meddiff.metrics.resampling import Resampling
 from meddiff.reports import images, masks, study
 from meddiff.reports.results import mask_results
 
@@ -21,7 +22,7 @@ def test_sections_of_a_study(make):
 @pytest.mark.parametrize("make", masks.SECTIONS, ids=lambda make: make.__name__)
 def test_sections_of_a_segmentation(make):
     cases = example_cases().drop(columns="uncertainty")
-    bare = mask_results(cases=cases[cases["class_name"] == "lesion"], title="Bare", resamples=100)
+    bare = mask_results(cases=cases[cases["class_name"] == "lesion"], title="Bare", resampling=Resampling(100))
     if make is masks.detection:  # the example has none
         lines = [{"class_name": "lesion", "model": "U-Net", "invented_per_image": x, "sensitivity": x / 4}
                  for x in (0.0, 1.0, 2.0)]  # fmt: skip

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from meddiff.evaluation.classifiers.metrics import METRICS, Metric
 from meddiff.evaluation.classifiers.study import Study
-from meddiff.metrics.resampling import percentile_interval
+from meddiff.metrics.resampling import Resampling
 
 FEW_GROUPS = 10
 """Fewer patients than this and a percentile interval is rough, and the table warns: in simulations 95% intervals of the
@@ -15,7 +15,7 @@ sensitivity of a class held the truth in 92% with 4 patients, in 97% with 7 and 
 
 
 def score_interval(
-    study: Study, metric: str, class_name: str, values: np.ndarray, confidence_level: float
+    study: Study, metric: str, class_name: str, values: np.ndarray, resampling: Resampling
 ) -> tuple[float, float]:
     """Compute the interval of resampled values [R + 1], or the exact binomial one where every image is right, or wrong.
 
@@ -23,21 +23,21 @@ def score_interval(
     """
     kind = METRICS[metric]
     if not kind.share_of_class or values[0] not in (0.0, 1.0):
-        low, high = np.clip(interval(kind, values, confidence_level), 0, kind.largest)
+        low, high = np.clip(interval(kind, values, resampling), 0, kind.largest)
         return float(low), float(high)
     groups = study.counts(class_name)[1]
-    exact = binomtest(int(values[0]) * groups, groups).proportion_ci(confidence_level, method="exact")
+    exact = binomtest(int(values[0]) * groups, groups).proportion_ci(resampling.confidence_level, method="exact")
     return float(exact.low), float(exact.high)
 
 
-def interval(kind: Metric, values: np.ndarray, confidence_level: float) -> tuple[float, float]:
+def interval(kind: Metric, values: np.ndarray, resampling: Resampling) -> tuple[float, float]:
     """Compute percentiles of the resamples, reflected at the estimate where a metric is biased.
 
     NaN where it is infinite.
     """
     if np.isinf(values).any():
         return float("nan"), float("nan")
-    low, high = percentile_interval(values[1:], confidence_level)
+    low, high = resampling.interval(values[1:])
     return (2 * values[0] - high, 2 * values[0] - low) if kind.biased else (low, high)
 
 

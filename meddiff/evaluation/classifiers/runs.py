@@ -21,6 +21,7 @@ from meddiff.evaluation.classifiers.study import read_study, resampled_scores
 from meddiff.evaluation.classifiers.tests import paired_tests, with_holm
 from meddiff.evaluation.images.distances import AGAINST_SYNTHETIC
 from meddiff.evaluation.rows import distinct, rows_where
+from meddiff.metrics.resampling import USUAL, Resampling
 
 CASE = ["row_id", "group", "label"]
 
@@ -57,9 +58,7 @@ def compared_runs(
     theirs: pd.DataFrame,
     class_names: Sequence[str],
     *,
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give each arm of a run minus the same arm of another, on the same test images: differences, and classical tests.
 
@@ -83,10 +82,8 @@ def compared_runs(
             for table, name in ((theirs, "against"), (ours, arm))
         ]
         study = read_study(pd.concat(parts), class_names)
-        values = resampled_scores(study, resamples=resamples, seed=seed)
-        differences.append(
-            differences_of(study, values, reference="against", confidence_level=confidence_level, seed=seed)
-        )
+        values = resampled_scores(study, resampling=resampling)
+        differences.append(differences_of(study, values, reference="against", resampling=resampling))
         tests.append(paired_tests(study, reference="against"))
     return pd.concat(differences, ignore_index=True), with_holm(pd.concat(tests, ignore_index=True))
 

@@ -29,6 +29,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.intervals import counted, interval, probability_better, score_interval, warning
 from meddiff.evaluation.classifiers.metrics import BALANCED_ACCURACY, METRICS
 from meddiff.evaluation.classifiers.study import Study, over_seeds, read_study, resampled_scores
+from meddiff.metrics.resampling import USUAL, Resampling
 
 DIFFERENCE_COLUMNS = [
     *("arm", "reference", "metric", "class_name", "estimate", "reference_estimate", "difference", "low", "high"),
@@ -42,9 +43,7 @@ def score(
     class_names: Sequence[str],
     *,
     validation: pd.DataFrame | None = None,
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute every metric of `meddiff.evaluation.classifiers.metrics` of each arm, with intervals.
 
@@ -58,8 +57,8 @@ def score(
     that is incomplete: a missing column, arms scored on other images or with other seeds.
     """
     study = read_study(predictions, class_names, validation)
-    values = resampled_scores(study, resamples=resamples, seed=seed)
-    return scores_of(study, values, confidence_level=confidence_level, seed=seed)
+    values = resampled_scores(study, resampling=resampling)
+    return scores_of(study, values, resampling=resampling)
 
 
 def scores_of(
@@ -67,15 +66,14 @@ def scores_of(
     values: np.ndarray,
     *,
     metrics: Sequence[str] = tuple(METRICS),
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute the table of `score` from the `resampled_scores` of these metrics."""
     records = []
     for a, arm in enumerate(study.arms):
-        means = over_seeds(values[a], seed=seed)
+        means = over_seeds(values[a], resampling)
         for m, (metric, class_name) in enumerate(study.names(metrics)):
-            low, high = score_interval(study, metric, class_name, means[:, m], confidence_level)
+            low, high = score_interval(study, metric, class_name, means[:, m], resampling)
             images, groups = study.counts(class_name)
             records.append(
                 {"arm": arm, "metric": metric, "class_name": class_name, "estimate": means[0, m], "low": low,
@@ -91,9 +89,7 @@ def paired_differences(
     *,
     reference_arms: Sequence[str],
     validation: pd.DataFrame | None = None,
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute every other arm minus the best of ``reference_arms`` (those without synthetic images), paired.
 
@@ -106,8 +102,8 @@ def paired_differences(
     """
     study = read_study(predictions, class_names, validation)
     reference = best_reference(plain_balanced_accuracy(study), reference_arms)
-    values = resampled_scores(study, resamples=resamples, seed=seed)
-    return differences_of(study, values, reference=reference, confidence_level=confidence_level, seed=seed)
+    values = resampled_scores(study, resampling=resampling)
+    return differences_of(study, values, reference=reference, resampling=resampling)
 
 
 def differences_of(
@@ -116,8 +112,7 @@ def differences_of(
     *,
     reference: str,
     metrics: Sequence[str] = tuple(METRICS),
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute the table of `paired_differences` against one arm from the `resampled_scores` of these metrics."""
     estimates = values[:, :, 0].mean(1)  # [A, M]
@@ -125,16 +120,16 @@ def differences_of(
     records = []
     for a, arm in enumerate(study.arms):
         with np.errstate(invalid="ignore"):  # of two infinite negative log-likelihoods
-            differences = over_seeds(values[a] - values[r], seed=seed)
+            differences = over_seeds(values[a] - values[r], resampling)
         for m, (metric, class_name) in enumerate(study.names(metrics) if a != r else []):
             largest = METRICS[metric].largest
-            low, high = np.clip(interval(METRICS[metric], differences[:, m], confidence_level), -largest, largest)
+            low, high = np.clip(interval(METRICS[metric], differences[:, m], resampling), -largest, largest)
             images, groups = study.counts(class_name)
             records.append(
                 {"arm": arm, "reference": reference, "metric": metric, "class_name": class_name,
                  "estimate": estimates[a, m], "reference_estimate": estimates[r, m], "difference": differences[0, m],
                  "low": low, "high": high, "probability": probability_better(METRICS[metric], differences[1:, m]),
-                 "confidence_level": confidence_level, "n_images": images, "n_groups": groups,
+                 "confidence_level": resampling.confidence_level, "n_images": images, "n_groups": groups,
                  "n_seeds": len(study.seeds), "warning": warning(study, metric, class_name, low, high)}
             )  # fmt: skip
     return pd.DataFrame(records, columns=None if records else DIFFERENCE_COLUMNS)
@@ -142,7 +137,7 @@ def differences_of(
 
 def plain_balanced_accuracy(study: Study) -> pd.DataFrame:
     """Compute what `best_reference` looks at: of each arm, without an interval."""
-    values = resampled_scores(study, metrics=[BALANCED_ACCURACY], resamples=1, seed=0)[:, :, 0, 0]
+    values = resampled_scores(study, metrics=[BALANCED_ACCURACY], resampling=Resampling(1))[:, :, 0, 0]
     return pd.DataFrame({"arm": study.arms, "metric": BALANCED_ACCURACY, "estimate": values.mean(1)})
 
 

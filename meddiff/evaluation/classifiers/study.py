@@ -10,7 +10,7 @@ import pandas as pd
 
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.metrics import METRICS, Judged
-from meddiff.metrics.resampling import bootstrap_weights, rarest_class
+from meddiff.metrics.resampling import Resampling, rarest_class
 from meddiff.seeds import child_seed
 
 Names = list[tuple[str, str]]
@@ -120,22 +120,21 @@ def check_predictions(predictions: pd.DataFrame, class_names: Sequence[str]) -> 
         raise InputError("some images have another group or label in another arm: predict from one manifest")
 
 
-def resampled_scores(study: Study, *, resamples: int, seed: int, metrics: Sequence[str] = tuple(METRICS)) -> np.ndarray:
+def resampled_scores(study: Study, *, resampling: Resampling, metrics: Sequence[str] = tuple(METRICS)) -> np.ndarray:
     """Compute every metric of `Study.names` for every seed in every resample of the patients: [A, S, resamples + 1, M].
 
     Resample 0 is the data themselves.
     """
-    generator = np.random.default_rng(child_seed(seed, "evaluation", "patients"))
     strata = rarest_class(study.labels, study.group, len(study.class_names))
-    patients = bootstrap_weights(strata, resamples, generator)  # [G, R]
-    scores = np.empty((len(study.arms), len(study.seeds), resamples + 1, len(study.names(metrics))))
+    patients = resampling.weights(strata, "patients")  # [G, R]
+    scores = np.empty((len(study.arms), len(study.seeds), resampling.resamples + 1, len(study.names(metrics))))
     for a, s in np.ndindex(scores.shape[:2]):
         judged = study.judged(a, s, patients)
         scores[a, s] = np.column_stack([METRICS[name].values(judged) for name in metrics])
     return scores
 
 
-def over_seeds(values: np.ndarray, *, seed: int) -> np.ndarray:
+def over_seeds(values: np.ndarray, resampling: Resampling) -> np.ndarray:
     """Compute the mean over the seeds in every resample, spread by what is not known about the seeds' mean.
 
     values [S, R + 1, M] -> [R + 1, M]. To each resample is added Student's t with S - 1 degrees of freedom times the
@@ -146,7 +145,7 @@ def over_seeds(values: np.ndarray, *, seed: int) -> np.ndarray:
     seeds = len(values)
     if seeds == 1:
         return values[0]
-    generator = np.random.default_rng(child_seed(seed, "evaluation", "seeds"))
+    generator = np.random.default_rng(child_seed(resampling.seed, "evaluation", "seeds"))
     student = np.concatenate([[0.0], generator.standard_t(seeds - 1, size=values.shape[1] - 1)])
     means = values.mean(0)
     with np.errstate(invalid="ignore"):  # a negative log-likelihood may be infinite, and stays so

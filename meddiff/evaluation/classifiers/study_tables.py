@@ -20,6 +20,7 @@ from meddiff.evaluation.classifiers.study import Study, resampled_scores
 from meddiff.evaluation.classifiers.subgroups import subgroup_scores
 from meddiff.evaluation.classifiers.tests import paired_tests
 from meddiff.evaluation.rows import numbers, rows_where
+from meddiff.metrics.resampling import USUAL, Resampling
 
 DESCRIPTIONS = {
     "scores": "Every metric of every arm, mean over the seeds, with its interval over patients and seeds.",
@@ -49,9 +50,7 @@ def study_tables(
     reference_arms: Sequence[str],
     attributes: pd.DataFrame,
     arms: pd.DataFrame,
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> StudyTables:
     """Compute the tables of a study.
 
@@ -60,23 +59,20 @@ def study_tables(
         reference_arms: the arms without synthetic images; all others are compared with the best of them.
         attributes: what is known of each test image, from `attributes_of`.
         arms: arm, ratio, n_real and n_synthetic of each arm.
-        resamples: of the patients.
-        confidence_level: of the intervals.
-        seed: of the resamples.
+        resampling: of the patients.
 
     Raises:
         InputError: a reference arm that is not there, a test image that nothing is known of.
     """
     reference = best_reference(plain_balanced_accuracy(study), reference_arms)
-    values = resampled_scores(study, resamples=resamples, seed=seed)
-    scores = scores_of(study, values, confidence_level=confidence_level, seed=seed)
+    values = resampled_scores(study, resampling=resampling)
+    scores = scores_of(study, values, resampling=resampling)
     return StudyTables(
         scores=scores,
-        differences=differences_of(study, values, reference=reference, confidence_level=confidence_level, seed=seed),
+        differences=differences_of(study, values, reference=reference, resampling=resampling),
         tests=paired_tests(study, reference=reference),
-        subgroups=subgroup_scores(study, attributes, reference=reference, resamples=resamples,
-                                  confidence_level=confidence_level, seed=seed),
-        curve=ratio_curve(study, values, scores, arms, confidence_level=confidence_level, seed=seed),
+        subgroups=subgroup_scores(study, attributes, reference=reference, resampling=resampling),
+        curve=ratio_curve(study, values, scores, arms, resampling=resampling),
         arms=arms,
     )  # fmt: skip
 
@@ -90,7 +86,7 @@ COLUMNS = (
 
 
 def ratio_curve(
-    study: Study, values: np.ndarray, scores: pd.DataFrame, arms: pd.DataFrame, *, confidence_level: float, seed: int
+    study: Study, values: np.ndarray, scores: pd.DataFrame, arms: pd.DataFrame, *, resampling: Resampling
 ) -> pd.DataFrame:
     """Compute one row per ratio and metric over all classes, from low ratios to high.
 
@@ -102,7 +98,7 @@ def ratio_curve(
     points = rows_where(points, points["ratio"].notna() & points["arm"].isin(study.arms))
     if len(points) < 2 or REAL not in set(points["arm"]):
         return pd.DataFrame(columns=list(COLUMNS))
-    gaps = differences_of(study, values, reference=REAL, confidence_level=confidence_level, seed=seed)
+    gaps = differences_of(study, values, reference=REAL, resampling=resampling)
     gaps = gaps.rename(columns={"low": "difference_low", "high": "difference_high"})
     shown = ["arm", "metric", "difference", "difference_low", "difference_high"]
     gaps = pd.DataFrame(gaps, columns=shown).drop_duplicates(subset=["arm", "metric"])  # the classes' rows come later

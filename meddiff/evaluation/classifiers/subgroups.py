@@ -20,6 +20,7 @@ from meddiff.evaluation.classifiers.study import Study, over_seeds, resampled_sc
 from meddiff.evaluation.rows import texts
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.images import skin_tone
+from meddiff.metrics.resampling import USUAL, Resampling
 
 SCORED = (BALANCED_ACCURACY, ACCURACY, MACRO_AUROC, CALIBRATION_ERROR)
 AGE_BANDS = {"under 30": 30, "30 to 44": 45, "45 to 59": 60, "60 to 74": 75, "75 and over": np.inf}
@@ -60,9 +61,7 @@ def subgroup_scores(
     attributes: pd.DataFrame,
     *,
     reference: str,
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute scores of every arm in every group, and the difference to ``reference`` there, each with an interval.
 
@@ -84,8 +83,8 @@ def subgroup_scores(
         for value in _in_order(values) if len(set(values)) > 1 else ():
             about = {"attribute": attribute, "subgroup": value, "reference": reference}
             part = study.of(values == value)
-            scored = resampled_scores(part, metrics=SCORED, resamples=resamples, seed=seed)
-            records += [about | row for row in _rows(part, scored, reference, confidence_level, seed)]
+            scored = resampled_scores(part, metrics=SCORED, resampling=resampling)
+            records += [about | row for row in _rows(part, scored, reference, resampling)]
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
@@ -95,18 +94,16 @@ def _in_order(values: np.ndarray) -> list[str]:
     return sorted(set(values), key=lambda value: (value == UNKNOWN, order.index(value) if value in order else 0, value))
 
 
-def _rows(
-    part: Study, scored: np.ndarray, reference: str, confidence_level: float, seed: int
-) -> Iterator[dict[str, Any]]:
+def _rows(part: Study, scored: np.ndarray, reference: str, resampling: Resampling) -> Iterator[dict[str, Any]]:
     """Return one row per arm and metric of one group: ``scored`` [A, S, R + 1, M]."""
     images, groups = part.counts("")
     few = [f"only {counted(images, 'image')}"] if images < FEW_IMAGES else []
     r = part.arms.index(reference)
     for a, arm in enumerate(part.arms):
-        means, differences = over_seeds(scored[a], seed=seed), over_seeds(scored[a] - scored[r], seed=seed)
+        means, differences = over_seeds(scored[a], resampling), over_seeds(scored[a] - scored[r], resampling)
         for m, metric in enumerate(SCORED):
-            low, high = score_interval(part, metric, "", means[:, m], confidence_level)
-            gap = np.clip(interval(METRICS[metric], differences[:, m], confidence_level), -1, 1)
+            low, high = score_interval(part, metric, "", means[:, m], resampling)
+            gap = np.clip(interval(METRICS[metric], differences[:, m], resampling), -1, 1)
             gap_of_arm = (differences[0, m], *gap) if a != r else (np.nan,) * 3
             notes = [*few, warning(part, metric, "", low, high)]
             yield {

@@ -16,8 +16,7 @@ from meddiff.evaluation.masks.cases import LEAST_IOU, bounding_box
 from meddiff.evaluation.rows import distinct, numbers, parts, texts
 from meddiff.formats.masks import IGNORED
 from meddiff.metrics.masks.lesions import detect
-from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
-from meddiff.seeds import child_seed
+from meddiff.metrics.resampling import USUAL, Resampling
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 COUNTS = ("found", "missed", "invented")
@@ -43,14 +42,12 @@ def free_response(
     return rows
 
 
-def froc_table(
-    detections: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def froc_table(detections: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFrame:
     """Compute the curve of each model and class, with intervals over patients.
 
     Args:
         detections: the rows of `free_response` with model, case and patient.
-        resamples, confidence_level, seed: of the bootstrap.
+        resampling: of the patients.
 
     Returns:
         One row per model, class and threshold: model, class_name, threshold, sensitivity (over all lesions; NaN where
@@ -59,8 +56,7 @@ def froc_table(
     records = []
     for (model, class_name), rows in parts(detections, ["model", "class_name"]) if len(detections) else ():
         patients, group = np.unique(texts(rows, "patient"), return_inverse=True)
-        generator = np.random.default_rng(child_seed(seed, "evaluation", "free response"))
-        weights = bootstrap_weights(np.zeros(len(patients), int), resamples, generator)
+        weights = resampling.weights(np.zeros(len(patients), int), "free response")
         levels, images = numbers(rows, "threshold"), len(distinct(rows, "case"))
         for threshold in THRESHOLDS:
             at = levels == threshold
@@ -68,7 +64,7 @@ def froc_table(
             detected, missed = sums["found"] @ weights, sums["missed"] @ weights
             lesions = detected + missed
             sensitivity = np.divide(detected, lesions, out=np.full(len(detected), np.nan), where=lesions > 0)
-            low, high = percentile_interval(sensitivity[1:], confidence_level)
+            low, high = resampling.interval(sensitivity[1:])
             records.append(
                 {"model": model, "class_name": class_name, "threshold": threshold, "sensitivity": sensitivity[0],
                  "low": low, "high": high, "invented_per_image": sums["invented"].sum() / images,

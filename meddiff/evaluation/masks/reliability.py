@@ -23,8 +23,7 @@ from meddiff.evaluation.rows import numbers, parts, texts
 from meddiff.formats.masks import IGNORED
 from meddiff.metrics.classifiers.discrimination import resampled_auroc
 from meddiff.metrics.masks.uncertainty import area_under_risk_coverage
-from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
-from meddiff.seeds import child_seed
+from meddiff.metrics.resampling import USUAL, Resampling
 
 BINS = 15
 UNCERTAINTY_COLUMNS = ["model", "auroc", "low", "high", "aurc", "aurc_best", "aurc_random", "n_failed", "n_cases"]
@@ -126,9 +125,7 @@ def calibration_errors(calibration: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def uncertainty_summary(
-    cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def uncertainty_summary(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFrame:
     """Say whether the column `uncertainty` ranks the cases whose Dice is below `LOW_DICE` above the others.
 
     Returns one row per model that has uncertainties: model, auroc, low, high (bootstrap over patients, where both
@@ -140,10 +137,9 @@ def uncertainty_summary(
         dice, uncertainty = numbers(rows, "dice"), numbers(rows, "uncertainty")
         failed = dice < LOW_DICE
         patients, group = np.unique(texts(rows, "patient"), return_inverse=True)
-        generator = np.random.default_rng(child_seed(seed, "evaluation", "uncertainty"))
-        weights = bootstrap_weights(np.zeros(len(patients), int), resamples, generator)
+        weights = resampling.weights(np.zeros(len(patients), int), "uncertainty")
         aurocs = resampled_auroc(failed.astype(int), np.stack([-uncertainty, uncertainty], 1), group, weights)[:, 1]
-        low, high = percentile_interval(aurocs[1:], confidence_level)
+        low, high = resampling.interval(aurocs[1:])
         areas = area_under_risk_coverage(1 - dice, -uncertainty)
         records.append(
             {"model": model, "auroc": aurocs[0], "low": low, "high": high,

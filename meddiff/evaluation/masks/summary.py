@@ -27,8 +27,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.masks.cases import METRICS
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where, texts
 from meddiff.metrics.classifiers.comparison import holm
-from meddiff.metrics.resampling import bootstrap_weights, percentile_interval
-from meddiff.seeds import child_seed
+from meddiff.metrics.resampling import USUAL, Resampling
 
 LOW_DICE = 0.8  # below it a case counts as failed
 IDENTITY = ("model", "case", "patient", "class_name")
@@ -91,9 +90,7 @@ def with_all_classes(cases: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([whole, cases], ignore_index=True)
 
 
-def summary(
-    cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def summary(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFrame:
     """Compute the mean with interval, and median, of every metric of every model and class.
 
     Returns one row per model, class and metric: model, class_name, metric, unit, mean, low, high, median, share_below
@@ -103,7 +100,7 @@ def summary(
     """
     check_cases(cases)
     table = with_all_classes(finite_distances(of_held_classes(cases)))
-    patients, weights = _patient_weights(table, resamples, seed)
+    patients, weights = _patient_weights(table, resampling)
     records = []
     for (model, class_name), rows in parts(table, ["model", "class_name"]):
         group = np.searchsorted(patients, texts(rows, "patient"))
@@ -113,7 +110,7 @@ def summary(
             if metric.distance and len(units) > 1:
                 raise InputError(f"some distances of {model!r} are in mm and some in px: score them as two tables")
             values = numbers(rows, name)
-            mean, low, high = _mean(values, group, weights, confidence_level)
+            mean, low, high = _mean(values, group, weights, resampling)
             known = values[~np.isnan(values)]
             below = float((known < LOW_DICE).mean()) if name == "dice" and len(known) else np.nan
             records.append(
@@ -130,9 +127,7 @@ def paired_mask_differences(
     against: str,
     *,
     metrics: Sequence[str] = ("dice",),
-    resamples: int = 2000,
-    confidence_level: float = 0.95,
-    seed: int = 0,
+    resampling: Resampling = USUAL,
 ) -> pd.DataFrame:
     """Compute each model minus ``against``, case by case on the same cases.
 
@@ -148,7 +143,7 @@ def paired_mask_differences(
     models = [models] if isinstance(models, str) else list(models)
     _check_pair(cases, [*models, against], metrics)
     table = with_all_classes(finite_distances(of_held_classes(cases)))
-    patients, weights = _patient_weights(table, resamples, seed)
+    patients, weights = _patient_weights(table, resampling)
     records = []
     for model, class_name, name in product(models, distinct(table, "class_name"), metrics):
         one, other = (_of(table, part, class_name) for part in (model, against))
@@ -158,26 +153,27 @@ def paired_mask_differences(
             continue
         gap = numbers(one, name) - numbers(other, name)
         group = np.searchsorted(patients, texts(one, "patient"))
-        difference, low, high = _mean(gap, group, weights, confidence_level)
+        difference, low, high = _mean(gap, group, weights, resampling)
         unit = distinct(one, "unit")[0] if METRICS[name].distance and len(one) else ""
         records.append(
             {"model": model, "against": against, "class_name": class_name, "metric": name, "unit": unit,
              "estimate": one[name].mean(), "against_estimate": other[name].mean(), "difference": difference,
              "low": low, "high": high, "p_value": _wilcoxon(gap, group), "n_cases": len(gap),
-             "n_patients": len(np.unique(group)), "confidence_level": confidence_level}
+             "n_patients": len(np.unique(group)), "confidence_level": resampling.confidence_level}
         )  # fmt: skip
     compared = pd.DataFrame(records)
     return compared.assign(p_holm=holm(numbers(compared, "p_value")))
 
 
-def _patient_weights(table: pd.DataFrame, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _patient_weights(table: pd.DataFrame, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
     """Draw weights of sorted patients in each resample: the same for every model, so that differences are paired."""
     patients = np.unique(texts(table, "patient"))
-    generator = np.random.default_rng(child_seed(seed, "evaluation", "masks"))
-    return patients, bootstrap_weights(np.zeros(len(patients), int), resamples, generator)
+    return patients, resampling.weights(np.zeros(len(patients), int), "masks")
 
 
-def _mean(values: np.ndarray, group: np.ndarray, weights: np.ndarray, level: float) -> tuple[float, float, float]:
+def _mean(
+    values: np.ndarray, group: np.ndarray, weights: np.ndarray, resampling: Resampling
+) -> tuple[float, float, float]:
     """Compute the mean of the cases and its interval.
 
     NaN cases are left out, and one infinite case makes the mean infinite.
@@ -191,7 +187,7 @@ def _mean(values: np.ndarray, group: np.ndarray, weights: np.ndarray, level: flo
     sums, counts = (np.bincount(group, part, minlength=len(weights)) for part in (values, np.ones(len(values))))
     with np.errstate(invalid="ignore"):
         means = (sums @ weights) / (counts @ weights)
-    return float(means[0]), *percentile_interval(means[1:], level)
+    return float(means[0]), *resampling.interval(means[1:])
 
 
 def _median(values: np.ndarray) -> float:
@@ -258,9 +254,7 @@ OF_CASES = ("nll", "brier")
 OF_CLASSES = ("ged",)
 
 
-def soft_summary(
-    cases: pd.DataFrame, *, resamples: int = 2000, confidence_level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def soft_summary(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFrame:
     """Compute means over the cases, smaller is better, with the difference to the first model where both have a value.
 
     Returns one row per model, metric and class (``class_name`` is empty for what a whole case has): model, metric,
@@ -279,7 +273,7 @@ def soft_summary(
             for (model,), own in parts(rows, ["model"]):
                 values = numbers(own, name)
                 apart = values - np.array([theirs.get(case, np.nan) for case in texts(own, "case")])
-                estimates = (_interval(part, own, resamples, confidence_level, seed) for part in (values, apart))
+                estimates = (_interval(part, own, resampling) for part in (values, apart))
                 (mean, low, high), (difference, *ends) = estimates
                 if model == first:
                     difference, ends = np.nan, [np.nan, np.nan]
@@ -291,16 +285,13 @@ def soft_summary(
     return pd.DataFrame(records)
 
 
-def _interval(
-    values: np.ndarray, rows: pd.DataFrame, resamples: int, confidence_level: float, seed: int
-) -> tuple[float, float, float]:
+def _interval(values: np.ndarray, rows: pd.DataFrame, resampling: Resampling) -> tuple[float, float, float]:
     """Compute the mean of the values that are there, and its interval over patients."""
     there = ~np.isnan(values)
     if not there.any():
         return np.nan, np.nan, np.nan
     patients, group = np.unique(texts(rows, "patient")[there], return_inverse=True)
-    generator = np.random.default_rng(child_seed(seed, "evaluation", "soft scores"))
-    weights = bootstrap_weights(np.zeros(len(patients), int), resamples, generator)
+    weights = resampling.weights(np.zeros(len(patients), int), "soft scores")
     sums, counts = (np.bincount(group, part, len(patients)) for part in (values[there], np.ones(there.sum())))
     means = (sums @ weights) / (counts @ weights)
-    return float(means[0]), *percentile_interval(means[1:], confidence_level)
+    return float(means[0]), *resampling.interval(means[1:])

@@ -36,6 +36,7 @@ from meddiff.jobs.evaluate.beside_masks import Rater, Soft, raters_of, show_soft
 from meddiff.jobs.evaluate.worst_masks import worst_cases
 from meddiff.jobs.progress import bar, new_console
 from meddiff.jobs.run_facts import versions
+from meddiff.metrics.resampling import Resampling
 from meddiff.recipe.commands import EvaluateMasks
 from meddiff.reports import words
 from meddiff.reports.masks import mask_report
@@ -70,7 +71,8 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
         title=f"Masks of {', '.join(folders)}", cases=cases, baselines=list(folders)[1:], gallery=gallery,
         calibration=pd.concat([soft.calibration() for soft in softs], ignore_index=True),
         detections=pd.DataFrame([row for soft in softs for row in soft.detections]),
-        group_noun="patient" if settings.patient else "case", resamples=settings.resamples, seed=settings.seed,
+        group_noun="patient" if settings.patient else "case",
+        resampling=Resampling(settings.resamples, seed=settings.seed),
         provenance=_provenance(settings, softs[0].coding.classes, notes),
     )  # fmt: skip
     written = [*_write_tables(out, cases, report), *write_report(mask_report(report), out)]

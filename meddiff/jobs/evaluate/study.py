@@ -17,6 +17,7 @@ from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.generate import report
 from meddiff.jobs.generate.report import read_predictions, tables_of, write_tables
 from meddiff.jobs.progress import new_console
+from meddiff.jobs.run_facts import resampling_of
 from meddiff.recipe import Recipe, flat
 from meddiff.recipe.commands import EvaluateAugmentation
 from meddiff.reports import words
@@ -57,9 +58,7 @@ def _compared(run: Run[Recipe], other: Run[Recipe]) -> dict[Path, pd.DataFrame]:
         read_predictions(ours.predictions, run.classes),
         read_predictions(theirs.predictions, run.classes),
         list(run.classes),
-        resamples=run.recipe.evaluation.resamples,
-        confidence_level=run.recipe.evaluation.confidence_level,
-        seed=run.recipe.seed,
+        resampling=resampling_of(run.recipe),
     )
     run.console.print(_shown(differences, theirs))
     tables = {ours.path / AGAINST: differences, ours.path / AGAINST_TESTS: tests}

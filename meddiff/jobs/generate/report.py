@@ -25,7 +25,16 @@ from meddiff.images.views import as_rgb, tile
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.generate import filter as filtering
 from meddiff.jobs.generate.classify import predicted_columns
-from meddiff.jobs.run_facts import data_table, group_noun, provenance, size_of, skipped_table, split_note, stages_table
+from meddiff.jobs.run_facts import (
+    data_table,
+    group_noun,
+    provenance,
+    resampling_of,
+    size_of,
+    skipped_table,
+    split_note,
+    stages_table,
+)
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
@@ -277,9 +286,7 @@ def tables_of(run: Run[Recipe]) -> StudyTables:
         reference_arms=[name for name in run.recipe.classifier.arms if not build.arm(name).synthetic],
         attributes=attributes,
         arms=read_table(run.folder.arms, ["arm", "ratio", "n_real", "n_synthetic", "n_seeds"]),
-        resamples=run.recipe.evaluation.resamples,
-        confidence_level=run.recipe.evaluation.confidence_level,
-        seed=run.recipe.seed,
+        resampling=resampling_of(run.recipe),
     )
 
 

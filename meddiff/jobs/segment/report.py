@@ -25,7 +25,7 @@ from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.looks import best_step_in
-from meddiff.jobs.run_facts import data_hash, energy, licenses
+from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
@@ -82,9 +82,7 @@ def report(
         methods=methods(recipe, trained_steps(recipe, trained_in)),
         phantom=all(row.source == "phantom" for row in rows),
         group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
-        resamples=recipe.evaluation.resamples,
-        confidence_level=recipe.evaluation.confidence_level,
-        seed=recipe.seed,
+        resampling=resampling_of(recipe),
     )
     written = write_report(mask_report(replace(results, findings=findings_in(folder))), folder.path)
     write_table(results.summary, folder.scores)

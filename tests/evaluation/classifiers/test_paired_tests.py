@@ -6,6 +6,7 @@ import pytest
 from meddiff.evaluation import score
 from meddiff.evaluation.classifiers.study import read_study
 from meddiff.evaluation.classifiers.tests import COLUMNS, paired_tests
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
 
@@ -16,7 +17,7 @@ def compared(table):
 def test_estimates_are_those_of_the_scores():
     table = study({"real": 1.0, "real_synthetic": 2.0})
     found = compared(table).set_index(["arm", "metric", "class_name"])
-    scores = score(table, CLASSES, resamples=5).set_index(["arm", "metric", "class_name"])
+    scores = score(table, CLASSES, resampling=Resampling(5)).set_index(["arm", "metric", "class_name"])
     assert len(found) == 2 + 3
     for key, row in found.iterrows():
         assert row["estimate"] == pytest.approx(scores.loc[key, "estimate"])

@@ -6,9 +6,10 @@ import pytest
 from meddiff.evaluation import paired_differences, score
 from meddiff.evaluation.classifiers.study import read_study
 from meddiff.evaluation.classifiers.study_tables import COLUMNS, DESCRIPTIONS, StudyTables, study_tables
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
-SETTINGS = {"resamples": 60, "confidence_level": 0.9, "seed": 1}
+SETTINGS = {"resampling": Resampling(60, 0.9, 1)}
 ARMS = pd.DataFrame({
     "arm": ["real", "real_synthetic", "ratio_0.5", "ratio_2"], "ratio": [None, None, 0.5, 2.0],
     "n_real": 100, "n_synthetic": [0, 70, 50, 150], "n_seeds": 3,

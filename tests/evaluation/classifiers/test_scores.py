@@ -9,6 +9,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation import best_reference, paired_differences, score, summary_sentence
 from meddiff.evaluation.classifiers.scores import differences_of
 from meddiff.evaluation.classifiers.study import read_study, resampled_scores
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
 
@@ -18,7 +19,7 @@ def row(table, arm, metric, class_name=""):
 
 def test_estimates_are_means_over_seeds_of_scikit_learns():
     table = study({"real": 1.0})
-    scores = score(table, CLASSES, resamples=10)
+    scores = score(table, CLASSES, resampling=Resampling(10))
     expected = {"balanced_accuracy": [], "macro_auroc": [], "sensitivity": []}
     for _, part in table.groupby("seed"):
         probabilities = part[[f"p_{name}" for name in CLASSES]].to_numpy()
@@ -34,8 +35,8 @@ def test_estimates_are_means_over_seeds_of_scikit_learns():
 def test_thresholds_come_from_the_validation_images():
     """Validation images that score higher than the test images put the thresholds too high: fewer are found."""
     table, other = study({"a": 2.0}, images=600), study({"a": 2.0}, images=600, seed=1)
-    lenient = score(table, CLASSES, resamples=20)
-    honest = score(table, CLASSES, validation=other, resamples=20)
+    lenient = score(table, CLASSES, resampling=Resampling(20))
+    honest = score(table, CLASSES, validation=other, resampling=Resampling(20))
     found, reached = (row(honest, "a", name, "nevus") for name in
                       ("sensitivity_at_90_specificity", "specificity_at_that_90"))  # fmt: skip
     assert reached.estimate == pytest.approx(0.9, abs=0.05)
@@ -50,7 +51,7 @@ def test_thresholds_come_from_the_validation_images():
 def test_a_true_class_that_was_called_impossible():
     table = study({"a": 1.0})
     table.loc[0, [f"p_{name}" for name in CLASSES]] = [float(name != table.label[0]) / 2 for name in CLASSES]
-    found = row(score(table, CLASSES, resamples=20), "a", "negative_log_likelihood")
+    found = row(score(table, CLASSES, resampling=Resampling(20)), "a", "negative_log_likelihood")
     assert found.estimate == np.inf
     assert np.isnan(found.low)
     assert "called impossible" in found.warning
@@ -58,7 +59,7 @@ def test_a_true_class_that_was_called_impossible():
 
 def test_columns_counts_and_order():
     table = study({"real": 1.0, "real_synthetic": 2.0})
-    scores = score(table, CLASSES, resamples=50)
+    scores = score(table, CLASSES, resampling=Resampling(50))
     assert list(scores.columns) == [
         *("arm", "metric", "class_name", "estimate", "low", "high", "n_images", "n_groups", "n_seeds", "warning")
     ]
@@ -73,15 +74,15 @@ def test_columns_counts_and_order():
 def test_neither_the_order_of_the_rows_nor_the_clock_matters():
     table = study({"a": 1.0, "b": 1.5})
     shuffled = table.sample(frac=1, random_state=0)
-    first = score(table, CLASSES, resamples=50).sort_values(["arm", "metric", "class_name"])
-    second = score(shuffled, CLASSES, resamples=50).sort_values(["arm", "metric", "class_name"])
+    first = score(table, CLASSES, resampling=Resampling(50)).sort_values(["arm", "metric", "class_name"])
+    second = score(shuffled, CLASSES, resampling=Resampling(50)).sort_values(["arm", "metric", "class_name"])
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
-    assert not first.low.equals(score(table, CLASSES, resamples=50, seed=1).low)
+    assert not first.low.equals(score(table, CLASSES, resampling=Resampling(50, seed=1)).low)
 
 
 def test_intervals_narrow_with_patients_and_not_with_images_of_the_same_patients():
     def width(images, per_patient):
-        table = score(study({"a": 1.0}, images=images, per_patient=per_patient), CLASSES, resamples=400)
+        table = score(study({"a": 1.0}, images=images, per_patient=per_patient), CLASSES, resampling=Resampling(400))
         found = row(table, "a", "balanced_accuracy")
         return found.high - found.low
 
@@ -90,8 +91,8 @@ def test_intervals_narrow_with_patients_and_not_with_images_of_the_same_patients
 
 
 def test_seeds_widen_the_interval():
-    steady = row(score(study({"a": 1.0}), CLASSES, resamples=400), "a", "balanced_accuracy")
-    lucky = row(score(study({"a": 1.0}, luck=1.0), CLASSES, resamples=400), "a", "balanced_accuracy")
+    steady = row(score(study({"a": 1.0}), CLASSES, resampling=Resampling(400)), "a", "balanced_accuracy")
+    lucky = row(score(study({"a": 1.0}, luck=1.0), CLASSES, resampling=Resampling(400)), "a", "balanced_accuracy")
     assert lucky.high - lucky.low > 1.5 * (steady.high - steady.low)
 
 
@@ -105,8 +106,8 @@ def test_coverage_of_the_true_difference(images, luck):
     for number in range(60):
         table = study({"a": 1.0, "b": 1.0}, images=images, luck=luck, seed=number)
         made, metrics = read_study(table, CLASSES), ["balanced_accuracy"]
-        values = resampled_scores(made, resamples=300, seed=number, metrics=metrics)
-        found = differences_of(made, values, reference="a", metrics=metrics, seed=number).iloc[0]
+        values = resampled_scores(made, resampling=Resampling(300, seed=number), metrics=metrics)
+        found = differences_of(made, values, reference="a", metrics=metrics, resampling=Resampling(seed=number)).iloc[0]
         held.append(found.low <= 0 <= found.high)
     assert np.mean(held) >= 0.9
 
@@ -115,7 +116,9 @@ def test_paired_differences_cancel_what_the_arms_share():
     """Two arms with the same predictions differ by exactly nothing, whatever the patients."""
     table = study({"real": 1.0})
     twin = table.assign(arm="real_synthetic")
-    differences = paired_differences(pd.concat([table, twin]), CLASSES, reference_arms=["real"], resamples=50)
+    differences = paired_differences(
+        pd.concat([table, twin]), CLASSES, reference_arms=["real"], resampling=Resampling(50)
+    )
     assert (differences[["difference", "low", "high"]] == 0).all(axis=None)
     assert (differences.probability == 0.5).all()
     assert "No help by synthetic images was shown" in summary_sentence(differences)
@@ -127,7 +130,9 @@ def test_paired_differences_cancel_what_the_arms_share():
 )
 def test_summary_says_what_happened(skill, sentence):
     table = study({"real": 0.5, "real_balanced": 1.0, "real_synthetic": skill}, images=600)
-    differences = paired_differences(table, CLASSES, reference_arms=["real", "real_balanced"], resamples=200)
+    differences = paired_differences(
+        table, CLASSES, reference_arms=["real", "real_balanced"], resampling=Resampling(200)
+    )
     assert set(differences.reference) == {"real_balanced"}
     assert set(differences.arm) == {"real", "real_synthetic"}
     found = row(differences, "real_synthetic", "balanced_accuracy")
@@ -141,25 +146,25 @@ def test_summary_says_what_happened(skill, sentence):
 
 def test_difference_agrees_with_scores_on_the_estimates():
     table = study({"real": 1.0, "real_synthetic": 1.5})
-    scores, differences = score(table, CLASSES, resamples=5), paired_differences(
-        table, CLASSES, reference_arms=["real"], resamples=5)  # fmt: skip
+    scores, differences = score(table, CLASSES, resampling=Resampling(5)), paired_differences(
+        table, CLASSES, reference_arms=["real"], resampling=Resampling(5))  # fmt: skip
     expected = row(scores, "real_synthetic", "macro_auroc").estimate - row(scores, "real", "macro_auroc").estimate
     assert row(differences, "real_synthetic", "macro_auroc").difference == pytest.approx(expected)
 
 
 def test_a_class_that_is_always_right_is_not_certain():
     table = study({"a": 30.0}, shares=(0.97, 0.02, 0.01))
-    found = row(score(table, CLASSES, resamples=20), "a", "sensitivity", "keratosis")
+    found = row(score(table, CLASSES, resampling=Resampling(20)), "a", "sensitivity", "keratosis")
     assert found.estimate == found.high == 1.0
     assert found.low < 0.6  # exact binomial over its few patients, not [1, 1]
     assert "the interval is rough" in found.warning
 
 
 def test_warnings():
-    one_seed = score(study({"a": 1.0}, seeds=[7]), CLASSES, resamples=20)
+    one_seed = score(study({"a": 1.0}, seeds=[7]), CLASSES, resampling=Resampling(20))
     assert "one seed" in row(one_seed, "a", "balanced_accuracy").warning
     table = study({"a": 1.0})
-    without = score(table[table.label != "keratosis"], CLASSES, resamples=20)
+    without = score(table[table.label != "keratosis"], CLASSES, resampling=Resampling(20))
     assert "no test image of this class" in row(without, "a", "sensitivity", "keratosis").warning
     assert np.isnan(row(without, "a", "sensitivity", "keratosis").estimate)
     assert "without keratosis" in row(without, "a", "balanced_accuracy").warning
@@ -167,7 +172,7 @@ def test_warnings():
 
 
 def test_best_reference():
-    scores = score(study({"a": 0.5, "b": 1.5, "c": 3.0}), CLASSES, resamples=5)
+    scores = score(study({"a": 0.5, "b": 1.5, "c": 3.0}), CLASSES, resampling=Resampling(5))
     assert best_reference(scores, ["a", "b"]) == "b"
     with pytest.raises(InputError, match="no scores for the reference arm"):
         best_reference(scores, ["d"])
@@ -196,7 +201,7 @@ def test_incomplete_tables_are_refused():
 
 
 def test_a_study_of_one_arm_has_an_empty_table_and_a_sentence():
-    differences = paired_differences(study({"real": 1.0}), CLASSES, reference_arms=["real"], resamples=5)
+    differences = paired_differences(study({"real": 1.0}), CLASSES, reference_arms=["real"], resampling=Resampling(5))
     assert differences.empty
     assert {"arm", "reference", "metric", "difference", "low", "high"} <= set(differences.columns)
     assert "was not asked" in summary_sentence(differences)

@@ -5,6 +5,7 @@ import pytest
 
 from meddiff.evaluation.classifiers.metrics import METRICS, Judged
 from meddiff.evaluation.classifiers.study import over_seeds
+from meddiff.metrics.resampling import Resampling
 
 
 @pytest.mark.parametrize("validated", [False, True])
@@ -31,9 +32,9 @@ def test_seeds_alone_give_the_t_interval():
     """Where patients do not matter, the percentiles are those of Student's t: mean -+ 4.303 s / sqrt(3)."""
     scores = np.array([0.70, 0.72, 0.77])
     values = np.broadcast_to(scores[:, None, None], (3, 100_001, 1))
-    spread = over_seeds(values, seed=0)[:, 0]
+    spread = over_seeds(values, Resampling())[:, 0]
     assert spread[0] == pytest.approx(scores.mean())
     margin = 4.303 * scores.std(ddof=1) / np.sqrt(3)
     low, high = np.quantile(spread[1:], [0.025, 0.975])
     assert [low, high] == pytest.approx([scores.mean() - margin, scores.mean() + margin], abs=0.005)
-    assert (over_seeds(values[:1], seed=0) == 0.70).all()
+    assert (over_seeds(values[:1], Resampling()) == 0.70).all()

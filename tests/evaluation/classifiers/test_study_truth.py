@@ -12,6 +12,7 @@ from meddiff.evaluation import summary_sentence
 from meddiff.evaluation.classifiers.scores import differences_of, scores_of
 from meddiff.evaluation.classifiers.study import read_study, resampled_scores
 from meddiff.evaluation.classifiers.tests import paired_tests
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
 METRICS = ("balanced_accuracy", "macro_auroc", "weighted_auprc", "expected_calibration_error", "brier_score")
@@ -22,13 +23,13 @@ def made(skill, seed, images=300):
     """A study with validation predictions, and its resampled scores."""
     drawn = {"real": 1.0, "real_synthetic": skill}
     whole = read_study(study(drawn, images=images, seed=seed), CLASSES, study(drawn, images=images, seed=1000 + seed))
-    return whole, resampled_scores(whole, resamples=200, seed=seed, metrics=METRICS)
+    return whole, resampled_scores(whole, resampling=Resampling(200, seed=seed), metrics=METRICS)
 
 
 def truth_of(skill):
     """Every metric of an arm of that skill, by a study so large that chance is out of it."""
     large = read_study(study({"arm": skill}, images=20_000, per_patient=1, seeds=(0,), seed=99), CLASSES)
-    return resampled_scores(large, resamples=1, seed=0, metrics=METRICS)[0, 0, 0]
+    return resampled_scores(large, resampling=Resampling(1, seed=0), metrics=METRICS)[0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,12 @@ def test_intervals_and_verdict(skill, verdict):
     held, held_difference, said, significant = [], [], [], []
     for seed in range(STUDIES):
         whole, values = made(skill, seed)
-        scores = scores_of(whole, values, metrics=METRICS, seed=seed).set_index("arm").loc["real_synthetic"]
-        gaps = differences_of(whole, values, reference="real", metrics=METRICS, seed=seed)
+        scores = (
+            scores_of(whole, values, metrics=METRICS, resampling=Resampling(seed=seed))
+            .set_index("arm")
+            .loc["real_synthetic"]
+        )
+        gaps = differences_of(whole, values, reference="real", metrics=METRICS, resampling=Resampling(seed=seed))
         gap = truth - without if skill != 1.0 else np.zeros(len(METRICS))
         held.append((scores["low"] <= truth) & (truth <= scores["high"]))
         held_difference.append((gaps["low"] <= gap) & (gap <= gaps["high"]))

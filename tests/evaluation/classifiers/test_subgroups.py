@@ -8,10 +8,11 @@ from meddiff.errors import InputError
 from meddiff.evaluation import paired_differences, score
 from meddiff.evaluation.classifiers.study import read_study
 from meddiff.evaluation.classifiers.subgroups import COLUMNS, UNKNOWN, age_band, attributes_of, subgroup_scores
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 from tests.manifest.rows import example_row
 
-SETTINGS = {"resamples": 60, "seed": 3}
+SETTINGS = {"resampling": Resampling(60, seed=3)}
 
 
 def known_of(table, **columns):

@@ -4,9 +4,10 @@ import pytest
 
 from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.runs import check_same_test_images, compared_runs, digest_of_test_images
+from meddiff.metrics.resampling import Resampling
 from tests.evaluation.classifiers.predictions import CLASSES, study
 
-SETTINGS = {"resamples": 60, "seed": 1}
+SETTINGS = {"resampling": Resampling(60, seed=1)}
 
 
 def test_a_run_and_itself():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from meddiff.evaluation.masks.detections import THRESHOLDS, free_response, froc_table
+from meddiff.metrics.resampling import Resampling
 
 NAMES = ("background", "lesion")
 
@@ -34,7 +35,7 @@ def test_the_curve_pools_lesions_and_resamples_patients():
     for case, patient, (truth, probabilities) in (("a", "p", picture()), ("b", "q", empty), ("c", "q", picture())):
         told = {"model": "m", "case": case, "patient": patient}
         tables.append(pd.DataFrame(free_response(truth, probabilities, class_names=NAMES)).assign(**told))
-    curve = froc_table(pd.concat(tables), resamples=200).set_index("threshold")
+    curve = froc_table(pd.concat(tables), resampling=Resampling(200)).set_index("threshold")
     assert curve.loc[0.5, "sensitivity"] == pytest.approx(0.5)
     assert curve.loc[0.5, "invented_per_image"] == pytest.approx(2 / 3)
     assert curve.loc[0.5, "n_lesions"] == 4
@@ -45,5 +46,5 @@ def test_the_curve_pools_lesions_and_resamples_patients():
 def test_without_any_lesion_there_is_no_sensitivity():
     empty = np.zeros((4, 4), int), np.stack([np.ones((4, 4)), np.zeros((4, 4))])
     rows = pd.DataFrame(free_response(*empty, class_names=NAMES)).assign(model="m", case="a", patient="p")
-    assert froc_table(rows, resamples=100)["sensitivity"].isna().all()
+    assert froc_table(rows, resampling=Resampling(100))["sensitivity"].isna().all()
     assert froc_table(pd.DataFrame()).empty

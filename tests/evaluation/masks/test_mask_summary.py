@@ -11,6 +11,7 @@ from meddiff.evaluation.masks.cases import case_scores, failed_case_scores
 from meddiff.evaluation.masks.summary import paired_mask_differences, summary
 from meddiff.jobs.looks import mean_dice
 from meddiff.metrics.masks.overlap import Overlap
+from meddiff.metrics.resampling import Resampling
 
 
 def of(found, metric="dice", **keys):
@@ -30,7 +31,7 @@ def test_mean_median_and_share_by_pencil():
 
 def test_the_interval_is_scipys_where_every_case_is_a_patient():
     values = np.random.default_rng(0).beta(8, 2, size=60)
-    line = of(summary(table(unet=values), resamples=4000))
+    line = of(summary(table(unet=values), resampling=Resampling(4000)))
     theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=0).confidence_interval
     wider = np.sqrt(60 / 59)  # the rescaled bootstrap's
     assert line["low"] == pytest.approx(values.mean() + (theirs.low - values.mean()) * wider, abs=0.004)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from meddiff.evaluation.masks.summary import soft_summary
+from meddiff.metrics.resampling import Resampling
 
 
 def table():
@@ -18,7 +19,7 @@ def table():
 
 
 def test_means_by_pencil_and_paired_differences():
-    found = soft_summary(table(), resamples=300).set_index(["model", "metric", "class_name"])
+    found = soft_summary(table(), resampling=Resampling(300)).set_index(["model", "metric", "class_name"])
     assert found.loc[("ours", "nll", ""), "mean"] == pytest.approx(0.35)
     assert found.loc[("ours", "nll", ""), "n_cases"] == 8
     assert np.isnan(found.loc[("ours", "nll", ""), "difference"])
@@ -33,5 +34,5 @@ def test_means_by_pencil_and_paired_differences():
 def test_models_without_are_left_out():
     cases = table()
     cases.loc[cases["model"] == "theirs", ["nll", "ged"]] = np.nan
-    assert set(soft_summary(cases, resamples=100)["model"]) == {"ours"}
+    assert set(soft_summary(cases, resampling=Resampling(100))["model"]) == {"ours"}
     assert soft_summary(cases.drop(columns=["nll", "ged"])).empty
