@@ -40,6 +40,8 @@ STRANGERS: dict[str, Any] = {"bits": 24, "correlation": 0.97}
 """Limits for phantoms of different people, known to be no copies: the nearest of 800 heads differ in 30 bits."""
 BLOCK = 1024
 """Images whose distances to all others are in memory at a time."""
+MOST_TURNED = 30_000
+"""Images of which turned and mirrored copies are looked for."""
 MOST = 60_000
 """Images of which all pairs are compared, in a minute; of more, those of one hash."""
 
@@ -67,6 +69,36 @@ def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     return candidates[_correlations(flat, candidates) >= NEAR_CORRELATION]
 
 
+def turned_pairs(thumbnails: np.ndarray) -> np.ndarray:
+    """Find the pictures [P, 2], lower position first, of which one is the other turned by a right angle or mirrored.
+
+    A picture's hash turns with it: a mirror changes the sign of every other frequency, a quarter turn exchanges both
+    axes as well. All is taken from the thumbnails [N, 32, 32], with the limits for strangers, as there are seven more
+    chances to look alike. Of more than `MOST_TURNED` none are looked for.
+    """
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    if len(thumbnails) > MOST_TURNED:
+        return pairs[0]
+    low = dctn(thumbnails.astype(np.float32), axes=(1, 2))[:, :SIDE, :SIDE]
+    signs = _signs(low)
+    odd = np.where(np.arange(SIDE) % 2, -1, 1).astype(np.float32)
+    for turn in range(1, 8):
+        down, across, swapped = turn & 1, turn & 2, turn & 4
+        turned = low * (odd[:, None] if down else 1) * (odd if across else 1)
+        candidates = _near(signs, _signs(turned.transpose(0, 2, 1) if swapped else turned), STRANGERS["bits"])
+        other = thumbnails[:, :: -1 if down else 1, :: -1 if across else 1]
+        other = (other.transpose(0, 2, 1) if swapped else other).reshape(len(thumbnails), -1)
+        alike = _correlations(thumbnails.reshape(len(thumbnails), -1), candidates, other)
+        pairs.append(candidates[alike >= STRANGERS["correlation"]])
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _signs(low: np.ndarray) -> np.ndarray:
+    """Turn the lowest frequencies [N, 16, 16] into hashes [N, bits] of 1 and -1."""
+    values = low.reshape(len(low), -1)[:, 1:]
+    return np.where(values > np.median(values, axis=1, keepdims=True), np.float32(1), np.float32(-1))
+
+
 def are_same(
     pairs: np.ndarray,
     hashes: np.ndarray,
@@ -84,10 +116,15 @@ def are_same(
 def _of_near_hashes(hashes: np.ndarray) -> np.ndarray:
     """Find the pairs [P, 2], lower position first, whose hashes differ in few bits."""
     signs = np.unpackbits(hashes, axis=1, count=BITS).astype(np.float32) * 2 - 1
+    return _near(signs, signs, NEAR_BITS)
+
+
+def _near(signs: np.ndarray, others: np.ndarray, bits: int) -> np.ndarray:
+    """Find the positions [P, 2], lower first, at which hashes [N, bits] of 1 and -1 and others differ in few bits."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for first in range(0, len(signs), BLOCK):
-        apart = (BITS - signs[first : first + BLOCK] @ signs[first:].T) / 2
-        one, other = np.nonzero(apart <= NEAR_BITS)
+        apart = (BITS - signs[first : first + BLOCK] @ others[first:].T) / 2
+        one, other = np.nonzero(apart <= bits)
         kept = other > one
         pairs.append(np.stack([one[kept], other[kept]], axis=1) + first)
     return np.concatenate(pairs)
@@ -147,11 +184,15 @@ def _of_one_owner(members: Sequence[ManifestRow]) -> bool:
     return len(owners) == 1 and None not in owners
 
 
-def _correlations(flat: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Compute the correlation [P] of the pictures [N, values] of each pair; 0 where one has no contrast."""
+def _correlations(flat: np.ndarray, pairs: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+    """Compute the correlation [P] of the pictures [N, values] of each pair; 0 where one has no contrast.
+
+    The second of each pair is taken from the ``others``, where there are any.
+    """
     values = np.zeros(len(pairs))
     for first in range(0, len(pairs), BLOCK):
-        one, other = (flat[pairs[first : first + BLOCK, side]].astype(np.float64) for side in (0, 1))
+        sides = (flat, flat if others is None else others)
+        one, other = (of[pairs[first : first + BLOCK, side]].astype(np.float64) for side, of in enumerate(sides))
         one, other = (part - part.mean(axis=1, keepdims=True) for part in (one, other))
         size = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
         values[first : first + BLOCK] = np.einsum("ij,ij->i", one, other) / np.where(size > 0, size, np.inf)

@@ -45,7 +45,7 @@ def audit(
             facts.append(facts_of(row, meaning))
         except InputError as error:
             listed.append(Finding("unreadable", images_of([row]), reason_of(error), "serious"))
-    return in_order(listed + findings(facts, pairs_of(facts)))
+    return in_order(listed + findings(facts, with_turned(facts, pairs_of(facts))))
 
 
 def findings(facts: Sequence[Facts], pairs: np.ndarray) -> list[Finding]:
@@ -64,6 +64,15 @@ def pairs_of(facts: Sequence[Facts]) -> np.ndarray:
     pairs = duplicates.near_pairs(hashes, thumbnails)
     strangers = np.array([_are_strangers(facts[one].row, facts[other].row) for one, other in pairs], dtype=bool)
     return pairs[~strangers | duplicates.are_same(pairs, hashes, thumbnails, **duplicates.STRANGERS)]
+
+
+def with_turned(facts: Sequence[Facts], pairs: np.ndarray) -> np.ndarray:
+    """Add to the near-duplicates [P, 2] those that are turned or mirrored; images drawn by code are left out."""
+    taken = np.array([place for place, fact in enumerate(facts) if fact.row.source != "phantom"], dtype=np.int64)
+    if not len(taken):
+        return pairs
+    turned = duplicates.turned_pairs(np.stack([facts[place].thumbnail for place in taken]))
+    return np.unique(np.concatenate([pairs, taken[turned]]), axis=0) if len(turned) else pairs
 
 
 def repeated(shown: Iterable[Shown], others: Iterable[Shown]) -> np.ndarray:

@@ -40,19 +40,20 @@ class Copies:
     rows: tuple[ManifestRow, ...]
     """With the split that they came with."""
     near: np.ndarray
-    """Pairs of near-duplicates [P, 2]."""
+    """Pairs of near-duplicates [P, 2], turned and mirrored ones among them."""
     same: np.ndarray
     """Those of them that are one picture, but for its format."""
 
     @classmethod
     def among(cls, facts: Sequence[Facts]) -> Copies:
         """Compare all images with each other."""
-        near = study.pairs_of(facts)
+        rows, near = tuple(fact.row for fact in facts), study.pairs_of(facts)
+        turned = study.with_turned(facts, near)
         if not len(near):
-            return cls(tuple(fact.row for fact in facts), near, near)
+            return cls(rows, turned, near)
         same = duplicates.are_same(near, *(np.stack([getattr(fact, name) for fact in facts])
                                        for name in ("hash", "thumbnail")))  # fmt: skip
-        return cls(tuple(fact.row for fact in facts), near, near[same])
+        return cls(rows, turned, near[same])
 
     def torn(self, pairs: np.ndarray) -> list[list[int]]:
         """List the groups that hang together by pairs and came in several splits."""
