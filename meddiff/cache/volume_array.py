@@ -32,7 +32,7 @@ from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import files_of
 from meddiff.images.intensity import to_stored
 from meddiff.images.prepare import VolumeTransform, check_content, classes_on, load_sequences, prepare_volume
-from meddiff.images.working_grid import WorkingGrid
+from meddiff.images.working_grid import WorkingGrid, grid_from_json
 from meddiff.manifest.row import ManifestRow
 from meddiff.seeds import child_seed
 
@@ -120,7 +120,7 @@ def _prepare(
     check_content(row)
     prepared = prepare_volume(load_sequences(row.image_files), transform, name=row.image_file)
     pixels = to_stored(prepared.image)
-    facts: dict[str, Any] = {"channels": len(pixels), "grid": prepared.grid.as_json(), "counts": None, "positions": []}
+    facts: dict[str, Any] = {"channels": len(pixels), "grid": asdict(prepared.grid), "counts": None, "positions": []}
     if not with_masks:
         return {"image.bin": pixels}, facts
     mask = prepared.grid.labels_to_working(classes_on(row, prepared.grid.native_place, meaning))
@@ -300,7 +300,7 @@ def _opened(home: Path) -> CachedVolume:
         raise InputError(f"{home}: the cache changed while it was written. Run again.")
     counts = None if facts["counts"] is None else tuple((int(index), int(count)) for index, count in facts["counts"])
     positions = tuple((int(index), int(count)) for index, count in facts["positions"])
-    return CachedVolume(home, facts["channels"], WorkingGrid.from_json(facts["grid"]), counts, positions)
+    return CachedVolume(home, facts["channels"], grid_from_json(facts["grid"]), counts, positions)
 
 
 def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> CachedVolume | str:

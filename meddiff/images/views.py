@@ -26,12 +26,7 @@ STAMP_INK = (112, 74, 0)
 
 
 def grid_image(
-    images: Sequence[np.ndarray],
-    columns: int,
-    scale: int,
-    *,
-    captions: Sequence[str] | None = None,
-    stamp: str = "",
+    images: Sequence[np.ndarray], columns: int, scale: int, *, captions: Sequence[str] | None = None, stamp: str = ""
 ) -> np.ndarray:
     """Lay tiles in rows of `columns`, each enlarged `scale` times, on a light ground.
 
@@ -48,16 +43,7 @@ def grid_image(
     Raises:
         InputError: no image, unequal sizes, another dtype or shape, or as many captions as there are not images.
     """
-    if not images or columns < 1 or scale < 1:
-        raise InputError(
-            f"a grid needs at least one image, column and scale; got {len(images)} images, "
-            f"columns={columns}, scale={scale}"
-        )
-    if captions is not None and len(captions) != len(images):
-        raise InputError(f"got {len(captions)} captions for {len(images)} images; give one each, or None")
-    tiles = [as_rgb(image) for image in images]
-    if len({tile.shape for tile in tiles}) > 1:
-        raise InputError(f"tiles of one grid have one size; got {sorted({tile.shape[:2] for tile in tiles})}")
+    tiles = _tiles(images, columns, scale, captions)
     height, width = tiles[0].shape[0] * scale, tiles[0].shape[1] * scale
     gap = max(4, min(height, width) // 16)
     line = max(11, min(16, width // 7))
@@ -80,6 +66,21 @@ def grid_image(
             caption = _fitting(captions[position], font, width)
             pen.text((left + width / 2, top + height + below / 2), caption, INK, font, anchor="mm")
     return np.asarray(canvas)
+
+
+def _tiles(images: Sequence[np.ndarray], columns: int, scale: int, captions: Sequence[str] | None) -> list[np.ndarray]:
+    """Return the images as RGB; refuse what makes no grid."""
+    if not images or columns < 1 or scale < 1:
+        raise InputError(
+            f"a grid needs at least one image, column and scale; got {len(images)} images, "
+            f"columns={columns}, scale={scale}"
+        )
+    if captions is not None and len(captions) != len(images):
+        raise InputError(f"got {len(captions)} captions for {len(images)} images; give one each, or None")
+    tiles = [as_rgb(image) for image in images]
+    if len({tile.shape for tile in tiles}) > 1:
+        raise InputError(f"tiles of one grid have one size; got {sorted({tile.shape[:2] for tile in tiles})}")
+    return tiles
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

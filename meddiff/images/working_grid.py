@@ -11,8 +11,8 @@ An image that becomes coarser is first blurred with the Gaussian that turns a vo
 variances of point spread functions add up), so that nothing falls between the samples.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import ceil, log, sqrt
 from typing import Any
 
@@ -118,31 +118,16 @@ class WorkingGrid:
         if not any(coarser):
             return turned
         classes = np.unique(turned)
-        best = np.full(self.shape, -1, dtype=np.float32)
-        winner = np.full(self.shape, classes[0], dtype=labels.dtype)
-        for index in classes:
-            share = self._sampled((turned == index).astype(np.float32), coarser, order=1, shift=TIE_BREAK)
-            wins = share > best
-            best[wins], winner[wins] = share[wins], index
-        return winner
+        shares = (self._sampled((turned == one).astype(np.float32), coarser, order=1, shift=TIE_BREAK)
+                  for one in classes)  # fmt: skip
+        return _of_largest_share(classes, shares, self.shape)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Resample values [N, I, J, K] of the working grid to float32 [N, *shape of the volume], linearly."""
         return np.stack([self._turn_back(self._back(np.asarray(one, dtype=np.float32))) for one in values])
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain lists and numbers, for `from_json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "WorkingGrid":
-        """Make the grid that `as_json` wrote."""
-        affine = content["native_affine"]
-        plain = {name: tuple(value) for name, value in content.items() if name != "native_affine"}
-        return cls(**plain, native_affine=None if affine is None else tuple(map(tuple, affine)))
-
     def _turn(self, array: np.ndarray) -> np.ndarray:
-        self._check(array, self.native_shape)
+        _check_shape(array, self.native_shape)
         axes = tuple(axis for axis in range(3) if self.flipped[axis])
         return np.flip(array.transpose(self.order), axes)
 
@@ -152,31 +137,48 @@ class WorkingGrid:
 
     def _sampled(self, turned: np.ndarray, along: Sequence[bool], *, order: int, shift: float = 0.0) -> np.ndarray:
         """Sample turned values at the places of working voxels along some axes; the other axes stay as they are."""
-        from scipy.ndimage import affine_transform
-
         scale = [one if chosen else 1.0 for one, chosen in zip(self.scale, along, strict=True)]
-        offset: Any = [start + shift if chosen else 0.0 for start, chosen in zip(self.offset, along, strict=True)]
+        offset = [start + shift if chosen else 0.0 for start, chosen in zip(self.offset, along, strict=True)]
         shape = [new if chosen else old for new, old, chosen in zip(self.shape, turned.shape, along, strict=True)]
-        return affine_transform(
-            turned, scale, offset, output_shape=tuple(shape), output=turned.dtype, order=order, mode="nearest"
-        )
+        return _sampled_at(turned, scale, offset, shape, order)
 
     def _back(self, values: np.ndarray) -> np.ndarray:
-        from scipy.ndimage import affine_transform
-
-        self._check(values, self.shape)
+        _check_shape(values, self.shape)
         if not self.resampled:
             return values
         scale = 1 / np.asarray(self.scale)
-        offset: Any = -np.asarray(self.offset) * scale
-        return affine_transform(
-            values, scale, offset, output_shape=self._turned_shape, output=values.dtype, order=1, mode="nearest"
-        )
+        return _sampled_at(values, scale, -np.asarray(self.offset) * scale, self._turned_shape, order=1)
 
-    @staticmethod
-    def _check(array: np.ndarray, shape: Sequence[int]) -> None:
-        if array.shape != tuple(shape):
-            raise ValueError(f"an array of the shape {tuple(shape)} is needed, this one has {array.shape}")
+
+def _check_shape(array: np.ndarray, shape: Sequence[int]) -> None:
+    if array.shape != tuple(shape):
+        raise ValueError(f"an array of the shape {tuple(shape)} is needed, this one has {array.shape}")
+
+
+def grid_from_json(content: dict[str, Any]) -> WorkingGrid:
+    """Make the grid whose `asdict` was written as JSON."""
+    affine = content["native_affine"]
+    plain = {name: tuple(value) for name, value in content.items() if name != "native_affine"}
+    return WorkingGrid(**plain, native_affine=None if affine is None else tuple(map(tuple, affine)))
+
+
+def _of_largest_share(classes: np.ndarray, shares: Iterable[np.ndarray], shape: Sequence[int]) -> np.ndarray:
+    """Choose for each voxel the class whose share is the largest, the first of equal ones."""
+    best = np.full(shape, -1, dtype=np.float32)
+    winner = np.full(shape, classes[0], dtype=classes.dtype)
+    for index, share in zip(classes, shares, strict=True):
+        wins = share > best
+        best[wins], winner[wins] = share[wins], index
+    return winner
+
+
+def _sampled_at(values: np.ndarray, scale: Any, offset: Any, shape: Sequence[int], order: int) -> np.ndarray:
+    """Sample values at scale * index + offset, where the edge goes on beyond it."""
+    from scipy.ndimage import affine_transform
+
+    return affine_transform(
+        values, scale, offset, output_shape=tuple(shape), output=values.dtype, order=order, mode="nearest"
+    )
 
 
 def working_grid(
