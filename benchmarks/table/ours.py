@@ -19,7 +19,7 @@ from meddiff.inference.sampling import generate
 from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.recipe import Recipe
 from meddiff.recipe.segment import SegmentRecipe
-from meddiff.training.fabric import build_fabric
+from meddiff.training.fabric import Compiled, build_fabric
 from meddiff.training.loop import TrainStep, seeds_of, train
 from meddiff.training.optimization import Optimization
 from meddiff.training.state import State, build_state
@@ -84,7 +84,9 @@ class OurTraining:
     @property
     def _ready(self) -> torch.nn.Module:
         if not hasattr(self, "_made"):
-            self._made = self.model.ready(self.state.ema.network, self.state.fabric)
+            averaged = self.state.ema.network
+            on_gpu = self.device.type == "cuda"  # as synthesis does
+            self._made = self.model.ready(Compiled(averaged) if on_gpu else averaged, self.state.fabric)
         return self._made
 
 

@@ -114,12 +114,12 @@ class PeerTraining:
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.9995))
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=2e-4)
         self._autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16)
-        self._size, self._device = size, device
+        self.size, self._device = size, device
         self.weights = sum(weight.numel() for weight in self.network.parameters())
 
     def step(self) -> Tensor:
         """Train one step on drawn images."""
-        size, device = self._size, self._device
+        size, device = self.size, self._device
         x_0 = torch.rand(size.batch, 3, size.image_size, size.image_size, device=device) * 2 - 1
         eps, t = torch.randn_like(x_0), torch.randint(0, 1000, (size.batch,), device=device)
         label = torch.randint(0, size.classes, (size.batch,), device=device)
@@ -137,7 +137,7 @@ class PeerTraining:
     @torch.inference_mode()
     def draw(self, steps: int, guidance: float) -> Tensor:
         """Draw a batch of images: DDIM with classifier-free guidance on a doubled batch, as its examples do."""
-        size, device = self._size, self._device
+        size, device = self.size, self._device
         x = torch.randn(size.batch, 3, size.image_size, size.image_size, device=device)
         label = torch.randint(0, size.classes, (size.batch,), device=device)
         both = torch.cat((label, torch.full_like(label, size.classes)))

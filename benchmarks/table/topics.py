@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,9 @@ MASKS = {
 STEPS, GUIDANCE, MEMBERS = 5, 1.5, 25
 
 
+Trainings = dict[str, OurTraining | PeerTraining]
+
+
 @dataclass(frozen=True)
 class Told:
     """What is measured where."""
@@ -36,54 +39,60 @@ class Told:
     say: Callable[[str], None]
 
 
-def _trainings(told: Told, size: Size) -> dict[str, OurTraining | PeerTraining]:
-    """Build our networks and the peers' in training, by name."""
-    cuda = told.device.type == "cuda"
-    made: dict[str, OurTraining | PeerTraining] = {"ours, edm2": OurTraining(size, told.device, "edm2")}
-    made["ours, unet"] = OurTraining(size, told.device, "unet")
+def _trainings(told: Told, size: Size, kinds: Sequence[str], networks: Sequence[str] = ("edm2", "unet")) -> Trainings:
+    """Build our networks and the peers' in training, by name; a kind is fp32, bf16 or bf16 compiled.
+
+    Compiling takes a minute each, so of the peers MONAI's network alone is: the others are as fast within noise.
+    """
+    made: Trainings = {f"ours, {network}": OurTraining(size, told.device, network) for network in networks}
     for peer in PEERS:
         if reason := why_not(peer.module):
             told.say(f"{peer.name} {reason}")
             continue
-        made[f"{peer.name}, fp32"] = PeerTraining(peer, size, told.device, bf16=False)
-        made[f"{peer.name}, bf16"] = PeerTraining(peer, size, told.device, bf16=True)
-        if cuda:
-            made[f"{peer.name}, bf16 compiled"] = PeerTraining(peer, size, told.device, bf16=True, compiled=True)
+        for kind in kinds:
+            compiled = kind.endswith("compiled")
+            if not compiled or peer.module == "monai":
+                bf16 = kind.startswith("bf16")
+                made[f"{peer.name}, {kind}"] = PeerTraining(peer, size, told.device, bf16=bf16, compiled=compiled)
     told.say("guided-diffusion is left out: it is on no package index; its U-Net is as fast as MONAI's within noise")
     return made
 
 
-def training_step(told: Told, size: Size | None = None) -> list[Case]:
+def training_step(told: Told) -> list[Case]:
     """Forward, backward, clipping, AdamW and average of a denoiser of images; fp32 is how the peers' examples run."""
-    size = size or SIZES[told.size]
-    made = _trainings(told, size)
-    counted: dict[str, float] = {}
-    for name, one in made.items():
-        if isinstance(one, OurTraining):  # by shapes: a compiled network hides its operations
-            counted[name] = costs(one.recipe)[0][1].training * size.batch
-        else:
-            plain = name.removesuffix(" compiled")
-            counted[name] = counted[plain] if plain != name else flops(one.step)
-    return [
-        Case(name, one.step, size.batch, counted[name], one.weights, ours=isinstance(one, OurTraining))
-        for name, one in made.items()
-    ]
+    kinds = ("fp32", "bf16", "bf16 compiled") if told.device.type == "cuda" else ("fp32", "bf16")
+    return _steps(_trainings(told, SIZES[told.size], kinds))
 
 
 def training_step_large(told: Told) -> list[Case]:
     """The same with 256 images in a batch, where there is a GPU."""
     if told.device.type != "cuda" or told.size == "rehearse":
         return []
-    return training_step(told, SIZES["cuda 256"])
+    return _steps(_trainings(told, SIZES["cuda 256"], ("bf16", "bf16 compiled"), ["edm2"]))
+
+
+def _steps(made: Trainings) -> list[Case]:
+    """Return a step of each, with its work: ours by shapes, for a compiled network hides its operations."""
+    counted: dict[str, float] = {}
+    for name, one in made.items():
+        if isinstance(one, OurTraining):
+            counted[name] = costs(one.recipe)[0][1].training * one.size.batch
+        else:
+            plain = name.removesuffix(" compiled")
+            counted[name] = counted[plain] if plain != name else flops(one.step)
+    return [
+        Case(name, one.step, one.size.batch, counted[name], one.weights, ours=isinstance(one, OurTraining))
+        for name, one in made.items()
+    ]
 
 
 def sampling(told: Told) -> list[Case]:
     """Images by few steps with guidance: ours by its own default sampler, the peers by DDIM, equal network calls."""
-    size = SIZES[told.size]
+    kinds = ("bf16",) if told.device.type == "cuda" else ("fp32", "bf16")
     return [
-        Case(name, lambda one=one: one.draw(STEPS, GUIDANCE), size.batch, 0.0, one.weights,
+        Case(name, lambda one=one: one.draw(STEPS, GUIDANCE), one.size.batch, 0.0, one.weights,
              f"{STEPS} steps, guidance {GUIDANCE}", isinstance(one, OurTraining))
-        for name, one in _trainings(told, size).items()
+        for name, one in _trainings(told, SIZES[told.size], kinds).items()
     ]  # fmt: skip
 
 
