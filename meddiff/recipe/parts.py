@@ -39,6 +39,8 @@ class RunRecipe:
     """A data_manifest.csv of your own, used instead of data_root."""
     seed: Amount = 0
     """The one seed from which all others are derived."""
+    license: str = ""
+    """License that you give the weights, for the model card: an SPDX name such as cc-by-nc-4.0; empty is unknown."""
 
 
 @dataclass(frozen=True)

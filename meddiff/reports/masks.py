@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from meddiff.reports.masks_methods import limitations, sentences
 from meddiff.reports.report import (
     NO_DEVICE,
     NO_PATIENTS,
-    OPEN,
     Folded,
     Heading,
     Legend,
@@ -33,6 +33,7 @@ from meddiff.reports.report import (
     Section,
     card_head,
     described,
+    license_of,
     licenses,
     made_with,
     model_card,
@@ -40,7 +41,7 @@ from meddiff.reports.report import (
     section_list,
 )
 from meddiff.reports.results import MaskResults, overall_name
-from meddiff.reports.tabular import Formats, Table, findings_table
+from meddiff.reports.tabular import Cell, Column, Formats, Table, findings_table
 
 FORESTS = ("dice", "nsd")
 BRIEF = ("dice", "iou", "hausdorff95", "nsd", "boundary_iou", "lesion_f1")  # as far as a screen reaches
@@ -110,10 +111,11 @@ def metrics(results: MaskResults) -> Section:
         "out."
     )
     parts = present(
-        metric_table(results.summary, overall, brief=True), counts_table(results.summary, overall, results.group_noun),
+        with_networks(metric_table(results.summary, overall, brief=True), results.networks),
+        counts_table(results.summary, overall, results.group_noun),
         *map(Note, _warnings(results.summary)), text, every and Folded("Every metric", (every,)),
     )  # fmt: skip
-    return Section("numbers", "The models in numbers", parts, short="In numbers")
+    return Section("numbers", "The models in numbers", parts, short="In numbers", values={"networks": results.networks})
 
 
 def differences(results: MaskResults) -> Section:
@@ -201,6 +203,7 @@ def classes(results: MaskResults) -> Section:
     """List the means of each class."""
     names = [name for name in distinct(results.summary, "class_name") if name]
     made = [metric_table(results.summary, name, brief=True) for name in names] if len(names) > 1 else []
+    made = [with_networks(table, results.networks) for table in made]
     return Section("classes", "By class", present(*made), "There is one class; the tables above are of it.")
 
 
@@ -230,6 +233,22 @@ def metric_table(summary: pd.DataFrame, class_name: str, *, brief: bool) -> Tabl
     caption = f"{class_name or 'All classes'}: means over the cases" + ("" if brief else ", every metric")
     down, across = ("model", "metric") if brief else ("metric", "model")
     return tabular.crossed(rows, caption, down=down, across=across, value="estimate", formats=AS_IT_IS)
+
+
+def with_networks(table: Table | None, networks: pd.DataFrame) -> Table | None:
+    """Put beside the figures of each model what they took: weights, training time, image size."""
+    if table is None or networks.empty:
+        return table
+    about = {str(row["model"]): row for row in tabular.records(networks)}
+    columns = (Column("Weights", True), Column("Training", True), Column("Image", False))
+    rows = []
+    for row in table.rows:
+        one = about[row[0].text]
+        seconds = one["training_seconds"]
+        rows.append((*row, Cell(words.millions(one["weights"]), sort=float(one["weights"])),
+                     Cell(words.duration(seconds), sort="" if words.is_missing(seconds) else float(seconds)),
+                     Cell(str(one["image_size"]), sort=str(one["image_size"]))))  # fmt: skip
+    return replace(table, columns=(*table.columns, *columns), rows=tuple(rows))
 
 
 def counts_table(summary: pd.DataFrame, class_name: str, group_noun: str) -> Table | None:
@@ -385,7 +404,8 @@ def _card(results: MaskResults, limits: Sequence[str]) -> ModelCard:
     overall, task = overall_name(results.summary), {"type": "image-segmentation"}
     index = [
         {"name": str(row["model"]), "results": [{
-            "task": dict(task), "dataset": {"name": results.title, "type": "test split"},
+            "task": dict(task),
+            "dataset": {"name": results.title, "type": "phantom" if results.phantom else "own", "split": "test"},
             "metrics": [{"type": "dice", "name": "mean Dice", "value": float(row["mean"])}]}]}
         for row in tabular.records(results.summary)
         if (row["class_name"], row["metric"]) == (overall, "dice") and not words.is_missing(row["mean"])
@@ -395,10 +415,11 @@ def _card(results: MaskResults, limits: Sequence[str]) -> ModelCard:
     groups = words.counted(len(distinct(results.cases, "patient")), results.group_noun)
     digest = results.provenance.get("manifest")
     rows = digest and f"The rows with the split train of the run's manifest.csv (SHA-256 begins with {digest})."
-    return model_card(results.title, card_head(task["type"], "segmentation", index, phantom=results.phantom), {
+    head = card_head(task["type"], ["segmentation"], index, phantom=results.phantom, license=results.license)
+    return model_card(results.title, head, {
         "Model details": [described(cited(results.methods).sentences),
                           made_with(results.provenance.get("environment", {})),
-                          "The weights are in models/ of the run folder.", OPEN],
+                          "The weights are in models/ of the run folder.", license_of(results.license)],
         "Intended use": [NO_PATIENTS if results.phantom else None,
                          "For: research on segmentation and its uncertainty, with a person who looks at every mask.",
                          NO_DEVICE],
@@ -410,7 +431,8 @@ def _card(results: MaskResults, limits: Sequence[str]) -> ModelCard:
         "Evaluation data": [f"{test} of {groups}, of the same source as the training images unless the title says "
                             "otherwise."],
         "Training data": [rows, licenses(results.provenance)],
-        "Quantitative analyses": [results.headline, metric_table(results.summary, overall, brief=True),
+        "Quantitative analyses": [results.headline,
+                                  with_networks(metric_table(results.summary, overall, brief=True), results.networks),
                                   counts_table(results.summary, overall, results.group_noun),
                                   _uncertainty_table(results.uncertainty),
                                   _calibration_table(results.calibration_errors)],

@@ -137,10 +137,14 @@ HEADINGS = (
 """Those of Mitchell et al. 2019, "Model cards for model reporting", section 4."""
 NO_PATIENTS = "This model was trained on images drawn by code: it shows that the program works, and is of no other use."
 NO_DEVICE = "Not for: diagnosis, treatment or any decision about a patient. This is no medical device."
-OPEN = (
-    "License and contact: for the owner of the weights to set. The license of the training data applies to what is "
-    "derived from them."
-)
+HUB_TASKS = ("image-segmentation", "unconditional-image-generation")
+"""Tasks of ours that the Hugging Face hub has; it has none for images of a class."""
+HUB_LICENSES = (
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nd-4.0",
+    "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "agpl-3.0", "lgpl-3.0", "openrail",
+)  # fmt: skip
+"""Names under which the Hugging Face hub lists licenses that are given to weights; of another it wants the name beside
+"other"."""
 
 
 def model_card(title: str, head: Mapping[str, Any], sections: Mapping[str, Sequence[Part | None]]) -> ModelCard:
@@ -152,11 +156,28 @@ def model_card(title: str, head: Mapping[str, Any], sections: Mapping[str, Seque
     return ModelCard(title, head, tuple((name, present(*sections[name])) for name in HEADINGS))
 
 
-def card_head(task: str, tag: str, index: Sequence[Mapping[str, Any]], *, phantom: bool) -> dict[str, Any]:
-    """Fill in the head: the task of the hub, a tag of ours, and the figures that the hub lists."""
-    tags = ["medical-imaging", "diffusion", tag, *(["phantom"] if phantom else [])]
-    known = {"license": "unknown", "library_name": "meddiff", "pipeline_tag": task}
-    return known | {"tags": tags, "model-index": list(index)}
+def card_head(
+    task: str, tags: Sequence[str], index: Sequence[Mapping[str, Any]], *, phantom: bool, license: str
+) -> dict[str, Any]:
+    """Fill in the head: license, the task where the hub has it, tags of ours, and the figures that the hub lists."""
+    known = license.strip().lower()
+    if known and known not in HUB_LICENSES:
+        head = {"license": "other", "license_name": license.strip()}
+    else:
+        head = {"license": known or "unknown"}
+    head |= {"library_name": "meddiff"} | ({"pipeline_tag": task} if task in HUB_TASKS else {})
+    every = ["medical-imaging", "diffusion", *tags, *(["phantom"] if phantom else [])]
+    return head | {"tags": every, "model-index": list(index)}
+
+
+def license_of(license: str) -> str:
+    """Say under which license the weights are, or that nobody has said it."""
+    known = f"License of the weights: {license}." if license else (
+        "License of the weights: unknown; their owner sets it (--license)."
+    )  # fmt: skip
+    return (
+        f"{known} Contact: for the owner to add. The license of the training data applies to what is derived from them."
+    )
 
 
 def described(sentences: Iterable[Sentence]) -> str:

@@ -83,6 +83,8 @@ class StudyResults:
     """What the groups are that no split cuts: patient, lesion, image, or group where some are one and some another."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, seeds, energy; nested as it likes. What the recipe and the environment say is not repeated."""
+    license: str = ""
+    """License of the weights; empty where nobody has said it."""
     findings: pd.DataFrame = field(default_factory=pd.DataFrame)
     """What the audit found in the images: severity, kind, sentence, n_files and the names of some."""
 
@@ -154,6 +156,10 @@ class MaskResults:
     resamples: int
     findings: pd.DataFrame = field(default_factory=pd.DataFrame)
     """What the audit found in images and masks, as in `StudyResults`."""
+    license: str = ""
+    """License of the weights; empty where nobody has said it."""
+    networks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The network of each model: model, weights (their number), training_seconds, image_size; of others' masks none."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from meddiff.reports.literature import cited
 from meddiff.reports.report import (
     NO_DEVICE,
     NO_PATIENTS,
-    OPEN,
     Folded,
     Lines,
     ModelCard,
@@ -25,6 +24,7 @@ from meddiff.reports.report import (
     Section,
     card_head,
     described,
+    license_of,
     licenses,
     made_with,
     model_card,
@@ -262,22 +262,27 @@ def _stages_table(results: StudyResults) -> Table | None:
 
 def _card(results: StudyResults, limits: Sequence[str]) -> ModelCard:
     """Fill in the card of the generator."""
-    classes = ", ".join(gallery.class_name for gallery in results.galleries)
-    name = str(results.recipe.get("dataset", ""))
-    task = {"type": "unconditional-image-generation"}
+    names = [gallery.class_name for gallery in results.galleries]
+    classes, kind = ", ".join(names), ("class-conditional" if len(names) > 1 else "unconditional")
+    name = "phantom" if results.phantom else str(results.recipe.get("dataset", ""))
+    task = {"type": f"{kind}-image-generation"}
     measured = [
-        {"type": row["metric"], "name": f"{words.in_words(row['metric'])}, {row['comparison']}",
+        {"type": row["metric"],
+         "name": f"{words.in_words(row['metric'])}, {row['comparison']}, features: {row['features']}",
          "value": float(row["value"])}
         for row in tabular.records(results.distances)
         if "synthetic" in row["comparison"] and not words.is_missing(row["value"])
     ]  # fmt: skip
     index = [{"name": f"{name or 'study'} generator",
-              "results": [{"task": task, "dataset": {"name": name, "type": name}, "metrics": measured}]}]  # fmt: skip
+              "results": [{"task": task, "dataset": {"name": name, "type": name, "split": "val and test"},
+                          "metrics": measured}]}]  # fmt: skip
     sentences = cited(generator_sentences(results.recipe, results.alternatives)).sentences if results.recipe else ()
-    return model_card(
-        results.title, card_head(task["type"], "synthetic-data", index, phantom=results.phantom), {
+    tags = ["synthetic-data", f"{kind}-image-generation"]
+    head = card_head(task["type"], tags, index, phantom=results.phantom, license=results.license)
+    return model_card(results.title, head, {
         "Model details": [described(sentences), made_with(results.environment),
-                          "The weights are in checkpoints/ of the run folder, with the recipe beside them.", OPEN],
+                          "The weights are in checkpoints/ of the run folder, with the recipe beside them.",
+                          license_of(results.license)],
         "Intended use": [NO_PATIENTS if results.phantom else None,
                          "For: research on training data, such as adding synthetic images to the training set of a "
                          "classifier that is then tested on real images.", NO_DEVICE,

@@ -94,6 +94,13 @@ def duration(seconds: Any) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def millions(count: Any) -> str:
+    """Write a number of weights as ``22.81 M``; small ones as they are."""
+    if is_missing(count):
+        return ABSENT
+    return f"{float(count) / 1e6:.2f} M" if count >= 10_000 else number(count, 0)
+
+
 def memory(mebibytes: Any) -> str:
     """Write MiB as ``812 MiB`` or ``12.4 GiB``."""
     if is_missing(mebibytes):

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from meddiff.files.printable import printable
 from meddiff.files.writing import write_text
 from meddiff.reports import words
 from meddiff.reports.figures import draw, draw_axis
@@ -125,9 +127,18 @@ def as_card(card: ModelCard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_MARKS = re.compile(r"[\\*`|$]|~(?=~)|(?<=~)~|(?<=\])(?=\()|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown obeys within a line; an underscore inside a word is none."""
+_LEADS = re.compile(r"\[|-{3,}|[#+-](?=[#\s]|$)|\d+[.)](?=\s|$)")
+"""What it obeys at the beginning of one."""
+
+
 def safe(text: str) -> str:
-    """Make text of other people's names: no HTML, no line breaks."""
-    return html.escape(" ".join(str(text).split()), quote=False).replace("&amp; ", "& ")  # read as text, no entity
+    """Make text of other people's names: no HTML, nothing that Markdown or a terminal obeys, no line breaks."""
+    line = _MARKS.sub(lambda mark: f"\\{mark[0]}", " ".join(printable(str(text)).split()))
+    if lead := _LEADS.match(line):
+        line = f"{line[: lead.end() - 1]}\\{line[lead.end() - 1 :]}"
+    return html.escape(line, quote=False).replace("&amp; ", "& ")  # read as text, no entity
 
 
 def _settings(report: Report) -> tuple[Part, ...]:
@@ -163,7 +174,7 @@ def _table(table: Table) -> str:
     """Write a table with its intervals beside the numbers."""
     lines = [[column.title for column in table.columns]]
     lines += [[f"{cell.text} {cell.detail}".strip() for cell in row] for row in (*table.rows, table.total) if row]
-    head, *body = ("| " + " | ".join(safe(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    head, *body = ("| " + " | ".join(safe(cell) for cell in line) + " |" for line in lines)
     rule = "| " + " | ".join("---:" if column.numeric else "---" for column in table.columns) + " |"
     return "\n".join([head, rule, *body])
 
@@ -171,7 +182,7 @@ def _table(table: Table) -> str:
 def _paragraph(methods: Methods) -> str:
     """Write the sentences with the numbers of their references in brackets."""
     cited = (f" [{', '.join(map(str, entry.citations))}]" if entry.citations else "" for entry in methods.sentences)
-    return " ".join(f"{safe(entry.text)}{numbers}." for entry, numbers in zip(methods.sentences, cited, strict=True))
+    return " ".join(safe(f"{entry.text}{numbers}.") for entry, numbers in zip(methods.sentences, cited, strict=True))
 
 
 def _bullets(lines: Iterable[str]) -> str:

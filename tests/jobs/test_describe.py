@@ -1,6 +1,7 @@
 """What a recipe's networks cost, told before anything is read."""
 
 import io
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from meddiff.jobs import describe, job
 from meddiff.jobs.describe import cost, costs
 from meddiff.jobs.progress import new_console
+from meddiff.jobs.segment.report import training_seconds
 from meddiff.pipelines import segment, train
 from meddiff.recipe import NetworkRecipe, Recipe, SegmentRecipe
 from meddiff.run import RunFolder
@@ -116,3 +118,12 @@ def test_the_commands_print_it_and_do_nothing(main, words, tmp_path, capsys, mon
     assert main([*words, "--describe"]) == 0
     assert "GFLOP per image" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_the_time_of_a_training_is_read_from_its_log(tmp_path):
+    log = tmp_path / "log.csv"
+    assert math.isnan(training_seconds(log, 4))
+    log.write_text(
+        "step,loss,gradient_norm,learning_rate,images_per_second\n10,1,1,1,4.0\n30,1,1,1,8.0\n", encoding="utf-8"
+    )
+    assert training_seconds(log, 4) == 10 * 4 / 4 + 20 * 4 / 8

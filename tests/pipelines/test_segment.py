@@ -67,6 +67,9 @@ def test_the_whole_job(run):
     assert 0.05 <= json.loads((run / "temperatures.json").read_text())["diffusion"] <= 20
     assert "unet" in (run / "report.html").read_text()
     assert complaints(json.loads((run / "report.json").read_text())) == [], "the report keeps to its schema"
+    networks = {row["model"]: row for row in json.loads((run / "report.json").read_text())["networks"]}
+    assert {row["image_size"] for row in networks.values()} == {"16 x 16"}
+    assert all(row["weights"] > 1000 and row["training_seconds"] > 0 for row in networks.values())
     sizes = {Image.open(file).size for file in (run / "masks" / "diffusion").glob("*.png")}
     assert sizes == {(128, 128)}, "masks come back in the size of their images"
 
@@ -469,6 +472,10 @@ def test_the_networks_of_a_run_on_other_images(run, tmp_path, capsys):
     assert set(cases["case"]) == {f"r{number}" for number in range(6)}
     assert set(cases["model"]) == {"diffusion", "unet"}
     assert "on other images" in (tmp_path / "there" / "report.html").read_text()
+    printed = capsys.readouterr().out
+    assert "weights" in printed
+    assert printed.count("16 x 16") == 2, "beside the Dice of each network"
+    assert "| Weights | Training | Image |" in (tmp_path / "there" / "report.md").read_text()
     first = (tmp_path / "there" / "cases.csv").read_bytes()
     assert segment.main(words) == 0
     assert (tmp_path / "there" / "cases.csv").read_bytes() == first

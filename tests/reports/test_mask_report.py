@@ -7,13 +7,16 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import complaints
 from example_segmentation import HOSTILE, MODELS, example_cases, example_content
 from test_report import Outline
 
 import meddiff.reports
 from meddiff.errors import InputError
 from meddiff.evaluation import paired_mask_differences, summary
+from meddiff.evaluation.rows import distinct
 from meddiff.metrics.resampling import Resampling
+from meddiff.reports import words
 from meddiff.reports.masks import mask_report
 from meddiff.reports.masks_methods import limitations
 from meddiff.reports.results import MaskResults, mask_results
@@ -53,6 +56,26 @@ def test_the_headline_is_the_paired_difference(written):
     assert f"{row['difference']:+.3f} with 95% interval {row['low']:+.3f} to {row['high']:+.3f}" in plain["headline"]
     assert "on 60 test cases of 30 patients" in plain["headline"]
     assert html.index("<h1>") < html.index('id="models"')
+
+
+def test_beside_every_dice_stands_what_the_network_took(tmp_path):
+    results = mask_results(**example_content())
+    names = distinct(results.summary, "model")
+    networks = pd.DataFrame({"model": names, "weights": [1_634_000, 22_810_000, 512],
+                             "training_seconds": [95.0, 7620.0, float("nan")], "image_size": "96 x 96"})  # fmt: skip
+    html, plain, marked, _, card = write_report(mask_report(dataclasses.replace(results, networks=networks)), tmp_path)
+    values = json.loads(plain.read_text())["networks"]
+    assert [one["weights"] for one in values] == [1_634_000, 22_810_000, 512]
+    assert values[2]["training_seconds"] is None
+    for row in ("1.63 M | 1 min 35 s | 96 x 96", "22.81 M | 2 h 07 min | 96 x 96", f"512 | {words.ABSENT} | 96 x 96"):
+        assert row in marked.read_text()
+        assert row in card.read_text()
+    for text in (marked.read_text(), card.read_text()):
+        tables = [line for line in text.splitlines() if line.startswith("| Model | Dice |")]
+        assert tables
+        assert all(line.endswith("| Weights | Training | Image |") for line in tables)
+    assert "2 h 07 min" in html.read_text()
+    assert complaints(json.loads(plain.read_text())) == []
 
 
 def test_every_model_stands_in_every_comparison(written):

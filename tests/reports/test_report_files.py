@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from meddiff.jobs.generate.report import alternatives
 from meddiff.recipe import Recipe, SynthesisRecipe, to_dict
 from meddiff.reports.literature import cited, literature
 from meddiff.reports.masks import mask_report
-from meddiff.reports.report import HEADINGS
+from meddiff.reports.report import HEADINGS, card_head, license_of, model_card
 from meddiff.reports.results import mask_results
 from meddiff.reports.study import study_report
 from meddiff.reports.study_methods import methods
-from meddiff.reports.write import write_report
+from meddiff.reports.write import as_card, write_report
 
 
 @pytest.fixture(scope="module", params=["study", "segmentation"])
@@ -98,6 +99,47 @@ def test_the_card_has_the_usual_headings_and_a_head_that_yaml_reads(folder, plai
     assert "<script>" not in body
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert all(f"<h3>{heading}</h3>" in page for heading in HEADINGS)
+
+
+def head_of(task: str, license: str = "") -> dict:
+    """The head of a card, as it is read from the file."""
+    index = [{"name": "a", "results": []}]
+    head = card_head(task, ["tag"], index, phantom=False, license=license)
+    card = model_card("a", head, {heading: [license_of(license)] for heading in HEADINGS})
+    return yaml.safe_load(as_card(card).split("---\n")[1])
+
+
+@pytest.mark.parametrize(
+    ("license", "known"),
+    [("", {"license": "unknown"}), ("MIT", {"license": "mit"}), (" CC-BY-NC-4.0 ", {"license": "cc-by-nc-4.0"}),
+     ("ask me", {"license": "other", "license_name": "ask me"})],
+)  # fmt: skip
+def test_the_license_of_the_weights_is_what_was_said(license, known):
+    head = head_of("image-segmentation", license)
+    assert {name: value for name, value in head.items() if name.startswith("license")} == known
+    assert ("unknown; their owner sets it (--license)" in license_of(license)) is (not license)
+
+
+def test_the_task_of_a_card_is_one_that_the_hub_has():
+    for task in ("image-segmentation", "unconditional-image-generation"):
+        assert head_of(task)["pipeline_tag"] == task
+    assert "pipeline_tag" not in head_of("class-conditional-image-generation")
+
+
+def test_the_card_of_a_generator_says_whether_it_is_conditional_and_whose_features_its_distance_has():
+    study_results = example_report()
+    card = yaml.safe_load(as_card(study_report(study_results).card).split("---\n")[1])
+    assert "class-conditional-image-generation" in card["tags"]
+    (model,) = card["model-index"]
+    assert {one["task"]["type"] for one in model["results"]} == {"class-conditional-image-generation"}
+    assert {one["dataset"]["name"] for one in model["results"]} == {"phantom"}, "what it was trained on"
+    metrics = [metric for one in model["results"] for metric in one["metrics"]]
+    assert metrics
+    assert all("features: classifier" in metric["name"] for metric in metrics)
+    alone = replace(study_results, galleries=study_results.galleries[:1])
+    card = yaml.safe_load(as_card(study_report(alone).card).split("---\n")[1])
+    assert card["pipeline_tag"] == "unconditional-image-generation"
+    assert "class-conditional-image-generation" not in card["tags"]
 
 
 def test_a_reference_is_printed_as_a_reader_wants_it():

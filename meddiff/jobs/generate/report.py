@@ -140,6 +140,7 @@ def assemble(
         split_note=split_note(sets["train"]),
         group_noun=group_noun(sets["train"]),
         skipped=skipped_table(sets, run.folder),
+        license=run.recipe.license,
         findings=findings_in(run.folder),
         scores=study.scores,
         differences=study.differences,

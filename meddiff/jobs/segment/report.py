@@ -16,7 +16,7 @@ from PIL import Image
 from rich.table import Table
 
 from meddiff import build
-from meddiff.build.models import models_of
+from meddiff.build.models import best_of, models_of
 from meddiff.evaluation.masks.reliability import case_dice
 from meddiff.files.documents import read_json
 from meddiff.files.long_tables import read_table, write_table
@@ -24,14 +24,17 @@ from meddiff.formats.masks import IGNORED, MaskMeaning
 from meddiff.images.case import Case, truth_of
 from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
+from meddiff.jobs.describe import images_per_step, shape_of
 from meddiff.jobs.looks import best_step_in
 from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
+from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import differences, to_dict
 from meddiff.recipe.segment import SegmentRecipe
+from meddiff.reports import words
 from meddiff.reports.galleries import GalleryCase
 from meddiff.reports.literature import CitedSentence
 from meddiff.reports.masks import mask_report
@@ -50,9 +53,9 @@ GROUPS = ("Worst cases", "Most uncertain cases", "Typical cases")
 
 
 def _inputs(run: Run[SegmentRecipe]) -> str:
-    return digest(
-        run.folder.cases, run.folder.calibration, run.folder.detections, to_dict(run.recipe.evaluation), run.recipe.seed
-    )
+    tables = run.folder.cases, run.folder.calibration, run.folder.detections
+    later = filter(None, [run.recipe.license])  # former versions had none
+    return digest(*tables, to_dict(run.recipe.evaluation), run.recipe.seed, *later)
 
 
 def _work(run: Run[SegmentRecipe]) -> list[Path]:
@@ -84,10 +87,12 @@ def report(
         group_noun="patient" if any(row.patient_id for row in rows) else "lesion",
         resampling=resampling_of(recipe),
     )
-    written = write_report(mask_report(replace(results, findings=findings_in(folder))), folder.path)
+    networks, known = networks_of(recipe, trained_in), findings_in(folder)
+    results = replace(results, findings=known, networks=networks, license=recipe.license)
+    written = write_report(mask_report(results), folder.path)
     write_table(results.summary, folder.scores)
     write_table(results.differences, folder.differences)
-    console.print(scores_table(results.summary))
+    console.print(scores_table(results.summary, results.networks))
     console.print(f"{results.headline}\n", style="bold")
     console.print(f"The report: {written[0]}", soft_wrap=True)
     return [folder.scores, folder.differences, *written]
@@ -170,22 +175,46 @@ def provenance(run: Run[SegmentRecipe]) -> dict:
     }
 
 
-def scores_table(summary: pd.DataFrame) -> Table:
-    """Return the mean Dice of every model and class, with its interval."""
-    table = Table(
-        "model",
-        "class",
-        "mean Dice",
-        "95% interval",
-        "median",
-        "cases",
-        "with the class",
-        title="Dice on the test split",
-    )
+def networks_of(recipe: SegmentRecipe, folder: RunFolder) -> pd.DataFrame:
+    """List what each network of a run is and took: model, weights (their number), seconds of training, image size."""
+    lines = []
+    for name in model_names(recipe):
+        facts = best_of(folder, name).facts
+        network = build.new_model(recipe, name, facts.channels, facts.class_names).network
+        lines.append({
+            "model": name,
+            "weights": sum(parameter.numel() for parameter in network.parameters()),
+            "training_seconds": training_seconds(models_of(folder, name).log, images_per_step(recipe)),
+            "image_size": " x ".join(map(str, shape_of(recipe)[1:])),
+        })  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def training_seconds(log: Path, images: int) -> float:
+    """Add up the time of a training from its log, in which it stands however often it was stopped; NaN without one.
+
+    ``images`` are those of a step.
+    """
+    if not log.is_file():
+        return float("nan")
+    table = read_table(log, LOG_COLUMNS)
+    steps, rate = np.diff(table["step"].to_numpy(float), prepend=0), table["images_per_second"].to_numpy(float)
+    return float(np.sum(steps * images / np.where(rate > 0, rate, np.nan)))
+
+
+def scores_table(summary: pd.DataFrame, networks: pd.DataFrame) -> Table:
+    """Return the mean Dice of every model and class, with its interval, beside what the model took."""
+    headings = ("model:\nweights, training, image", "class", "mean Dice [95%]", "median", "with\nthe class")
+    table = Table(*headings, title="Dice on the test split")
+    about = {row["model"]: row for row in networks.to_dict("records")}
     for line in summary.loc[summary["metric"] == "dice"].to_dict("records"):
-        interval = f"{line['low']:.3f} to {line['high']:.3f}"
-        table.add_row(str(line["model"]), str(line["class_name"]), f"{line['mean']:.3f}", interval,
-                      f"{line['median']:.3f}", str(line["n_cases"]), str(line["n_with_class"]))  # fmt: skip
+        one = about[line["model"]]
+        took = words.millions(one["weights"]), words.duration(one["training_seconds"]), one["image_size"]
+        table.add_row(
+            f"{line['model']}:\n{', '.join(took)}", str(line["class_name"]),
+            f"{line['mean']:.3f} [{line['low']:.3f}, {line['high']:.3f}]", f"{line['median']:.3f}",
+            f"{line['n_with_class']} of {line['n_cases']}",
+        )  # fmt: skip
     return table
 
 
