@@ -484,6 +484,39 @@ def test_the_networks_of_a_run_on_other_images(run, tmp_path, capsys):
     assert "needs images" in capsys.readouterr().err
 
 
+def test_images_that_the_networks_have_seen_are_said(run, tmp_path, capsys):
+    """One of training as it was, one of validation as a JPEG, one of the test split, which nothing was learned from."""
+    manifest = pd.read_csv(run / "manifest.csv")
+    shown = [manifest[manifest["split"] == split].iloc[0] for split in ("train", "val", "test")]
+
+    def of_training(number, row, image, mask):
+        if number >= len(shown):
+            return np.stack([image] * 3, axis=-1), mask
+        row["image_path"] = f"{number}.jpg" if number == 1 else f"{number}.png"
+        Image.open(run / shown[number]["image_path"]).convert("RGB").save(tmp_path / row["image_path"], quality=90)
+        return None, (load_image(run / shown[number]["mask_path"]) > 0).astype(np.uint8)
+
+    own_data(tmp_path, count=6, change=of_training)
+    out = tmp_path / "there"
+    words = ["test", "--checkpoint", str(run), "--manifest", str(tmp_path / "manifest.csv"), "--out", str(out)]
+    assert segment.main(words) == 0
+    findings = pd.read_csv(out / "findings.csv")
+    assert findings["file"].tolist() == ["0.png", "1.jpg"]
+    assert set(findings["severity"]) == {"serious"}
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 of 6 images are copies or near-copies of images that the networks were trained on or chosen by" in said
+    assert "2 of 6 images are copies" in (out / "report.html").read_text()
+    own_data(tmp_path, count=6, change=lambda number, row, image, mask: (np.stack([image] * 3, axis=-1), mask))
+    assert segment.main(words) == 0
+    assert not (out / "findings.csv").exists()
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved, ignore=shutil.ignore_patterns("phantom"))
+    elsewhere = [word.replace(str(run), str(moved)).replace(str(out), f"{out}2") for word in words]
+    assert segment.main(elsewhere) == 0
+    unknown = (tmp_path / "there2" / "findings.csv").read_text()
+    assert "whether the network has seen some of these images was not looked at" in unknown
+
+
 @pytest.mark.parametrize("ids", [("a/b", "a_b"), ("a_b", "A_b"), ("x/y_z", "x_y/z", "x_y_z")])
 def test_no_two_cases_share_a_file(ids):
     stems = file_stems([*ids, "other", "left/right"])

@@ -9,11 +9,18 @@ whatever their split; cases.csv, report.html and the masks are those of `segment
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meddiff.errors import InputError
 from meddiff.recipe.commands import OtherImages
+
+if TYPE_CHECKING:
+    from meddiff.audit import Finding
+    from meddiff.recipe import SegmentRecipe
+    from meddiff.run import Run
 
 
 def run(settings: OtherImages) -> Path:
@@ -30,6 +37,7 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.segment.evaluate import begin, judge
     from meddiff.jobs.segment.mask_values import tell_of_others
     from meddiff.jobs.segment.report import report
+    from meddiff.jobs.segment.seen import seen_in_training
     from meddiff.manifest.table import write_manifest
     from meddiff.recipe import SegmentRecipe, to_dict
     from meddiff.run import Run, RunFolder, digest, recipe_in
@@ -49,6 +57,7 @@ def run(settings: OtherImages) -> Path:
         models = {name: of_run(Run(trained, trained_in), name) for name in model_names(trained)}
         write_manifest(rows, folder.manifest)
         tell_of_others(rows, other, models[DIFFUSION].class_names, settings.mask_values)
+        _tell_of_seen(seen_in_training(rows, other, Run(trained, trained_in)), other)
         made_by = digest(folder.manifest, folder.mask_values, to_dict(trained.inference), trained.seed)
         for name, model in models.items():
             begin(folder.masks / name, digest(made_by, model.weights, model.temperature))
@@ -57,6 +66,17 @@ def run(settings: OtherImages) -> Path:
         title = f"Networks of {trained.dataset} on other images: {dataset}"
         report(models[DIFFUSION], rows, other, title=title, trained_in=trained_in, provenance=made_with)
     return folder.report_html
+
+
+def _tell_of_seen(findings: Sequence[Finding], other: Run[SegmentRecipe]) -> None:
+    """Print which images the networks have seen, and keep it for the report."""
+    from meddiff.files.long_tables import write_table
+    from meddiff.jobs import audit
+
+    other.folder.findings.unlink(missing_ok=True)
+    if findings:
+        write_table(audit.to_table(findings), other.folder.findings)
+        audit.tell(other.console, findings, str(other.folder.findings))
 
 
 def _check(settings: OtherImages, out: Path, trained_in: Path) -> None:
