@@ -29,7 +29,7 @@ _CONVOLUTIONS = {0: functional.linear, 2: functional.conv2d, 3: functional.conv3
 def unit(x: Tensor, dims: Sequence[int]) -> Tensor:
     """Divide ``x`` by its root mean square over ``dims``, which is taken in float32 at least."""
     norm = torch.linalg.vector_norm(x, dim=tuple(dims), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
-    count = prod(x.shape[dim] for dim in dims)
+    count = prod([x.shape[dim] for dim in dims])  # a compiler takes no generator
     return x / (_SMALL + norm / sqrt(count)).to(x.dtype)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 from meddiff.batches.batch import Batch
 from meddiff.batches.turns import classical_augmentation, classical_volume_augmentation, flip_rotate90
 from meddiff.build.tables import MASK_NETWORKS, NETWORKS, PREDICTIONS
+from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.loss import min_snr
 from meddiff.diffusion.prediction import V
@@ -91,6 +92,18 @@ def test_times_are_looked_up_where_they_are_drawn():
     assert torch.equal(schedule.time_at(torch.zeros(3)), schedule.time_at(torch.zeros(3)))
     assert drawn.dtype == torch.float64
     assert schedule.time_at(torch.zeros(3, device=META)).device == META
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_a_compiler_makes_one_program_of_a_network(name):
+    """Without a break, behind which the processor would launch kernels again."""
+    torch._dynamo.reset()
+    with seeded(0):
+        network = NETWORKS[name](3, 3, num_classes=2, **SETTINGS)
+    given = torch.zeros(2, 3, SIDE, SIDE), torch.tensor([3, 50]), Condition(label=torch.tensor([0, -1]))
+    compiled = torch.compile(network, backend="eager", fullgraph=True, dynamic=False)
+    with torch.no_grad():
+        assert torch.equal(compiled(*given), network(*given))
 
 
 class Plus(nn.Module):
