@@ -14,12 +14,15 @@ mkdir -p "$out"
 runs=$(mktemp -d)
 trap 'rm -rf "$runs"' EXIT
 began=$(date +%s)
-left() { echo $((720 - $(date +%s) + began)); }
+all=720
+[ -n "$rehearse" ] && all=7200 # it may share the processor with others
+left() { echo $((all - $(date +%s) + began)); }
 part() { # NAME SECONDS COMMAND...: within its time and what is left of all; its output is kept
     local name=$1 most=$2 rest
     shift 2
     rest=$(left)
     [ "$rest" -lt 20 ] && { echo "$name: no time left"; return 1; }
+    [ -n "$rehearse" ] && most=$rest
     [ "$most" -gt "$rest" ] && most=$rest
     local start code
     start=$(date +%s)
@@ -32,10 +35,10 @@ python=${PYTHON:-python}
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} XDG_CACHE_HOME=$runs/cache
 [ -n "${WHEELS:-}" ] && part install 150 "$python" -m pip install --no-index --find-links "$WHEELS" --no-deps "$WHEELS"/*.whl
 
-small=(--training.steps 4 --training.log_every 2 --training.sample_every 4 --training.checkpoint_every 4
+small=(--training.steps 2 --training.log_every 1 --training.sample_every 2 --training.checkpoint_every 2
        --data.phantom_images 100 --training.batch_size 4)
 if [ -n "$rehearse" ]; then
-    part table 300 "$python" -m benchmarks --rehearse --topic training --topic segmentation --topic ensemble \
+    part table 300 "$python" -m benchmarks --rehearse --topic segmentation --topic ensemble --topic training \
         --json "$out/table.json"
     images=(--dataset phantom --preset quick "${small[@]}") masks=(--dataset phantom --preset quick "${small[@]}")
 else
@@ -56,5 +59,5 @@ cp "$runs"/segment/models/*/log.csv "$out/segment_log.csv" 2> /dev/null
 smoke=(benchmarks/gpu_smoke.py --out "$out/smoke.json")
 [ -n "$rehearse" ] && smoke+=(--only train)
 part smoke 300 "$python" "${smoke[@]}"  # last, with what is left
-echo "took $(($(date +%s) - began)) s of 720"
+echo "took $(($(date +%s) - began)) s of $all"
 "$python" benchmarks/gpu_goals.py "$out" | tee "$out/goals.txt"
