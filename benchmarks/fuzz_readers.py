@@ -11,6 +11,8 @@ outside) is a finding; it is kept with its number, which makes it again.
 """
 
 import argparse
+import contextlib
+import signal
 import platform
 import sys
 import tempfile
@@ -79,15 +81,23 @@ def table_of(readings: list[Reading]) -> Table:
 
 
 def fuzz(box: Box, numbers: Iterable[int], kept: Path, console: Console) -> list[Reading]:
-    readings = []
+    """Read one file after the other until all are read, or somebody presses Ctrl-C."""
+    readings: list[Reading] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        _fuzz(box, numbers, kept, console, readings)
+    return readings
+
+
+def _fuzz(box: Box, numbers: Iterable[int], kept: Path, console: Console, readings: list[Reading]) -> None:
     for number in numbers:
         readings.append(box.read(number))
         if is_finding(readings[-1]):
             one = readings[-1]
             keep(one, hostile_sample(number, box.seed, box.seeds), kept)
             last = one.outcome.detail.strip().splitlines()[-1:]
-            console.print(f"{number} {one.sample_format}: {one.outcome.kind}: {one.story[:80]}: {last}", markup=False)
-    return readings
+            console.print(
+                f"{number} {one.sample_format}: {one.outcome.kind}: {one.story[:80]}: {last}"[:400], markup=False
+            )
 
 
 def main() -> int:
@@ -103,6 +113,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="folder for fuzz_readers.txt")
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "meddiff-fuzz-findings")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     console = Console(width=110, record=True)
     warm_up()
     made = all_seeds(options.data)

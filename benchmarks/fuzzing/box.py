@@ -22,7 +22,7 @@ from fuzzing.doors import WRITING, Outcome, hostile_sample, judged
 from fuzzing.sample import Sample
 
 OUTSIDE = Path("/tmp/meddiff-evil")
-IDLE = 10
+IDLE = 60
 _SECRET = b"nobody may change or remove this"
 
 
@@ -67,7 +67,7 @@ class Box:
         return Reading(number, sample.format, sample.story, outcome, time.monotonic() - began, 0)
 
     def _answers(self) -> bool:
-        """Whether an answer comes in time: of the process's own, whatever else the machine does, or ten times that."""
+        """Whether an answer comes in time: of the process's own, whatever else the machine does, or sixty times that."""
         began, child = time.monotonic(), psutil.Process(self._process.pid)
         used = sum(child.cpu_times()[:2])
         while not self._pipe.poll(min(0.5, self.seconds)):
