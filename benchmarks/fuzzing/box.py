@@ -67,7 +67,7 @@ class Box:
         return Reading(number, sample.format, sample.story, outcome, time.monotonic() - began, 0)
 
     def _answers(self) -> bool:
-        """Whether an answer comes in time: of the process's own, whatever else the machine does, or sixty times that."""
+        """Whether an answer comes in time: of the process's own, whatever else the machine does, or 60 times that."""
         began, child = time.monotonic(), psutil.Process(self._process.pid)
         used = sum(child.cpu_times()[:2])
         while not self._pipe.poll(min(0.5, self.seconds)):

@@ -40,8 +40,7 @@ def check_rows(rows: Sequence[ManifestRow], where: object, *, lines: Sequence[in
             given = "slice_index" if row.slice_axis is None else "slice_axis"
             cure = "Give slice_axis and slice_index for a slice of a volume, neither for a plain image."
             problems.add("half a slice", f"{place}: {row.row_id!r} has only {given}", cure)
-    for column in ("patient_id", "lesion_id", "image_path"):
-        _check_leaks(rows, at, column, problems=problems)
+    _check_leaks(rows, at, problems=problems)
     problems.raise_if_any()
 
 
@@ -51,21 +50,21 @@ def shared_things(row: ManifestRow) -> dict[str, str]:
     Ids count as the same person in the whole manifest, also across data sets: a wrong alarm is cured by renaming, a
     missed leak is never noticed. Two slices of one volume share its file.
     """
-    things = {"patient_id": row.patient_id, "lesion_id": row.lesion_id, "image_path": str(row.image_file)}
+    things = {"patient_id": row.patient_id, "lesion_id": row.lesion_id, "image_path": row.image_name}
     return {column: name for column, name in things.items() if name is not None}
 
 
-def _check_leaks(rows: Sequence[ManifestRow], at: Sequence[str], column: str, *, problems: Problems) -> None:
-    seen: dict[str, dict[str, str]] = {}
+def _check_leaks(rows: Sequence[ManifestRow], at: Sequence[str], *, problems: Problems) -> None:
+    seen: dict[str, dict[str, dict[str, str]]] = {"patient_id": {}, "lesion_id": {}, "image_path": {}}
     for row, place in zip(rows, at, strict=True):
-        name = shared_things(row).get(column)
-        if name is not None and row.split is not None:
-            seen.setdefault(name, {}).setdefault(row.split, place)
+        for column, name in shared_things(row).items() if row.split is not None else ():
+            seen[column].setdefault(name, {}).setdefault(row.split, place)
     cure = (
         "What a model has trained on cannot judge it: put all its rows into one split, or empty their split cells to "
         "have them drawn. If these are different ones of the same name, rename them."
     )
-    for name, places in seen.items():
-        if len(places) > 1:
-            where = " and ".join(f"{split} ({place})" for split, place in places.items())
-            problems.add(f"one {column} in several splits", f"{name!r} is in {where}", cure)
+    for column, names in seen.items():
+        for name, places in names.items():
+            if len(places) > 1:
+                where = " and ".join(f"{split} ({place})" for split, place in places.items())
+                problems.add(f"one {column} in several splits", f"{name!r} is in {where}", cure)

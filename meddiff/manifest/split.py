@@ -9,7 +9,7 @@ keep the part of a split that a publisher has already made.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,7 +65,8 @@ def assign_splits(
     _refuse_lonely(rows, groups, chosen)
     _deal(groups, chosen, shares, seed=seed)
     split = {member: chosen[number] for number, group in enumerate(groups) for member in group.members}
-    return [replace(row, split=split[index]) for index, row in enumerate(rows)]
+    # `replace` asks for every field again, which of a million rows takes half of the time
+    return [ManifestRow(**vars(row) | {"split": split[index]}) for index, row in enumerate(rows)]
 
 
 def _groups(rows: Sequence[ManifestRow], ties: Sequence[tuple[int, int]]) -> list[_Group]:
@@ -140,8 +141,12 @@ def _deal(groups: Sequence[_Group], chosen: dict[int, str], shares: dict[str, fl
 
     for number, split in list(chosen.items()):
         put(number, split)
+    holders_of: dict[str, list[int]] = defaultdict(list)
+    for number in order:
+        for label in groups[number].labels:
+            holders_of[label].append(number)
     for label in sorted(total, key=lambda name: (total[name], name)):
-        holders = [number for number in order if label in groups[number].labels]
+        holders = holders_of[label]
         present = {chosen[number] for number in holders if number in chosen}
         for number in holders:
             if number not in chosen:
