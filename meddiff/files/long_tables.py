@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from meddiff.errors import InputError
@@ -45,10 +46,13 @@ def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     return table.assign(**new).rename(columns=lambda name: change(str(name)))
 
 
-def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Sequence[str], *, as_text: bool = False, filled: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a table that ``write_table`` wrote. Only an empty cell is unknown: a class may be called NA or None.
 
-    With ``as_text`` every cell is the text that stands in it, an empty one too.
+    With ``as_text`` every cell is the text that stands in it, an empty one too. ``filled`` are those of the columns
+    that hold a finite number in every line.
 
     Raises:
         InputError: the file is gone, is no table, lacks one of ``columns``, or holds a text where a number belongs.
@@ -64,6 +68,9 @@ def read_table(path: Path, columns: Sequence[str], *, as_text: bool = False) -> 
         raise damaged(path, f"it has no column {', '.join(missing)}")
     if len(table) and not as_text:
         _check_numbers(table, path)
+    for name in filled:
+        if not np.isfinite(table[name].to_numpy(float)).all():
+            raise damaged(path, f"column {name} lacks a number")
     return table
 
 

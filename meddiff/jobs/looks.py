@@ -199,8 +199,7 @@ def best_step_in(file: Path) -> int:
     Raises:
         InputError: it is damaged, or names no step.
     """
-    table = read_table(file, VALIDATION_COLUMNS)
-    table = table[np.isfinite(table.to_numpy(float)).all(axis=1)]
+    table = read_table(file, VALIDATION_COLUMNS, filled=VALIDATION_COLUMNS)
     if not len(table):
         raise damaged(file, "it has no line")
     return best_step(table)

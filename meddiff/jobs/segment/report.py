@@ -73,11 +73,11 @@ def report(
     """
     recipe, folder, console = model.recipe, run.folder, run.console
     cases = read_table(folder.cases, ("model", "case", "patient", "class_name")).fillna({"empty": "", "failure": ""})
-    calibration = read_table(folder.calibration, CALIBRATION).fillna({"class_name": ""})
+    calibration = read_table(folder.calibration, CALIBRATION, filled=("bin", "count")).fillna({"class_name": ""})
     results = mask_results(
         cases=cases,
         calibration=calibration,
-        detections=read_table(folder.detections, DETECTIONS),
+        detections=read_table(folder.detections, DETECTIONS, filled=DETECTIONS[4:]),
         title=title,
         gallery=gallery(model, rows, cases, mask_meaning(run)),
         provenance=provenance,
