@@ -13,6 +13,8 @@ Mean distance of all pairs, for distances that are the square of a Euclidean one
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.linalg import toeplitz
 
@@ -20,6 +22,8 @@ from meddiff.errors import InputError
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, from fine to coarse (Wang et al. 2003, section 3.2)."""
+AT_ONCE = 8
+"""Pairs that are compared at once: so few that what is made of them stays in the processor's cache."""
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 """Gaussian window in pixels and the two stabilizing constants of SSIM (Wang et al. 2004)."""
 
@@ -60,8 +64,7 @@ def structural_similarity(first: np.ndarray, second: np.ndarray, *, data_range: 
     first, second = first.astype(np.float64), second.astype(np.float64)
     similarity = np.ones(first.shape[:2])
     for scale, weight in enumerate(weights):
-        luminance, contrast = _ssim_parts(first, second, data_range)
-        part = luminance * contrast if scale == scales - 1 else contrast
+        part = _window_similarity(first, second, data_range, luminance=scale == scales - 1)
         similarity *= np.maximum(part.mean((2, 3)), 0.0) ** weight  # a negative mean has no real power
         first, second = _halved(first), _halved(second)
     return similarity.mean(1)
@@ -78,7 +81,7 @@ def similarity_of_pairs(
         raise InputError(f"got {len(images)} images: a pair needs 2")
     first = generator.integers(len(images), size=pairs)
     second = (first + generator.integers(1, len(images), size=pairs)) % len(images)
-    blocks = [slice(start, start + 64) for start in range(0, pairs, 64)]
+    blocks = [slice(start, start + AT_ONCE) for start in range(0, pairs, AT_ONCE)]
     return np.concatenate(
         [structural_similarity(images[first[b]], images[second[b]], data_range=data_range) for b in blocks]
     )
@@ -104,15 +107,17 @@ def number_of_scales(side: int) -> int:
     return min(len(SCALE_WEIGHTS), int(np.log2(side / WINDOW)) + 1)
 
 
-def _ssim_parts(first: np.ndarray, second: np.ndarray, data_range: float) -> tuple[np.ndarray, np.ndarray]:
-    """Compute luminance and contrast-structure of every window (Wang et al. 2004, the two factors of eq. 13)."""
+def _window_similarity(first: np.ndarray, second: np.ndarray, data_range: float, *, luminance: bool) -> np.ndarray:
+    """Compute contrast-structure of every window, times luminance if asked (Wang et al. 2004, factors of eq. 13)."""
     mean_first, mean_second = _smoothed(first), _smoothed(second)
     variance_first = _smoothed(first**2) - mean_first**2
     variance_second = _smoothed(second**2) - mean_second**2
     covariance = _smoothed(first * second) - mean_first * mean_second
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    luminance = (2 * mean_first * mean_second + c1) / (mean_first**2 + mean_second**2 + c1)
-    return luminance, (2 * covariance + c2) / (variance_first + variance_second + c2)
+    contrast = (2 * covariance + c2) / (variance_first + variance_second + c2)
+    if not luminance:
+        return contrast
+    return (2 * mean_first * mean_second + c1) / (mean_first**2 + mean_second**2 + c1) * contrast
 
 
 def _smoothed(images: np.ndarray) -> np.ndarray:
@@ -121,6 +126,7 @@ def _smoothed(images: np.ndarray) -> np.ndarray:
     return rows @ images @ columns.T
 
 
+@lru_cache(maxsize=16)
 def _band(side: int) -> np.ndarray:
     """Compute [side - 10, side]: row i holds the window's weights from column i on."""
     offsets = np.arange(WINDOW) - WINDOW // 2
