@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.errors import InputError
+from meddiff.files.bad import is_file
 from meddiff.files.content import sha256_of
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.open import files_of
@@ -37,7 +38,7 @@ def changed_files(run: Run) -> list[str]:
     return [
         line["file"]
         for line in table.to_dict("records")
-        if (file := run.root / line["file"]).is_file()
+        if is_file(file := run.root / line["file"])
         and _state(file) != line["state"]
         and sha256_of(file) != line["sha256"]
     ]

@@ -32,6 +32,11 @@ def exists(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Say whether there is a file; never under a name that no disk takes."""
+    return exists(path) and path.is_file()
+
+
 def check_file(path: Path) -> None:
     """Refuse what no decoder needs to see: a missing file, a folder, an empty file."""
     if not exists(path):

@@ -64,16 +64,25 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield path
         return
     check_file(path)
-    with tempfile.TemporaryDirectory(prefix="meddiff-", ignore_cleanup_errors=True) as name:
+    with _temporary_folder(path) as name:
         folder = Path(name) / path.name
-        folder.mkdir()
-        with in_plain_words(folder):
+        with in_plain_words(folder, option="TMPDIR"):
+            folder.mkdir()
             _unpack_into(path, folder, LARGEST_INPUT_BYTES, lambda *_: None)
         try:
             yield folder
         except InputError as error:
             error.args = (str(error).replace(str(folder), str(path)),)
             raise
+
+
+def _temporary_folder(path: Path) -> tempfile.TemporaryDirectory:
+    """Make a folder to unpack into; Python goes through TMPDIR, /tmp, /var/tmp and the working folder."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="meddiff-", ignore_cleanup_errors=True)
+    except OSError as error:
+        cure = "Free some space in /tmp, or name a folder that can be written to with TMPDIR; or unpack it by hand"
+        raise InputError(f"{path}: there is no folder to unpack it in ({error.strerror}). {cure}.") from error
 
 
 def unpack(

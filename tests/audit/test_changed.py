@@ -3,10 +3,12 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from meddiff.audit.changed import changed_files, note_contents
+from meddiff.files.long_tables import write_table
 from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume
 from meddiff.manifest.row import blank_row
@@ -66,6 +68,13 @@ def test_times_alone_and_new_files_do_not_count(run):
     for name in FILES:
         os.utime(run.root / name, (1, 1))
     write_series(run.root / "series" / "other", SeriesInstanceUID="1.2.10")
+    assert changed_files(run) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a" * 300 + "/b.png", "a\0b", "", ".", "/dev/zero", "../../nowhere"])
+def test_names_that_no_disk_takes_are_not_there(tmp_path, name):
+    run = Run(Recipe(), RunFolder(tmp_path))
+    write_table(pd.DataFrame([[name, "1 2 3 4", "0" * 64]], columns=["file", "state", "sha256"]), run.folder.contents)
     assert changed_files(run) == []
 
 

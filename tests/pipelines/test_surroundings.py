@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from PIL import Image
 
 from meddiff.cache import image_array
 from meddiff.errors import InputError
+from meddiff.files import unpack
 from meddiff.pipelines.command_line import answer
 from meddiff.training import signals
+from tests.pipelines.small import arguments, draw
 
 ROOT = Path(__file__).parents[2]
 TWICE = """
@@ -137,6 +141,55 @@ def test_without_a_home_the_cache_asks_for_a_folder(monkeypatch):
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(InputError, match=r"no home folder .* XDG_CACHE_HOME"):
         image_array.default_folder()
+
+
+def zipped(folder: Path) -> Path:
+    Image.new("L", (8, 8)).save(folder / "x.png")
+    with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+        archive.write(folder / "x.png", "x.png")
+    return folder / "x.zip"
+
+
+@pytest.mark.parametrize("place", ["/nonexistent/tmp", "/proc", "/dev/null", ""])
+def test_a_temporary_folder_that_cannot_be_used_is_passed_over(tmp_path, place):
+    program = "import sys; from meddiff.pipelines import inspect; sys.exit(inspect.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, str(zipped(tmp_path))]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"TMPDIR": place}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_full_temporary_folder_is_a_sentence(tmp_path, monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    archive = zipped(tmp_path)
+    monkeypatch.setattr(unpack, "_unpack_into", fail)
+    with pytest.raises(InputError, match="TMPDIR"), unpack.unpacked(archive):
+        pass
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    with pytest.raises(InputError, match=r"no folder to unpack it in .*TMPDIR"), unpack.unpacked(archive):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["3", "0", "many"])
+def test_any_number_of_threads_goes_on_with_a_run_of_one(tmp_path, threads):
+    """Weights may round differently; which images there are and how they are split does not."""
+    words = arguments(tmp_path, tmp_path / "run", "--data-root", draw(tmp_path / "images", {"a": 12, "b": 12}))
+    program = "import sys; from meddiff.pipelines import train; sys.exit(train.main(sys.argv[1:]))"
+    written = []
+    for count, steps in (("1", 2), (threads, 4)):
+        command = [sys.executable, "-c", program, *words, "--training.steps", str(steps)]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": count}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        written.append([(tmp_path / "run" / name).read_bytes() for name in ("manifest.csv", "contents.csv")])
+    assert written[0] == written[1]
+    assert (tmp_path / "run" / "checkpoints" / "step_00000004").is_dir()
 
 
 def test_a_run_needs_few_file_handles_and_no_home(tmp_path):

@@ -21,6 +21,7 @@ from meddiff import build
 from meddiff.audit.study import repeated
 from meddiff.batches.images import Images
 from meddiff.errors import InputError
+from meddiff.files.bad import is_file
 from meddiff.files.content import sha256_of
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_atomically
@@ -185,7 +186,7 @@ def drawn(run: Run[Recipe]) -> list[ManifestRow]:
     """
     rows = read_manifest(run.folder.synthetic_manifest, check_files=False)
     others = [row.image_path for row in rows
-              if row.sha256 and row.image_file.is_file() and sha256_of(row.image_file) != row.sha256]  # fmt: skip
+              if row.sha256 and is_file(row.image_file) and sha256_of(row.image_file) != row.sha256]  # fmt: skip
     if others:
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         raise InputError(
