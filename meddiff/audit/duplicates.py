@@ -79,7 +79,7 @@ def turned_pairs(thumbnails: np.ndarray) -> np.ndarray:
     pairs = [np.empty((0, 2), dtype=np.int64)]
     if len(thumbnails) > MOST_TURNED:
         return pairs[0]
-    low = dctn(thumbnails.astype(np.float32), axes=(1, 2))[:, :SIDE, :SIDE]
+    low = np.asarray(dctn(thumbnails.astype(np.float32), axes=(1, 2)))[:, :SIDE, :SIDE]
     signs = _signs(low)
     odd = np.where(np.arange(SIDE) % 2, -1, 1).astype(np.float32)
     for turn in range(1, 8):

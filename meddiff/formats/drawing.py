@@ -54,7 +54,7 @@ class Drawing:
         for number, at in self.more:
             places = np.stack(np.unravel_index(at, self.numbers.shape))
             places = np.delete(places[:, places[axis] == index], axis, axis=0)
-            cut.more.append((number, np.ravel_multi_index(tuple(places), cut.numbers.shape)))
+            cut.more.append((number, np.asarray(np.ravel_multi_index(tuple(places), cut.numbers.shape))))
         return cut
 
     def classes(self, indices: Sequence[int], overlap: str) -> tuple[np.ndarray, dict[tuple[int, int], int]]:

@@ -65,8 +65,8 @@ class Levels:
     def from_json(cls, plain: dict[str, Any]) -> Levels:
         """Take what `as_json` gave."""
         counts = {way: dict(levels) for way, levels in plain["counts"].items()}
-        tuples = {name: tuple(map(tuple, plain[name])) for name in ("palette", "shared", "unusable")}
-        lying = {name: dict(plain[name]) for name in ("solid", "between")}
+        tuples: dict[str, Any] = {name: tuple(map(tuple, plain[name])) for name in ("palette", "shared", "unusable")}
+        lying: dict[str, Any] = {name: dict(plain[name]) for name in ("solid", "between")}
         return cls(**plain | lying | tuples | {"counts": counts, "names": tuple(plain["names"])})
 
 
@@ -87,7 +87,7 @@ def levels_of(stored: StoredMask) -> Levels:
     if deep and way is not None:
         counts[way] = _counted((stored.ways[way] // 257).astype(np.uint8))
     counts = {name: dict(sorted(of.items(), key=lambda one: -one[1])[: MANY + 1]) for name, of in counts.items()}
-    lying: dict[str, dict[int, int]] = {}
+    lying: dict[str, Any] = {}
     if way is not None and len(counts[way]) > 2 and max(counts[way]) > SMALL_NOISE:
         lying = _lying(stored.ways[way] // 257 if deep else stored.ways[way], stored.lossy)
     elif way is not None:

@@ -156,7 +156,7 @@ def _of_one_class(stored: StoredMask, part: MaskPart) -> np.ndarray:
 
 
 def _drawn(mask: MaskAt, volume: bool) -> StoredMask:
-    if len(mask.parts) > 1 or mask.parts[0].name:
+    if len(mask.parts) > 1 or any(part.name for part in mask.parts):
         raise bad_file(mask.path, "a DICOM object names its classes itself, and is one mask: give its path alone")
     if mask.image is None:
         raise bad_file(mask.path, "a DICOM SEG or RTSTRUCT is read on the voxels of its image: name that too")
