@@ -26,6 +26,7 @@ from meddiff.build import segmenting
 from meddiff.cache.image_array import ImageArray, refuse
 from meddiff.cache.store import Prepared
 from meddiff.errors import InputError
+from meddiff.evaluation.masks.summary import FEW_PATIENTS
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.pictures import is_picture
@@ -47,6 +48,8 @@ UNLABELED = "unlabeled"
 """The one class of a run with ``--label none``."""
 COLUMNS = ("row_id", "file", "reason")
 SHOWN = 10
+FEWEST_OF_A_CLASS = 5
+"""Images in a split: with fewer, one more that is named right moves its sensitivity by a quarter and more."""
 Rows = list[ManifestRow]
 
 
@@ -115,6 +118,8 @@ def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
     write_table(audit.to_table(findings), run.folder.findings)
     run.forget()
     run.console.print(purpose.counts(rows))
+    for verdict in too_few(rows, by_class=purpose is LABELED):
+        run.console.print(verdict, style="yellow", soft_wrap=True)
     audit.tell(run.console, findings, str(run.folder.findings))
     return [run.folder.manifest, run.folder.findings, *written]
 
@@ -318,6 +323,28 @@ def counts_of_classes(rows: Rows) -> Table:
         counts = [str(sum(row.split == split for row in own)) for split in SPLITS]
         table.add_row(label, *counts, str(len({row.group for row in own})))
     return table
+
+
+def too_few(rows: Rows, *, by_class: bool) -> list[str]:
+    """Say what cannot be judged for want of images, before anything is trained: how many there are, and are needed."""
+    verdicts = []
+    test = [row for row in rows if row.split == "test"]
+    if test and (groups := len({row.group for row in test})) < FEW_PATIENTS:
+        verdicts.append(
+            f"too few images: the test split has {len(test)} of {groups} patients or lesions, and with fewer than "
+            f"{FEW_PATIENTS} of these nothing can be judged. Add images, or give the test split more of them "
+            "(--data.train_fraction 0.5)"
+        )
+    counts = {name: [sum(row.split == split for row in rows if row.label == name) for split in SPLITS]
+              for name in sorted({row.label or "" for row in rows if by_class})}  # fmt: skip
+    small = {name: count for name, count in counts.items() if min(count) < FEWEST_OF_A_CLASS}
+    if small:
+        shown = [f"{name} ({', '.join(map('{} {}'.format, SPLITS, count))})" for name, count in small.items()]
+        verdicts.append(
+            f"too few images of {'; '.join(shown)}: a class needs at least {FEWEST_OF_A_CLASS} in each split for its "
+            "figures to say anything. Add images of it, or merge it with another class"
+        )
+    return verdicts
 
 
 def counts_of_splits(rows: Rows) -> Table:

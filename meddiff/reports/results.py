@@ -12,7 +12,7 @@ import pandas as pd
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.detections import froc_table
 from meddiff.evaluation.masks.reliability import calibration_errors, case_dice, uncertainty_summary
-from meddiff.evaluation.masks.summary import paired_mask_differences, soft_summary, summary
+from meddiff.evaluation.masks.summary import FEW_PATIENTS, paired_mask_differences, soft_summary, summary
 from meddiff.evaluation.rows import distinct, rows_where
 from meddiff.metrics.resampling import USUAL, Resampling
 from meddiff.reports import tabular, words
@@ -264,6 +264,12 @@ def mask_headline(
     chosen = (differences["model"] == main) & (differences["class_name"] == overall) & (differences["metric"] == "dice")
     change = tabular.records(rows_where(differences, chosen))[0]
     against = change["against"]
+    if change["n_patients"] < FEW_PATIENTS:
+        return (
+            f"Whether {main} is better than the best baseline, {against}, cannot be judged {on}: mean Dice "
+            f"{words.number(change['estimate'])} against {words.number(change['against_estimate'])}, and an interval "
+            f"needs at least {FEW_PATIENTS} {group_noun}s, better 100."
+        )
     if change["low"] > 0:
         verdict = f"{main} is better than the best baseline, {against}"
     elif change["high"] < 0:

@@ -58,6 +58,20 @@ def test_the_headline_is_the_paired_difference(written):
     assert html.index("<h1>") < html.index('id="models"')
 
 
+def test_few_patients_judge_nothing(tmp_path):
+    content = example_content()
+    patients = sorted(set(content["cases"]["patient"]))
+    for count, judged in ((9, False), (10, True)):
+        few = content["cases"][content["cases"]["patient"].isin(patients[:count])]
+        results = mask_results(**content | {"cases": few, "detections": None, "gallery": ()})
+        assert ("cannot be judged on" in results.headline) is not judged
+        assert "interval needs at least 10 patients" in results.headline or judged
+        html, plain, marked, *_ = write_report(mask_report(results), tmp_path)
+        assert results.headline in json.loads(plain.read_text())["headline"]
+        assert ("cannot be judged on" in html.read_text()) is not judged
+        assert ("cannot be judged on" in marked.read_text()) is not judged
+
+
 def test_beside_every_dice_stands_what_the_network_took(tmp_path):
     results = mask_results(**example_content())
     names = distinct(results.summary, "model")

@@ -29,6 +29,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.classifiers.intervals import counted, interval, probability_better, score_interval, warning
 from meddiff.evaluation.classifiers.metrics import BALANCED_ACCURACY, METRICS
 from meddiff.evaluation.classifiers.study import Study, over_seeds, read_study, resampled_scores
+from meddiff.evaluation.masks.summary import FEW_PATIENTS
 from meddiff.metrics.resampling import USUAL, Resampling
 
 DIFFERENCE_COLUMNS = [
@@ -166,7 +167,8 @@ def summary_sentence(
 ) -> str:
     """Say whether the synthetic images helped, in one sentence, from the table of `paired_differences`.
 
-    They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero.
+    They helped, or hurt, if the interval of the difference to the best arm without them leaves out zero; with fewer
+    than `FEW_PATIENTS` groups it is no such interval, and nothing is judged.
     ``group_noun`` is what the groups are: patients, lesions where the data name no patients, else images; ``arm_title``
     says an arm's name in words. A study without that arm gets a sentence too, which says so.
     """
@@ -179,6 +181,13 @@ def summary_sentence(
             "metric that is an average over classes, balanced_accuracy or macro_auroc"
         )
     row = chosen.iloc[0]
+    of_groups = "" if group_noun == "image" else f" of {counted(row['n_groups'], group_noun)}"
+    on = f"on {counted(row['n_images'], 'test image')}{of_groups} with {counted(row['n_seeds'], 'training seed')}"
+    if row["n_groups"] < FEW_PATIENTS:
+        return (
+            f"Whether synthetic images help cannot be judged {on}: an interval needs at least {FEW_PATIENTS} "
+            f"{group_noun}s, better 100. Add images, or give the test split more of them (--data.train_fraction)."
+        )
     name = metric.replace("_", " ").replace("auroc", "AUROC")
     if row["low"] > 0:
         verdict = f"Synthetic images helped: {name} rose"
@@ -186,10 +195,8 @@ def summary_sentence(
         verdict = f"Synthetic images did not help, they hurt: {name} fell"
     else:
         verdict = f"No help by synthetic images was shown: {name} went"
-    of_groups = "" if group_noun == "image" else f" of {counted(row['n_groups'], group_noun)}"
     return (
         f"{verdict} from {row['reference_estimate']:.3f} (best arm without them: {arm_title(row['reference'])}) to "
         f"{row['estimate']:.3f}, a difference of {row['difference']:+.3f} with {row['confidence_level']:.0%} interval "
-        f"{row['low']:+.3f} to {row['high']:+.3f}, on {counted(row['n_images'], 'test image')}"
-        f"{of_groups} with {counted(row['n_seeds'], 'training seed')}."
+        f"{row['low']:+.3f} to {row['high']:+.3f}, {on}."
     )

@@ -205,3 +205,15 @@ def test_a_study_of_one_arm_has_an_empty_table_and_a_sentence():
     assert differences.empty
     assert {"arm", "reference", "metric", "difference", "low", "high"} <= set(differences.columns)
     assert "was not asked" in summary_sentence(differences)
+
+
+def test_few_patients_judge_nothing():
+    row = {"arm": "real_synthetic", "reference": "real", "metric": "balanced_accuracy", "class_name": "",
+           "estimate": 0.5, "reference_estimate": 0.5, "difference": 0.0, "low": 0.0, "high": 0.0,
+           "confidence_level": 0.95, "n_images": 9, "n_groups": 9, "n_seeds": 1}  # fmt: skip
+    said = summary_sentence(pd.DataFrame([row]), group_noun="image")
+    assert said.startswith("Whether synthetic images help cannot be judged on 9 test images with 1 training seed: ")
+    assert "at least 10 images" in said
+    assert "+0.000" not in said
+    enough = summary_sentence(pd.DataFrame([row | {"n_groups": 10}]))
+    assert enough.startswith("No help by synthetic images was shown")
