@@ -331,7 +331,7 @@ def too_few(rows: Rows, *, by_class: bool) -> list[str]:
     test = [row for row in rows if row.split == "test"]
     if test and (groups := len({row.group for row in test})) < FEW_PATIENTS:
         verdicts.append(
-            f"too few images: the test split has {len(test)} of {groups} patients or lesions, and with fewer than "
+            f"too few images: the test split has {len(test)} images of {groups} patients or lesions, and with fewer than "
             f"{FEW_PATIENTS} of these nothing can be judged. Add images, or give the test split more of them "
             "(--data.train_fraction 0.5)"
         )
