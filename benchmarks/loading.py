@@ -69,10 +69,10 @@ def contestants(rows: list[ManifestRow], size: int, folder: Path) -> dict[str, d
 
     def built() -> int:
         with tempfile.TemporaryDirectory(dir=folder) as cache:
-            return len(decode(rows, image_size=size, fit="stretch", folder=cache).rows)
+            return len(decode(rows, Transform(size, fit="stretch"), folder=cache).rows)
 
     many = rows * max(1, 512 // len(rows))
-    cached = Images(decode(many, image_size=size, fit="stretch", folder=folder / "cache"))
+    cached = Images(decode(many, Transform(size, fit="stretch"), folder=folder / "cache"))
     theirs = CacheDataset(files * (len(many) // len(files)), area, progress=False)
 
     def batches() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from meddiff.build.tables import EXTRACTORS, VOLUME_EXTRACTORS, pick
-from meddiff.cache.image_array import default_folder
+from meddiff.cache.store import default_folder
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.networks.features.encoder3d import Encoder3D

@@ -20,7 +20,7 @@ from meddiff.cache.image_array import unusable as unusable_images
 from meddiff.cache.store import Prepared
 from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
-from meddiff.images.prepare import VolumeTransform
+from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import Recipe, TrainingRecipe, of_volumes
 from meddiff.recipe.segment import SegmentRecipe
@@ -84,14 +84,15 @@ def _slices(
 def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
     return decode(
         rows,
-        image_size=recipe.data.image_size,
-        fit=recipe.data.fit,
-        channels=channels(recipe),
-        slices=slice_transform(recipe),
+        _square(recipe),
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
     )
+
+
+def _square(recipe: Recipe) -> Transform:
+    return Transform(recipe.data.image_size, recipe.data.fit, channels(recipe), slices=slice_transform(recipe))
 
 
 def unusable(
@@ -105,10 +106,7 @@ def unusable(
         return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
     return unusable_images(
         rows,
-        image_size=recipe.data.image_size,
-        fit=recipe.data.fit,
-        channels=channels(recipe),
-        slices=slice_transform(recipe),
+        _square(recipe),
         folder=recipe.data.cache or None,
         progress=progress,
     )

@@ -13,8 +13,8 @@ from meddiff.batches.cuts import AXES, WHOLE, Cut, Patch, Slice, square
 from meddiff.batches.images import Images
 from meddiff.build import volume_transform
 from meddiff.build.images import slice_transform
-from meddiff.cache.image_array import ImageArray, decode, default_folder
-from meddiff.cache.store import Prepared
+from meddiff.cache.image_array import ImageArray, decode
+from meddiff.cache.store import Prepared, default_folder
 from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError, Problems
 from meddiff.formats.masks import Levels, MaskMeaning, NameRules, decide, masks_found, masks_of_rows
@@ -77,16 +77,13 @@ def images(
 ) -> Images:  # fmt: skip
     """Return the rows' images and masks, prepared once into the cache; without a meaning these masks are all."""
     how: dict[str, Any] = {
-        "with_masks": True, "meaning": meaning, "on_bad_file": recipe.data.on_bad_file,
-        "folder": recipe.data.cache or None, "progress": progress,
+        "on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress,
     }  # fmt: skip
     if of_volumes(recipe):
-        return Images(cache_volumes(rows, volume_transform(recipe), **how), cut=_cut(recipe))
-    sides: dict[str, Any] = {
-        "image_size": recipe.data.image_size, "fit": recipe.data.fit, "channels": build.channels(recipe),
-        "slices": slice_transform(recipe),
-    }  # fmt: skip
-    return Images(decode(rows, **sides, **how), cut=_cut(recipe))
+        volumes = cache_volumes(rows, volume_transform(recipe), with_masks=True, meaning=meaning, **how)
+        return Images(volumes, cut=_cut(recipe))
+    square = replace(picture_transform(recipe, deep=False), meaning=meaning)
+    return Images(decode(rows, square, **how), cut=_cut(recipe))
 
 
 def prepared(

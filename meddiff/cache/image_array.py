@@ -1,16 +1,11 @@
-"""Every image is decoded once and kept as raw bytes in a memory-mapped file that all runs and processes share.
+"""Pictures of one size: every one is decoded once and kept as raw bytes in one memory-mapped file.
 
-The name of a cached array is the hash of what it was made from: the contents of the files in their order, and the
-transform. So it is never stale, and moving or renaming a data set does not rebuild it. It is built in a folder with
-a temporary name, under a lock, and renamed when it is whole: a killed build leaves nothing that could be taken for
-an array, and two processes that need the same one build it once. Only a window of images is in memory at a time.
+A folder of the cache holds the pictures of these rows in their order. Only a window of images is in memory at a time.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.cache.contents import Fingerprint, fingerprints
-from meddiff.errors import InputError, Problems
+from meddiff.cache.store import Progress, build_once, check_on_bad_file, default_folder, refuse
+from meddiff.errors import InputError
 from meddiff.files.bad import BadFile
-from meddiff.files.writing import in_plain_words
-from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
-from meddiff.images.prepare import PLAIN, Transform, VolumeTransform, mask_misfit, prepare
+from meddiff.formats.masks import IGNORED, meaning_of
+from meddiff.images.prepare import Transform, mask_misfit, prepare
 from meddiff.manifest.row import ManifestRow
 
 FORMAT = 1  # raise it when what prepare() returns changes
-Progress = Callable[[Iterable, int], Iterable]
 
 
 @dataclass(frozen=True)
@@ -86,44 +80,32 @@ class ImageArray:
 
 def decode(
     rows: Sequence[ManifestRow],
+    transform: Transform,
     *,
-    image_size: int,
-    fit: str = "crop",
-    channels: int = 3,
-    slices: VolumeTransform | None = PLAIN,
-    with_masks: bool = False,
-    meaning: MaskMeaning | None = None,
     on_bad_file: str = "stop",
     folder: str | Path | None = None,
     progress: Progress | None = None,
-    stretch: bool = False,
 ) -> ImageArray:
     """Return the images of these rows as one array, from the cache where it is there.
 
     Args:
         rows: one image each.
-        image_size: side of the square images, in pixels.
-        fit: crop, pad or stretch (see resize.place).
-        channels: 3 repeats gray images, 1 turns color into luminance.
-        slices: how slices of volumes are scaled, which then stand upright; None takes them as the array has them.
-        with_masks: whether masks are decoded too; every row must then have one.
-        meaning: of all masks of the data set; without it these rows are all of it.
+        transform: what to make of each. With masks every row must have one, and without a meaning these rows are all
+            masks of the data set; whether pixels are deep is said by the files.
         on_bad_file: stop refuses rows that cannot be read, after trying all; skip lists and leaves them out.
         folder: of the cache; None is XDG_CACHE_HOME/meddiff.
         progress: wraps (iterable, total) while images are decoded, for a progress bar.
-        stretch: whether pictures of 8 bits are scaled by their own percentiles too, as those of more bits are.
 
     Raises:
         InputError: files that cannot be read (with on_bad_file="stop"), masks of another size than their image, no
             readable image at all, or a cache folder that cannot be written.
     """
-    if on_bad_file not in ("stop", "skip"):
-        raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
-    if with_masks and meaning is None and any(row.mask_path for row in rows):
+    check_on_bad_file(on_bad_file)
+    if transform.with_masks and transform.meaning is None and any(row.mask_path for row in rows):
         meaning = meaning_of(rows, memory=Path(folder) if folder else default_folder())
-    meaning = meaning if with_masks else None
-    how = Transform(image_size, fit, channels, with_masks, False, slices, meaning, stretch or None)
-    home, transform, bad = _cached(rows, how, folder, progress)
+        transform = replace(transform, meaning=meaning)
+    transform = transform if transform.with_masks else replace(transform, meaning=None)
+    home, transform, bad = _cached(rows, transform, folder, progress)
     if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
         refuse(list(bad.values()), len(rows))
     return _opened(home, rows, transform, bad)
@@ -131,11 +113,8 @@ def decode(
 
 def unusable(
     rows: Sequence[ManifestRow],
+    transform: Transform,
     *,
-    image_size: int,
-    fit: str = "crop",
-    channels: int = 3,
-    slices: VolumeTransform | None = PLAIN,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[tuple[ManifestRow, str]]:
@@ -143,18 +122,9 @@ def unusable(
 
     The other images are in the cache afterwards. Arguments as in decode.
     """
-    _, _, bad = _cached(rows, Transform(image_size, fit, channels, False, False, slices), folder, progress)
+    _, _, bad = _cached(rows, transform, folder, progress)
     misfits = {position: reason for position, reason in enumerate(_in_order(mask_misfit, rows)) if reason}
     return [(rows[position], reason) for position, reason in sorted((misfits | bad).items())]
-
-
-def refuse(reasons: Sequence[str], count: int) -> None:
-    """Raise the InputError for files that cannot be used, ``count`` being how many were asked for."""
-    problems = Problems(f"{len(reasons)} of {count} images cannot be used")
-    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
-    for reason in reasons:
-        problems.add("bad file", reason, cure if len(reasons) < count else "Check --data-root and the manifest.")
-    problems.raise_if_any()
 
 
 def _cached(
@@ -170,20 +140,14 @@ def _cached(
     home = top / _key(prints, transform)
     bad = _read_index(home, rows, transform)
     if bad is None:
-        _build_once(home, rows, transform, progress)
+        build_once(
+            home, lambda: _read_index(home, rows, transform) is not None,
+            lambda part: _write(part, rows, transform, progress),
+        )  # fmt: skip
         bad = _read_index(home, rows, transform)
     if bad is None:
         raise InputError(f"{home}: the cache changed while it was written. Run again.")
     return home, transform, bad
-
-
-def default_folder() -> Path:
-    """Name the folder of the cache where none is given: XDG_CACHE_HOME/meddiff, or ~/.cache/meddiff."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meddiff"
-    except RuntimeError as error:
-        cure = "Name a folder for prepared images with XDG_CACHE_HOME (or --data.cache), or set HOME"
-        raise InputError(f"there is no home folder to keep prepared images in. {cure}.") from error
 
 
 def _key(prints: Sequence[Fingerprint], transform: Transform) -> str:
@@ -219,28 +183,6 @@ def _read_index(home: Path, rows: Sequence[ManifestRow], transform: Transform) -
         return None
     bad = {position: reason for position, reason in again.items() if isinstance(reason, str)}
     return bad if len(bad) == len(again) else None
-
-
-def _build_once(home: Path, rows: Sequence[ManifestRow], transform: Transform, progress: Progress | None) -> None:
-    """Build the array unless another process does so meanwhile, which is waited for."""
-    from filelock import FileLock
-
-    with in_plain_words(home, option="--data.cache"):
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
-            if _read_index(home, rows, transform) is not None:
-                return
-            for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
-                shutil.rmtree(leftover)
-            part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
-            try:
-                part.mkdir()
-                _write(part, rows, transform, progress)
-                if home.exists():  # damaged
-                    shutil.rmtree(home)
-                part.rename(home)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def _write(part: Path, rows: Sequence[ManifestRow], transform: Transform, progress: Progress | None) -> None:

@@ -1,33 +1,25 @@
-"""Every volume is prepared once and kept uncompressed, one memory-mapped file for its image and one for its mask.
+"""Volumes of any size: each is prepared once, one memory-mapped file for its image and one for its mask.
 
-The name of a cached case is the hash of what it was made from: the contents of its files and the transform. So it is
-never stale, another case is another folder, and a split, a fold or an added patient prepares nothing twice. A case is
-built in a folder with a temporary name, under a lock, and renamed when it is whole: a killed build leaves nothing
-that could be taken for a case, and two processes build different cases at the same time. Files are mapped when they
-are asked for and let go afterwards: memory does not grow with the number of volumes.
-
-One case of the volume cache: which files it is made from, their hashes, and writing it whole or not at all.
+A folder of the cache holds one volume, so a split, a fold or an added patient prepares nothing twice, and two processes
+build different ones at the same time. Files are mapped when they are asked for and let go afterwards: memory does not
+grow with the number of volumes.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from meddiff.cache.contents import fingerprints
-from meddiff.cache.image_array import Progress, default_folder
-from meddiff.cache.store import Prepared
-from meddiff.errors import InputError, Problems
+from meddiff.cache.store import Prepared, Progress, build_once, check_on_bad_file, default_folder, refuse
+from meddiff.errors import InputError
 from meddiff.files.bad import BadFile
-from meddiff.files.writing import in_plain_words
 from meddiff.formats.masks import IGNORED, MaskMeaning, meaning_of
 from meddiff.formats.open import files_of
 from meddiff.images.intensity import to_stored
@@ -77,35 +69,6 @@ def read_case(home: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return facts
-
-
-def build_once(
-    home: Path, row: ManifestRow, transform: VolumeTransform, *, with_masks: bool, meaning: MaskMeaning | None = None
-) -> None:
-    """Build the case unless another process does so meanwhile, which is waited for.
-
-    Raises:
-        InputError: what is wrong with the row's files; or, with an OSError as its cause, with the cache's folder.
-    """
-    from filelock import FileLock
-
-    with in_plain_words(home, option="--data.cache"):
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_suffix(".lock")):  # the system frees it when its holder is killed
-            if read_case(home) is not None:
-                return
-            for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
-                shutil.rmtree(leftover)
-            arrays, facts = _prepare(row, transform, meaning, with_masks=with_masks)
-            part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
-            try:
-                part.mkdir()
-                _write(part, arrays, facts)
-                if home.exists():  # damaged
-                    shutil.rmtree(home)
-                part.rename(home)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def _prepare(
@@ -235,40 +198,60 @@ def cache_volumes(
         InputError: files that cannot be used (with on_bad_file="stop"), no usable volume at all, volumes with unequal
             numbers of channels, or a cache folder that cannot be written.
     """
-    if on_bad_file not in ("stop", "skip"):
-        raise ValueError(f"on_bad_file is stop or skip, not {on_bad_file!r}")
+    check_on_bad_file(on_bad_file)
     if not rows:
         raise InputError("there is no volume to prepare: no row is left. Check the manifest and its split column.")
     top = (Path(folder) if folder else default_folder()) / "volumes"
-    prints = fingerprint_cases(rows, with_masks=with_masks, memory=top)
     if with_masks and meaning is None and any(row.mask_path for row in rows):
         meaning = meaning_of(rows, memory=top)
-    means = [meaning.text] if with_masks and meaning else []
-    start = hashlib.sha256(json.dumps([FORMAT, asdict(transform), with_masks, *means]).encode())
+    make = _Maker(transform, meaning, classes, with_masks=with_masks)
+    homes = [top / key for key in make.keys(rows, memory=top)]
+    results = _all(make, rows, homes, progress)
+    bad = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, str)]
+    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
+        refuse([reason for _, reason in bad], len(rows), "volumes")
+    cases = tuple(result for result in results if isinstance(result, CachedVolume))
+    good = tuple(row for row, result in zip(rows, results, strict=True) if isinstance(result, CachedVolume))
+    _check_channels(cases, good)
+    return Prepared(cases, good, tuple(bad))
 
-    def case(row: ManifestRow, print_: str) -> CachedVolume | str:
-        digest = start.copy()
-        digest.update(print_.encode())
-        home = top / digest.hexdigest()[:32]
+
+@dataclass(frozen=True)
+class _Maker:
+    """The making of cases, each in a folder of its own."""
+
+    transform: VolumeTransform
+    meaning: MaskMeaning | None
+    classes: int | None
+    with_masks: bool = field(kw_only=True)
+
+    def keys(self, rows: Sequence[ManifestRow], *, memory: Path) -> list[str]:
+        """Name the folder of each row by what is made into it."""
+        means = [self.meaning.text] if self.with_masks and self.meaning else []
+        start = hashlib.sha256(json.dumps([FORMAT, asdict(self.transform), self.with_masks, *means]).encode())
+        keys = []
+        for text in fingerprint_cases(rows, with_masks=self.with_masks, memory=memory):
+            digest = start.copy()
+            digest.update(text.encode())
+            keys.append(digest.hexdigest()[:32])
+        return keys
+
+    def __call__(self, row: ManifestRow, home: Path) -> CachedVolume | str:
+        """Return the case of a row, made if need be, or why there is none."""
+
+        def write(part: Path) -> None:
+            _write(part, *_prepare(row, self.transform, self.meaning, with_masks=self.with_masks))
+
         try:
             if read_case(home) is None:
-                build_once(home, row, transform, with_masks=with_masks, meaning=meaning)
-            return _checked(_opened(home), row, classes)
+                build_once(home, lambda: read_case(home) is not None, write)
+            return _checked(_opened(home), row, self.classes)
         except BadFile as error:
             return error.reason
         except InputError as error:
             if isinstance(error.__cause__, OSError):  # the disk of the cache, not the user's file
                 raise
             return str(error)
-
-    results = _all(case, rows, prints, progress)
-    bad = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, str)]
-    if bad and (on_bad_file == "stop" or len(bad) == len(rows)):
-        _refuse([reason for _, reason in bad], len(rows))
-    cases = tuple(result for result in results if isinstance(result, CachedVolume))
-    good = tuple(row for row, result in zip(rows, results, strict=True) if isinstance(result, CachedVolume))
-    _check_channels(cases, good)
-    return Prepared(cases, good, tuple(bad))
 
 
 def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[Prepared[CachedVolume]]) -> Prepared[CachedVolume]:
@@ -284,9 +267,9 @@ def in_order_of(rows: Sequence[ManifestRow], parts: Sequence[Prepared[CachedVolu
     return Prepared(cases, good, tuple(one for part in parts for one in part.skipped))
 
 
-def _all(case, rows: Sequence[ManifestRow], prints: Sequence[str], progress: Progress | None) -> list:
+def _all(make: _Maker, rows: Sequence[ManifestRow], homes: Sequence[Path], progress: Progress | None) -> list:
     with ThreadPoolExecutor(WORKERS) as pool:  # decoders and interpolation free the interpreter lock
-        done = pool.map(case, rows, prints)
+        done = pool.map(make, rows, homes)
         try:
             return list(progress(done, len(rows)) if progress else done)
         except BaseException:
@@ -310,14 +293,6 @@ def _checked(case: CachedVolume, row: ManifestRow, classes: int | None) -> Cache
         return case
     values = f"the values {', '.join(map(str, beyond))}" if len(beyond) > 1 else f"the value {beyond[0]}"
     return f"mask {row.mask_file} holds {values}; the classes are 0 to {(classes or 0) - 1}"
-
-
-def _refuse(reasons: Sequence[str], count: int) -> None:
-    problems = Problems(f"{len(reasons)} of {count} volumes cannot be used")
-    cure = "Put good copies in their place, or go on without them: --data.on_bad_file skip lists and skips them."
-    for reason in reasons:
-        problems.add("bad file", reason, cure if len(reasons) < count else "Check --data-root and the manifest.")
-    problems.raise_if_any()
 
 
 def _check_channels(cases: Sequence[CachedVolume], rows: Sequence[ManifestRow]) -> None:

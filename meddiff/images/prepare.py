@@ -222,12 +222,15 @@ class Transform:
     """All that decides how a file becomes cached pixels."""
 
     image_size: int
-    fit: str
-    channels: int
-    with_masks: bool
-    deep: bool
+    """Side of the square images, in pixels."""
+    fit: str = "crop"
+    """crop, pad or stretch (see `square.place`)."""
+    channels: int = 3
+    """3 repeats gray images, 1 turns color into luminance."""
+    with_masks: bool = False
+    deep: bool = False
     """True where the array is uint16, because some file has more than 8 bits."""
-    slices: VolumeTransform | None = None
+    slices: VolumeTransform | None = PLAIN
     """The scaling of a slice of a volume, which then stands upright; None takes it in the order and the range of the
     array, as runs of former versions did."""
     meaning: MaskMeaning | None = None

@@ -23,8 +23,8 @@ from meddiff import build
 from meddiff.audit import Finding
 from meddiff.audit.image_facts import Facts, facts_of_prepared
 from meddiff.build import segmenting
-from meddiff.cache.image_array import ImageArray, refuse
-from meddiff.cache.store import Prepared
+from meddiff.cache.image_array import ImageArray
+from meddiff.cache.store import Prepared, refuse
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.summary import FEW_PATIENTS
 from meddiff.files.long_tables import read_table, write_table

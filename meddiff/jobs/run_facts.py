@@ -19,7 +19,7 @@ import torch
 import meddiff
 from meddiff.batches.images import Images
 from meddiff.cache.contents import fingerprints
-from meddiff.cache.image_array import default_folder
+from meddiff.cache.store import default_folder
 from meddiff.files.documents import read_json
 from meddiff.jobs.manifest import skipped_files
 from meddiff.manifest.row import ManifestRow

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
 from torch import Tensor, nn
 
-from meddiff.cache.image_array import default_folder
+from meddiff.cache.store import default_folder
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError

@@ -12,12 +12,13 @@ from meddiff.batches.order import Order
 from meddiff.cache.image_array import CachedPicture, decode
 from meddiff.errors import InputError
 from meddiff.images.intensity import to_model_range, to_pixels
+from meddiff.images.prepare import Transform
 from tests.manifest.rows import draw_pictures
 
 
 @pytest.fixture
 def images(tmp_path):
-    array = decode(draw_pictures(tmp_path, masks=True), image_size=8, with_masks=True, folder=tmp_path / "cache")
+    array = decode(draw_pictures(tmp_path, masks=True), Transform(8, with_masks=True), folder=tmp_path / "cache")
     return Images(array, ["x", "y", "z"])
 
 
@@ -69,7 +70,7 @@ def drawn(labels, steps, **options):
 def test_what_depends_on_the_data_set_is_worked_out_once(tmp_path, monkeypatch):
     """A step costs the same however many images there are."""
     rows = draw_pictures(tmp_path, masks=True)
-    prepared = decode(rows, image_size=8, with_masks=True, folder=tmp_path / "cache")
+    prepared = decode(rows, Transform(8, with_masks=True), folder=tmp_path / "cache")
     counts, unique, largest = Counter(), np.unique, CachedPicture.largest_class.fget
 
     def counted(name, work):

@@ -15,7 +15,7 @@ from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.formats.nifti import save_volume
-from meddiff.images.prepare import VolumeTransform
+from meddiff.images.prepare import Transform, VolumeTransform
 from tests.formats.volume_files import affine_of
 from tests.manifest.rows import example_row
 
@@ -100,7 +100,7 @@ def test_drawn_pictures_stand_among_slices_as_they_were_saved(files, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65536, (6, 6)).astype(np.uint16)
     save_image(pixels, tmp_path / "drawn.png")
     row = example_row("drawn", root=tmp_path, image_path="drawn.png", source="synthetic", split="train", label="ras")
-    drawn = decode([row], image_size=6, channels=1, folder=tmp_path / "cache")
+    drawn = decode([row], Transform(6, channels=1), folder=tmp_path / "cache")
     rows = [real[0], row, real[1]]
     images = upright_slices(rows, ("ras",), volumes=array, drawn=drawn, axis="axial", size=6)
     assert images.rows == tuple(rows)

@@ -53,7 +53,7 @@ def test_a_slice_as_a_row_is_the_slice_of_its_volume(tmp_path, kind, axis):
     rows = slice_rows(volumes.rows[0], volumes[0], axis)
     cut = Slice(axis, Middle(square(axis, SIDE)), upright=True)
     of_volume = Images(slices_of(rows, volumes=volumes, drawn=None, axis=axis), ("x",), cut)
-    of_rows = Images(decode(rows, image_size=SIDE, fit="stretch", channels=1, folder=tmp_path / "cache"), ("x",))
+    of_rows = Images(decode(rows, Transform(SIDE, fit="stretch", channels=1), folder=tmp_path / "cache"), ("x",))
     assert len(of_rows) == SIDE
     np.testing.assert_array_equal(of_rows.batch(range(SIDE)).image, of_volume.batch(range(SIDE)).image)
     case = picture_case(rows[3], SQUARE)
@@ -72,7 +72,7 @@ def test_masks_and_answers_go_the_way_of_their_slice(tmp_path, orientation, axis
     own = case.restore(case.image)[0]
     assert np.corrcoef(own.ravel(), np.take(bright, 2, axis).ravel())[0, 1] > 0.99
     with_masks = {"image_size": SIDE, "fit": "stretch", "channels": 1, "with_masks": True, "slices": transform.slices}
-    image, mask = Images(decode([row], **with_masks, folder=tmp_path / "cache")).pair(0)
+    image, mask = Images(decode([row], Transform(**with_masks), folder=tmp_path / "cache")).pair(0)
     np.testing.assert_array_equal(image, case.image)
     np.testing.assert_array_equal(case.restore(mask[None].astype(np.float32))[0], truth)
     volume = load_volume(row.image_file)
@@ -99,7 +99,7 @@ def test_a_mask_whose_volume_lies_elsewhere_is_refused(tmp_path):
     away[:3, 3] += 3
     save_volume(MASK, tmp_path / "mask.nii", affine=away)
     with pytest.raises(InputError, match="lies elsewhere"):
-        decode([row], image_size=SIDE, with_masks=True, folder=tmp_path / "cache")
+        decode([row], Transform(SIDE, with_masks=True), folder=tmp_path / "cache")
     with pytest.raises(InputError, match="lies elsewhere"):
         truth_of(row, picture_case(row, SQUARE))
 

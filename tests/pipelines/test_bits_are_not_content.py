@@ -9,6 +9,7 @@ from rich.console import Console
 
 from meddiff.cache.image_array import decode
 from meddiff.evaluation.images.given import list_images
+from meddiff.images.prepare import Transform
 from meddiff.jobs.evaluate.images import run
 from meddiff.pipelines import build_manifest
 from meddiff.recipe.commands import EvaluateImages
@@ -42,7 +43,7 @@ def store(folder, first, how=Image.fromarray, suffix=".png"):
 def test_the_same_pixels_whatever_they_are_stored_as(tmp_path, how):
     places = store(tmp_path / "eight", 0), store(tmp_path / "other", 0, STORED[how], ".tif")
     arrays = [
-        np.asarray(decode(list_images(str(place)), image_size=SIDE, stretch=True, folder=tmp_path / "cache").images)
+        np.asarray(decode(list_images(str(place)), Transform(SIDE, stretch=True), folder=tmp_path / "cache").images)
         for place in places
     ]
     rank = [int(row.row_id.partition(".")[0]) for row in list_images(str(places[0]))]

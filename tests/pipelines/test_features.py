@@ -8,6 +8,7 @@ from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.cache.image_array import decode
 from meddiff.errors import InputError
+from meddiff.images.prepare import Transform
 from meddiff.recipe import EvaluationRecipe, Recipe
 from meddiff.sources import phantom
 from meddiff.training.apply import features
@@ -32,5 +33,5 @@ def test_an_extractor_that_has_learned_nothing_takes_no_file():
 def test_the_untrained_network_gives_features_of_a_runs_images(tmp_path):
     recipe = replace(Recipe(), evaluation=EvaluationRecipe(features="untrained"))
     rows = phantom.write(phantom.rows("dermoscopy", seed=0, count=3), tmp_path, size=32)
-    images = Images(decode(rows, image_size=32, folder=tmp_path / "cache"), sorted({row.label for row in rows}))
+    images = Images(decode(rows, Transform(32), folder=tmp_path / "cache"), sorted({row.label for row in rows}))
     assert features(build.extractor(recipe), images, batch_size=2).shape == (3, 64)

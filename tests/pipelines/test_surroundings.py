@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from meddiff.cache import image_array
+from meddiff.cache import store
 from meddiff.errors import InputError
 from meddiff.files import unpack
 from meddiff.pipelines.command_line import answer
@@ -140,7 +140,7 @@ def test_without_a_home_the_cache_asks_for_a_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(InputError, match=r"no home folder .* XDG_CACHE_HOME"):
-        image_array.default_folder()
+        store.default_folder()
 
 
 def zipped(folder: Path) -> Path:

@@ -8,6 +8,7 @@ import volume_layouts
 
 from meddiff.cache.image_array import decode
 from meddiff.errors import InputError
+from meddiff.images.prepare import Transform
 from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
 from meddiff.sources.lgg import LGG
 
@@ -25,7 +26,7 @@ def test_hippocampus_slices(tmp_path):
 def test_slices_go_through_the_cache_with_their_masks(tmp_path):
     volume_layouts.hippocampus(tmp_path)
     rows = HIPPOCAMPUS.rows(tmp_path)
-    array = decode(rows, image_size=5, channels=1, with_masks=True, folder=tmp_path / "cache")
+    array = decode(rows, Transform(5, channels=1, with_masks=True), folder=tmp_path / "cache")
     assert array.images.shape == (8, 1, 5, 5)
     assert array.images.dtype == np.uint16
     assert array.masks is not None

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from meddiff.cache.contents import fingerprints
-from meddiff.cache.image_array import decode, default_folder
+from meddiff.cache.image_array import decode
+from meddiff.cache.store import default_folder
 from meddiff.errors import InputError, Problems
 from meddiff.evaluation.images.given import VolumeCase
 from meddiff.files.bad import reason_of
@@ -33,6 +34,7 @@ from meddiff.files.writing import write_atomically
 from meddiff.formats.volume import Volume
 from meddiff.images.cube import cube_of, middle_planes
 from meddiff.images.intensity import to_model_range
+from meddiff.images.prepare import Transform
 from meddiff.manifest.row import ManifestRow
 
 FORMAT = 1
@@ -137,8 +139,8 @@ def image_set(
         InputError: files that cannot be read, or a cache that cannot be written.
     """
     top = folder or default_folder()
-    array = decode(rows, image_size=space.resolution, fit=space.fit, channels=3, on_bad_file=on_bad_file, folder=top,
-                   progress=progress, stretch=space.stretched)  # fmt: skip
+    square = Transform(space.resolution, space.fit, stretch=space.stretched or None)
+    array = decode(rows, square, on_bad_file=on_bad_file, folder=top, progress=progress)
     contents = tuple(content.text for content in fingerprints(array.rows, with_masks=False, memory=top))
     path = features_file(top, space, contents, str(array.images.dtype))
     features = stored_array(path, len(array.rows))
