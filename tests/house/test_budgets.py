@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.house.exceptions import TOO_FULL, TOO_LONG, TOO_MANY_PARAMETERS
-from tests.house.source import Function, definitions, files, functions, only_these
+from tests.house.source import Function, definitions, files, functions, none_of
 
 LINES = {"file": 450, "class": 120, "function": 45}
 PARAMETERS = 8
@@ -32,12 +31,12 @@ def test_no_file_class_or_function_is_too_long():
     long = {file for file, text in files().items() if len(text.splitlines()) > LINES["file"]}
     long |= {str(one) for kind, of in kinds.items() for one in definitions()
              if isinstance(one.node, of) and lines(one.node) > LINES[kind]}  # fmt: skip
-    only_these(long, TOO_LONG, f"longer than {LINES}")
+    none_of(long, f"longer than {LINES}")
 
 
 def test_no_function_takes_too_many_parameters():
     many = {str(one) for one in functions() if parameters(one.node) > PARAMETERS and not is_network(one.file, one.name)}
-    only_these(many, TOO_MANY_PARAMETERS, f"more than {PARAMETERS} parameters: some of them travel together")
+    none_of(many, f"more than {PARAMETERS} parameters: some of them travel together")
 
 
 def is_network(file: str, name: str) -> bool:
@@ -47,7 +46,7 @@ def is_network(file: str, name: str) -> bool:
 
 def test_no_folder_is_too_full():
     count = Counter(str(PurePosixPath(file).parent) for file in files() if not file.endswith("__init__.py"))
-    only_these({folder for folder, number in count.items() if number > FILES_IN_A_FOLDER}, TOO_FULL, "too many files")
+    none_of({folder for folder, number in count.items() if number > FILES_IN_A_FOLDER}, "too many files")
 
 
 @pytest.mark.parametrize(("signature", "number"), [("a, b", 2), ("self, a, *rest, b=1, **more", 4), ("a, /, cls", 2)])

@@ -5,8 +5,7 @@ import json
 import re
 from collections import Counter, defaultdict
 
-from tests.house.exceptions import TWINS, UNUSED
-from tests.house.source import PACKAGE, Definition, Function, definitions, functions, only_these, trees
+from tests.house.source import PACKAGE, Definition, Function, definitions, functions, none_of, trees
 
 ROOT = PACKAGE.parent
 OF_OTHERS = {"forward", "decode", "filter", "emit"}
@@ -50,7 +49,7 @@ def public_names() -> list[Definition]:
 def test_every_public_name_is_used():
     used = words_inside() + words_outside()
     unused = {str(one) for one in public_names() if not used[last(one)] and last(one) not in OF_OTHERS}
-    only_these(unused, UNUSED, "nothing but tests uses them")
+    none_of(unused, "nothing but tests uses them")
 
 
 def last(one: Definition) -> str:
@@ -62,7 +61,7 @@ def test_no_function_is_written_twice():
     for one in functions():
         if len(shape := body_of(one.node)) > 250:
             bodies[shape].append(str(one))
-    only_these({name for names in bodies.values() if len(names) > 1 for name in names}, TWINS, "written twice")
+    none_of({name for names in bodies.values() if len(names) > 1 for name in names}, "written twice")
 
 
 def body_of(function: Function) -> str:

@@ -4,8 +4,7 @@ import ast
 
 import pytest
 
-from tests.house.exceptions import CLAUSE, NO_VERB
-from tests.house.source import Definition, Function, definitions, functions, names, only_these, trees
+from tests.house.source import Definition, Function, definitions, functions, names, none_of, trees
 
 VERBS = names(
     """
@@ -42,12 +41,12 @@ def nouns_wanted() -> list[Definition]:
 
 def test_docstrings_of_functions_begin_with_a_verb():
     broken = {one.file for one in verbs_wanted() if (word := first_word(one.node)) and word not in VERBS}
-    only_these(broken, NO_VERB, "docstrings that do not begin with a verb (or one that is not in VERBS yet)")
+    none_of(broken, "docstrings that do not begin with a verb (or one that is not in VERBS yet)")
 
 
 def test_docstrings_of_all_else_are_no_clauses():
     broken = {one.file for one in nouns_wanted() if first_word(one.node) in CLAUSES}
-    only_these(broken, CLAUSE, "docstrings that are clauses: name the thing")
+    none_of(broken, "docstrings that are clauses: name the thing")
 
 
 def test_public_functions_and_classes_say_what_they_are():
@@ -56,7 +55,7 @@ def test_public_functions_and_classes_say_what_they_are():
         for one in definitions()
         if one.is_public and "." not in one.name and "__" not in one.name and not first_word(one.node)
     }
-    only_these(silent, set(), "public, without a docstring")
+    none_of(silent, "public, without a docstring")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from tests.house.exceptions import REPEATED, SAYS_FOUND, SAYS_TOLD
-from tests.house.source import Function, files, functions, only_these, trees
+from tests.house.source import Function, files, functions, none_of, trees
 
 SUBJECTS = {"study", "masks", "images"}
 """The three subjects that go through all floors: on each they mean the same."""
@@ -33,14 +32,14 @@ def test_no_two_files_bear_one_name():
     for file in files():
         places[PurePosixPath(file).stem].append(file)
     repeated = {name for name, where in places.items() if len(where) > 1}
-    only_these(repeated - SUBJECTS - VERBS - {"__init__"}, REPEATED, "names of two files")
+    none_of(repeated - SUBJECTS - VERBS - {"__init__"}, "names of two files")
 
 
 def test_told_means_conditioned():
     told = {
         file for file, tree in trees().items() for word in spoken(tree) if re.search(r"(\b|_)(un)?told(\b|_)", word)
     }
-    only_these({file for file in told if not file.startswith(CONDITIONS)}, SAYS_TOLD, "told means conditioned")
+    none_of({file for file in told if not file.startswith(CONDITIONS)}, "told means conditioned")
 
 
 def spoken(tree: ast.Module) -> Iterator[str]:
@@ -57,7 +56,7 @@ def test_no_result_is_called_found():
         one.file for one in functions() for node in ast.walk(one.node)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == "found"
     }  # fmt: skip
-    only_these(stored, SAYS_FOUND, "a result is called by what it is, not `found`")
+    none_of(stored, "a result is called by what it is, not `found`")
 
 
 def test_no_private_name_leaves_its_file():
@@ -66,4 +65,4 @@ def test_no_private_name_leaves_its_file():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("meddiff") for alias in node.names
         if alias.name.startswith("_") and not alias.name.startswith("__")
     }  # fmt: skip
-    only_these(taken, set(), "private names imported")
+    none_of(taken, "private names imported")

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -118,6 +118,13 @@ class ImageSet:
         return ImageSet(rows, np.asarray(self.pixels[at]), np.asarray(self.features[at]), contents, self.space)
 
 
+class Reading(TypedDict, total=False):
+    """The reading of files (see `meddiff.cache.image_array.decode`)."""
+
+    on_bad_file: str
+    progress: Progress | None
+
+
 def image_set(
     rows: Sequence[ManifestRow],
     extractor: Extractor,
@@ -125,22 +132,21 @@ def image_set(
     *,
     device: str = "cpu",
     batch_size: int = 32,
-    on_bad_file: str = "stop",
     folder: Path | None = None,
-    progress: Progress | None = None,
     computing: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> ImageSet:
     """Return the images of these rows with their features, from the cache where they are there.
 
-    ``progress`` wraps (iterable, total) of the images that are read, ``computing`` of the batches that features are
-    made of.
+    ``progress`` of the reading wraps (iterable, total) of the images that are read, ``computing`` of the batches that
+    features are made of.
 
     Raises:
         InputError: files that cannot be read, or a cache that cannot be written.
     """
     top = folder or default_folder()
     square = Transform(space.resolution, space.fit, stretch=space.stretched or None)
-    array = decode(rows, square, on_bad_file=on_bad_file, folder=top, progress=progress)
+    array = decode(rows, square, folder=top, **reading)
     contents = tuple(content.text for content in fingerprints(array.rows, with_masks=False, memory=top))
     path = features_file(top, space, contents, str(array.images.dtype))
     features = stored_array(path, len(array.rows))
