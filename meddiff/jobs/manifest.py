@@ -331,8 +331,8 @@ def too_few(rows: Rows, *, by_class: bool) -> list[str]:
     test = [row for row in rows if row.split == "test"]
     if test and (groups := len({row.group for row in test})) < FEW_PATIENTS:
         verdicts.append(
-            f"too few images: the test split has {len(test)} images of {groups} patients or lesions, and with fewer than "
-            f"{FEW_PATIENTS} of these nothing can be judged. Add images, or give the test split more of them "
+            f"too few images: the test split has {len(test)} images of {groups} patients or lesions, and with fewer "
+            f"than {FEW_PATIENTS} of these nothing can be judged. Add images, or give the test split more of them "
             "(--data.train_fraction 0.5)"
         )
     counts = {name: [sum(row.split == split for row in rows if row.label == name) for split in SPLITS]

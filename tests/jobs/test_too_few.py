@@ -25,7 +25,7 @@ def test_enough_images_are_not_spoken_of():
 def test_a_small_test_split_cannot_judge(by_class):
     first, *_ = too_few(rows("a", train=50, val=5, test=9), by_class=by_class)
     assert (
-        "the test split has 9 of 9 patients or lesions, and with fewer than 10 of these nothing can be judged" in first
+        "the test split has 9 images of 9 patients or lesions, and with fewer than 10 of these nothing can be" in first
     )
     assert "--data.train_fraction" in first
 
