@@ -27,6 +27,7 @@ from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
+from meddiff.hub.place import folder_of
 from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
 from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
@@ -174,7 +175,8 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     """Load a trained network: one that segments, or one that `meddiff.generate` draws images with.
 
     Args:
-        place: a run folder of `segment train` or of `train`, or one of its checkpoints: the folder, or a file in it.
+        place: a run folder of `segment train` or of `train`; one of its checkpoints: the folder, or a file in it; or
+            the name of a published model ("dermoscopy-masks", "owner/name": see `meddiff.hub.place.folder_of`).
         model: of a run that segments, diffusion or the name of a baseline.
         settings: settings of the recipe to use instead, of its inference (members=25, steps=5, fusion="staple" ...)
             or its synthesis (sampler="ddim", steps=50, guidance=2.0 ...).
@@ -182,7 +184,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     Raises:
         InputError: no run, no such network, weights that belong to another set-up, a setting out of range.
     """
-    path = Path(place).expanduser()
+    path = folder_of(place)
     folder, stored = RunFolder(path), _checkpoint_at(path)
     values = settings_in(folder) if stored is None else stored.facts.recipe
     recipe = _changed(from_dict(kind_of(values), values), settings)
@@ -191,8 +193,11 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
-    above = next((RunFolder(one) for one in path.parents if RunFolder(one).likeness.is_file()), folder)
-    return replace(_trained_model(recipe, stored, name, temperature=1.0), likeness=saved_likeness(above))
+    beside = (RunFolder(one) for one in (path, *path.parents))
+    above = next((one for one in beside if one.likeness.is_file()), folder)
+    # of a checkpoint in a run temperature is unknown: it is that of the best weights
+    temperature = saved_temperature(RunFolder(stored.path), name)
+    return replace(_trained_model(recipe, stored, name, temperature=temperature), likeness=saved_likeness(above))
 
 
 def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> TrainedModel:
@@ -201,11 +206,11 @@ def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> Trained
     Raises:
         InputError: as `load`; or the run, or the checkpoint, is of a network that draws images.
     """
-    path, wanted = Path(place).expanduser(), SegmentRecipe
+    path, wanted = folder_of(place), SegmentRecipe
     stored = _checkpoint_at(path)
     values = settings_in(RunFolder(path), made_by=MADE_BY[wanted]) if stored is None else stored.facts.recipe
     refuse_other_kind(values, wanted, place)
-    segmenter = load(place, model=model, **settings)
+    segmenter = load(path, model=model, **settings)
     assert isinstance(segmenter, TrainedModel)
     return segmenter
 

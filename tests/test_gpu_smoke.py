@@ -14,7 +14,7 @@ from meddiff.build.tables import MASK_NETWORKS
 from meddiff.networks.segmenter import SEGMENTERS
 from meddiff.pipelines import evaluate, segment
 
-WITHOUT_NETWORK = {"build_manifest", "download", "inspect", "evaluate leaderboard", "evaluate published"}
+WITHOUT_NETWORK = {"build_manifest", "download", "inspect", "publish", "evaluate leaderboard", "evaluate published"}
 CPU = Machine(gpu="", gpu_memory=0)
 
 

@@ -17,9 +17,10 @@ LAYERS = {
     "tasks": 7, "reports": 7,
     "training": 8, "inference": 8,
     "build": 9,
-    "trained": 10, "quickstart": 10,
-    "jobs": 11,
-    "pipelines": 12,
+    "hub": 10,
+    "trained": 11, "quickstart": 11,
+    "jobs": 12,
+    "pipelines": 13,
 }  # fmt: skip
 """The layer of each folder and each file of the package: it imports lower ones, or its own folder."""
 EXCEPTIONS = {}

@@ -1,5 +1,6 @@
 """Segment pictures, volumes and DICOM series with the weights of a run.
 
+    python -m meddiff.pipelines.segment predict --input photo.jpg --output masks     # a skin lesion, no training needed
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input photo.jpg --output masks
     python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps
 
@@ -32,7 +33,7 @@ SHOWN = 5
 
 def parse(words: Sequence[str]) -> Predict:
     """Parse the settings that the command line asks for (see `command_line.parse_settings`)."""
-    usage = "--checkpoint RUN --input PATH --output FOLDER [--<setting> VALUE ...]"
+    usage = "--input PATH --output FOLDER [--checkpoint RUN] [--<setting> VALUE ...]"
     return parse_settings(Predict, "segment predict", usage, __doc__ or "", words)
 
 
@@ -45,19 +46,28 @@ def run(settings: Predict) -> Path:
     _check(settings)
 
     from meddiff.files.unpack import unpacked
+    from meddiff.hub.place import MASKS, about, folder_of
     from meddiff.jobs.progress import bar
     from meddiff.jobs.segment.predict import Job, inputs_at
     from meddiff.run import RunFolder
     from meddiff.trained import load_segmenter
 
     console = new_console()
+    weights = folder_of(settings.checkpoint or MASKS)
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
-    model = load_segmenter(settings.checkpoint, model=settings.model, **changed)
-    if RunFolder(Path(settings.checkpoint).expanduser()).phantom.is_dir():
+    model = load_segmenter(weights, model=settings.model, **changed)
+    if said := about(weights):
+        console.print(f"weights: {weights.name}, {said}", soft_wrap=True)
+    if RunFolder(weights).phantom.is_dir():
         console.print("note: this run was trained on drawn images (phantoms); its masks say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:
         inputs = inputs_at(place, settings)
+        if not settings.checkpoint and all(one.kind != "picture" for one in inputs):
+            raise InputError(
+                f"--input {settings.input} holds volumes, and the weights that come with the package ({MASKS}) know "
+                "photographs of skin alone: name weights for them with --checkpoint"
+            )
         with Job.opened(settings, model, place) as job:
             ledger = job.ledger
             ledger.begin(inputs)

@@ -3,6 +3,7 @@
     python -m meddiff.pipelines.segment train --dataset isic --data-root ~/HAM10000
     python -m meddiff.pipelines.segment evaluate --dataset isic --data-root ~/HAM10000    # trains first where need be
     python -m meddiff.pipelines.segment test --checkpoint runs/segment-isic-quick --data_root ~/PH2 --out runs/ph2
+    python -m meddiff.pipelines.segment predict --input photo.jpg --output masks    # skin lesions: no training needed
     python -m meddiff.pipelines.segment predict --checkpoint runs/segment-isic-quick --input PATH --output FOLDER
 
 Without --data-root the built-in drawn images are used. evaluate writes report.html with 95% intervals; test judges the

@@ -93,15 +93,32 @@ class OtherImages:
 
 
 @dataclass(frozen=True)
+class Publish:
+    """The run, and the folder that others load its weights from."""
+
+    run: str
+    """Run folder of `augment`, or of `segment evaluate`."""
+    out: str
+    """Folder to make: what `meddiff.load` and --checkpoint take, from a disk, a web server or the Hugging Face hub."""
+    model: str = "diffusion"
+    """Which network of a run that segments: diffusion, or one of its baselines."""
+    license: str = "unknown"
+    """License of the weights as the Hugging Face hub abbreviates it: cc0-1.0, cc-by-4.0, apache-2.0, other ..."""
+    about: str = ""
+    """What the model does, in a few words; empty names its classes."""
+
+
+@dataclass(frozen=True)
 class Predict:
     """Settings of a segmentation: the images, the run, and what is kept."""
 
-    checkpoint: str
-    """Run folder of `segment train`."""
     input: str
     """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them."""
     output: str
     """Folder for masks and predictions.csv."""
+    checkpoint: str = ""
+    """Run folder of `segment train`, or trained weights by name (see meddiff.hub.place); empty takes dermoscopy-masks, which
+    comes with the package and outlines skin lesions on dermoscopic photographs."""
     model: str = "diffusion"
     """Which network of the run: diffusion, or one of its baselines."""
     members: int | None = None

@@ -10,7 +10,9 @@ from tests.house.source import Function, files, functions, none_of, trees
 
 SUBJECTS = {"study", "masks", "images"}
 """The three subjects that go through all floors: on each they mean the same."""
-VERBS = {"train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report", "inspect"}
+VERBS = {
+    "train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report", "inspect", "publish",
+}  # fmt: skip
 """What a command does has its settings, its door and its work under one name."""
 CONDITIONS = (
     "diffusion/",

@@ -1,0 +1,47 @@
+"""Make a run's weights ready for others: half precision, model card, what they were trained on; no path of yours.
+
+    python -m meddiff.pipelines.publish --run runs/segment-isic-quick --out nevi-masks --license cc-by-4.0
+
+The folder is loaded by its path, from a folder or web server named in MEDDIFF_HUB, or from the Hugging Face hub once it
+is uploaded there (huggingface-cli upload OWNER/NAME FOLDER): meddiff.load("OWNER/NAME").
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from meddiff.jobs.progress import new_console
+from meddiff.pipelines.command_line import answer, parse_settings
+from meddiff.recipe.commands import Publish
+
+
+def run(settings: Publish) -> Path:
+    """Write the folder, and print what is in it; returns the folder."""
+    from meddiff.hub.place import about
+    from meddiff.hub.publish import publish
+
+    folder = publish(settings)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    console = new_console()
+    console.print(about(folder), soft_wrap=True)
+    console.print(f"{size / 1e6:.1f} MB: {folder}", soft_wrap=True)
+    if settings.license == "unknown":
+        console.print("the license of the weights is unknown: say it with --license, or others may not use them",
+                      soft_wrap=True)  # fmt: skip
+    return folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+
+    def work() -> None:
+        words = sys.argv[1:] if argv is None else argv
+        run(parse_settings(Publish, "publish", "--run RUN --out FOLDER [--<setting> VALUE ...]", __doc__ or "", words))
+
+    return answer(work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
