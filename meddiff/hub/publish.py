@@ -1,6 +1,6 @@
 """A run as a published model: its averaged weights in half precision, and what a stranger has to know of them.
 
-The folder is what `meddiff.hub.place` describes. Paths of this machine are left out of it; the images that were trained on
+The folder is what `meddiff.hub.place` describes. Paths of this machine are left out; the images that were trained on
 are listed by their names and licenses, so that anybody can see what the weights are derived from.
 """
 
@@ -24,8 +24,8 @@ from meddiff.errors import InputError
 from meddiff.files.writing import in_plain_words
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
-from meddiff.recipe.commands import Publish
 from meddiff.recipe import Recipe
+from meddiff.recipe.commands import Publish
 from meddiff.run import RunFolder, kind_of, settings_in
 from meddiff.training import checkpoint
 
