@@ -117,7 +117,7 @@ class Predict:
     output: str
     """Folder for masks and predictions.csv."""
     checkpoint: str = ""
-    """Run folder of `segment train`, or trained weights by name (meddiff.hub.place); empty takes dermoscopy-masks, which
+    """Run folder of `segment train`, or weights by name (see meddiff.hub.place); empty takes dermoscopy-masks, which
     comes with the package and outlines skin lesions on dermoscopic photographs."""
     model: str = "diffusion"
     """Which network of the run: diffusion, or one of its baselines."""
