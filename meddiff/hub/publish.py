@@ -46,7 +46,7 @@ def publish(settings: Publish) -> Path:
     draws = kind_of(settings_in(run)) is Recipe
     stored = checkpoint.read_latest(run.checkpoints) if draws else best_of(run, settings.model)
     rows = [row for row in read_manifest(run.manifest, check_files=False) if row.split == "train"]
-    files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings.license), IMAGES: _listed(rows)}
+    files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings), IMAGES: _listed(rows)}
     files |= {file.name: file.read_bytes() for file in (run.temperatures, run.likeness) if file.is_file()}
     index = _index(stored, files) | {"about": _about(stored, rows, settings), "license": settings.license}
     _write(out, files | {checkpoint.INDEX: json.dumps(index, indent=2).encode()})
@@ -66,16 +66,16 @@ def _halved(stored: checkpoint.Checkpoint) -> bytes:
     return save(halved)
 
 
-def _card(run: RunFolder, license_name: str) -> bytes:
-    """Return the run's model card with its license."""
-    card = run.path / "model_card.md"
-    if not card.is_file():
+def _card(run: RunFolder, settings: Publish) -> bytes:
+    """Return the model card: one's own, or the run's with the license of the weights."""
+    own = Path(settings.card).expanduser() if settings.card else run.path / "model_card.md"
+    if not own.is_file():
         raise InputError(
-            f"{run.path} has no model_card.md: finish the run first (`augment`, or `segment evaluate`), so that the "
-            "published weights come with how good they are"
+            f"{own}: there is no such model card. Correct --card, or finish the run first (`augment`, or `segment "
+            "evaluate`), so that the published weights come with how good they are"
         )
-    text = card.read_text(encoding="utf-8")
-    return text.replace("license: unknown", f"license: {license_name}", 1).encode()
+    text = own.read_text(encoding="utf-8")
+    return (text if settings.card else text.replace("license: unknown", f"license: {settings.license}", 1)).encode()
 
 
 def _listed(rows: list[ManifestRow]) -> bytes:

@@ -106,6 +106,8 @@ class Publish:
     """License of the weights as the Hugging Face hub abbreviates it: cc0-1.0, cc-by-4.0, apache-2.0, other ..."""
     about: str = ""
     """What the model does, in a few words; empty names its classes."""
+    card: str = ""
+    """A model card of your own, in Markdown; empty takes that of the run's report."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,8 @@ from web import Site, serve
 
 import meddiff
 from meddiff.errors import InputError
-from meddiff.hub.place import about
+from meddiff.files.content import sha256_of
+from meddiff.hub.place import INSIDE, about, names_inside
 from meddiff.pipelines import augment, publish, segment
 from meddiff.trained import TrainedModel, load
 
@@ -163,6 +165,52 @@ def test_a_path_that_is_not_there_is_no_question_to_the_web(monkeypatch, tmp_pat
             with pytest.raises(InputError, match="no run folder"):
                 load(name)
         assert site.asked == []
+
+
+def test_a_card_of_ones_own(masks_run, tmp_path):
+    (tmp_path / "card.md").write_text("# mine")
+    words = ["--run", masks_run, "--out", tmp_path / "model", "--card", tmp_path / "card.md"]
+    assert publish.main([*map(str, words)]) == 0
+    assert (tmp_path / "model" / "README.md").read_text() == "# mine"
+    words = ["--run", masks_run, "--out", tmp_path / "other", "--card", tmp_path / "none.md"]
+    assert publish.main([*map(str, words)]) == 2
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", names_inside())
+def test_what_comes_with_the_package_is_whole_small_and_free(name):
+    folder = INSIDE / name
+    index = json.loads((folder / "checkpoint.json").read_text())
+    assert index["sha256"] == {
+        file.name: sha256_of(file) for file in folder.iterdir() if file.name != "checkpoint.json"
+    }
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12e6
+    listed = pd.read_csv(folder / "training_images.csv")
+    assert set(listed["dataset"]) == {"isic2017"}
+    assert set(listed["license"]) == {"CC0-1.0"}
+    assert index["license"] == "cc0-1.0"
+
+
+def test_a_photograph_is_segmented_without_any_training(tmp_path, capsys):
+    pixels = np.full((90, 120, 3), (224, 180, 160), np.float64)
+    rows, columns = np.mgrid[:90, :120]
+    lesion = (rows - 45) ** 2 + (columns - 60) ** 2 < 22**2
+    pixels[lesion] = (110, 70, 60)
+    pixels += np.random.default_rng(0).normal(0, 4, pixels.shape)
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "photo.png")
+    words = ["predict", "--input", tmp_path / "photo.png", "--output", tmp_path / "masks"]
+    assert segment.main([*map(str, words)]) == 0
+    assert "weights: dermoscopy-masks, outlines skin lesions" in capsys.readouterr().out
+    mask = np.asarray(Image.open(tmp_path / "masks" / "photo_mask.png")) == 1
+    assert 2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()) > 0.9
+
+
+def test_volumes_are_not_given_to_weights_of_photographs(tmp_path, capsys):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
+    words = ["predict", "--input", tmp_path / "scan.nii.gz", "--output", tmp_path / "masks"]
+    assert segment.main([*map(str, words)]) == 2
+    assert "name weights for them with --checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "masks").exists()
 
 
 def test_what_cannot_be_published_is_refused(masks, masks_run, tmp_path, capsys):
