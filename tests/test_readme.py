@@ -82,7 +82,7 @@ def commands_of(block: str) -> list[list[str]]:
     return commands
 
 
-USERS = ("~/HAM10000", "FOLDER", "MANIFEST_OR_FOLDER")
+USERS = ("~/HAM10000", "~/photo.jpg", "FOLDER", "MANIFEST_OR_FOLDER")
 """What stands for something that a reader has."""
 OF_A_STUDY = {"report.html", "manifest.csv", "synthetic_manifest.csv", *PHANTOMS}
 OF_A_SEGMENTATION = {"report.html", "manifest.csv", "masks/unet", "masks/diffusion", *PHANTOMS}
