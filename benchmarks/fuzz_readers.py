@@ -12,8 +12,8 @@ outside) is a finding; it is kept with its number, which makes it again.
 
 import argparse
 import contextlib
-import signal
 import platform
+import signal
 import sys
 import tempfile
 import time

@@ -46,8 +46,9 @@ def main() -> None:
             for until in ("manifest", "train"):
                 show(f"run up to {until}", count, lambda folder=folder, until=until: run(folder, until))
             small = np.zeros((count, 3, 64, 64), np.float32)
-            show("MS-SSIM of 100 pairs", count,
-                 lambda small=small: similarity_of_pairs(small, np.random.default_rng(0), data_range=2.0, pairs=100))  # fmt: skip
+            show("MS-SSIM of 100 pairs", count, lambda small=small: similarity_of_pairs(
+                small, np.random.default_rng(0), data_range=2.0, pairs=100
+            ))  # fmt: skip
 
 
 def show(what: str, count: int, work: Callable[[], object]) -> None:
