@@ -97,7 +97,8 @@ def _about(stored: checkpoint.Checkpoint, rows: list[ManifestRow], settings: Pub
 
 
 def _index(stored: checkpoint.Checkpoint, files: dict[str, bytes]) -> dict[str, Any]:
-    recipe = dict(stored.facts.recipe) | {name: "" for name in OF_THIS_MACHINE if name in stored.facts.recipe}
+    recipe: dict[str, Any] = dict(stored.facts.recipe)
+    recipe |= {name: "" for name in OF_THIS_MACHINE if name in recipe}
     recipe["data"] = dict(recipe["data"]) | {"cache": ""}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return {"step": stored.step, "final": True, "sha256": hashes,
