@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from meddiff.cache.image_array import default_folder
+from meddiff.cache.store import default_folder
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.files.unpack import Progress

@@ -14,7 +14,7 @@ from meddiff.formats.masks import NameRules, masks_found, masks_of_rows, meaning
 from meddiff.formats.nifti import save_volume
 from meddiff.formats.open import load_volume
 from meddiff.images.case import truth_of, volume_case
-from meddiff.images.prepare import VolumeTransform, picture_classes
+from meddiff.images.prepare import Transform, VolumeTransform, picture_classes
 from meddiff.images.sizes import mask_mm3
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest, write_manifest
@@ -85,7 +85,7 @@ def test_pictures_with_a_file_per_class(tmp_path):
     with pytest.raises(InputError, match=r"disc\.png: it names no 'cup'"):
         meaning_of(rows, rules=NameRules("later"))
     meaning = meaning_of(rows, rules=NameRules("later", "empty"))
-    array = decode(rows, image_size=24, fit="stretch", with_masks=True, meaning=meaning, folder=tmp_path / "cache")
+    array = decode(rows, Transform(24, "stretch", with_masks=True, meaning=meaning), folder=tmp_path / "cache")
     assert [set(np.unique(one.mask)) for one in array] == [{0, 1, 2}, {0, 1}]
     (tmp_path / "cup.png").unlink()
     with pytest.raises(InputError, match=r"file does not exist: line 2: .*cup\.png"):
