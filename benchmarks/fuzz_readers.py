@@ -12,6 +12,7 @@ outside) is a finding; it is kept with its number, which makes it again.
 
 import argparse
 import contextlib
+import os
 import platform
 import signal
 import sys
@@ -21,6 +22,8 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: a process with threads of its own cannot be forked
 
 from fuzzing.box import Box, Reading
 from fuzzing.doors import DOORS, format_of, hostile_sample

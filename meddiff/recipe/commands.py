@@ -153,10 +153,8 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The folder and the seed of an evaluation."""
+    """The seed of an evaluation."""
 
-    out: str = "evaluation"
-    """Folder for the results."""
     seed: Amount = 0
     """The one seed of all that is drawn: resamples, splits, pairs, the gallery."""
 
@@ -165,6 +163,8 @@ class Evaluation:
 class EvaluateImages(Evaluation):
     """Synthetic images against real ones; each place is a folder, or a manifest as CSV[:SPLIT]."""
 
+    out: str = "evaluation/images"
+    """Folder for the results."""
     real: str
     """Real images, best not those trained on."""
     synthetic: str
@@ -217,6 +217,8 @@ class EvaluateImages(Evaluation):
 class EvaluateMasks(Evaluation):
     """Folders of masks, matched by name."""
 
+    out: str = "evaluation/masks"
+    """Folder for the results."""
     truth: str
     """The masks that are taken as right."""
     prediction: str

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from meddiff.errors import InputError
 from meddiff.formats.dicom.codes import segments_of
 from meddiff.pipelines.command_line import AUGMENT, SEGMENT, main, parse_recipe, parse_settings, recipes_folder
 from meddiff.recipe import Recipe, SegmentRecipe, commands, flat
+from meddiff.recipe.commands import EvaluateImages, EvaluateMasks
 from meddiff.recipe.values import hints
 
 COMMANDS = ("build_manifest", "train", "synthesize", "classify", "augment")
@@ -277,3 +279,8 @@ def test_the_segments_of_every_recipe_have_a_code_each():
     for recipe in coded:
         segments = segments_of(recipe["classes"][1:], recipe["segment_codes"])
         assert {segment.type.scheme for segment in segments} == {"SCT"}
+
+
+def test_evaluations_of_images_and_of_masks_write_into_folders_of_their_own():
+    images, masks = EvaluateImages(real="a", synthetic="b"), EvaluateMasks(truth="a", prediction="b")
+    assert Path(images.out) != Path(masks.out)
