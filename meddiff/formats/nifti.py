@@ -40,6 +40,8 @@ from meddiff.formats.nifti_layout import (
 from meddiff.formats.volume import Volume, corners_apart_mm, same_place
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz", ".mgz", ".mgh")
+SHORTEST_MM = 1e-6
+"""Shortest distance of two voxels: below it an axis has no length."""
 LARGEST_SHEAR_DEGREES = 45.0
 GZIP_RATIO = 1032  # deflate cannot shrink more
 _MILLIMETERS = {"meter": 1e3, "micron": 1e-3}
@@ -190,7 +192,7 @@ def _solved(read) -> np.ndarray | None:
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):
         return None
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not (lengths > 1e-6).all():
+    if not np.isfinite(affine).all() or not (lengths > SHORTEST_MM).all():
         return None
     return affine if abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3 else None
 
@@ -205,7 +207,10 @@ def _disagreement(path: Path, sform: np.ndarray, qform: np.ndarray, shape: Seque
 
 
 def _plausible(path: Path, affine: np.ndarray) -> np.ndarray:
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not (lengths > SHORTEST_MM).all():
+        raise bad_file(path, "the affine is no geometry (not finite, or an axis without length)")
+    axes = affine[:3, :3] / lengths
     for axis in range(3):
         normal = np.cross(axes[:, axis - 2], axes[:, axis - 1])
         lean = np.degrees(np.arccos(min(1.0, abs(normal @ axes[:, axis]) / max(np.linalg.norm(normal), 1e-12))))

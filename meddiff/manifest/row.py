@@ -124,7 +124,7 @@ def in_one_cell(named: Iterable[tuple[str, str]]) -> str:
 
 def on_disk(path: Path) -> Path:
     """Return the file or folder that a path names, without ``#series``."""
-    return path.with_name(path.name.removesuffix(SERIES))
+    return path.with_name(path.name.removesuffix(SERIES)) if path.name else path  # . and / have no name
 
 
 COLUMNS = tuple(entry.name for entry in fields(ManifestRow) if entry.name != "root")

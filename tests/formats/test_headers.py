@@ -304,3 +304,20 @@ def test_a_packed_nrrd_says_so(tmp_path):
     (tmp_path / "x.nrrd").write_bytes(gzip.compress((NRRD + PLACED + "encoding: raw\n\n").encode() + RAW))
     with pytest.raises(InputError, match="packed with gzip as a whole"):
         load_volume(tmp_path / "x.nrrd")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
+@pytest.mark.parametrize("field", ["delta", "Mdc", "Pxyz_c"])
+def test_an_mgh_whose_geometry_is_none_is_refused(tmp_path, field, value):
+    image = nibabel.MGHImage(VOXELS.astype(np.int32), AFFINE)
+    header = image.header.copy()
+    header["goodRASFlag"] = 1
+    header[field] = np.full_like(header[field], value)
+    content = bytearray(image.to_bytes())
+    content[: len(header.binaryblock)] = header.binaryblock
+    (tmp_path / "x.mgh").write_bytes(content)
+    if (field, value) == ("Pxyz_c", 0.0):  # an origin like others
+        assert np.isfinite(load_volume(tmp_path / "x.mgh").affine).all()
+        return
+    with pytest.raises(InputError, match=r"x\.mgh"):
+        load_volume(tmp_path / "x.mgh")

@@ -205,6 +205,14 @@ def test_a_photograph_is_segmented_without_any_training(tmp_path, capsys):
     assert 2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()) > 0.9
 
 
+@pytest.mark.parametrize("place", [".", "./", "photos", "photos/..", "photos/."])
+def test_the_folder_that_one_is_in_is_an_input(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save("photos/photo.png")
+    assert segment.main(["predict", "--input", place, "--output", str(tmp_path.parent / f"{tmp_path.name}_masks")]) == 0
+
+
 def test_volumes_are_not_given_to_weights_of_photographs(tmp_path, capsys):
     nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
     words = ["predict", "--input", tmp_path / "scan.nii.gz", "--output", tmp_path / "masks"]
