@@ -1,17 +1,22 @@
 """What grows with the number of images: processor seconds of manifests, of stage 1, of the first steps, of batches.
 
-OMP_NUM_THREADS=1 python benchmarks/growth.py --rows 10000 100000 1000000 --images 2000 20000
+OMP_NUM_THREADS=1 python benchmarks/growth.py --rows 10000 100000 1000000 --images 2000 20000 --predicted 100 500
+OMP_NUM_THREADS=1 python benchmarks/growth.py --rows --images --predicted --slices 400     # of 512 x 512
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 from fuzzing.run_seeds import STUDY
 from PIL import Image
@@ -30,6 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--images", type=int, nargs="*", default=[500, 2000])
+    parser.add_argument("--predicted", type=int, nargs="*", default=[20, 100])
+    parser.add_argument("--slices", type=int, nargs="*", default=[])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         for count in given.rows:
@@ -49,6 +56,24 @@ def main() -> None:
             show("MS-SSIM of 100 pairs", count, lambda small=small: similarity_of_pairs(
                 small, np.random.default_rng(0), data_range=2.0, pairs=100
             ))  # fmt: skip
+        for count in given.predicted:
+            folder = pictures(Path(name) / f"predicted{count}", count)
+            show_command(
+                "segment predict", count, "segment", "predict", "--input", folder, "--output", folder / "masks"
+            )
+        for count in given.slices:
+            volume = np.random.default_rng(0).integers(-1024, 3000, (512, 512, count), dtype=np.int16)
+            nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path := Path(name) / f"{count}.nii.gz")
+            show_command("inspect of slices", count, "inspect", path)
+
+
+def show_command(what: str, count: int, *words: object) -> None:
+    """Print what a command took, in a process of its own."""
+    command = [sys.executable, "-m", f"meddiff.pipelines.{words[0]}", *map(str, words[1:])]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, code, used = os.wait4(process.pid, 0)
+    assert code == 0, f"{command} ended with {code}"
+    report(what, count, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def show(what: str, count: int, work: Callable[[], object]) -> None:
@@ -56,10 +81,13 @@ def show(what: str, count: int, work: Callable[[], object]) -> None:
     began = time.process_time()
     work()
     seconds = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{what:<22} {count:>9,}  {seconds:8.2f} CPU s  {1e6 * seconds / count:9.1f} us each  {peak:7.0f} MiB at most"
-    )
+    report(what, count, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def report(what: str, count: int, seconds: float, peak_mib: float) -> None:
+    """Print one line."""
+    each = f"{1e6 * seconds / count:9.1f} us each"
+    print(f"{what:<22} {count:>9,}  {seconds:8.2f} CPU s  {each}  {peak_mib:7.0f} MiB at most", flush=True)
 
 
 def manifest_of(folder: Path, count: int) -> Path:
