@@ -191,10 +191,19 @@ def _solved(read) -> np.ndarray | None:
         affine = np.asarray(read(), dtype=np.float64)
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):
         return None
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not (lengths > SHORTEST_MM).all():
+    if not _has_axes(affine):
         return None
-    return affine if abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3 else None
+    return affine if abs(np.linalg.det(_directions(affine))) > 1e-3 else None
+
+
+def _has_axes(affine: np.ndarray) -> bool:
+    """Tell whether an affine is finite and each of its axes has a length."""
+    return bool(np.isfinite(affine).all() and (np.linalg.norm(affine[:3, :3], axis=0) > SHORTEST_MM).all())
+
+
+def _directions(affine: np.ndarray) -> np.ndarray:
+    """Return the axes of an affine at length 1, as columns."""
+    return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
 
 
 def _disagreement(path: Path, sform: np.ndarray, qform: np.ndarray, shape: Sequence[int]) -> list[str]:
@@ -207,10 +216,9 @@ def _disagreement(path: Path, sform: np.ndarray, qform: np.ndarray, shape: Seque
 
 
 def _plausible(path: Path, affine: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not (lengths > SHORTEST_MM).all():
+    if not _has_axes(affine):
         raise bad_file(path, "the affine is no geometry (not finite, or an axis without length)")
-    axes = affine[:3, :3] / lengths
+    axes = _directions(affine)
     for axis in range(3):
         normal = np.cross(axes[:, axis - 2], axes[:, axis - 1])
         lean = np.degrees(np.arccos(min(1.0, abs(normal @ axes[:, axis]) / max(np.linalg.norm(normal), 1e-12))))
