@@ -27,9 +27,13 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from meddiff.errors import InputError
+from meddiff.files.bad import exists
 from meddiff.files.documents import read_yaml
 from meddiff.files.printable import printable
+from meddiff.files.writing import output_folder
+from meddiff.manifest.row import on_disk
 from meddiff.recipe import Recipe, SegmentRecipe, check
+from meddiff.recipe.commands import Inputs
 from meddiff.recipe.values import hints, without_idle
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -113,6 +117,19 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
     settings = _parsed(parser, kind, words)
     check(settings)
     return settings
+
+
+def refuse_wrong_places(settings: Inputs) -> None:
+    """Find mistakes that can be seen before torch is imported, which takes seconds.
+
+    Raises:
+        InputError: the input is not there, or the output cannot be written.
+    """
+    if settings.on_bad_file not in ("skip", "stop"):
+        raise InputError(f"--on_bad_file {settings.on_bad_file!r} is neither skip nor stop")
+    if not exists(on_disk(Path(settings.input).expanduser())):
+        raise InputError(f"--input {settings.input}: there is no such file or folder. Correct the path.")
+    output_folder(settings.output, [settings.input], option="--output")
 
 
 def stage_command(

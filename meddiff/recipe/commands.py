@@ -110,14 +110,26 @@ class Publish:
     """A model card of your own, in Markdown; empty takes that of the run's report."""
 
 
-@dataclass(frozen=True)
-class Predict:
-    """Settings of a segmentation: the images, the run, and what is kept."""
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Settings of every command that makes something of each image of a user: the images, and the run."""
 
     input: str
     """A picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them."""
     output: str
-    """Folder for masks and predictions.csv."""
+    """Folder for what is made, and a table of it."""
+    checkpoint: str
+    """Run folder, or weights by name (see meddiff.hub.place)."""
+    series: str | None = None
+    """UID, number or description of the DICOM series that is meant; null takes all."""
+    on_bad_file: str = "skip"
+    """What to do with a file of which nothing can be made: skip it, with the reason in the table, or stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Inputs):
+    """Settings of a segmentation: the images, the run, and what is kept."""
+
     checkpoint: str = ""
     """Run folder of `segment train`, or weights by name (see meddiff.hub.place); empty takes dermoscopy-masks, which
     comes with the package and outlines skin lesions on dermoscopic photographs."""
@@ -131,8 +143,6 @@ class Predict:
     """mean, majority or staple; null as in training."""
     axis: int | None = None
     """Array axis that volumes are cut along for a network of pictures; null takes the one with the widest spacing."""
-    series: str | None = None
-    """UID, number or description of the DICOM series that is meant; null takes all."""
     save_probabilities: bool = False
     """Also write the probability of every class."""
     save_maps: bool = False
@@ -147,8 +157,6 @@ class Predict:
     """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
     allow_unlike: bool = False
     """Also write DICOM Segmentations of images that are unlike all that the network was trained on."""
-    on_bad_file: str = "skip"
-    """What to do with a file that cannot be segmented: skip it, with the reason in predictions.csv, or stop."""
 
 
 @dataclass(frozen=True, kw_only=True)

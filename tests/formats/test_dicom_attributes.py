@@ -14,7 +14,7 @@ from meddiff.formats.dicom import attributes
 from meddiff.formats.dicom.grid.marks import MARKS
 from meddiff.formats.dicom.series import find_series
 from meddiff.formats.open import load_volume
-from meddiff.jobs.segment.predict import inputs_at
+from meddiff.jobs.segment.predict import inputs_to_segment
 from meddiff.recipe.commands import Predict
 from tests.formats.dicom_files import (
     COLUMNS,
@@ -62,7 +62,7 @@ def slice_of(volume) -> np.ndarray:
 def segmented(folder: Path, **how: Any) -> list[str]:
     """What `segment predict` would segment there."""
     settings = Predict(checkpoint="", input=str(folder), output=str(folder / "out"), **how)
-    return [one.name for one in inputs_at(folder, settings)]
+    return [one.name for one in inputs_to_segment(folder, settings)]
 
 
 def refused(folder: Path, words: str, *files, **how: Any) -> str:

@@ -11,7 +11,8 @@ from meddiff.errors import InputError
 from meddiff.files.content import content_of
 from meddiff.formats import save_image
 from meddiff.formats.find import find, join_channels
-from meddiff.jobs.segment.ledger import CHANGED, MISSING, SETTINGS, Ledger, read_lines
+from meddiff.jobs.apply.ledger import CHANGED, SETTINGS, Ledger, read_lines
+from meddiff.jobs.segment.predict import MASK
 from tests.dicom_series import write_series
 
 
@@ -62,7 +63,7 @@ def place(tmp_path, kind):
 
 def run(place: Path, *, made_by: str = "weights", stop_after: int | None = None) -> Ledger:
     """Segment what is there: a mask holds the hash of its image and by what it was made."""
-    ledger = Ledger(place / "out", made_by)
+    ledger = Ledger(place / "out", made_by, MASK)
     ledger.begin([one for one in find(place / "in") if one.kind != "other"])
     for number, task in enumerate(ledger.tasks):
         ledger.start(task)
@@ -78,7 +79,7 @@ def run(place: Path, *, made_by: str = "weights", stop_after: int | None = None)
 
 def assert_right(place: Path, *, made_by: str = "weights") -> None:
     """Every image has one line and the mask of itself; of all other lines it is said that their images are gone."""
-    lines = read_lines(place / "out" / "predictions.csv")
+    lines = read_lines(place / "out" / "predictions.csv", MASK)
     images = {str(one.path): one for one in find(place / "in") if one.kind != "other"}
     told = {line["file"]: line for line in lines.values() if not line["stale"]}
     assert set(told) == set(images)
@@ -153,7 +154,7 @@ def test_other_weights_make_all_anew(place):
 def test_a_mask_that_is_lost_is_made_again(place):
     run(place)
     next((place / "out").rglob("*_mask.png")).unlink()
-    assert [task.again for task in run(place).tasks] == [MISSING]
+    assert [task.again for task in run(place).tasks] == [MASK.missing]
     assert_right(place)
 
 
@@ -179,7 +180,7 @@ def test_killed_and_then_the_old_image_put_back(place, kind):
 def test_the_folder_of_the_images_moves(place):
     run(place)
     (place / "in").rename(place / "elsewhere")
-    ledger = Ledger(place / "out", "weights")
+    ledger = Ledger(place / "out", "weights", MASK)
     ledger.begin([one for one in find(place / "elsewhere") if one.kind != "other"])
     assert ledger.tasks == []
 
@@ -233,7 +234,7 @@ def test_channels_that_change_places_are_another_image(tmp_path):
     (tmp_path / "in").mkdir()
     for seed, name in enumerate(("c_0000", "c_0001")):
         volume(tmp_path / "in", name, seed)
-    begun = Ledger(tmp_path / "out", "weights")
+    begun = Ledger(tmp_path / "out", "weights", MASK)
     begun.begin(join_channels(find(tmp_path / "in")))
     assert [task.name for task in begun.tasks] == ["c"]
     begun.start(begun.tasks[0])
@@ -243,7 +244,7 @@ def test_channels_that_change_places_are_another_image(tmp_path):
     (tmp_path / "in" / "c_0000.nii.gz").rename(tmp_path / "in" / "aside")
     (tmp_path / "in" / "c_0001.nii.gz").rename(tmp_path / "in" / "c_0000.nii.gz")
     (tmp_path / "in" / "aside").rename(tmp_path / "in" / "c_0001.nii.gz")
-    again = Ledger(tmp_path / "out", "weights")
+    again = Ledger(tmp_path / "out", "weights", MASK)
     again.begin(join_channels(find(tmp_path / "in")))
     assert [task.again for task in again.tasks] == [CHANGED]
 

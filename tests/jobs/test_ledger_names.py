@@ -11,7 +11,8 @@ import pytest
 from meddiff.files.content import content_of
 from meddiff.formats import save_image
 from meddiff.formats.find import find, join_channels
-from meddiff.jobs.segment.ledger import WHILE_READ, Ledger, read_lines
+from meddiff.jobs.apply.ledger import Ledger, read_lines
+from meddiff.jobs.segment.predict import MASK
 from tests.jobs.test_ledger import assert_right, picture, run, volume
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Zoë é") for form in ("NFC", "NFD"))
@@ -109,7 +110,7 @@ def test_two_channels_are_one_image(tmp_path):
     (tmp_path / "in").mkdir()
 
     def segment() -> Ledger:
-        ledger = Ledger(tmp_path / "out", "weights")
+        ledger = Ledger(tmp_path / "out", "weights", MASK)
         ledger.begin(join_channels(find(tmp_path / "in")))
         for task in ledger.tasks:
             ledger.start(task)
@@ -127,7 +128,7 @@ def test_two_channels_are_one_image(tmp_path):
     assert [task.again for task in segment().tasks] == ["the image has changed"]
     (tmp_path / "in" / "a_0001.nii.gz").unlink()
     assert [task.name for task in segment().tasks] == ["a_0000"], "a channel alone is another image"
-    lines = read_lines(tmp_path / "out" / "predictions.csv")
+    lines = read_lines(tmp_path / "out" / "predictions.csv", MASK)
     assert (lines["a"]["stale"] != "", lines["a_0000"]["stale"]) == (True, "")
 
 
@@ -140,7 +141,7 @@ def test_an_image_that_changes_while_it_is_segmented(tmp_path, what):
     (tmp_path / "in").mkdir()
     for seed, name in enumerate("ab"):
         picture(tmp_path / "in", name, seed)
-    ledger = Ledger(tmp_path / "out", "weights")
+    ledger = Ledger(tmp_path / "out", "weights", MASK)
     ledger.begin(find(tmp_path / "in"))
     for task in ledger.tasks:
         ledger.start(task)
@@ -149,8 +150,8 @@ def test_an_image_that_changes_while_it_is_segmented(tmp_path, what):
             what(task.image.path)
         ledger.note(task, {"mask": f"{task.name}_mask.png"})
     ledger.save()
-    lines = read_lines(tmp_path / "out" / "predictions.csv")
-    assert (lines["a"]["problem"], lines["b"]["problem"]) == (WHILE_READ, "")
+    lines = read_lines(tmp_path / "out" / "predictions.csv", MASK)
+    assert (lines["a"]["problem"], lines["b"]["problem"]) == (MASK.while_read, "")
     run(tmp_path)
     assert_right(tmp_path)
 
@@ -161,7 +162,7 @@ def test_an_image_that_changes_while_others_are_segmented(tmp_path):
         picture(tmp_path / "in", name, seed)
     run(tmp_path)
     shutil.rmtree(tmp_path / "out")
-    ledger = Ledger(tmp_path / "out", "weights")
+    ledger = Ledger(tmp_path / "out", "weights", MASK)
     ledger.begin(find(tmp_path / "in"))
     for task in ledger.tasks:
         ledger.content(task.image)  # it was looked at before its turn

@@ -14,12 +14,12 @@ from meddiff.formats import save_image
 from meddiff.formats.pictures import read_pixels
 from meddiff.formats.volume import Volume
 from meddiff.images.views import as_gray, grid_image, upright_plane
+from meddiff.jobs.apply.ledger import OVERVIEW
 from meddiff.reports.galleries import OUTLINES
 
 LARGEST = 512  # pixels of a side
 TILE = 192
 COLUMNS, MOST = 6, 48
-OVERVIEW = "overview.png"
 
 
 def overlay_of_picture(path: Path, classes: np.ndarray) -> np.ndarray:
