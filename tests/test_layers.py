@@ -21,6 +21,7 @@ LAYERS = {
     "trained": 11, "quickstart": 11,
     "jobs": 12,
     "pipelines": 13,
+    "console": 14,
 }  # fmt: skip
 """The layer of each folder and each file of the package: it imports lower ones, or its own folder."""
 EXCEPTIONS = {}
@@ -30,6 +31,8 @@ IMPURE = {"monai", "pandas", "matplotlib"}
 READERS = {"nibabel", "SimpleITK", "pydicom", "highdicom"}
 ALGORITHMS = {"ensemble/fusion.py": {"SimpleITK"}, "images/intensity.py": {"SimpleITK"}}
 """STAPLE and N4 of arrays: no file is read."""
+DOORS = ("pipelines", "console", "__main__")
+"""What users start: it alone prints, and nothing else of the package knows it."""
 READS_ARGV = "jobs/run_facts.py"
 """Notes in environment.json with which command a run was made."""
 
@@ -93,7 +96,7 @@ def modules_imported() -> dict[str, set[str]]:
 @pytest.mark.parametrize("file", modules(), ids=place)
 def test_imports_run_downhill(file):
     part = part_of(file)
-    if part == "__init__":
+    if part in ("__init__", "__main__"):  # the package's own doors
         return
     assert part in LAYERS, f"{part} has no layer: add it to the table in ARCHITECTURE.md and here"
     against = uphill(file) - EXCEPTIONS.get(place(file), set())
@@ -127,17 +130,17 @@ def test_what_one_place_does_no_other_does(file):
         assert not {name.split(".")[0] for name in names} & READERS - ALGORITHMS.get(where, set())
     if part_of(file) != "networks":
         assert not any(name.startswith("monai.networks") for name in names)
-    if part_of(file) != "pipelines":
+    if part_of(file) not in DOORS:
         calls = [node.func.id for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]  # fmt: skip
         assert "print" not in calls
         assert where == READS_ARGV or "sys.argv" not in file.read_text(encoding="utf-8")
 
 
-def test_nobody_imports_the_pipelines():
+def test_nobody_imports_the_doors():
     for file in modules():
-        if part_of(file) != "pipelines":
-            assert "pipelines" not in ours(file) - EXCEPTIONS.get(place(file), set()), file
+        if part_of(file) not in DOORS:
+            assert not set(DOORS) & ours(file) - EXCEPTIONS.get(place(file), set()), file
 
 
 def test_there_is_no_drawer_of_odds_and_ends():

@@ -10,7 +10,7 @@ from PIL import Image
 import meddiff
 from meddiff import build
 from meddiff.errors import InputError
-from meddiff.pipelines import predict
+from meddiff.pipelines.segment import segment_images
 from meddiff.recipe import Recipe, to_dict
 from meddiff.recipe.commands import Predict
 from meddiff.training import checkpoint
@@ -105,7 +105,7 @@ def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_p
     with pytest.raises(InputError, match="a run that draws images has no setting members; it has sampler"):
         meddiff.load(folder, members=3)
     with pytest.raises(InputError, match="draws images and segments none: give the run folder of `segment train`"):
-        predict.run(Predict(checkpoint=str(folder), input=str(tmp_path / "photos"), output=str(tmp_path / "masks")))
+        segment_images(Predict(checkpoint=str(folder), input=str(tmp_path / "photos"), output=str(tmp_path / "masks")))
     assert not (tmp_path / "masks").exists()
     with pytest.raises(InputError, match="is no run folder"):
         meddiff.load(tmp_path)

@@ -125,11 +125,13 @@ def _of_a_study(place: Path) -> Iterator[Callable[[], object]]:
 def segmentation(place: Path) -> None:
     """The commands on a segmentation that is finished: `segment evaluate` once more, and `segment predict`."""
     from meddiff.jobs import job
-    from meddiff.pipelines import predict
+    from meddiff.pipelines.segment import segment_images
     from meddiff.recipe.commands import Predict
 
     given = Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS))
-    _each(lambda: job.segment(placed(SEGMENTATION, place), "report", Console(quiet=True)), lambda: predict.run(given))
+    _each(
+        lambda: job.segment(placed(SEGMENTATION, place), "report", Console(quiet=True)), lambda: segment_images(given)
+    )
 
 
 def study(place: Path) -> None:

@@ -75,7 +75,7 @@ def placed(recipe: Recipe | SegmentRecipe, place: Path):
 
 def _finished_segmentation() -> dict[str, bytes]:
     from meddiff.jobs import job
-    from meddiff.pipelines import predict
+    from meddiff.pipelines.segment import segment_images
     from meddiff.recipe.commands import Predict
 
     generator, images = np.random.default_rng(0), {}
@@ -88,7 +88,7 @@ def _finished_segmentation() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
         place = _written(Path(name), images, lines)
         job.segment(placed(SEGMENTATION, place), "report", _quiet())
-        predict.run(Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS)))
+        segment_images(Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS)))
         return _contents(place)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,18 @@ SEGMENT = (
     evaluate.STAGE,
     masks_report.STAGE,
 )
+NEXT_OF_IMAGES = (
+    "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
+    "--train {run}/manifest.csv:train",
+    "publish --run {run} --out published",
+    "inspect --audit {run}/manifest.csv",
+)
+NEXT_OF_MASKS = (
+    "segment predict --checkpoint {run} --input YOUR_IMAGES --output masks",
+    "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
+    "publish --run {run} --out published",
+)
+"""What people do with a finished run, as they type it."""
 
 
 def generate(recipe: Recipe, until: str, console: Console | None = None) -> Run[Recipe]:
@@ -57,6 +70,7 @@ def generate(recipe: Recipe, until: str, console: Console | None = None) -> Run[
     folder = RunFolder(Path(recipe.out or f"runs/{name_of(recipe)}"))
     run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
     _go(run, GENERATE, until)
+    tell_next(run, NEXT_OF_IMAGES if until == "report" else ())
     return run
 
 
@@ -70,6 +84,7 @@ def segment(recipe: SegmentRecipe, until: str, console: Console | None = None) -
     folder = RunFolder(Path(recipe.out or f"runs/segment-{name_of(recipe)}"))
     run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
     _go(run, SEGMENT, until)
+    tell_next(run, NEXT_OF_MASKS if until == "report" else ())
     return run
 
 
@@ -84,6 +99,14 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
         if until != "manifest" and "train" not in folder.record():
             tell_time(run.recipe, run.console)
         run_stages(stages[: names.index(until) + 1], run)
+
+
+def tell_next(run: AnyRun, commands: Sequence[str]) -> None:
+    """Print commands to go on with, the run's folder in them."""
+    folder = shlex.quote(str(run.folder.path))
+    for number, command in enumerate(commands):
+        start = "      " if number else "next: "
+        run.console.print(f"{start}python -m meddiff.pipelines.{command.format(run=folder)}", soft_wrap=True)
 
 
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:

@@ -41,6 +41,9 @@ Kind = TypeVar("Kind", Recipe, SegmentRecipe)
 Settings = TypeVar("Settings")
 SHOWS = ("help", "print_config")
 """Flags that show something instead of setting it."""
+EVERYTHING = "all"
+"""Word behind --help that shows every setting, where it shows a few without."""
+_LISTED = f"--help {EVERYTHING} lists every setting"
 ALIASES = {"out": "output", "output": "out"}
 """Names that mean the same, where a command has one of them."""
 SIGPIPE = 13
@@ -92,7 +95,7 @@ def parse_recipe(command: str, description: str, argv: Sequence[str], family: Fa
     preset = _resolve_preset(given, family)
     parser = _parser(
         family.kind, command, "[--dataset NAME] [--data_root FOLDER] [--preset NAME] [--out FOLDER] "
-        "[--<setting> VALUE ...]", description
+        "[--<setting> VALUE ...]", description, everything=dict(typed).get("help") == EVERYTHING
     )  # fmt: skip
     parser.add_argument("--config", action="config", help="A YAML recipe; --print_config prints one to edit.")
     for file in _recipe_files(family, given.get("dataset", default.dataset), preset):
@@ -109,11 +112,14 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
         InputError: an unknown setting, a missing one, or a value of the wrong type or range.
         SystemExit: after ``--help``.
     """
-    parser, words = _parser(kind, command, usage, description), _words(argv, kind)
+    words = _words(argv, kind)
+    parser = _parser(kind, command, usage, description, everything=dict(words).get("help") == EVERYTHING)
     required = [entry.name for entry in fields(kind) if entry.default is MISSING]  # type: ignore[arg-type]
     missing = [name for name in required if name not in dict(words)]
     if missing and "help" not in dict(words):
-        raise InputError(f"settings that are required: {', '.join(missing)}; {parser.prog} --help lists every setting")
+        raise InputError(
+            f"settings that are required: {', '.join(missing)}; {parser.prog} --help all lists every setting"
+        )
     settings = _parsed(parser, kind, words)
     check(settings)
     return settings
@@ -223,25 +229,34 @@ def _sentence(text: str, code: int) -> int:
     return code
 
 
-def _parser(kind: type, command: str, usage: str, description: str) -> ArgumentParser:
-    """Build what explains the settings and knows their types."""
+def _parser(kind: type, command: str, usage: str, description: str, *, everything: bool) -> ArgumentParser:
+    """Build what explains the settings and knows their types; all of them, or those that people touch first."""
+    started_as = "meddiff " if Path(sys.argv[0]).name == "meddiff" else "python -m meddiff.pipelines."
     parser = ArgumentParser(
-        prog=f"python -m meddiff.pipelines.{command}",
+        prog=started_as + command,
         usage=f"%(prog)s {usage}",
         description=description,
         formatter_class=HelpFormatter,
         exit_on_error=False,
     )
     parser.add_class_arguments(kind)
+    first = getattr(kind, "FIRST", ())
+    if first and not everything:
+        parser.epilog = f"{len(hints(kind)) - len(first)} more settings: --help {EVERYTHING}"
+        for action in parser._actions:
+            if action.dest not in (*first, "help"):
+                action.help = argparse.SUPPRESS
     return parser
 
 
 def _parsed(parser: ArgumentParser, kind: type[Settings], words: Words) -> Settings:
-    plain = [f"--{name}" if name in SHOWS and not value else f"--{name}={value}" for name, value in words]
+    plain = [
+        f"--{name}" if name == "help" or (name in SHOWS and not value) else f"--{name}={value}" for name, value in words
+    ]
     try:
         settings = parser.instantiate(parser.parse_args(plain))
     except ArgumentError as error:
-        raise InputError(f"{_plainly(error)}; {parser.prog} --help lists every setting") from error
+        raise InputError(f"{_plainly(error)}; {parser.prog} {_LISTED}") from error
     return kind(**{name: getattr(settings, name) for name in {name.partition(".")[0] for name in hints(kind)}})
 
 
@@ -264,7 +279,7 @@ def _words(argv: Sequence[str], kind: type) -> Words:
         word = left.pop(0)
         typed, equals, value = word.partition("=")
         if word in ("-h", "--help"):
-            return [("help", "")]
+            return [("help", EVERYTHING if left[:1] == [EVERYTHING] else "")]
         if not typed.startswith("--"):
             alone.append(word)
             continue
@@ -321,7 +336,7 @@ def _unknown(name: str, kind: type, where: str) -> InputError:
     if name in (idle := getattr(kind, "IDLE", {})):
         return InputError(f"unknown setting {name!r} in {where}; {idle[name]}")
     nearest = difflib.get_close_matches(name, _known_names(kind), n=1, cutoff=0.5)
-    hint = f"the nearest is {nearest[0]!r}" if nearest else "--help lists every setting"
+    hint = f"the nearest is {nearest[0]!r}" if nearest else _LISTED
     return InputError(f"unknown setting {name!r} in {where}; {hint}")
 
 

@@ -75,6 +75,34 @@ class Inspect:
 
 
 @dataclass(frozen=True)
+class Doctor:
+    """Settings of a look at the machine: there are none."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Settings of a list of runs: where they lie."""
+
+    POSITIONAL: ClassVar[str] = "path"
+    """The setting that needs no flag before it."""
+
+    path: str = "runs"
+    """Folder that is searched with its subfolders."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Settings of the upkeep of the cache of prepared images: what goes."""
+
+    folder: str = ""
+    """The cache; empty is the user's (XDG_CACHE_HOME/meddiff), which runs without --data.cache use."""
+    older_than: Annotated[float | None, Range(0, 1e5)] = None
+    """Delete what nobody has used for so many days."""
+    larger_than: Annotated[float | None, Range(0, 1e6)] = None
+    """Delete the oldest until no more than so many GiB are left."""
+
+
+@dataclass(frozen=True)
 class OtherImages:
     """The run that is tested, and the images."""
 

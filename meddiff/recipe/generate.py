@@ -149,6 +149,11 @@ class EvaluationRecipe(IntervalRecipe):
 class Recipe(RunRecipe):
     """All settings of one run."""
 
+    FIRST: ClassVar[tuple[str, ...]] = (
+        "dataset", "data_root", "manifest", "preset", "out", "seed", "data.image_size", "training.steps",
+        "training.batch_size", "synthesis.guidance", "synthesis.per_class", "classifier.arms",
+    )  # fmt: skip
+    """Settings that people touch first: --help shows them."""
     IDLE: ClassVar[dict[str, str]] = {
         "data.neighbors": "stacks of slices are for segmentation, a generator draws single slices; leave it out",
     }

@@ -154,6 +154,11 @@ class ValidationRecipe:
 class SegmentRecipe(RunRecipe):
     """All settings of one segmentation run."""
 
+    FIRST: ClassVar[tuple[str, ...]] = (
+        "dataset", "data_root", "manifest", "preset", "out", "seed", "dimensions", "data.image_size",
+        "data.mask_values", "training.steps", "training.batch_size", "inference.members",
+    )  # fmt: skip
+    """Settings that people touch first: --help shows them."""
     IDLE: ClassVar[dict[str, str]] = dict.fromkeys(
         ("diffusion.min_snr_gamma", "diffusion.condition_dropout", "evaluation.features", "evaluation.weights"),
         "it belongs to the generation of images, and a segmentation has no use for it; leave it out",

@@ -1,0 +1,110 @@
+"""The runs below a folder: what each does, when it went on last, how far it is, and what came out.
+
+meddiff runs             # those below runs/
+meddiff runs ~/studies
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from meddiff.errors import InputError
+from meddiff.files.documents import read_json
+from meddiff.files.printable import printable
+from meddiff.files.walk import files_below
+from meddiff.jobs.progress import new_console
+from meddiff.pipelines.command_line import answer, parse_settings
+from meddiff.recipe.commands import Runs
+from meddiff.run import DOES, RunFolder, kind_of, settings_in
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in a few words."""
+
+    folder: Path
+    does: str
+    dataset: str
+    preset: str
+    when: datetime
+    """Time at which a stage ended last; where none has, at which the run was begun."""
+    state: str
+    headline: str
+    """First sentence of the report; empty where there is none yet."""
+
+
+def runs_below(path: Path) -> list[Summary]:
+    """Summarize the runs of a folder and of all below it, the latest first; one that cannot be read says why."""
+    folders = [file.parent for file in files_below(path) if file.name == "recipe.yaml"]
+    return sorted(map(summary, folders), key=lambda one: one.when, reverse=True)
+
+
+def summary(path: Path) -> Summary:
+    """Say what a run does, how far it is and what came out."""
+    folder = RunFolder(path)
+    written = folder.stages if folder.stages.is_file() else folder.recipe
+    when = datetime.fromtimestamp(written.stat().st_mtime)
+    try:
+        settings = settings_in(folder)
+        dataset, preset = (printable(str(settings.get(name, "?"))) for name in ("dataset", "preset"))
+        does = DOES[kind_of(settings)].partition(" and ")[0]
+        return Summary(path, does, dataset, preset, when, _state(folder), _headline(folder))
+    except InputError as error:
+        return Summary(path, "cannot be read", "?", "?", when, str(error), "")
+
+
+def _state(folder: RunFolder) -> str:
+    done = list(folder.record())
+    if "report" in done:
+        return "finished"
+    at = f"{', '.join(done)} done" if done else "begun"
+    return f"{at}; {'running' if _is_held(folder) else 'stopped: the same command goes on'}"
+
+
+def _is_held(folder: RunFolder) -> bool:
+    """Tell whether a process works in the folder."""
+    try:
+        with FileLock(folder.path / ".lock").acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _headline(folder: RunFolder) -> str:
+    if not folder.report_json.is_file():
+        return ""
+    report: Any = read_json(folder.report_json)
+    return printable(str(report.get("headline", ""))) if isinstance(report, Mapping) else ""
+
+
+def run(settings: Runs) -> None:
+    """Print one paragraph per run, the latest first.
+
+    Raises:
+        InputError: there is no such folder, or no run in it.
+    """
+    console = new_console()
+    path = Path(settings.path).expanduser()
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such folder. Name the one that holds your runs: meddiff runs FOLDER")
+    runs = runs_below(path)
+    if not runs:
+        raise InputError(f"{path}: there is no run in it (no recipe.yaml). `meddiff augment --dataset isic` makes one")
+    for one in runs:
+        console.print(f"{one.folder}", style="bold", soft_wrap=True)
+        console.print(
+            f"  {one.does} of {one.dataset} ({one.preset}), {one.when:%Y-%m-%d %H:%M}, {one.state}", soft_wrap=True
+        )
+        if one.headline:
+            console.print(f"  {one.headline}", soft_wrap=True)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit code."""
+    return answer(lambda: run(parse_settings(Runs, "runs", "[FOLDER]", __doc__ or "", argv)))
