@@ -14,10 +14,11 @@ from meddiff.pipelines.segment import segment_images
 from meddiff.recipe import Recipe, to_dict
 from meddiff.recipe.commands import Predict
 from meddiff.training import checkpoint
-from meddiff.training.ema import Ema
+from meddiff.training.fabric import build_fabric
 from meddiff.training.facts import Facts, schedule_digest
+from meddiff.training.objectives import Supervised
 from meddiff.training.optimization import Optimization
-from meddiff.training.state import build_optimizer
+from meddiff.training.state import build_state
 
 SIZE, CHANNELS = 16, (32, 32)
 
@@ -90,11 +91,8 @@ def test_load_gives_the_same_images_of_a_checkpoint_as_of_its_file(images, tmp_p
         schedule="cosine", timesteps=1000, schedule_digest=schedule_digest(plain.schedule), prediction="v",
         recipe=to_dict(recipe) | {"data": to_dict(recipe.data) | {"image_size": SIZE}},
     )  # fmt: skip
-    parts = {
-        "ema": Ema(plain.network, 0.9),
-        "optimizer": build_optimizer(plain.network, torch.device("cpu"), Optimization(1, 1e-3)),
-    }
-    folder = checkpoint.save(tmp_path / "checkpoints", 3, network=plain.network, facts=facts, **parts)
+    state = build_state(plain.network, lambda _: Supervised(plain.network), build_fabric(), Optimization(1, 1e-3))
+    folder = checkpoint.save(tmp_path / "checkpoints", 3, state, facts=facts)
     expected = meddiff.generate(model, [0, 1], [1, 2], steps=2)
     for place in (folder, folder / checkpoint.AVERAGE):
         loaded = meddiff.load(place, steps=2)

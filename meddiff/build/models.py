@@ -35,6 +35,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.guidance import clip_x_0, rescale_x_0
 from meddiff.diffusion.loss import Weight, min_snr
 from meddiff.diffusion.prediction import ClassLogits, Prediction
+from meddiff.diffusion.times import LossAwareTimes
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
 from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
@@ -244,16 +245,18 @@ def _diffusion_model(
 
 def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -> Objective:
     """Say what a denoiser is trained to minimize; ``noised`` is the recipe's `task`."""
+    times = recipe.training.times
+    times = LossAwareTimes(prepared.schedule.T) if times == "loss_aware" else times
     if isinstance(recipe, SegmentRecipe):
         weights = recipe.mask
         return MaskDenoising(
             prepared, noised, mask_loss(recipe), noise=weights.noise, coarse=weights.coarse, recycle=weights.recycle,
-            times=recipe.training.times,
+            times=times,
         )  # fmt: skip
     settings = recipe.diffusion
     return Denoising(
         prepared, noised, settings.condition_dropout, loss_weight(settings), settings.offset_noise,
-        times=recipe.training.times,
+        times=times,
         self_condition=settings.self_condition, dropout=recipe.network.dropout > 0,
     )  # fmt: skip
 

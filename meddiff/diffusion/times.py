@@ -3,12 +3,14 @@
 All spacings start where the noise is and end at 0, the data. The times are integers where the rule gives integers, so
 that a network sees what it was trained on; the finer rules give fractions, which schedules interpolate.
 
-Uniform t in training is Ho et al. 2020's and needs no code here. Other choices put the effort where it pays.
+Uniform t in training is Ho et al. 2020's and needs no code here. Other choices put the effort where it pays: always the
+same way, or where the losses of this training are large.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -91,6 +93,58 @@ def log_normal_times(
     """Return [count] float64 t whose log(sigma/alpha) is N(mean, std**2) (Karras et al. 2022, table 1), within 1..T."""
     log_ratio = mean + std * torch.randn(count, generator=generator, device=generator.device, dtype=torch.float64)
     return schedule.time_at(-log_ratio)
+
+
+class LossAwareTimes:
+    """Times drawn in proportion to the root mean square of their last losses (Nichol & Dhariwal 2021, eq. 18).
+
+    A sample of a time drawn with probability p(t) counts 1 / (T p(t)), so the loss has the expectation of uniform times
+    and less variance. Until every time has been seen ``remembered`` times, times are uniform.
+
+    The losses are part of the state of a training: see `state_dict`.
+    """
+
+    def __init__(self, T: int, *, remembered: int = 10, uniform: float = 0.001) -> None:
+        """Remember that many losses of each of T times; ``uniform`` is the share of draws that ignore them."""
+        self.losses = torch.zeros(T, remembered, dtype=torch.float64)
+        self.seen = torch.zeros(T, dtype=torch.int64)
+        self.uniform = uniform
+        self._of_this_step: list[Tensor] = []
+
+    def probabilities(self) -> Tensor:
+        """Compute the probability of t = 1..T [T], float64 on the CPU."""
+        T, remembered = self.losses.shape
+        size = self.losses.square().mean(1).sqrt()
+        if bool((self.seen < remembered).any()) or not size.sum():
+            return torch.full((T,), 1 / T, dtype=torch.float64)
+        return (1 - self.uniform) * size / size.sum() + self.uniform / T
+
+    def at(self, shares: Tensor) -> Tensor:
+        """Return the times [N] at which these shares [N] in [0, 1) of all draws are reached."""
+        reached = self.probabilities().cumsum(0).to(shares.device, torch.float32)
+        return torch.searchsorted(reached, shares, right=True).clamp(max=len(reached) - 1) + 1
+
+    def note(self, t: Tensor, losses: Tensor) -> Tensor:
+        """Note the losses [B] at t [B], and return by how much each counts [B]."""
+        self._of_this_step.append(torch.stack((t.float(), losses.detach().float()), dim=1))
+        return (1 / (len(self.seen) * self.probabilities())).to(losses)[t - 1]
+
+    def end_step(self, gather: Callable[[Tensor], Tensor]) -> None:
+        """Remember the losses noted in a step by all processes, which ``gather`` brings together."""
+        for time, loss in gather(torch.cat(self._of_this_step)).reshape(-1, 2).tolist():
+            index = int(time) - 1
+            self.losses[index, self.seen[index] % self.losses.shape[1]] = loss
+            self.seen[index] += 1
+        self._of_this_step.clear()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the last losses and how many were seen of each time."""
+        return {"losses": self.losses, "seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from what was remembered before."""
+        self.losses.copy_(state["losses"])
+        self.seen.copy_(state["seen"])
 
 
 def at_one_time(t: float, count: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:

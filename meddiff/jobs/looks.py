@@ -122,10 +122,7 @@ class Validation:
         """Measure the Dice; keep the weights if it is the best so far."""
         before, dice = self.measured(step - 1), round(self.dice(), 6)
         if dice > max(before["dice"].to_numpy(float), default=-1.0):
-            checkpoint.save(
-                self.files.best, step, network=self.model.network, ema=self.state.ema,
-                optimizer=self.state.optimizer, facts=self.model.facts, final=True,
-            )  # fmt: skip
+            checkpoint.save(self.files.best, step, self.state, facts=self.model.facts, final=True)
         table = pd.concat([before, pd.DataFrame([{"step": step, "dice": dice}])], ignore_index=True)
         write_table(table, self.files.validation)
         newest = checkpoint.latest(self.files.checkpoints)

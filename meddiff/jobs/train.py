@@ -89,7 +89,7 @@ def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) 
     look = training.look(state)
     images_per_step = settings.batch_size * settings.accumulate * fabric.world_size
     log = TrainingLog(files.log, images_per_step, written=fabric.is_global_zero)
-    going = TrainingRun(settings, files.checkpoints, log, fabric, model.network, state, model.facts, look)
+    going = TrainingRun(settings, files.checkpoints, log, fabric, state, model.facts, look)
     batches = training.batches(on_device(training.images, fabric.device), fabric.global_rank, fabric.world_size)
     description = f"training {model.name}"
     with kernels(fabric.device, deterministic=settings.deterministic):

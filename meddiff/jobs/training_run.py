@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 from lightning_fabric import Fabric
 from rich.console import Console
-from torch import nn
 
 from meddiff.batches.ahead import Batches
 from meddiff.build.models import optimization
@@ -85,7 +84,6 @@ class TrainingRun:
     checkpoints: Path
     log: TrainingLog
     fabric: Fabric
-    network: nn.Module  # the plain one, of which checkpoints are made
     state: State
     facts: Facts
     look: Look
@@ -118,7 +116,7 @@ class TrainingRun:
             return 0, False
         stored = checkpoint.read(path)
         checkpoint.check(stored, self.facts, resuming=True)
-        first = checkpoint.resume(stored, network=self.network, ema=self.state.ema, optimizer=self.state.optimizer)
+        first = checkpoint.resume(stored, self.state)
         if first > self.settings.steps:
             raise InputError(
                 f"{path} has {first} steps behind it, training.steps is {self.settings.steps}: weights "
@@ -195,6 +193,5 @@ class TrainingRun:
     def save(self, step: int, *, final: bool = False, stopped: bool = False) -> None:
         """Save a checkpoint from which training can go on."""
         if self.fabric.is_global_zero:
-            parts = {"network": self.network, "ema": self.state.ema, "optimizer": self.state.optimizer}
-            checkpoint.save(self.checkpoints, step, **parts, facts=self.facts, final=final, stopped=stopped)
+            checkpoint.save(self.checkpoints, step, self.state, facts=self.facts, final=final, stopped=stopped)
             self.look.saved(step)

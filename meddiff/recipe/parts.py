@@ -123,8 +123,9 @@ class TrainingRecipe:
     """Largest gradient norm; larger gradients are scaled down to it."""
     ema_decay: Annotated[float, Range(0, 0.999999)] = 0.9995
     """Decay per step of the weight average that samples are drawn from."""
-    times: Literal["even", "log_normal"] = "even"
-    """Which noise levels are trained on: all alike, or mostly those of middling noise (Karras et al. 2022)."""
+    times: Literal["even", "log_normal", "loss_aware"] = "even"
+    """Noise levels trained on: all alike, mostly the middling (Karras et al. 2022), or most where the loss is large
+    (Nichol & Dhariwal 2021), which needs some 15 images per level to begin."""
     class_balance: Share = 0.5
     """Exponent of the class-balanced choice of images: 0 takes them as they come, 1 draws all classes alike."""
     augment: Literal["auto", "square", "mirror", "none"] = "auto"

@@ -89,7 +89,12 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
     )
     low, high = synthesis["guidance_interval"]
     usual = {
-        ("Noise levels were drawn mostly from the middle, log-normally", "karras2022"): training["times"] == "even",
+        ("Noise levels were drawn mostly from the middle, log-normally", "karras2022"): (
+            training["times"] != "log_normal"
+        ),
+        ("Noise levels were drawn in proportion to the size of their last losses", "nichol2021"): (
+            training["times"] != "loss_aware"
+        ),
         ("The learning rate fell with the root of the step", "karras2024"): training["decay"] != "inverse_sqrt",
         (f"Features were dropped in training with probability {network['dropout']:g}", ""): not network["dropout"],
         (f"Noise had a part common to all pixels (strength {diffusion['offset_noise']:g})", "guttenberg2023"): (

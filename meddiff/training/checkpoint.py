@@ -1,10 +1,11 @@
 """Checkpoints: safetensors and JSON in one folder per step, complete or absent.
 
     step_00000500/  weights.safetensors  ema.safetensors  optimizer.safetensors  checkpoint.json
+                    losses.safetensors   of trainings whose times depend on them alone
 
 A folder is filled under a temporary name and renamed, so that a process killed at any moment leaves only complete
 checkpoints. checkpoint.json names the hash of each file, so that a damaged one is found before it is used. Nothing is
-ever unpickled. Weights, average, optimizer state and step are all that a resumed run needs: see `loop`.
+ever unpickled. All that is written is all that a resumed run needs: see `loop`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from meddiff.files.documents import read_json
 from meddiff.files.writing import in_plain_words
 from meddiff.networks.published import misfits
 from meddiff.training.divergence import denoiser_diverged
-from meddiff.training.ema import Ema
 from meddiff.training.facts import Facts, differences
+from meddiff.training.state import State
 
 WEIGHTS, AVERAGE, OPTIMIZER, INDEX = (
     "weights.safetensors",
@@ -40,6 +41,7 @@ WEIGHTS, AVERAGE, OPTIMIZER, INDEX = (
     "optimizer.safetensors",
     "checkpoint.json",
 )
+HISTORY = "losses.safetensors"
 KEPT = 2
 
 
@@ -65,8 +67,7 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, step: int, *, network: nn.Module, ema: Ema, optimizer: Optimizer, facts: Facts, final: bool = False,
-    stopped: bool = False,
+    folder: Path, step: int, state: State, *, facts: Facts, final: bool = False, stopped: bool = False
 ) -> Path:  # fmt: skip
     """Write ``folder/step_...`` and remove what is no longer needed: the last two and final ones stay.
 
@@ -76,7 +77,10 @@ def save(
         TrainingDiverged: a weight is not finite; nothing is written.
         InputError: full disk, read-only folder.
     """
-    parts = {WEIGHTS: network.state_dict(), AVERAGE: ema.state_dict(), OPTIMIZER: _flat_state(optimizer)}
+    parts = {WEIGHTS: state.network.state_dict(), AVERAGE: state.ema.state_dict()}
+    parts |= {OPTIMIZER: _flat_state(state.optimizer)}
+    if state.objective.history is not None:
+        parts |= {HISTORY: state.objective.history.state_dict()}
     if not all(bool(tensor.isfinite().all()) for part in parts.values() for tensor in part.values()):
         raise denoiser_diverged(step, latest(folder))
     path = folder / _name(step)
@@ -194,20 +198,23 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
     network.load_state_dict(tensors)
 
 
-def resume(checkpoint: Checkpoint, *, network: nn.Module, ema: Ema, optimizer: Optimizer) -> int:
-    """Put weights, average and optimizer state back; returns the number of steps done.
+def resume(checkpoint: Checkpoint, training: State) -> int:
+    """Put weights, average, optimizer state and losses back; returns the number of steps done.
 
     Raises:
         InputError: a file that is damaged or does not fit.
     """
-    load_weights(checkpoint, network, averaged=False)
-    load_weights(checkpoint, ema.network)
+    optimizer, history = training.optimizer, training.objective.history
+    load_weights(checkpoint, training.network, averaged=False)
+    load_weights(checkpoint, training.ema.network)
     state: dict[int, dict[str, Tensor]] = {}
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for key, tensor in _tensors(checkpoint, OPTIMIZER).items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = _laid_out_as(weights[int(index)], tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if history is not None:
+        history.load_state_dict(_tensors(checkpoint, HISTORY))
     return checkpoint.step
 
 

@@ -53,6 +53,8 @@ def why_plain(state: State) -> str:
     """Explain why the steps of a training cannot be one graph; empty where they can."""
     if state.fabric.world_size > 1:
         return "because several processes share a step"
+    if state.objective.history is not None:
+        return "because the times of a step depend on the losses of those before"
     if state.objective.draws_inside:
         return "because the network drops features, and a graph would drop the same ones at every step"
     return ""

@@ -1,8 +1,8 @@
 """Training whatever has an objective: a generator of steps. The caller adds bars, logs, pictures and checkpoints.
 
 Every step's randomness (t, eps, who stays untold, dropout, flips) is drawn from a seed that is a function of the run's
-seed, the step and the process: a run resumed at step k from weights, average and optimizer draws what an uninterrupted
-one would have drawn, and ends in the same weights to the bit. (On a GPU some kernels add in no fixed order;
+seed, the step and the process: a run resumed at step k from its checkpoint draws what an uninterrupted one would have
+drawn, and ends in the same weights to the bit. (On a GPU some kernels add in no fixed order;
 `torch.use_deterministic_algorithms(True)` makes them.)
 """
 
@@ -89,6 +89,8 @@ def train(
             generator = torch.Generator(device).manual_seed(seeds(step, "draws"))
             loss, norm = launch(with_draws(state.objective, fetched, count, generator))
             state.ema.update(state.objective.network, step)
+            if state.objective.history is not None:
+                state.objective.history.end_step(state.fabric.all_gather)
             bad = torch.where((bad == 0) & ~(loss + norm).isfinite(), step, bad)
             if (step % steps_between_guards(device) == 0 or step == steps) and int(bad):
                 raise diverged(int(bad))

@@ -36,14 +36,14 @@ from meddiff.diffusion.noise import offset_noise
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.diffusion.self_conditioning import shown_in_training
-from meddiff.diffusion.times import log_normal_times
+from meddiff.diffusion.times import LossAwareTimes, log_normal_times
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, judged, one_hot
 from meddiff.tasks.task import Task
 
-Times = Literal["even", "log_normal"]
-"""Which noise levels are trained on: all alike, or log(sigma/alpha) normal (Karras et al. 2022, table 1)."""
+Times = Literal["even", "log_normal"] | LossAwareTimes
+"""Which noise levels are trained on: all alike, log(sigma/alpha) normal (Karras et al. 2022, table 1), or by losses."""
 VARIATIONAL = 0.001
 """Weight of the bound's term, in bits per dimension, where a variance is learned (Nichol & Dhariwal 2021, eq. 16)."""
 
@@ -59,6 +59,11 @@ class Objective(Protocol):
     @property
     def draws_inside(self) -> bool:
         """True where the loss itself draws random numbers, from the seeds among its draws."""
+        ...
+
+    @property
+    def history(self) -> LossAwareTimes | None:
+        """The losses of earlier steps, where the times that are drawn depend on them."""
         ...
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -99,6 +104,11 @@ class Denoising:
         """True where features are dropped."""
         return self.dropout
 
+    @property
+    def history(self) -> LossAwareTimes | None:
+        """The losses that times are drawn by."""
+        return _history(self.times)
+
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw t, eps, who is told, and who is shown an estimate, for each sample."""
         x_0 = self.task.clean(batch)
@@ -126,10 +136,15 @@ class Denoising:
         if self.self_condition:
             alpha, sigma = self.denoiser.schedule.at(t, clean)
             condition = shown_in_training(self.denoiser, alpha * clean + sigma * eps, t, condition, draws[3])
-        return diffusion_loss(
+        loss = diffusion_loss(
             self.denoiser, clean, condition, t, eps, weight=self.weight,
             variational=VARIATIONAL if self.denoiser.learned_variance else 0.0,
         )  # fmt: skip
+        return loss if self.history is None else loss * self.history.note(t, loss)
+
+
+def _history(times: Times) -> LossAwareTimes | None:
+    return times if isinstance(times, LossAwareTimes) else None
 
 
 def _dropout_seeds(batch: Batch, count: int, generator: torch.Generator) -> Tensor:
@@ -147,7 +162,7 @@ def draw_noise(
         return t, torch.randn((total, *x_0.shape[1:]), generator=generator, device=device)
     shift = torch.rand((), generator=generator, device=device)
     spread = (torch.randperm(total, generator=generator, device=device) / total + shift) % 1
-    t = (T * spread).long().clamp(max=T - 1) + 1
+    t = times.at(spread) if isinstance(times, LossAwareTimes) else (T * spread).long().clamp(max=T - 1) + 1
     return t, torch.randn((total, *x_0.shape[1:]), generator=generator, device=device)
 
 
@@ -162,24 +177,34 @@ class MaskLoss:
     dice: float = 1.0
     cross_entropy: float = 1.0
 
-    def __call__(self, log_p: Tensor, classes: Tensor, judged: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, log_p: Tensor, classes: Tensor, judged: Tensor | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Return the loss, 0-dimensional, of log probabilities [B, K, *S] against class indices [B, *S].
 
-        Only pixels that are ``judged`` (bool [B, *S]) count; None judges all. Where none is judged the loss is 0.
+        Only pixels that are ``judged`` (bool [B, *S]) count; None judges all. Where none is judged the loss is 0. Each
+        sample counts by its ``weight`` [B]; None weighs all alike.
         """
-        if judged is None:
-            dice = DiceLoss(include_background=False, batch=True)(log_p.exp(), one_hot(classes, log_p.shape[1]))
+        p, truth = log_p.exp(), one_hot(classes, log_p.shape[1])
+        if judged is None and weight is None:
+            dice = DiceLoss(include_background=False, batch=True)(p, truth)
             return self.dice * dice + self.cross_entropy * functional.nll_loss(log_p, classes)
-        counts = judged[:, None].to(log_p.dtype)
-        p, truth = log_p.exp() * counts, one_hot(classes, log_p.shape[1]) * counts
-        dice = DiceLoss(include_background=False, batch=True)(p, truth)
+        counts = torch.ones_like(classes, dtype=log_p.dtype) if judged is None else judged.to(log_p.dtype)
+        counts = _weighed(counts, weight)[:, None]
+        # of soft labels, that weights make of truths, the intersection is linear in the weight
+        dice = DiceLoss(include_background=False, batch=True, soft_label=weight is not None)(p * counts, truth * counts)
         of_pixels = functional.nll_loss(log_p, classes, reduction="none")
-        return self.dice * dice + self.cross_entropy * mean_where(of_pixels, judged)
+        return self.dice * dice + self.cross_entropy * mean_where(of_pixels, judged, weight)
 
 
-def mean_where(values: Tensor, judged: Tensor) -> Tensor:
-    """Average values [B, *S] over the pixels that are judged (bool [B, *S]); 0 where none is."""
-    return (values * judged).sum() / judged.sum().clamp(min=1)
+def mean_where(values: Tensor, judged: Tensor | None, weight: Tensor | None = None) -> Tensor:
+    """Average values [B, *S] times their sample's weight [B] over the pixels that are judged (bool [B, *S])."""
+    values = _weighed(values, weight)
+    return values.mean() if judged is None else (values * judged).sum() / judged.sum().clamp(min=1)
+
+
+def _weighed(values: Tensor, weight: Tensor | None) -> Tensor:
+    return values if weight is None else values * weight.view(-1, *[1] * (values.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -196,13 +221,18 @@ class MaskDenoising:
     recycle: float = 0.0
     """Share of the samples whose x_t is made from the network's own estimate."""
     times: Times = "even"
-    """Which noise levels are drawn."""
+    """Which noise levels are drawn; by losses means those of a sample's own pixels: Dice is of the whole batch."""
     draws_inside = False
 
     @property
     def network(self) -> nn.Module:
         """The denoising network."""
         return self.denoiser.network
+
+    @property
+    def history(self) -> LossAwareTimes | None:
+        """The losses that times are drawn by."""
+        return _history(self.times)
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw t, eps, the noise that an own estimate is made from, and whose estimate is used, for each sample."""
@@ -220,16 +250,29 @@ class MaskDenoising:
         alpha, sigma = self.denoiser.schedule.at(t, x_0)
         x_t = alpha * shown + sigma * eps
         output = self.denoiser.output(x_t, t, condition)
-        counted = judged(batch)
-        loss = self.mask(self._log_p(output, x_t, t), classes_of(batch), counted)
+        counted, log_p, squares = judged(batch), self._log_p(output, x_t, t), None
         if not isinstance(prediction := self.denoiser.prediction, ClassLogits):
             target = prediction.target(x_0, (x_t - alpha * x_0) / sigma, alpha, sigma)
             squares = (output.value - target).square()
-            squared = squares.mean() if counted is None else mean_where(squares.mean(dim=1), counted)
-            loss = loss + self.noise * squared
+        weight = self._weight(t, log_p, squares, batch)
+        loss = self.mask(log_p, classes_of(batch), counted, weight)
+        if squares is not None:
+            plain = counted is None and weight is None
+            loss = loss + self.noise * (squares.mean() if plain else mean_where(squares.mean(dim=1), counted, weight))
         if output.coarse is not None:
             loss = loss + self.coarse * self.mask(output.coarse.log_softmax(dim=1), classes_of(batch), counted)
         return loss
+
+    def _weight(self, t: Tensor, log_p: Tensor, squares: Tensor | None, batch: Batch) -> Tensor | None:
+        """Note the loss of each sample's own pixels, and return by how much it counts [B]; None is all alike."""
+        if self.history is None:
+            return None
+        of_pixels = self.mask.cross_entropy * functional.nll_loss(log_p, classes_of(batch), reduction="none")
+        if squares is not None:
+            of_pixels = of_pixels + self.noise * squares.mean(dim=1)
+        if (counted := judged(batch)) is not None:
+            of_pixels = of_pixels * counted
+        return self.history.note(t, of_pixels.flatten(1).mean(1))
 
     def _log_p(self, output: Output, x_t: Tensor, t: Tensor) -> Tensor:
         """Log probabilities [B, K, *S] of the classes."""
@@ -259,6 +302,7 @@ class Supervised:
     network: nn.Module
     mask: MaskLoss = MaskLoss()
     draws_inside = False
+    history = None
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw nothing: an empty draw per sample."""
@@ -275,6 +319,7 @@ class ClassNaming:
 
     network: nn.Module
     draws_inside = True
+    history = None
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw the seed of the dropout of each sample's micro-batch."""

@@ -27,6 +27,8 @@ from meddiff.training.optimization import Optimization
 class State:
     """A network in training: what is minimized, by what, where, and the average of its weights."""
 
+    network: nn.Module
+    """The plain one, that checkpoints are made of."""
     objective: Objective
     optimizer: Optimizer
     ema: Ema
@@ -56,7 +58,7 @@ def build_state(
     if force := getattr(network, "force", None):
         optimizer.register_step_post_hook(lambda *_: force())
     average = Latest(network) if ema_decay is None else Ema(network, ema_decay)
-    return State(minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
+    return State(network, minimized, cast(Optimizer, fabric.setup_optimizers(optimizer)), average, fabric)
 
 
 def build_optimizer(network: nn.Module, device: torch.device, optimization: Optimization) -> AdamW:

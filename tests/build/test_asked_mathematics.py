@@ -46,6 +46,7 @@ ASKED = {
     "learned variance": {"diffusion": {"learned_variance": True}, "synthesis": PLAIN},
     "self-conditioning": {"diffusion": {"self_condition": True}, "synthesis": {"steps": 3}},
     "log-normal times": {"training": {"times": "log_normal"}, "synthesis": {"steps": 3}},
+    "times by losses": {"training": {"times": "loss_aware"}, "synthesis": {"steps": 3}},
     "offset noise": {"diffusion": {"offset_noise": 0.1}, "synthesis": {"steps": 3}},
     **{
         f"loss weight {name}": {"diffusion": {"loss_weight": name, "min_snr_gamma": None}, "synthesis": {"steps": 3}}

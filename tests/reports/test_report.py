@@ -216,6 +216,7 @@ def test_the_methods_follow_the_recipe():
         ("network", "name", "edm2", "with the U-Net of EDM2", "training dynamics"),
         ("network", "dropout", 0.1, "dropped in training with probability 0.1", ""),
         ("training", "times", "log_normal", "log-normally", "Elucidating"),
+        ("training", "times", "loss_aware", "the size of their last losses", "Improved denoising"),
         ("training", "decay", "inverse_sqrt", "fell with the root of the step", "training dynamics"),
         ("diffusion", "learned_variance", True, "variance of ancestral steps was learned", "Improved denoising"),
         ("diffusion", "offset_noise", 0.1, "a part common to all pixels (strength 0.1)", "offset"),

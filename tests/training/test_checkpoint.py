@@ -20,7 +20,7 @@ def run():
 
 
 def test_what_is_saved_is_what_is_loaded(run, tmp_path):
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts(), final=True)
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts(), final=True)
     stored = checkpoint.read(path)
     assert (stored.step, stored.final, stored.facts) == (2, True, Facts.from_dict(toy.facts().to_dict()))
     assert sorted(file.name for file in path.iterdir()) == [
@@ -30,7 +30,7 @@ def test_what_is_saved_is_what_is_loaded(run, tmp_path):
         "weights.safetensors",
     ]
     other = toy.Run()
-    assert checkpoint.resume(stored, **other.parts) == 2
+    assert checkpoint.resume(stored, other.state) == 2
     assert all(torch.equal(value, other.tensors()[key]) for key, value in run.tensors().items())
     sampler = toy.denoiser()
     checkpoint.load_weights(stored, sampler.network)
@@ -38,36 +38,36 @@ def test_what_is_saved_is_what_is_loaded(run, tmp_path):
 
 
 def test_the_digest_is_that_of_the_averaged_weights(run, tmp_path):
-    first = checkpoint.read(checkpoint.save(tmp_path / "a", 2, **run.parts, facts=toy.facts()))
-    second = checkpoint.read(checkpoint.save(tmp_path / "b", 7, **run.parts, facts=toy.facts(image_size=9)))
+    first = checkpoint.read(checkpoint.save(tmp_path / "a", 2, run.state, facts=toy.facts()))
+    second = checkpoint.read(checkpoint.save(tmp_path / "b", 7, run.state, facts=toy.facts(image_size=9)))
     other = toy.Run()
-    third = checkpoint.read(checkpoint.save(tmp_path / "c", 2, **other.parts, facts=toy.facts()))
+    third = checkpoint.read(checkpoint.save(tmp_path / "c", 2, other.state, facts=toy.facts()))
     assert first.digest == second.digest != third.digest
 
 
 def test_a_checkpoint_before_the_first_step_can_be_resumed(tmp_path):
     run = toy.Run()
-    path = checkpoint.save(tmp_path, 0, **run.parts, facts=toy.facts())
-    assert checkpoint.resume(checkpoint.read(path), **toy.Run().parts) == 0
+    path = checkpoint.save(tmp_path, 0, run.state, facts=toy.facts())
+    assert checkpoint.resume(checkpoint.read(path), toy.Run().state) == 0
 
 
 def test_two_and_the_final_ones_are_kept_and_leftovers_removed(run, tmp_path):
     (tmp_path / ".step_00000001.0123.part").mkdir()
     for step in range(1, 7):
-        checkpoint.save(tmp_path, step, **run.parts, facts=toy.facts(), final=step == 2)
+        checkpoint.save(tmp_path, step, run.state, facts=toy.facts(), final=step == 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000002", "step_00000005", "step_00000006"]
     assert checkpoint.latest(tmp_path) == tmp_path / "step_00000006"
 
 
 def test_the_same_step_can_be_written_again(run, tmp_path):
-    first = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
-    assert checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts(), final=True) == first
+    first = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
+    assert checkpoint.save(tmp_path, 2, run.state, facts=toy.facts(), final=True) == first
     assert checkpoint.read(first).final
 
 
 def test_half_written_checkpoints_are_ignored(run, tmp_path):
     assert checkpoint.latest(tmp_path / "absent") is None
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
     for number, missing in enumerate(path.iterdir()):
         copy = shutil.copytree(path, tmp_path / f"step_0000001{number}")
         (copy / missing.name).unlink()
@@ -77,30 +77,30 @@ def test_half_written_checkpoints_are_ignored(run, tmp_path):
 
 
 def test_a_disk_without_room_loses_nothing(run, tmp_path):
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # the system itself refuses to write on
     try:
         with pytest.raises(InputError, match="Nothing was lost"):
-            checkpoint.save(tmp_path, 3, **run.parts, facts=toy.facts())
+            checkpoint.save(tmp_path, 3, run.state, facts=toy.facts())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == [path]
-    assert checkpoint.resume(checkpoint.read(path), **toy.Run().parts) == 2
+    assert checkpoint.resume(checkpoint.read(path), toy.Run().state) == 2
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "ema.safetensors", "optimizer.safetensors"])
 def test_a_damaged_file_is_found_before_it_is_used(run, tmp_path, name):
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
     content = bytearray((path / name).read_bytes())
     content[-1] ^= 1
     (path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name} is missing or damaged: delete .*step_00000002"):
-        checkpoint.resume(checkpoint.read(path), **toy.Run().parts)
+        checkpoint.resume(checkpoint.read(path), toy.Run().state)
 
 
 def test_a_damaged_index_is_a_sentence(run, tmp_path):
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
     index = path / "checkpoint.json"
     index.write_text(index.read_text()[:50])
     with pytest.raises(InputError, match=r"checkpoint\.json is damaged .* delete"):
@@ -128,7 +128,7 @@ def test_a_damaged_index_is_a_sentence(run, tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_set_up_is_refused_with_the_difference(run, tmp_path, changed, sentence):
-    stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts()))
+    stored = checkpoint.read(checkpoint.save(tmp_path, 2, run.state, facts=toy.facts()))
     checkpoint.check(stored, toy.facts(recipe={"seed": 9}, manifest_sha256="0", versions={}))  # for the record only
     with pytest.raises(InputError, match=sentence):
         checkpoint.check(stored, toy.facts(**changed))
@@ -138,7 +138,7 @@ def test_going_on_needs_the_same_data_and_settings_but_for_the_cures(run, tmp_pa
     def recipe(**training):
         return {"seed": 1, "data": {"cache": "a"}, "training": {"batch_size": 8, "learning_rate": 1.0} | training}
 
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts(recipe=recipe(), manifest_sha256="m"))
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts(recipe=recipe(), manifest_sha256="m"))
     stored = checkpoint.read(path)
     checkpoint.check(stored, toy.facts(recipe=recipe(learning_rate=0.1), manifest_sha256="m"), resuming=True)
     checkpoint.check(stored, toy.facts(recipe=recipe() | {"data": {"cache": "b"}}, manifest_sha256="m"), resuming=True)
@@ -158,20 +158,20 @@ def test_going_on_needs_the_same_data_and_settings_but_for_the_cures(run, tmp_pa
 
 def test_a_setting_that_is_no_more_does_not_stop_training_from_going_on(run, tmp_path):
     former = toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine", "condition_dropout": 0.1}})
-    stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=former))
+    stored = checkpoint.read(checkpoint.save(tmp_path, 2, run.state, facts=former))
     checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "cosine"}}), resuming=True)
     with pytest.raises(InputError, match=r"recipe\.diffusion\.schedule: cosine in the checkpoint, linear here"):
         checkpoint.check(stored, toy.facts(recipe={"seed": 1, "diffusion": {"schedule": "linear"}}), resuming=True)
 
 
 def test_weights_of_another_network_are_refused(run, tmp_path):
-    stored = checkpoint.read(checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts()))
+    stored = checkpoint.read(checkpoint.save(tmp_path, 2, run.state, facts=toy.facts()))
     with pytest.raises(InputError, match=r"does not fit the network: .*; .* and \d+ more"):
         checkpoint.load_weights(stored, toy.denoiser(channels=(32, 32)).network)
 
 
 def test_the_facts_of_another_version_are_refused(run, tmp_path):
-    path = checkpoint.save(tmp_path, 2, **run.parts, facts=toy.facts())
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
     index = json.loads((path / "checkpoint.json").read_text())
     index["facts"]["flavor"] = "new"
     del index["facts"]["prediction"]

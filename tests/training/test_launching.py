@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from meddiff.diffusion.condition import Condition
+from meddiff.diffusion.times import LossAwareTimes
 from meddiff.networks.replay import WARM_UP, ReplayedNetwork
 from meddiff.training import loop
 from meddiff.training.launching import GraphedStep, PlainStep, build_step, why_plain
@@ -113,6 +114,7 @@ def test_what_cannot_be_recorded_is_known_beforehand():
     assert "several processes" in why_plain(several)
     drops = dataclasses.replace(run.state, objective=ClassNaming(run.network))
     assert "drops features" in why_plain(drops)
+    assert "losses of those before" in why_plain(toy.Run(times=LossAwareTimes(100)).state)
     assert not why_plain(run.state)
 
 

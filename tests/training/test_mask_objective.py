@@ -9,6 +9,7 @@ from meddiff.batches.batch import Batch
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import X_0, ClassLogits, V
 from meddiff.diffusion.schedule import cosine
+from meddiff.diffusion.times import LossAwareTimes
 from meddiff.formats.masks import IGNORED
 from meddiff.networks.initialization import seeded
 from meddiff.networks.segmenter import build_segmenter
@@ -167,3 +168,32 @@ def test_a_batch_that_is_judged_all_over_has_the_loss_of_one_without_marks():
     ignoring = replace(batch, mask=batch.mask.masked_fill(batch.mask == 2, IGNORED), ignores=True)
     assert supervised.loss(ignoring, ()).isfinite()
     assert supervised.loss(ignoring, ()) != supervised.loss(batch, ())
+
+
+@pytest.mark.parametrize("ignoring", [False, True])
+@pytest.mark.parametrize("prediction", [ClassLogits(0.5), V], ids=lambda kind: kind.name)
+def test_times_by_losses_weigh_each_sample_and_change_nothing_where_all_count_alike(prediction, ignoring):
+    batch = blobs(0)
+    if ignoring:
+        batch.mask[:, :, :3] = IGNORED
+        batch = replace(batch, ignores=True)
+    _, plain = denoising(prediction)
+    _, aware = denoising(prediction, times=LossAwareTimes(100))
+    draws = aware.draw(batch, 1, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(aware.loss(batch, draws), plain.loss(batch, draws))
+    aware.history.end_step(lambda losses: losses)
+    assert aware.history.seen.sum() == len(batch.image)
+
+
+def test_a_sample_of_weight_two_is_a_sample_that_is_there_twice():
+    classes = torch.randint(0, 3, (3, 5, 5), generator=torch.Generator().manual_seed(0))
+    log_p = torch.randn(3, 3, 5, 5, generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    judged_here = torch.rand(3, 5, 5, generator=torch.Generator().manual_seed(2)) < 0.8
+    twice = torch.tensor([0, 1, 1, 2])
+    for counted in (None, judged_here):
+        of_four = MaskLoss(cross_entropy=0)(log_p[twice], classes[twice], None if counted is None else counted[twice])
+        weighed = MaskLoss(cross_entropy=0)(log_p, classes, counted, torch.tensor([1.0, 2.0, 1.0]))
+        torch.testing.assert_close(weighed, of_four)
+    of_four = MaskLoss(dice=0)(log_p[twice], classes[twice])
+    weighed = MaskLoss(dice=0)(log_p, classes, weight=torch.tensor([1.0, 2.0, 1.0]))
+    torch.testing.assert_close(weighed * 3, of_four * 4)

@@ -7,6 +7,7 @@ from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.loss import min_snr
 from meddiff.diffusion.schedule import cosine
+from meddiff.diffusion.times import LossAwareTimes
 from meddiff.training import checkpoint
 from meddiff.training.divergence import TrainingDiverged, denoiser_diverged
 from meddiff.training.fabric import build_fabric, has_bf16, prepare
@@ -28,14 +29,20 @@ def assert_identical(first, second):
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
-def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, precision):
-    whole = toy.Run(precision=precision)
+@pytest.mark.parametrize("by_losses", [False, True])
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, precision, by_losses):
+    def new():  # of so few noise levels that all have been seen before the run is resumed
+        return toy.Run(precision=precision, T=4, times=LossAwareTimes(4)) if by_losses else toy.Run(precision=precision)
+
+    whole = new()
     last(whole.train(12))
-    first = toy.Run(precision=precision)
+    first = new()
     last(first.train(6))
-    path = checkpoint.save(tmp_path, 6, **first.parts, facts=toy.facts())
-    second = toy.Run(precision=precision)
-    done = checkpoint.resume(checkpoint.read(path), **second.parts)
+    path = checkpoint.save(tmp_path, 6, first.state, facts=toy.facts())
+    second = new()
+    done = checkpoint.resume(checkpoint.read(path), second.state)
+    if by_losses:
+        assert not torch.equal(first.state.objective.history.probabilities(), torch.full((4,), 0.25).double())
     assert last(second.train(12, first_step=done)).step == 12
     assert_identical(whole.tensors(), second.tensors())
 
@@ -130,14 +137,14 @@ def test_a_run_that_diverges_stops_with_the_step_and_the_last_good_checkpoint(tm
     steps = run.train(9)
     done = next(steps).step
     if saved:
-        checkpoint.save(tmp_path, done, **run.parts, facts=toy.facts())
+        checkpoint.save(tmp_path, done, run.state, facts=toy.facts())
     assert next(steps).step == 2
     kept = "step_00000001" if saved else "No checkpoint yet"
     with pytest.raises(TrainingDiverged, match=f"at step 3 is not finite.*{kept}") as caught:
         next(steps)
     assert caught.value.step == 3
     with pytest.raises(TrainingDiverged):
-        checkpoint.save(tmp_path, 3, **run.parts, facts=toy.facts())
+        checkpoint.save(tmp_path, 3, run.state, facts=toy.facts())
     assert len(list(tmp_path.iterdir())) == saved
 
 

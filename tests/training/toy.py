@@ -57,14 +57,14 @@ def denoiser(*, schedule=None, **network):
 class Run:
     """Everything that a training run is made of."""
 
-    def __init__(self, *, seed=3, precision="32", fabric=None, learning_rate=2e-3, **settings):
+    def __init__(self, *, seed=3, precision="32", fabric=None, learning_rate=2e-3, times="even", T=100, **settings):
         self.fabric = fabric or build_fabric(precision=precision, accelerator="cpu")
-        self.denoiser = denoiser()
+        self.denoiser = denoiser(schedule=cosine(T))
         self.wrapped = prepare(self.denoiser, self.fabric)
         self.optimization = Optimization(0, learning_rate, warmup_steps=4, clip_norm=1.0)
         self.state = build_state(
             self.denoiser.network,
-            lambda _: Denoising(self.wrapped, Generate(), 0.1),
+            lambda _: Denoising(self.wrapped, Generate(), 0.1, times=times),
             self.fabric,
             self.optimization,
             ema_decay=0.9,
@@ -85,16 +85,14 @@ class Run:
     def network(self):
         return self.denoiser.network
 
-    @property
-    def parts(self):
-        return {"network": self.network, "ema": self.ema, "optimizer": self.optimizer}
-
     def tensors(self):
         """Every number that a resumed run must have alike."""
         state = {f"weights.{key}": value for key, value in self.network.state_dict().items()}
         state |= {f"ema.{key}": value for key, value in self.ema.state_dict().items()}
         for index, part in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{key}": value for key, value in part.items()}
+        if self.state.objective.history is not None:
+            state |= {f"losses.{key}": value for key, value in self.state.objective.history.state_dict().items()}
         return {key: value.clone() for key, value in state.items()}
 
 
