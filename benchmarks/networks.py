@@ -30,7 +30,7 @@ from meddiff.batches.images import Images
 from meddiff.inference.sampling import generate
 from meddiff.jobs import job, weights
 from meddiff.jobs.splits import labeled
-from meddiff.jobs.train import image_denoiser
+from meddiff.jobs.train import image_network
 from meddiff.metrics.images.fidelity import frechet_distance
 from meddiff.networks.classifier import Classifier
 from meddiff.pipelines.command_line import AUGMENT, parse_recipe
@@ -106,7 +106,7 @@ def drawn(run: Run[Recipe], state: State, model: build.Model, per_class: int) ->
 
 def candidate(run: Run[Recipe], judge: Judge, minutes: float, per_class: int) -> Iterator[dict[str, float]]:
     """Train one candidate for its processor minutes; one row for each look."""
-    training = image_denoiser(run)
+    training = image_network(run)
     optimization = replace(build.optimization(training.settings), steps=10**7)
     fabric = build_fabric(precision=training.settings.precision)
     model = training.model

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.build import segmenting
-from meddiff.build.models import best_of, of_checkpoint
+from meddiff.build.models import best_of, models_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
@@ -189,7 +189,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     values = settings_in(folder) if stored is None else stored.facts.recipe
     recipe = _changed(from_dict(kind_of(values), values), settings)
     if isinstance(recipe, Recipe):
-        return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints))
+        return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints), path)
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
@@ -233,10 +233,23 @@ def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> Segmen
     return changed
 
 
-def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint) -> ImageDenoiser:
+def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint, path: Path) -> ImageDenoiser:
     denoiser, facts = of_checkpoint(recipe, stored, build.DIFFUSION)
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
-    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), build.sampling(recipe))
+    drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
+    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), drawing)
+
+
+def _guide(recipe: Recipe, path: Path) -> Any:
+    """Load the classifier that guides, of the run that lies at a path or around it."""
+    places = (models_of(RunFolder(folder), build.GUIDE).checkpoints for folder in (path, *path.parents))
+    newest = next((one for one in map(checkpoint.latest, places) if one), None)
+    if newest is None:
+        raise InputError(
+            f"{path}: the images of this run are drawn with guidance by a classifier, which is not here. Name its run "
+            "folder, or ask for classifier_guidance=0"
+        )
+    return of_checkpoint(recipe, checkpoint.read(newest), build.GUIDE)[0]
 
 
 def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:

@@ -3,7 +3,17 @@
 from meddiff.build.check import arms_of, check_names
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
 from meddiff.build.images import augmentation, channels, images, prepared, shares, slices_of, unusable, volume_transform
-from meddiff.build.models import DIFFUSION, classifier, denoiser, new_denoiser, new_model, optimization, sampling, task
+from meddiff.build.models import (
+    DIFFUSION,
+    GUIDE,
+    classifier,
+    denoiser,
+    new_denoiser,
+    new_model,
+    optimization,
+    sampling,
+    task,
+)
 from meddiff.build.tables import (
     ARMS,
     BASELINES,
@@ -44,6 +54,7 @@ __all__ = [
     "ENCODINGS",
     "EXTRACTORS",
     "FUSIONS",
+    "GUIDE",
     "LOSS_WEIGHTS",
     "MASK_NETWORKS",
     "NETWORKS",

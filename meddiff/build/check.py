@@ -74,10 +74,17 @@ def _check_generation(recipe: Recipe) -> None:
         )
     drawing, diffusion = recipe.synthesis, recipe.diffusion
     plain = SAMPLERS[drawing.sampler] is ddpm and drawing.guidance == 1 and drawing.threshold == "none"
+    plain = plain and not drawing.classifier_guidance
     if diffusion.learned_variance and (not plain or diffusion.self_condition):
         raise InputError(
             "diffusion.learned_variance is used by plain ancestral sampling alone: add --synthesis.sampler ddpm "
-            "--synthesis.guidance 1, and leave out synthesis.threshold and diffusion.self_condition"
+            "--synthesis.guidance 1, and leave out synthesis.threshold, synthesis.classifier_guidance and "
+            "diffusion.self_condition"
+        )
+    if drawing.classifier_guidance and SCHEDULES[diffusion.schedule](diffusion.timesteps).alpha[-1] == 0:
+        raise InputError(
+            f"synthesis.classifier_guidance divides by the signal that is left at the last noise level, and "
+            f"diffusion.schedule {diffusion.schedule} leaves none: use another, such as cosine, or leave this out"
         )
 
 

@@ -51,11 +51,20 @@ from meddiff.tasks.segment import SegmentTask
 from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare, prepare_network
 from meddiff.training.facts import Facts, schedule_digest
-from meddiff.training.objectives import Denoising, MaskDenoising, MaskLoss, Objective, Supervised
+from meddiff.training.objectives import (
+    Denoising,
+    MaskDenoising,
+    MaskLoss,
+    NoisyClassNaming,
+    Objective,
+    Supervised,
+)
 from meddiff.training.optimization import Optimization
 
 DIFFUSION = "diffusion"
 """What tables and folders call the diffusion model; baselines have the names of their networks."""
+GUIDE = "guide"
+"""What folders call the classifier of noisy images that guides a diffusion model."""
 
 
 OF_THE_IMAGES = ("volume_size", "spacing_mm")
@@ -170,8 +179,8 @@ def classifier(recipe: Recipe, *, shape: Sequence[int], num_classes: int) -> Cla
     )
 
 
-def sampling(recipe: Recipe | SegmentRecipe) -> Sampling:
-    """Read sampler, steps, their spacing, and guidance where there is any."""
+def sampling(recipe: Recipe | SegmentRecipe, classifier: Denoiser | None = None) -> Sampling:
+    """Read sampler, steps, their spacing, and guidance where there is any; ``classifier`` is what guides images."""
     if isinstance(recipe, SegmentRecipe):
         sampler = pick("inference.sampler", SAMPLERS, recipe.inference.sampler)
         return Sampling(sampler, recipe.inference.steps, spacing=recipe.inference.spacing)
@@ -183,7 +192,7 @@ def sampling(recipe: Recipe | SegmentRecipe) -> Sampling:
         sampler, settings.steps, settings.guidance, settings.spacing,
         threshold={"none": None, "clip": clip_x_0, "dynamic": rescale_x_0}[settings.threshold],
         self_condition=recipe.diffusion.self_condition, guided=settings.guidance_interval,
-        rescale=settings.guidance_rescale,
+        rescale=settings.guidance_rescale, classifier=classifier, classifier_scale=settings.classifier_guidance,
     )  # fmt: skip
 
 
@@ -200,10 +209,12 @@ def new_model(
 
     Args:
         recipe: of images, or of masks.
-        name: diffusion, or that of a baseline.
+        name: diffusion, or that of a baseline, or guide.
         channels: of the image.
         class_names: labels that images are drawn by, or classes of the masks.
     """
+    if isinstance(recipe, Recipe) and name == GUIDE:
+        return _guide(recipe, channels, class_names)
     if name == DIFFUSION:
         plain = new_denoiser(recipe, channels=channels, num_classes=len(class_names))
         return _diffusion_model(recipe, plain, channels, class_names)
@@ -240,6 +251,24 @@ def _diffusion_model(
 
     return Model(
         DIFFUSION, plain.network, _facts(recipe, channels, class_names, settings, plain), objective, ready
+    )  # fmt: skip
+
+
+def _guide(recipe: Recipe, channels: int, class_names: Sequence[str]) -> Model:
+    """Build the classifier of noisy images: the denoiser's network, told nothing, with one channel for each class."""
+    kind = pick("network.name", NETWORKS, recipe.network.name)
+    with seeded(child_seed(recipe.seed, GUIDE, "weights")):
+        network = kind(channels, len(class_names), **_taken(kind, replace(recipe.network, dropout=0.0), {
+            "spatial_dims": recipe.dimensions, "num_classes": 0, "condition_channels": 0,
+        }))  # fmt: skip
+    schedule = pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
+    plain = Denoiser(network, schedule, prediction(recipe))
+    settings = {name: value for name, value in to_dict(recipe.network).items() if name not in OF_THE_TRAINING}
+    drawn: Any = task(recipe, channels=channels, num_classes=len(class_names))
+    return Model(
+        GUIDE, network, _facts(recipe, channels, class_names, settings | {"names": "classes"}, plain),
+        lambda fabric: NoisyClassNaming(prepare(plain, fabric, compiled=recipe.training.compile), drawn),
+        lambda averaged, fabric: prepare(plain.of(averaged), fabric).eval(),
     )  # fmt: skip
 
 

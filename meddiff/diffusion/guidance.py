@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import BoundDenoiser, Denoise
+from meddiff.diffusion.denoiser import BoundDenoiser, Denoise, Denoiser
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.diffusion.times import time_of_all
 
@@ -91,6 +91,19 @@ def classifier_guide(
         return denoise(x_t, t) + scale * sigma**2 / alpha * gradient
 
     return guided
+
+
+def class_logits(classifier: Denoiser, x_t: Tensor, t: Tensor) -> Tensor:
+    """Name the classes of noisy images: logits [B, K], the K channels of a network's output, averaged over the image.
+
+    The network is a denoiser's with another number of channels: it knows t, and sees x_t as its prediction scales it.
+    """
+    return classifier.output(x_t, t, Condition()).value.flatten(2).mean(2)
+
+
+def log_probability(classifier: Denoiser, label: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what `classifier_guide` follows: (x_t, t) -> log p(label | x_t) [B]."""
+    return lambda x_t, t: class_logits(classifier, x_t, t).log_softmax(1).gather(1, label.clone()[:, None])[:, 0]
 
 
 def _both(told: Denoise, untold: Denoise) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:

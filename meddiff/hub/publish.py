@@ -43,7 +43,12 @@ def publish(settings: Publish) -> Path:
     run, out = RunFolder(Path(settings.run).expanduser()), Path(settings.out).expanduser()
     if out.exists():
         raise InputError(f"--out {settings.out} is there already: name a new folder, so that no model is half another")
-    draws = kind_of(settings_in(run)) is Recipe
+    draws = kind_of(given := settings_in(run)) is Recipe
+    if draws and given["synthesis"].get("classifier_guidance"):
+        raise InputError(
+            f"{run.path} draws with guidance by a classifier, and a published model is one network: draw and judge its "
+            "images with --synthesis.classifier_guidance 0 first"
+        )
     stored = checkpoint.read_latest(run.checkpoints) if draws else best_of(run, settings.model)
     rows = [row for row in read_manifest(run.manifest, check_files=False) if row.split == "train"]
     files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings), IMAGES: _listed(rows)}

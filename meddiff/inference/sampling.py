@@ -15,7 +15,7 @@ from torch import Tensor
 
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoise, Denoiser, bind
-from meddiff.diffusion.guidance import guide
+from meddiff.diffusion.guidance import classifier_guide, guide, log_probability
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import NoiseSchedule, Spacing
 from meddiff.diffusion.self_conditioning import SelfConditioned
@@ -39,6 +39,10 @@ class Sampling:
     """Keeps the estimates of a denoiser in the range of the data."""
     self_condition: bool = False
     """Whether the network is shown its own last estimate."""
+    classifier: Denoiser | None = None
+    """The classifier of noisy images that guides, where there is one (see `guidance.class_logits`)."""
+    classifier_scale: float = 0.0
+    """How strongly it does; 1 is Bayes' rule."""
 
     def denoise(self, denoiser: Denoiser, condition: Condition) -> Denoise:
         """Build what a sampler asks: the denoiser, told its condition, guided, and kept in the range of the data."""
@@ -47,6 +51,9 @@ class Sampling:
         interval = None if self.guided == (0, 1) else (self.guided[0] * T, self.guided[1] * T)
         both = tell(denoiser, condition), tell(denoiser, condition.untold())
         guided = guide(*both, self.guidance, interval=interval, rescale=self.rescale)
+        if self.classifier is not None and condition.label is not None:
+            named = log_probability(self.classifier, condition.label)
+            guided = classifier_guide(guided, named, denoiser.schedule, self.classifier_scale)
         return guided if self.threshold is None else self.threshold(guided)
 
 

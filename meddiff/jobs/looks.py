@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,29 +36,27 @@ SAMPLES_PER_CLASS = 4
 VALIDATION_COLUMNS = ("step", "dice")
 
 
-class Look(Protocol):
-    """A look, taken every ``training.sample_every`` steps and after the last one, in one process."""
+class Look:
+    """A look, taken every ``training.sample_every`` steps and after the last one, in one process; here at nothing."""
 
     def __call__(self, step: int) -> None:
         """Look at the averaged weights as they are after a step."""
-        ...
 
     def stands(self, step: int) -> bool:
         """Say whether all that the look at a step writes is there."""
-        ...
+        return True
 
     def ends(self, step: int) -> bool:
         """Say whether training ends here, by the looks up to a step."""
-        ...
+        return False
 
     def saved(self, step: int) -> None:
         """Remove what was only needed to go on from a checkpoint before that of a step, which stands now."""
-        ...
 
 
 @dataclass(frozen=True)
-class SampleGrid:
-    """Draws a grid of samples of every class, always of the same seeds."""
+class SampleGrid(Look):
+    """Draws a grid of samples of every class, always of the same seeds; guidance by a classifier begins later."""
 
     run: Run[Recipe]
     model: Model
@@ -98,16 +95,9 @@ class SampleGrid:
         """Say whether the picture is there."""
         return self.path(step).is_file()
 
-    def ends(self, step: int) -> bool:
-        """Return False: training goes through all its steps."""
-        return False
-
-    def saved(self, step: int) -> None:
-        """Remove nothing: all pictures stay."""
-
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Look):
     """Segments validation cases with the averaged weights, and keeps the best weights.
 
     New best weights are written beside those before, which go when no checkpoint is left to go on with them.

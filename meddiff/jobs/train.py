@@ -96,18 +96,19 @@ def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) 
         going.go(batches, run.console, seed=run.recipe.seed, augment=training.augment, description=description)
 
 
-def image_denoiser(run: Run[Recipe]) -> Training:
-    """Set up the training of the denoiser of images."""
+def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
+    """Set up the training of the denoiser of images, or of the classifier that guides it."""
     recipe, images = run.recipe, labeled(run, "train")
-    model, seed = weights.new_model(run, images), child_seed(recipe.seed, "training", "images")
+    model, seed = weights.new_model(run, images, name), child_seed(recipe.seed, "training", "images")
+    denoises = name == build.DIFFUSION
     return Training(
         model,
         recipe.training,
-        ModelFolder(run.folder.path),
+        ModelFolder(run.folder.path) if denoises else models_of(run.folder, name),
         images,
         lambda images, *process: build.shares(images, recipe.training, seed, recipe.training.class_balance, *process),
         build.augmentation(recipe),
-        partial(SampleGrid, run, model, images),
+        partial(SampleGrid, run, model, images) if denoises else lambda _: Look(),
     )
 
 
@@ -141,7 +142,8 @@ def _settings(run: AnyRun) -> dict[str, Any]:
 def _image_inputs(run: Run[Recipe]) -> str:
     recipe = run.recipe
     settings = weights.data_settings(recipe), to_dict(recipe.network), to_dict(recipe.diffusion), _settings(run)
-    return digest(run.folder.manifest, *settings, recipe.seed)
+    guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
+    return digest(run.folder.manifest, *settings, recipe.seed, *guided)
 
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
@@ -170,6 +172,11 @@ def _check_images(run: Run[Recipe]) -> None:
                      "Put some of its patients into train, or leave the class out.")  # fmt: skip
     problems.raise_if_any()
     images = labeled(run, "train")
+    if run.recipe.synthesis.classifier_guidance and len(images.class_names) < 2:
+        raise InputError(
+            f"synthesis.classifier_guidance needs a classifier, and all images are of one class "
+            f"({images.class_names[0]}): leave it out, or give images of several classes"
+        )
     if len(images.shape) == 3 and images.shape[0] > 1 and images.pixel_dtype == "uint16":
         raise InputError(
             "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
@@ -191,8 +198,12 @@ def _train_images(run: Run[Recipe]) -> list[Path]:
         run.console.print(
             f"{images.clipped} of {len(images)} {what} are larger than {size} voxels and cut to their middle"
         )
-    train_network(run, image_denoiser)
-    return [weights.trained(run.folder).path, run.folder.log]
+    train_network(run, image_network)
+    written = [weights.trained(run.folder).path, run.folder.log]
+    if not run.recipe.synthesis.classifier_guidance:
+        return written
+    train_network(run, partial(image_network, name=build.GUIDE))
+    return [*written, weights.guide(run.folder).path]
 
 
 def _train_masks(run: Run[SegmentRecipe], *names: str) -> list[Path]:

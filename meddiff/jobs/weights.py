@@ -15,8 +15,9 @@ from meddiff.batches import turns
 from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
-from meddiff.build.models import Model
+from meddiff.build.models import Model, models_of
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.inference.sampling import Sampling
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
@@ -32,14 +33,14 @@ from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
 
 
-def new_model(run: Run[Recipe], images: Images) -> Model:
-    """Build the untrained denoiser of images like these; its weights are a function of the recipe alone.
+def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> Model:
+    """Build the untrained denoiser of images like these, or guide; its weights are a function of the recipe alone.
 
     Raises:
         InputError: settings and images that do not fit together.
     """
     recipe = run.recipe
-    model = build.new_model(recipe, build.DIFFUSION, images.shape[0], images.class_names)
+    model = build.new_model(recipe, name, images.shape[0], images.class_names)
     volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
     facts = replace(
         model.facts,
@@ -87,14 +88,29 @@ def trained(folder: RunFolder) -> checkpoint.Checkpoint:
     return checkpoint.read_latest(folder.checkpoints)
 
 
-def load(run: Run[Recipe], images: Images) -> tuple[Denoiser, torch.device]:
-    """Load the averaged denoiser ready to sample, and the device it is on.
+def guide(folder: RunFolder) -> checkpoint.Checkpoint:
+    """Read the newest checkpoint of the classifier that guides."""
+    return checkpoint.read_latest(models_of(folder, build.GUIDE).checkpoints)
+
+
+def sampling(run: Run[Recipe], images: Images) -> Sampling:
+    """Say how the images of a run are drawn, with the classifier that guides where one does.
+
+    Raises:
+        InputError: as `load`.
+    """
+    guided = run.recipe.synthesis.classifier_guidance
+    return build.sampling(run.recipe, load(run, images, build.GUIDE)[0] if guided else None)
+
+
+def load(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> tuple[Denoiser, torch.device]:
+    """Load the averaged denoiser (or guide) ready to sample, and the device it is on.
 
     Raises:
         InputError: no checkpoint, or one of another set-up, with the differences.
     """
-    stored = trained(run.folder)
-    model = new_model(run, images)
+    stored = trained(run.folder) if name == build.DIFFUSION else guide(run.folder)
+    model = new_model(run, images, name)
     checkpoint.check(stored, model.facts)
     checkpoint.load_weights(stored, model.network)
     settings, network = run.recipe.training, model.network

@@ -83,6 +83,8 @@ class SynthesisRecipe:
     """Shares of the noise levels between which guidance works; early it costs variety (Kynkaanniemi et al. 2024)."""
     guidance_rescale: Share = 0.0
     """How far guided estimates are brought back to the contrast of conditional ones (Lin et al. 2024): 0.7 there."""
+    classifier_guidance: Weight = 0.0
+    """Guidance by a classifier of noisy images, trained too (Dhariwal & Nichol 2021); 1 is Bayes' rule, 0 is none."""
     threshold: Literal["none", "clip", "dynamic"] = "none"
     """Keep estimates in the range of images: clip them, or rescale those beyond it (Saharia et al. 2022)."""
     batch_size: Count = 64

@@ -108,6 +108,10 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
         (f"Guided estimates were rescaled (factor {synthesis['guidance_rescale']:g})", "lin2024"): (
             not synthesis["guidance_rescale"]
         ),
+        (
+            f"A classifier of noisy images guided them too (scale {synthesis['classifier_guidance']:g})",
+            "dhariwal2021",
+        ): (not synthesis["classifier_guidance"]),
         ("Estimates were clipped to the range of images", ""): synthesis["threshold"] != "clip",
         ("Estimates were thresholded dynamically", "saharia2022"): synthesis["threshold"] != "dynamic",
     }

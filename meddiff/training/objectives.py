@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from meddiff.batches.batch import Batch
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, Output
+from meddiff.diffusion.guidance import class_logits
 from meddiff.diffusion.loss import Weight, diffusion_loss
 from meddiff.diffusion.noise import offset_noise
 from meddiff.diffusion.prediction import ClassLogits
@@ -331,8 +332,43 @@ class ClassNaming:
         Raises:
             InputError: a batch without labels.
         """
-        if batch.label is None:
-            raise InputError("a classifier learns from labels: these images have none. Fill in label in the manifest.")
+        label = _label(batch)
         with seeded(int(draws[0][0]), (batch.image.device,)):
             logits = self.network(batch.image)
-        return functional.cross_entropy(logits.float(), batch.label)
+        return functional.cross_entropy(logits.float(), label)
+
+
+@dataclass(frozen=True)
+class NoisyClassNaming:
+    """The loss of a classifier of noisy images, by which others are guided (Dhariwal & Nichol 2021, section 4.1)."""
+
+    classifier: Denoiser
+    """With one channel of output for each class: see `guidance.class_logits`."""
+    task: Task
+    draws_inside = False
+    history = None
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that names classes."""
+        return self.classifier.network
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw t and eps of each sample."""
+        return draw_noise(self.task.clean(batch), count, self.classifier.schedule, generator)
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """Return the cross-entropy of each sample [B].
+
+        Raises:
+            InputError: a batch without labels.
+        """
+        t, eps = draws
+        x_t = self.classifier.schedule.diffuse(self.task.clean(batch), t, eps)
+        return functional.cross_entropy(class_logits(self.classifier, x_t, t), _label(batch), reduction="none")
+
+
+def _label(batch: Batch) -> Tensor:
+    if batch.label is None:
+        raise InputError("a classifier learns from labels: these images have none. Fill in label in the manifest.")
+    return batch.label

@@ -126,6 +126,7 @@ def test_a_threshold_keeps_every_estimate_in_range():
         {"synthesis": PLAIN | {"sampler": "ddim"}},
         {"synthesis": PLAIN | {"guidance": 1.5}},
         {"synthesis": PLAIN | {"threshold": "clip"}},
+        {"synthesis": PLAIN | {"classifier_guidance": 1.0}},
         {"synthesis": PLAIN, "diffusion": {"self_condition": True}},
     ],
 )
@@ -133,6 +134,13 @@ def test_a_learned_variance_that_nothing_would_use_is_refused(parts):
     parts = parts | {"diffusion": {"learned_variance": True} | parts.get("diffusion", {})}
     with pytest.raises(InputError, match=r"learned_variance is used by plain ancestral sampling alone"):
         build.check_names(recipe(**parts))
+
+
+@pytest.mark.parametrize("schedule", ["zero_snr_linear", "zero_snr_cosine", "rectified_flow"])
+def test_a_classifier_cannot_guide_where_no_signal_is_left(schedule):
+    asked = {"schedule": schedule, "prediction": "velocity" if schedule == "rectified_flow" else "v"}
+    with pytest.raises(InputError, match=f"schedule {schedule} leaves none"):
+        build.check_names(recipe(diffusion=asked, synthesis={"classifier_guidance": 1.0}))
 
 
 def test_two_weights_of_the_loss_are_refused():

@@ -7,10 +7,12 @@ from torch import nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, bind
+from meddiff.diffusion.exact import gaussian_mixture, log_membership
 from meddiff.diffusion.guidance import classifier_guide, guide, rescale_x_0
 from meddiff.diffusion.prediction import X_0
-from meddiff.diffusion.schedule import cosine, linear
+from meddiff.diffusion.schedule import cosine, edm, linear
 from meddiff.diffusion.times import time_of_all
+from meddiff.inference.sampling import Sampling, walk
 from meddiff.samplers.ddim import ddim
 from meddiff.samplers.dpm_solver import dpm_solver
 from meddiff.samplers.heun import heun
@@ -94,6 +96,45 @@ def test_classifier_guidance_has_the_right_gradient():
     shift = classifier_guide(lambda x, t: torch.zeros_like(x), lambda x, t: x.sin().sum(1), schedule, 2.0)(x_t, t)
     alpha, sigma = schedule.at(t, x_t)
     assert torch.allclose(shift, 2 * sigma**2 / alpha * x_t.cos())
+
+
+class Names(torch.nn.Module):
+    """A network of two channels: the exact logits of a mixture's two parts at every pixel."""
+
+    def __init__(self, schedule, means):
+        super().__init__()
+        self.schedule, self.means = schedule, means
+
+    def forward(self, x_t, t, condition):
+        parts = [log_membership(self.schedule, self.means, 0.2, torch.tensor([part]))(x_t, t) for part in (0, 1)]
+        return torch.stack(parts, dim=1)[:, :, None, None]
+
+
+class Mixed(torch.nn.Module):
+    """The untold network of the same mixture, that predicts x_0."""
+
+    def __init__(self, schedule, means):
+        super().__init__()
+        self.denoise = gaussian_mixture(schedule, means, 0.2)
+
+    def forward(self, x_t, t, condition):
+        return self.denoise(x_t, t)
+
+
+@pytest.mark.parametrize("schedule", [cosine(), linear(), edm()])
+def test_sampling_guided_by_the_exact_classifier_is_that_of_the_class(schedule):
+    means = torch.tensor([[-0.5, 0.3], [0.4, -0.2]], dtype=torch.float64).view(2, 2, 1, 1)
+    untold = Denoiser(Mixed(schedule, means), schedule, X_0)
+    names = Denoiser(Names(schedule, means), schedule, X_0)
+    by_name = Sampling(ddim, 20, guidance=0.0, classifier=names, classifier_scale=1.0)
+    x_t = schedule.sigma[-1] * torch.randn(6, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    label = torch.tensor([0, 1, 1, 0, 1, 0])
+    with torch.inference_mode():
+        *_, last = walk(by_name.denoise(untold, Condition(label=label)), schedule, by_name, lambda _: x_t)
+    for part in (0, 1):
+        alone = gaussian_mixture(schedule, means[part : part + 1], 0.2)
+        *_, wanted = walk(alone, schedule, by_name, lambda _: x_t)
+        torch.testing.assert_close(last.x[label == part], wanted.x[label == part], atol=1e-6, rtol=0)
 
 
 def test_dynamic_thresholding():

@@ -223,6 +223,7 @@ def test_the_methods_follow_the_recipe():
         ("diffusion", "self_condition", True, "shown its own last estimate", "Analog bits"),
         ("synthesis", "guidance_interval", (0.2, 0.8), "between 20% and 80% of the noise levels", "limited interval"),
         ("synthesis", "guidance_rescale", 0.7, "rescaled (factor 0.7)", "flawed"),
+        ("synthesis", "classifier_guidance", 2.0, "A classifier of noisy images guided them", "beat GANs"),
         ("synthesis", "threshold", "dynamic", "thresholded dynamically", "Photorealistic"),
         ("synthesis", "threshold", "clip", "clipped to the range", ""),
     ],

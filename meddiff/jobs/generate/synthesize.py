@@ -36,8 +36,9 @@ from meddiff.seeds import child_seed
 
 def _inputs(run: Run[Recipe]) -> str:
     refused = run.recipe.filter.copy_quantile if run.recipe.synthesis.refuse_copies else None
-    return digest(weights.trained(run.folder).digest, to_dict(run.recipe.synthesis), to_draw(run), run.folder.manifest,
-                  run.recipe.seed, refused)  # fmt: skip
+    guided = [weights.guide(run.folder).digest] if run.recipe.synthesis.classifier_guidance else []
+    return digest(weights.trained(run.folder).digest, *guided, to_dict(run.recipe.synthesis), to_draw(run),
+                  run.folder.manifest, run.recipe.seed, refused)  # fmt: skip
 
 
 def _check(run: Run[Recipe]) -> None:
@@ -62,7 +63,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
     batches = generate(
         denoiser,
         build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
-        build.sampling(run.recipe),
+        weights.sampling(run, images),
         labels=[images.class_names.index(row.label or "") for row in missing],
         seeds=[row.seed or 0 for row in missing],
         shape=images.shape,
@@ -128,6 +129,8 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
         generator += " interval={:g}-{:g}".format(*settings.guidance_interval)
     if settings.guidance_rescale:
         generator += f" rescale={settings.guidance_rescale:g}"
+    if settings.classifier_guidance:
+        generator += f" classifier={weights.guide(run.folder).digest} scale={settings.classifier_guidance:g}"
     if settings.threshold != "none":
         generator += f" threshold={settings.threshold}"
     images = labeled(run, "train")
