@@ -175,7 +175,7 @@ def _check_images(run: Run[Recipe]) -> None:
     if run.recipe.synthesis.classifier_guidance and len(images.class_names) < 2:
         raise InputError(
             f"synthesis.classifier_guidance needs a classifier, and all images are of one class "
-            f"({images.class_names[0]}): leave it out, or give images of several classes"
+            f"({', '.join(images.class_names)}): leave it out, or give images of several classes"
         )
     if len(images.shape) == 3 and images.shape[0] > 1 and images.pixel_dtype == "uint16":
         raise InputError(
