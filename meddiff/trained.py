@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import is_picture
 from meddiff.formats.volume import Volume
-from meddiff.hub.place import folder_of
+from meddiff.hub.place import choices, folder_of
 from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
 from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
@@ -184,9 +185,25 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
     Raises:
         InputError: no run, no such network, weights that belong to another set-up, a setting out of range.
     """
+    return _loaded(*_read(place), model, settings)
+
+
+def _read(
+    place: str | Path, made_by: str = " or ".join(MADE_BY.values())
+) -> tuple[Path, checkpoint.Checkpoint | None, Mapping[str, Any]]:
+    """Read where weights lie, the checkpoint that they are if it is one, and the settings they were made with."""
     path = folder_of(place)
-    folder, stored = RunFolder(path), _checkpoint_at(path)
-    values = settings_in(folder) if stored is None else stored.facts.recipe
+    above = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
+    if above is None:
+        return path, None, settings_in(RunFolder(path), made_by=f"{made_by}, or {choices()}")
+    stored = checkpoint.read(above)
+    return path, stored, stored.facts.recipe
+
+
+def _loaded(
+    path: Path, stored: checkpoint.Checkpoint | None, values: Mapping[str, Any], model: str, settings: dict[str, Any]
+) -> TrainedModel | ImageDenoiser:
+    folder = RunFolder(path)
     recipe = _changed(from_dict(kind_of(values), values), settings)
     if isinstance(recipe, Recipe):
         return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints), path)
@@ -206,19 +223,11 @@ def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> Trained
     Raises:
         InputError: as `load`; or the run, or the checkpoint, is of a network that draws images.
     """
-    path, wanted = folder_of(place), SegmentRecipe
-    stored = _checkpoint_at(path)
-    values = settings_in(RunFolder(path), made_by=MADE_BY[wanted]) if stored is None else stored.facts.recipe
-    refuse_other_kind(values, wanted, place)
-    segmenter = load(path, model=model, **settings)
+    path, stored, values = _read(place, made_by=MADE_BY[SegmentRecipe])
+    refuse_other_kind(values, SegmentRecipe, place)
+    segmenter = _loaded(path, stored, values, model, settings)
     assert isinstance(segmenter, TrainedModel)
     return segmenter
-
-
-def _checkpoint_at(path: Path) -> checkpoint.Checkpoint | None:
-    """Read the checkpoint that a folder is, or a file lies in; None where there is none."""
-    place = next((folder for folder in (path, path.parent) if (folder / checkpoint.INDEX).is_file()), None)
-    return None if place is None else checkpoint.read(place)
 
 
 def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from meddiff.errors import InputError, Problems
-from meddiff.files.writing import in_plain_words
+from meddiff.files.writing import in_plain_words, write_folder
 from meddiff.manifest.row import ManifestRow
 
 Progress = Callable[[Iterable, int], Iterable]
@@ -120,12 +119,4 @@ def build_once(home: Path, stands: Callable[[], bool], write: Callable[[Path], N
                 return
             for leftover in home.parent.glob(f".{home.name}.*"):  # of a killed build; a living one holds the lock
                 shutil.rmtree(leftover)
-            part = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
-            try:
-                part.mkdir()
-                write(part)
-                if home.exists():  # damaged
-                    shutil.rmtree(home)
-                part.rename(home)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+            write_folder(home, write, option="--data.cache", durable=False)

@@ -31,7 +31,6 @@ def diffusion_loss(
     eps: Tensor,
     *,
     weight: Weight | None = None,
-    perturbation: Tensor | None = None,
     variational: float = 0.0,
 ) -> Tensor:
     """Compute the loss of each sample [B]: L_simple unless told otherwise.
@@ -43,8 +42,6 @@ def diffusion_loss(
         t: [B] in 1..T.
         eps: [B, C, *S] standard normal noise, or ``noise.offset_noise``.
         weight: of the x_0 error, as a function of the SNR; None weighs the output's error alike at every t.
-        perturbation: [B, C, *S] noise that the network sees in x_t but is not asked for, about 0.1 times standard
-            normal (Ning et al. 2023, algorithm 1): practice for the errors that a sampler will feed it.
         variational: factor of the bound's term, in bits per dimension, for a learned variance: L_hybrid = L_simple +
             0.001 L_vlb, whose gradient reaches the variance alone (Nichol & Dhariwal 2021, eq. 16).
     """
@@ -54,7 +51,7 @@ def diffusion_loss(
         raise InputError("logits of classes are not trained by squared error: use the objective of masks")
     schedule, prediction = denoiser.schedule, denoiser.prediction
     alpha, sigma = schedule.at(t, x_0)
-    x_t = alpha * x_0 + sigma * (eps if perturbation is None else eps + perturbation)
+    x_t = alpha * x_0 + sigma * eps
     output, fraction, _ = denoiser.output(x_t, t, condition)
     loss = (output - prediction.target(x_0, eps, alpha, sigma)).square().flatten(1).mean(1)
     if weight is not None:

@@ -27,24 +27,31 @@ def read_yaml(path: Path) -> Any:
     Raises:
         InputError: it cannot be read, is no YAML, is larger or deeper than any recipe, or names settings by no texts.
     """
-    text = _text(path, LARGEST_YAML_BYTES)
+    loader = _LOADER(_text(path, LARGEST_YAML_BYTES))
     try:
-        depth = 0
-        for event in yaml.parse(text, _LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
-                raise InputError(
-                    f"{path} is not YAML as recipes are: no anchors, which may stand for more than 10000 values"
-                )
-            if depth > DEEPEST:
-                raise _too_deep(path)
-        return _with_names(_LOADER(text).get_single_data(), path)
+        tree = loader.get_single_node()
+        _refuse_odd_yaml(tree, path, set())
+        return None if tree is None else _with_names(loader.construct_document(tree), path)
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if "maximum nesting depth" in str(error):  # libyaml reads ahead of its events
+        if isinstance(error, RecursionError) or "maximum nesting depth" in str(error):
             raise _too_deep(path) from error
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+
+
+def _refuse_odd_yaml(node: Any, path: Path, seen: set[int], levels: int = 0) -> None:
+    """Refuse a tree of YAML that is deep, or parts of which stand in several places."""
+    if id(node) in seen:
+        raise InputError(f"{path} is not YAML as recipes are: no anchors, which may stand for more than 10000 values")
+    seen.add(id(node))
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    if levels == DEEPEST:
+        raise _too_deep(path)
+    pairs = isinstance(node, yaml.MappingNode)
+    for part in (one for pair in node.value for one in pair) if pairs else node.value:
+        _refuse_odd_yaml(part, path, seen, levels + 1)
 
 
 def _too_deep(path: Path) -> InputError:

@@ -1,10 +1,11 @@
-"""Nothing is ever half written: a file gets a temporary name beside its own, is filled, then takes its name.
+"""Nothing is ever half written: a file or folder gets a temporary name beside its own, is filled, then takes its name.
 
 A full disk, a read-only folder or a missing permission becomes one sentence that a user can act on.
 """
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
     """
     with in_plain_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        part = _part_of(path)
         try:
             with part.open("xb") as file:
                 write(file)
@@ -113,6 +114,37 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def write_folder(path: Path, write: Callable[[Path], object], *, option: str = "", durable: bool = True) -> None:
+    """Create or replace a folder with the files that ``write`` puts into the empty one it is handed.
+
+    Args:
+        path: the folder; nobody writes it meanwhile.
+        write: fills the folder of a temporary name.
+        option: the setting that names the folder, for messages.
+        durable: as in `write_atomically`.
+
+    Raises:
+        InputError: as `write_atomically`.
+    """
+    with in_plain_words(path, option=option):
+        part = _part_of(path)
+        try:
+            part.mkdir(parents=True)
+            write(part)
+            for file in part.iterdir() if durable else ():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            shutil.rmtree(path, ignore_errors=True)
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """Name what becomes ``path`` when it is whole; `RunFolder.opened` removes those that killed processes left."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,8 +10,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from safetensors.torch import load, save
 
 from meddiff.build.models import best_of
 from meddiff.errors import InputError
-from meddiff.files.writing import in_plain_words
+from meddiff.files.writing import write_folder
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.recipe import Recipe
@@ -54,7 +52,8 @@ def publish(settings: Publish) -> Path:
     files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings), IMAGES: _listed(rows)}
     files |= {file.name: file.read_bytes() for file in (run.temperatures, run.likeness) if file.is_file()}
     index = _index(stored, files) | {"about": _about(stored, rows, settings), "license": settings.license}
-    _write(out, files | {checkpoint.INDEX: json.dumps(index, indent=2).encode()})
+    files |= {checkpoint.INDEX: json.dumps(index, indent=2).encode()}
+    write_folder(out, lambda part: [(part / name).write_bytes(content) for name, content in files.items()])
     return out
 
 
@@ -108,16 +107,3 @@ def _index(stored: checkpoint.Checkpoint, files: dict[str, bytes]) -> dict[str, 
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return {"step": stored.step, "final": True, "sha256": hashes,
             "facts": replace(stored.facts, recipe=recipe).to_dict()}  # fmt: skip
-
-
-def _write(out: Path, files: dict[str, bytes]) -> None:
-    """Fill the folder under a temporary name, then give it its own."""
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
-    with in_plain_words(out):
-        part.mkdir(parents=True)
-        try:
-            for name, content in files.items():
-                (part / name).write_bytes(content)
-            part.replace(out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)

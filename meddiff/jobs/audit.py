@@ -128,11 +128,11 @@ def findings_of(facts: Sequence[Facts], found: Copies, chosen: Sequence[Manifest
 
 
 def to_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """List a line per file of each finding."""
+    """List a line per file of each finding, the first of which has its sentence."""
     lines = [
-        (number, one.severity, one.kind, file, one.sentence)
+        (number, one.severity, one.kind, file, "" if place else one.sentence)
         for number, one in enumerate(findings, start=1)
-        for file in one.files or ("",)
+        for place, file in enumerate(one.files or ("",))
     ]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from rich.console import Console
@@ -24,7 +24,7 @@ from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
 from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
-from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages
+from meddiff.jobs.stage import AnyRecipe, Stage, run_stages
 from meddiff.recipe import Recipe, SegmentRecipe, differences, to_dict
 from meddiff.run import DOES, Run, RunFolder, kind_of
 
@@ -46,17 +46,19 @@ SEGMENT = (
     evaluate.STAGE,
     masks_report.STAGE,
 )
-NEXT_OF_IMAGES = (
-    "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
-    "--train {run}/manifest.csv:train",
-    "publish --run {run} --out published",
-    "inspect --audit {run}/manifest.csv",
-)
-NEXT_OF_MASKS = (
-    "segment predict --checkpoint {run} --input YOUR_IMAGES --output masks",
-    "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
-    "publish --run {run} --out published",
-)
+NEXT_OF: dict[type, tuple[str, ...]] = {
+    Recipe: (
+        "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
+        "--train {run}/manifest.csv:train",
+        "publish --run {run} --out published",
+        "inspect --audit {run}/manifest.csv",
+    ),
+    SegmentRecipe: (
+        "segment predict --checkpoint {run} --input YOUR_IMAGES --output masks",
+        "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
+        "publish --run {run} --out published",
+    ),
+}
 """What people do with a finished run, as they type it."""
 
 
@@ -66,12 +68,7 @@ def generate(recipe: Recipe, until: str, console: Console | None = None) -> Run[
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    build.check_names(recipe)
-    folder = RunFolder(Path(recipe.out or f"runs/{name_of(recipe)}"))
-    run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
-    _go(run, GENERATE, until)
-    tell_next(run, NEXT_OF_IMAGES if until == "report" else ())
-    return run
+    return _done(recipe, GENERATE, until, console)
 
 
 def segment(recipe: SegmentRecipe, until: str, console: Console | None = None) -> Run[SegmentRecipe]:
@@ -80,18 +77,16 @@ def segment(recipe: SegmentRecipe, until: str, console: Console | None = None) -
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
+    return _done(recipe, SEGMENT, until, console, "segment-")
+
+
+def _done(recipe: Any, stages: Sequence[Stage], until: str, console: Console | None, prefix: str = "") -> Any:
+    """Run the stages in the run's folder, which says with what; returns the run."""
     build.check_names(recipe)
-    folder = RunFolder(Path(recipe.out or f"runs/segment-{name_of(recipe)}"))
+    folder = RunFolder(Path(recipe.out or f"runs/{prefix}{name_of(recipe)}"))
     run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
-    _go(run, SEGMENT, until)
-    tell_next(run, NEXT_OF_MASKS if until == "report" else ())
-    return run
-
-
-def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
-    """Run the stages in the run's folder, which says with what."""
     names = [stage.name for stage in stages]
-    with run.folder.opened() as folder:
+    with folder.opened():
         run.console.print(f"run folder: {folder.path}", style="bold", soft_wrap=True)
         run.console.print(recipe_table(run.recipe))
         write_text(folder.recipe, yaml.safe_dump(to_dict(run.recipe), sort_keys=False))
@@ -99,6 +94,8 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
         if until != "manifest" and "train" not in folder.record():
             tell_time(run.recipe, run.console)
         run_stages(stages[: names.index(until) + 1], run)
+    tell_next(run, NEXT_OF[type(recipe)] if until == "report" else ())
+    return run
 
 
 def tell_next(run: AnyRun, commands: Sequence[str]) -> None:

@@ -53,8 +53,8 @@ class Replay:
         """Return ``function(*given)``."""
         if self._refused:
             return self._function(*given)
-        tensors, rest = _taken_apart(given)
-        key = (torch.is_inference_mode_enabled(), *rest, *((part.shape, part.dtype) for part in tensors))
+        tensors, form = _taken_apart(given)
+        key = torch.is_inference_mode_enabled(), form
         if key not in self._recorded:
             self._tried[key] += 1
             if self._tried[key] <= WARM_UP:
@@ -122,7 +122,7 @@ def beside(device: torch.device) -> Callable[[], AbstractContextManager]:
     return aside
 
 
-def each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def each(given: Any, change: Callable[[Tensor], Any]) -> Any:
     """Return what is given with every tensor changed, those in tuples, dictionaries and data classes too."""
     if isinstance(given, Tensor):
         return change(given)
@@ -136,25 +136,12 @@ def each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return given
 
 
-def _taken_apart(given: Any) -> tuple[list[Tensor], list[Any]]:
-    """Return the tensors of what is given, in a fixed order, and all that is no tensor."""
+def _taken_apart(given: Any) -> tuple[list[Tensor], str]:
+    """Return the tensors of what is given, in a fixed order, and a description of it all but their values."""
     tensors: list[Tensor] = []
-    rest: list[Any] = []
 
-    def go(part: Any) -> None:
-        if isinstance(part, Tensor):
-            tensors.append(part)
-            rest.append("tensor")
-        elif isinstance(part, tuple):
-            list(map(go, part))
-        elif isinstance(part, Mapping):
-            for name, one in part.items():
-                rest.append(name)
-                go(one)
-        elif is_dataclass(part) and not isinstance(part, type):
-            list(map(go, (getattr(part, entry.name) for entry in fields(part))))
-        else:
-            rest.append(part)
+    def note(part: Tensor) -> Any:
+        tensors.append(part)
+        return part.dtype, *part.shape
 
-    go(given)
-    return tensors, rest
+    return tensors, repr(each(given, note))

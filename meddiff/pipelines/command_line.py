@@ -152,24 +152,26 @@ def stage_command(
         job.generate(recipe, until)
 
     def command_main(argv: Sequence[str] | None = None) -> int:
-        words = list(sys.argv[1:] if argv is None else argv)
-        plain = [word for word in words if not (describes and word == DESCRIBE)]
-        return main(command, description or "", describe if len(plain) < len(words) else run, plain)
+        words = sys.argv[1:] if argv is None else argv
+        return answer(lambda: do_recipe(command, description or "", words, AUGMENT, run, describes=describes))
 
     return command_main
 
 
-def describe(recipe: Recipe | SegmentRecipe) -> None:
-    """Print what the networks of a recipe cost."""
+def do_recipe(
+    command: str, description: str, argv: Sequence[str], family: Family[Kind], run: Callable[[Kind], object], *,
+    describes: bool = False,
+) -> None:  # fmt: skip
+    """Parse a recipe and run it; a command that ``describes`` prints what its networks cost instead, if asked to."""
+    plain = [word for word in argv if not (describes and word == DESCRIBE)]
+    recipe = parse_recipe(command, description, plain, family)
+    if len(plain) == len(argv):
+        run(recipe)
+        return
     from meddiff.jobs import progress
-    from meddiff.jobs.describe import describe as printed
+    from meddiff.jobs.describe import describe
 
-    printed(recipe, progress.new_console())
-
-
-def main(command: str, description: str, run: Callable[[Recipe], None], argv: Sequence[str] | None) -> int:
-    """Parse the recipe and run; returns the exit code."""
-    return answer(lambda: run(parse_recipe(command, description, sys.argv[1:] if argv is None else argv, AUGMENT)))
+    describe(recipe, progress.new_console())
 
 
 def verbs_command(

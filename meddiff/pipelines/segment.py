@@ -18,15 +18,8 @@ from pathlib import Path
 
 from meddiff.errors import InputError
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import (
-    DESCRIBE,
-    SEGMENT,
-    describe,
-    parse_recipe,
-    parse_settings,
-    refuse_wrong_places,
-    verbs_command,
-)
+from meddiff.pipelines.command_line import SEGMENT, do_recipe, parse_settings, refuse_wrong_places, verbs_command
+from meddiff.recipe import SegmentRecipe
 from meddiff.recipe.commands import OtherImages, Predict
 
 PREDICT = """Segment pictures, volumes and DICOM series with the weights of a run.
@@ -46,14 +39,13 @@ it was. Run again, it segments what is new or has changed (the table holds the S
 
 def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
     """Train the networks, and calibrate them."""
-    plain = [word for word in words if word != DESCRIBE]
-    recipe = parse_recipe(f"segment {verb}", __doc__ or "", plain, SEGMENT)
-    if len(plain) < len(words):
-        describe(recipe)
-        return
-    from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
-    job.segment(recipe, until)
+    def run(recipe: SegmentRecipe) -> None:
+        from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
+
+        job.segment(recipe, until)
+
+    do_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT, run, describes=True)
 
 
 def evaluate(words: list[str]) -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from torch.optim import Optimizer
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.files.documents import read_json
-from meddiff.files.writing import in_plain_words
+from meddiff.files.writing import write_folder
 from meddiff.networks.published import misfits
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.facts import Facts, differences
@@ -83,25 +81,19 @@ def save(
         parts |= {HISTORY: state.objective.history.state_dict()}
     if not all(bool(tensor.isfinite().all()) for part in parts.values() for tensor in part.values()):
         raise denoiser_diverged(step, latest(folder))
+
+    def write(part: Path) -> None:
+        for name, tensors in parts.items():
+            # not save_file: its own error says nothing of a full disk that write_folder could read
+            content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+            (part / name).write_bytes(content)
+        hashes = {name: sha256_of(part / name) for name in parts}
+        index = {"step": step, "final": final, "stopped": stopped, "sha256": hashes, "facts": facts.to_dict()}
+        (part / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+
     path = folder / _name(step)
-    part_folder = folder / f".{path.name}.{uuid.uuid4().hex}.part"
-    with in_plain_words(path):
-        part_folder.mkdir(parents=True)
-        try:
-            for name, tensors in parts.items():
-                # not save_file: its own error says nothing of a full disk that in_plain_words could read
-                content = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
-                (part_folder / name).write_bytes(content)
-            hashes = {name: sha256_of(part_folder / name) for name in parts}
-            index = {"step": step, "final": final, "stopped": stopped, "sha256": hashes, "facts": facts.to_dict()}
-            (part_folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
-            for file in part_folder.iterdir():
-                _to_disk(file)
-            shutil.rmtree(path, ignore_errors=True)  # only where the same step is written again
-            part_folder.replace(path)
-        finally:
-            shutil.rmtree(part_folder, ignore_errors=True)
-        tidy(folder)
+    write_folder(path, write)
+    tidy(folder)
     return path
 
 
@@ -252,9 +244,3 @@ def _complete(folder: Path) -> list[Path]:
 
 def _name(step: int) -> str:
     return f"step_{step:08d}"
-
-
-def _to_disk(file: Path) -> None:
-    """Wait until the bytes are on the disk, so that not even a power cut leaves a name without its content."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())

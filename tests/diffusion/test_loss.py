@@ -124,23 +124,6 @@ def test_denoising_score_matching_finds_the_score():
     assert constant == pytest.approx(alpha.item() * 0.2 / variance, rel=0.1)
 
 
-def test_perturbation_is_seen_but_not_asked_for():
-    schedule = linear()
-    seen = []
-
-    class Recorder(nn.Module):
-        def forward(self, x_t, t, condition):
-            seen.append(x_t)
-            return torch.zeros_like(x_t)
-
-    x_0, eps, extra = torch.randn(3, 5, 2, 4)
-    loss = diffusion_loss(
-        Denoiser(Recorder(), schedule, EPS), x_0, Condition(), T_VALUES, eps, perturbation=0.1 * extra
-    )
-    assert torch.allclose(seen[0], schedule.diffuse(x_0, T_VALUES, eps + 0.1 * extra))
-    assert torch.allclose(loss, (eps**2).mean(dim=(1, 2)))
-
-
 class TwoHeads(nn.Module):
     """A mean and a variance, one parameter each."""
 

@@ -10,7 +10,15 @@ import yaml
 
 from meddiff.errors import InputError
 from meddiff.formats.dicom.codes import segments_of
-from meddiff.pipelines.command_line import AUGMENT, SEGMENT, main, parse_recipe, parse_settings, recipes_folder
+from meddiff.pipelines.command_line import (
+    AUGMENT,
+    SEGMENT,
+    answer,
+    do_recipe,
+    parse_recipe,
+    parse_settings,
+    recipes_folder,
+)
 from meddiff.recipe import Recipe, SegmentRecipe, commands, flat
 from meddiff.recipe.commands import EvaluateImages, EvaluateMasks
 from meddiff.recipe.values import hints
@@ -265,10 +273,10 @@ def test_the_exit_code_says_what_happened(capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    assert main("augment", "", lambda recipe: None, []) == 0
-    assert main("augment", "", lambda recipe: None, ["--seedz", "1"]) == 2
+    assert answer(lambda: do_recipe("augment", "", [], AUGMENT, lambda recipe: None)) == 0
+    assert answer(lambda: do_recipe("augment", "", ["--seedz", "1"], AUGMENT, lambda recipe: None)) == 2
     assert "nearest is 'seed'" in capsys.readouterr().err
-    assert main("augment", "", interrupted, []) == 130
+    assert answer(lambda: do_recipe("augment", "", [], AUGMENT, interrupted)) == 130
     assert "goes on from here" in capsys.readouterr().err
 
 
