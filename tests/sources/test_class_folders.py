@@ -146,6 +146,61 @@ def test_a_mask_of_all_classes_beside_one_of_one_class_is_asked_about(tmp_path):
         IMAGE_FOLDER.rows(tmp_path)
 
 
+FOLDERS_OF_MASKS = {
+    "one each": (["images/a.png", "images/b.png", "masks/a.png", "masks/b.png"],
+                 [("images/a.png", "masks/a.png"), ("images/b.png", "masks/b.png")]),
+    "called as tools do": (["img/a.jpg", "img/b.jpg", "GT/a_mask.png", "GT/b_segmentation.png"],
+                           [("img/a.jpg", "GT/a_mask.png"), ("img/b.jpg", "GT/b_segmentation.png")]),
+    "of some images": (["images/a.png", "images/b.png", "labels/b.png"],
+                       [("images/a.png", None), ("images/b.png", "labels/b.png")]),
+    "beside loose images": (["a.png", "b.png", "masks/a.png", "masks/b.png"],
+                            [("a.png", "masks/a.png"), ("b.png", "masks/b.png")]),
+    "a file per class": (["images/a.png", "images/a_2.png", "masks/a_cup.png", "masks/a_disc.png", "masks/a_2_cup.png",
+                          "masks/a_2_mask_disc.png"],
+                         [("images/a.png", "masks/a_cup.png=cup;masks/a_disc.png=disc"),
+                          ("images/a_2.png", "masks/a_2_cup.png=cup;masks/a_2_mask_disc.png=disc")]),
+    "a folder per class": (["images/a.png", "masks/cup/a.png", "masks/disc/a_mask.png"],
+                           [("images/a.png", "masks/cup/a.png=cup;masks/disc/a_mask.png=disc")]),
+    "a folder per image": (["images/a.png", "masks/a/cup.png", "masks/a/disc.png"],
+                           [("images/a.png", "masks/a/cup.png=cup;masks/a/disc.png=disc")]),
+    "pieces": (["images/a.png", "masks/a_mask.png", "masks/a_mask_1.png"],
+               [("images/a.png", "masks/a_mask.png=foreground;masks/a_mask_1.png=foreground")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOLDERS_OF_MASKS)
+@pytest.mark.parametrize("top", ["", "archive/"])
+def test_folders_of_masks_are_no_classes(tmp_path, kind, top):
+    files, expected = FOLDERS_OF_MASKS[kind]
+    layouts.touch(tmp_path, [f"{top}{file}" for file in files])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert {row.label for row in rows} <= {None, "archive"}
+    found = [(row.image_path.removeprefix(top), row.mask_path and row.mask_path.replace(top, "")) for row in rows]
+    assert found == expected
+
+
+@pytest.mark.parametrize(("images", "masks"), [
+    ("train/images/{}", "train/masks/{}"), ("images/train/{}", "masks/train/{}"), ("train/{}", "train/masks/{}"),
+])  # fmt: skip
+def test_folders_of_masks_below_splits_and_classes(tmp_path, images, masks):
+    names = ["cat/a.png", "dog/b.png"]
+    for part in ("train", "test"):
+        for form in (images, masks):
+            layouts.touch(tmp_path, [form.replace("train", part).format(name) for name in names])
+    rows = IMAGE_FOLDER.rows(tmp_path)
+    assert [(row.label, row.split) for row in rows] == [(c, s) for s in ("test", "train") for c in ("cat", "dog")]
+    assert all(row.mask_path and row.mask_path.endswith(row.image_path.rpartition("/")[2]) for row in rows)
+
+
+def test_a_mask_without_image_is_named_and_a_class_may_be_called_labels(tmp_path):
+    layouts.touch(tmp_path / "one", ["images/a.png", "masks/a.png", "masks/z.png", "masks/a_2.png"])
+    with pytest.raises(InputError, match=r"(?s)mask without image.*masks/a_2\.png") as caught:
+        IMAGE_FOLDER.rows(tmp_path / "one")
+    assert "masks/z.png" in str(caught.value)
+    layouts.touch(tmp_path / "two", ["stains/1.png", "labels/2.png"])
+    assert [row.label for row in IMAGE_FOLDER.rows(tmp_path / "two")] == ["labels", "stains"]
+
+
 def test_images_of_one_stem_are_two_images(tmp_path):
     layouts.touch(tmp_path / "a", ["1.png", "1.jpg"])
     assert [row.row_id for row in IMAGE_FOLDER.rows(tmp_path)] == ["a__1.jpg", "a__1.png"]

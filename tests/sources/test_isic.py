@@ -116,13 +116,27 @@ def test_isic2018_task1_has_masks_and_no_labels(tmp_path):
 
 def test_attributes_of_isic2018_task2_are_a_class_each(tmp_path):
     layouts.isic2018_task1(tmp_path)
-    shutil.rmtree(tmp_path / "ISIC2018_Task1_Training_GroundTruth")
+    for folder in tmp_path.glob("ISIC2018_Task1_*_GroundTruth"):
+        shutil.rmtree(folder)
     truth = "ISIC2018_Task2_Training_GroundTruth_v3"
     layouts.touch(tmp_path / truth, ["ISIC_0000000_attribute_streaks.png"])
     rows = read(tmp_path)
     named = [f"{truth}/ISIC_0000000_attribute_{name}.png={name}" for name in ("globules", "streaks")]
     assert rows["ISIC_0000000"].mask_path == ";".join(named)
     assert rows["ISIC_0000001"].mask_path == f"{truth}/ISIC_0000001_attribute_globules.png=globules"
+
+
+@pytest.mark.parametrize("left", [("Training",), ("Validation",), ("Training", "Validation")])
+def test_masks_of_lesions_and_of_attributes_are_not_one_data_set(tmp_path, caplog, left):
+    """Wherever a mask of a lesion lies, masks are of lesions, and those of attributes are left out and counted."""
+    layouts.isic2018_task1(tmp_path)
+    for folder in tmp_path.glob("ISIC2018_Task1_*_GroundTruth"):
+        if not any(part in folder.name for part in left):
+            shutil.rmtree(folder)
+    masks = [row.mask_path for row in read(tmp_path).values()]
+    assert any(masks)
+    assert all(mask is None or mask.endswith("_segmentation.png") for mask in masks)
+    assert "masks of attributes (ISIC 2018, task 2) are left out" in caplog.text
 
 
 def test_one_official_part_alone_is_no_split(tmp_path):

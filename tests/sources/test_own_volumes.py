@@ -8,6 +8,7 @@ import volume_layouts
 
 from meddiff.cache.volume_array import cache_volumes
 from meddiff.errors import InputError
+from meddiff.formats.masks import NameRules, meaning_of
 from meddiff.formats.open import load_volume
 from meddiff.images.prepare import VolumeTransform
 from meddiff.manifest.table import read_manifest, write_manifest
@@ -60,6 +61,44 @@ def test_channels_without_masks_are_no_patients_of_their_own(tmp_path):
     (tmp_path / "c_0001.nii.gz").rename(tmp_path / "c_0001.nii")
     with pytest.raises(InputError, match="the channels of one case end alike"):
         NIFTI_FOLDER.rows(tmp_path)
+
+
+FILES_PER_CLASS = {
+    "by name": (["images/p1", "images/p2", "masks/p1_liver", "masks/p1_spleen", "masks/p2_liver_mask"],
+                ["masks/p1_liver=liver;masks/p1_spleen=spleen", "masks/p2_liver_mask=liver"]),
+    "one name within another": (["images/p1", "images/p1_2", "labels/p1_liver", "labels/p1_2_liver"],
+                                ["labels/p1_liver=liver", "labels/p1_2_liver=liver"]),
+    "by folder of cases": (["images/p1", "images/p2", "masks/p1/liver", "masks/p2/liver", "masks/p2/left.kidney"],
+                           ["masks/p1/liver=liver", "masks/p2/left.kidney=left_kidney;masks/p2/liver=liver"]),
+    "by folder of classes": (["images/p1", "images/p2", "masks/liver/p1", "masks/liver/p2"],
+                             ["masks/liver/p1=liver", "masks/liver/p2=liver"]),
+    "beside a lone volume": (["s1/ct", "s1/segmentations/liver", "s2/ct", "s2/segmentations/liver"],
+                             ["s1/segmentations/liver=liver", "s2/segmentations/liver=liver"]),
+    "of nnU-Net's channel": (["imagesTr/p1_0000", "labelsTr/p1_liver"], ["labelsTr/p1_liver=liver"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FILES_PER_CLASS)
+def test_a_mask_may_be_a_file_per_class(tmp_path, kind):
+    files, cells = FILES_PER_CLASS[kind]
+    for number, name in enumerate(files):
+        marked = np.zeros((3, 3, 3), dtype=np.uint8)
+        marked[number % 3] = 1
+        volume_layouts.save_volume(tmp_path / f"{name}.nii.gz", marked)
+    rows = NIFTI_FOLDER.rows(tmp_path)
+    assert [str(row.mask_path).replace(".nii.gz", "") for row in rows] == cells
+    meaning = meaning_of(rows, rules=NameRules(missing="empty"))
+    assert "liver" in meaning.names
+    write_manifest(rows, tmp_path / "manifest.csv")
+    assert [row.mask_parts for row in read_manifest(tmp_path / "manifest.csv")] == [row.mask_parts for row in rows]
+
+
+def test_a_mask_of_a_class_without_its_image_is_named(tmp_path):
+    for name in ("images/p1", "masks/p1_liver", "masks/p2_liver", "masks/p1_2"):
+        volume_layouts.save_volume(tmp_path / f"{name}.nii.gz", np.zeros((3, 3, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"(?s)mask without image.*masks/p1_2\.nii\.gz") as caught:
+        NIFTI_FOLDER.rows(tmp_path)
+    assert "masks/p2_liver.nii.gz" in str(caught.value)
 
 
 def test_volumes_alone_anywhere(tmp_path):

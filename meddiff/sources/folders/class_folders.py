@@ -35,27 +35,33 @@ class Place:
 
 
 def class_rows(
-    root: Path, folders: Sequence[Folder], place_of: Callable[[str], Place | None], **columns: str | None
-) -> list[ManifestRow]:
+    root: Path, folders: Sequence[Folder], place_of: Callable[[str], Place | None],
+    masks: Mapping[str, Mapping[str, str]] | None = None, **columns: str | None,
+) -> list[ManifestRow]:  # fmt: skip
     """Return one row per image of a class folder, sorted by row_id; none where no folder is a class.
 
     Args:
         root: the folder that paths are relative to.
         folders: what lies below it.
         place_of: a folder's path -> its class and official split, None where it holds no images of a class.
+        masks: image -> mask -> class, of masks in folders of their own; ``folders`` has none of these.
         columns: what is the same for all rows: dataset, modality, license.
 
     Raises:
         InputError: a groups.csv that lacks a column, lists a path twice or one that is not there.
     """
     places: dict[str, tuple[Place, str | None]] = {}
+    apart = {image: dict(some) for image, some in (masks or {}).items()}
     for folder in folders:
         place = place_of(folder.path)
         if place is not None:
             pictures = _pair_masks([name for name in folder.names if is_picture(name)])
             places |= {
-                folder.join(image): (place, mask_cell(folder.join(mask) for mask in masks))
-                for image, masks in pictures.items()
+                (image := folder.join(name)): (
+                    place,
+                    mask_cell({folder.join(mask): of for mask, of in beside.items()} | apart.get(image, {})),
+                )
+                for name, beside in pictures.items()
             }
     if not places:
         return []
@@ -80,16 +86,16 @@ def class_rows(
     return all_in_one_way(rows)
 
 
-def _pair_masks(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the image -> masks: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
+def _pair_masks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return image -> mask -> class: ``a_mask.png`` beside ``a.png`` is a mask and no image of its own."""
     by_stem = {PurePosixPath(name).stem: name for name in names}
-    pairs: dict[str, list[str]] = {name: [] for name in names if name not in by_stem.values()}  # of the same stem
+    pairs: dict[str, dict[str, str]] = {name: {} for name in names if name not in by_stem.values()}  # of the same stem
     for stem, name in sorted(by_stem.items()):
-        image = by_stem.get(image_of_mask(stem) or "")
-        if image is None:
-            pairs.setdefault(name, [])
+        owner, named = image_of_mask(stem) or ("", "")
+        if (image := by_stem.get(owner)) is None:
+            pairs.setdefault(name, {})
         else:
-            pairs.setdefault(image, []).append(name)
+            pairs.setdefault(image, {})[name] = named
     return pairs
 
 

@@ -1,10 +1,13 @@
 """Volumes of one's own: NIfTI files in a folder ``images``, with masks of the same name in a folder ``masks``.
 
-Where there is no such folder every NIfTI file is an image. A table labels.csv tells what files cannot: class, patient,
+Where there is no folder ``images`` every NIfTI file outside of masks is an image. A mask may be one file per class:
+``masks/<case>_<class>``, ``masks/<case>/<class>``, ``masks/<class>/<case>``, or ``<case>/segmentations/<class>`` beside
+the only volume of a folder. A table labels.csv tells what files cannot: class, patient,
 age, sex, site, split. Without it each volume counts as one patient's.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +16,7 @@ from meddiff.files.walk import Folder
 from meddiff.formats.find import channel_cases
 from meddiff.formats.nifti import read_nifti_header
 from meddiff.manifest.consistency import check_rows
+from meddiff.manifest.mask_cells import MASK_FOLDERS, all_in_one_way, mask_cell, owner_of, split_off
 from meddiff.manifest.row import ManifestRow, spelled_out
 from meddiff.sources.folders import case_table
 from meddiff.sources.folders.case_table import labeled_by_tables
@@ -20,14 +24,13 @@ from meddiff.sources.folders.data_root import list_folders
 from meddiff.sources.source import Source, real_row
 
 IMAGES = ("images", "imagesTr")
-MASKS = ("masks", "labels", "labelsTr")
-MASK_ENDINGS = ("", "_mask", "_seg", "_label")
 _SUFFIXES = (".nii.gz", ".nii")
 
 HOW_TO_GET = (
-    "Any NIfTI volumes below --data-root: images/<case>.nii.gz with masks/<case>.nii.gz (also labels/, and "
-    f"<case>_mask, <case>_seg, <case>_label), or NIfTI files alone. A {case_table.NAME} beside them may tell more: its "
-    f"column case names the file without suffix, further columns are {case_table.COLUMNS}."
+    "Any NIfTI volumes below --data-root: images/<case>.nii.gz with masks/<case>.nii.gz (also labels/, <case>_mask, "
+    "<case>_seg, <case>_label, and a file per class as <case>_<class>), or NIfTI files alone. A "
+    f"{case_table.NAME} beside them may tell more: its column case names the file without suffix, further columns are "
+    f"{case_table.COLUMNS}."
 )
 
 
@@ -39,19 +42,29 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
             name, or a table with unknown cases or unreadable cells.
     """
     folders = list_folders(root)
-    images = [folder for folder in folders if PurePosixPath(folder.path).name in IMAGES]
-    masks = _masks(folders) if images else {}
+    named = [folder for folder in folders if PurePosixPath(folder.path).name in IMAGES]
+    masks = _masks(folders)
+    inside = {path for _, _, path in masks}
     problems = Problems(root)
-    rows = []
-    for folder in images or folders:
-        above = folder.path.rpartition("/")[0] if images else ""
-        for case, name in _cases(folder, {case for place, case in masks if place == above}):
-            mask = next((masks.pop((above, case + end)) for end in MASK_ENDINGS if (above, case + end) in masks), None)
-            rows.append(_row(root, case, folder.join(name), mask))
-    if not rows:
+    cases: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for folder in named or folders:
+        place = folder.path.rpartition("/")[0] if named else folder.path
+        volumes = [name for name in folder.names if folder.join(name) not in inside]
+        for case, name in _cases(volumes, [stem for at, stem, _ in masks if at == place]):
+            cases[place, case].append(folder.join(name))
+    if not cases:
         raise InputError(f"{root}: no NIfTI volumes were found in it. {HOW_TO_GET}")
-    for mask in masks.values():
-        problems.add("mask without image", mask, "Name it as its image, or take it out.")
+    of_case: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for mask, owner in _owners(masks, cases, alone=not named):
+        if owner is None:
+            problems.add("mask without image", mask, "Name it as its image, or take it out.")
+        else:
+            of_case[owner[:2]][mask] = owner[2]
+    rows = [
+        _row(root, case, image, mask_cell(of_case[place, case]))
+        for (place, case), images in cases.items() for image in images
+    ]  # fmt: skip
+    rows = all_in_one_way(rows)
     bare = [row.image_path for row in rows if row.mask_path is None]
     for image in bare if len(bare) < len(rows) else []:
         problems.add("image without mask", image, "Name its mask as the image, or take it out.")
@@ -80,12 +93,12 @@ def _stem(name: str) -> str:
     return next(name[: -len(suffix)] for suffix in _SUFFIXES if name.lower().endswith(suffix))
 
 
-def _cases(folder: Folder, masked: set[str]) -> list[tuple[str, str]]:
+def _cases(names: Iterable[str], masks: Sequence[str]) -> list[tuple[str, str]]:
     """List the cases of a folder with their files: NAME_0000, NAME_0001 ... are the channels of one (nnU-Net).
 
-    A single channel is called as its mask is.
+    A single channel is called as its ``masks`` are.
     """
-    stems = [(_stem(name), name) for name in folder.names if _is_volume(name)]
+    stems = [(_stem(name), name) for name in names if _is_volume(name)]
     channels = channel_cases(stem for stem, _ in stems)
     parts = {stem: case for case, some in channels.items() for stem in some}
     cases: dict[str, list[str]] = {case: [] for case in channels}
@@ -95,7 +108,8 @@ def _cases(folder: Folder, masked: set[str]) -> list[tuple[str, str]]:
         if stem in parts:
             cases[parts[stem]].append(name)
         else:
-            single.append((bare if bare in masked else stem, name))
+            masked = bare in masks or (stem not in masks and any(mask.startswith(f"{bare}_") for mask in masks))
+            single.append((bare if masked else stem, name))
     return sorted([*single, *((case, _several(case, names)) for case, names in cases.items())])
 
 
@@ -115,15 +129,27 @@ def _named_by_folder(rows: list[ManifestRow]) -> list[ManifestRow]:
     ]
 
 
-def _masks(folders: list[Folder]) -> dict[tuple[str, str], str]:
-    """Return (folder above, name without suffix) -> path of the mask."""
-    return {
-        (folder.path.rpartition("/")[0], _stem(name)): folder.join(name)
-        for folder in folders
-        if PurePosixPath(folder.path).name in MASKS
-        for name in folder.names
-        if _is_volume(name)
-    }
+def _masks(folders: list[Folder]) -> list[tuple[str, str, str]]:
+    """List (folder without that of masks, name without suffix, path) of all volumes below a folder of masks."""
+    masks = []
+    for folder in folders:
+        place, apart = split_off(folder.path, MASK_FOLDERS)
+        masks += [(place, _stem(name), folder.join(name)) for name in folder.names if apart and _is_volume(name)]
+    return masks
+
+
+def _owners(
+    masks: Iterable[tuple[str, str, str]], cases: Iterable[tuple[str, str]], *, alone: bool
+) -> Iterator[tuple[str, tuple[str, str, str] | None]]:
+    """Yield each mask with its image and class; all beside a lone volume are ``alone`` its classes."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for place, case in cases:
+        names[place].add(case)
+    for place, stem, path in masks:
+        owner = owner_of(place, stem, names)
+        if owner is None and alone and len(names[place]) == 1:
+            owner = place, next(iter(names[place])), stem
+        yield path, owner
 
 
 def _row(root: Path, case: str, image: str, mask: str | None) -> ManifestRow:

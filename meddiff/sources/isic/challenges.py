@@ -4,6 +4,7 @@ An ISIC id names one picture throughout the archive: ISIC_0000000 of the 2016, 2
 same lesion photographed once, so the id is the picture's identity and ``ISIC_0000000_downsampled`` (2019) has it too.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,8 +14,9 @@ from pathlib import PurePosixPath
 
 from meddiff.files.walk import Folder
 from meddiff.formats.pictures import PICTURE_SUFFIXES
-from meddiff.manifest.mask_cells import mask_cell
+from meddiff.manifest.mask_cells import image_of_mask, mask_cell
 
+_logger = logging.getLogger(__name__)
 _ID = re.compile(r"(ISIC_\d{7})(_downsampled)?(_segmentation|_attribute_\w+)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(r"masks?\b|segmentations?|ground.?truth", re.IGNORECASE)
 _PARTS = (("train", "train"), ("valid", "val"), ("test", "test"))
@@ -74,12 +76,29 @@ def isic_id(text: str) -> str | None:
     return match[1].upper() if match and not match[3] else None
 
 
-def _attributes_together(masks: list[Picture]) -> list[Picture]:
-    """Make one mask of those that hold an attribute each (ISIC 2018, task 2), by their origin."""
-    attributes = [mask for mask in masks if "_attribute_" in mask.path.lower()]
-    origins = {mask.origin: [one.path for one in attributes if one.origin == mask.origin] for mask in attributes}
-    whole = [mask for mask in masks if mask not in attributes]
-    return [*whole, *(Picture(mask_cell(paths) or "", origin, False) for origin, paths in origins.items())]
+def _of_one_kind(masks: dict[str, list[Picture]]) -> dict[str, list[Picture]]:
+    """Leave out masks of attributes (ISIC 2018, task 2) where others are of lesions; else make one of each image's."""
+    lesions = {name: [one for one in some if not _is_of_attribute(one)] for name, some in masks.items()}
+    count = sum(map(len, masks.values())) - sum(map(len, lesions.values()))
+    if any(lesions.values()) and count:
+        _logger.warning("%d masks of attributes (ISIC 2018, task 2) are left out, as others are of lesions: to learn "
+                        "the attributes, keep no other masks below the folder", count)  # fmt: skip
+    if any(lesions.values()) or not count:
+        return {name: some for name, some in lesions.items() if some}
+    return {name: _together(some) for name, some in masks.items()}
+
+
+def _is_of_attribute(mask: Picture) -> bool:
+    return "_attribute_" in mask.path.lower()
+
+
+def _together(attributes: list[Picture]) -> list[Picture]:
+    """Make one mask of those that hold an attribute each, by their origin."""
+    by_origin: dict[Origin, dict[str, str]] = defaultdict(dict)
+    for mask in attributes:
+        _, name = image_of_mask(PurePosixPath(mask.path).stem) or ("", "")
+        by_origin[mask.origin][mask.path] = name
+    return [Picture(mask_cell(named) or "", origin, False) for origin, named in by_origin.items()]
 
 
 def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
@@ -100,7 +119,7 @@ def find_pictures(folders: Iterable[Folder], inside: str) -> tuple[dict[str, lis
             if match is not None:
                 kind = masks if match[3] or (of_masks and suffix.lower() not in ("jpg", "jpeg")) else images
                 kind[match[1].upper()].append(Picture(folder.join(name), origin, match[2] is not None))
-    masks = {name: _attributes_together(pictures) for name, pictures in masks.items()}
+    masks = _of_one_kind(masks)
     for pictures in (*images.values(), *masks.values()):
         pictures.sort(key=lambda picture: (picture.origin.rank, picture.path))
     return images, masks
