@@ -234,3 +234,69 @@ def test_grays_colors_and_rims_are_scored_once_they_are_named(tmp_path):
     _, cases, _ = evaluated(tmp_path, classes="128=disc,255=cup,7=ignore")
     assert cases.loc[cases["case"] == "c0", "dice"].tolist() == [1.0, 1.0], "the first row is not judged"
     assert set(cases["class_name"]) == {"disc", "cup"}
+
+
+CUP = np.zeros((20, 24), np.uint8)
+CUP[8:12, 9:13] = 1
+DISC = SQUARE - CUP
+BY_CLASS = {
+    "beside whole predictions": (["{0}_cup.png", "{0}_disc.png"], ["{0}.png"], ""),
+    "called as tools do": (["{0}_cup_gt.png", "{0}_mask_disc.png"], ["{0}_pred.png"], ""),
+    "in folders of cases": (["{0}/cup.png", "{0}/disc.png"], ["{0}.png"], ""),
+    "in folders of classes": (["cup/{0}.png", "disc/{0}.png"], ["{0}.png"], ""),
+    "both, which say so": (["{0}_mask_cup.png", "{0}_mask_disc.png"], ["{0}_mask_cup.png", "{0}_mask_disc.png"], ""),
+    "both, and images": (["{0}_cup.png", "{0}_disc.png"], ["{0}_disc.png", "{0}_cup.png"], "{0}.png"),
+    "predictions alone": (["{0}.png"], ["{0}_cup.png", "{0}_disc.png"], ""),
+}
+
+
+def masks_of_classes(folder, forms, case, shift):
+    """One file of both classes, or a file per class."""
+    for form in forms:
+        both = np.where(CUP, 1, 2 * DISC) if len(forms) == 1 else CUP if "cup" in form else DISC
+        (folder / form.format(case)).parent.mkdir(parents=True, exist_ok=True)
+        png(folder, form.format(case), np.roll(both, shift, axis=1), 1 if len(forms) == 1 else 255)
+
+
+@pytest.mark.parametrize("kind", BY_CLASS)
+def test_files_of_one_class_each_are_one_mask(tmp_path, kind):
+    truth, prediction, image = BY_CLASS[kind]
+    for number, case in enumerate(("p1", "p2", "p2_2")):
+        masks_of_classes(tmp_path / "truth", truth, case, 0)
+        masks_of_classes(tmp_path / "ours", prediction, case, number)
+        if image:
+            png(tmp_path / "images", image.format(case), SQUARE)
+    more = {"images": tmp_path / "images"} if image else {}
+    _, cases, text = evaluated(tmp_path, classes="1=cup,2=disc", **more)
+    assert sorted(set(cases["case"].map(lambda case: case.removesuffix("_pred")))) == ["p1", "p2", "p2_2"]
+    scores = cases.pivot(index="case", columns="class_name", values="dice")
+    assert scores["cup"].tolist() == pytest.approx([1, 3 / 4, 2 / 4])
+    assert f"of one class each are {6 if len(truth) == len(prediction) else 3} masks" in text
+
+
+def test_a_case_whose_name_begins_with_that_of_another_is_a_case(tmp_path):
+    for name in ("p1.png", "p1_flipped.png", "p2.png"):
+        png(tmp_path / "truth", name, SQUARE)
+    for name in ("p1.png", "p2.png"):
+        png(tmp_path / "ours", name, SQUARE)
+    _, cases, text = evaluated(tmp_path)
+    assert cases["case"].tolist() == ["p1", "p1_flipped", "p2"]
+    assert "1 truth without prediction (p1_flipped.png)" in text
+
+
+def test_a_file_of_one_class_beside_one_of_all_is_asked_about(tmp_path):
+    for name in ("p1.png", "p1_cup.png", "p2_cup.png"):
+        png(tmp_path / "truth", name, SQUARE)
+    for name in ("p1.png", "p2.png"):
+        png(tmp_path / "ours", name, SQUARE)
+    with pytest.raises(InputError, match=r"p1_cup\.png is of one class of 'p1', and another file of all its classes"):
+        evaluated(tmp_path)
+
+
+def test_files_of_one_class_must_lie_on_each_other(tmp_path):
+    volume = np.stack([SQUARE] * 3, axis=2)
+    nifti(tmp_path / "truth", "p1_cup.nii.gz", volume)
+    nifti(tmp_path / "truth", "p1_disc.nii.gz", volume * 0, np.diag([2.0, 1.0, 3.0, 1.0]))
+    nifti(tmp_path / "ours", "p1.nii.gz", volume)
+    with pytest.raises(InputError, match=r"p1_disc\.nii\.gz lies elsewhere than .*p1_cup\.nii\.gz"):
+        evaluated(tmp_path, classes="1=cup,2=disc")

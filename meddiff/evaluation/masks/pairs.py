@@ -3,7 +3,8 @@
 A case is named by its file without suffix. Where the names of truth and prediction differ, what tools add to them is
 taken off on both sides: ``_segmentation`` (ISIC), ``_lesion`` (PH2), ``_0000`` (nnU-Net's channel), ``_mask``,
 ``_seg``, ``_label``, ``_gt``, ``_truth``, ``_pred``, ``_prediction``. Two files that come to one name are refused,
-never guessed.
+never guessed. Several files of one class each are one mask where the other folder, or that of the images, has the name
+of their case alone (``p1_liver``, ``p1/liver``, ``liver/p1`` and ``p1``), or where they say so (``p1_mask_liver``).
 
 What lies beside the masks of a folder: probabilities, members of an ensemble, uncertainties of the cases.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from meddiff.formats.masks import MaskAt, MaskMeaning, decide, levels_of, read_s
 from meddiff.formats.open import is_volume, load_volume, stem_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_pixels
 from meddiff.formats.volume import corners_apart_mm, same_place
-from meddiff.manifest.row import SERIES
+from meddiff.manifest.mask_cells import image_of_mask, owner_of
+from meddiff.manifest.row import SERIES, MaskPart
 
 _ADDED = re.compile(
     r"[_-](segmentation|seg|mask|labels?|gt|ground_?truth|truth|pred|prediction|lesion|0000)$", re.IGNORECASE
@@ -54,6 +56,8 @@ class Matching:
     """Number of pairs whose names differ, and are one after taking off what tools add."""
     by_path: bool = False
     """Whether cases are named by their path, as several subfolders hold files of one name."""
+    several: Mapping[Path, tuple[MaskPart, ...]] = field(default_factory=dict)
+    """All files of a mask, and the class that each holds, by the first one; of masks that are several files."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,18 @@ class MaskFile:
     """Pixels along the file's own axes."""
 
 
-def match_folders(truth: Path, prediction: Path) -> Matching:
-    """Pair the masks of two folders, all below them included.
+def match_folders(truth: Path, prediction: Path, images: Collection[str] = ()) -> Matching:
+    """Pair the masks of two folders, all below them included; the names of the ``images`` are those of cases.
 
     Raises:
         InputError: a folder that is not there or holds no mask, two files of one name, no pair at all.
     """
     by_path = any(_has_equal_names(folder) for folder in (truth, prediction))
-    truths, predictions = masks_below(truth, by_path=by_path), masks_below(prediction, by_path=by_path)
+    several: dict[Path, tuple[MaskPart, ...]] = {}
+    both = masks_below(truth, by_path=by_path), masks_below(prediction, by_path=by_path)
+    truths, predictions = (
+        _of_cases(own, images or other, several) for own, other in ((both[0], both[1]), (both[1], both[0]))
+    )
     exact = {name: (truths[name], predictions[name]) for name in truths if name in predictions}
     rest = (_bare(name for name in truths if name not in exact), _bare(set(predictions) - set(exact)))
     renamed = {
@@ -93,7 +101,45 @@ def match_folders(truth: Path, prediction: Path) -> Matching:
     used = {second for _, second in pairs.values()}
     missing = {name: path for name, path in truths.items() if name not in pairs}
     extra = [path for path in predictions.values() if path not in used]
-    return Matching({name: pairs[name] for name in truths if name in pairs}, missing, extra, len(renamed), by_path)
+    pairs = {name: pairs[name] for name in truths if name in pairs}
+    return Matching(pairs, missing, extra, len(renamed), by_path, several)
+
+
+def _of_cases(
+    masks: Mapping[str, Path], known: Collection[str], several: dict[Path, tuple[MaskPart, ...]]
+) -> dict[str, Path]:
+    """Return masks by case, files of one class each as one, which goes into ``several``.
+
+    Raises:
+        InputError: a file of one class beside one of all.
+    """
+    cases: dict[str, set[str]] = {}
+    said = {name: owner[0] for name in masks
+            if (owner := image_of_mask(bare_name(name))) and re.search(r"\D", owner[1])}  # fmt: skip
+    for name in (*known, *map(bare_name, known), *said.values()):
+        place, _, stem = name.rpartition("/")
+        cases.setdefault(place, set()).add(stem)
+    for name in said:  # that of a class, whatever the other folder calls so
+        place, _, stem = bare_name(name).rpartition("/")
+        cases[place].discard(stem)
+    grouped: dict[str, list[MaskPart]] = {}
+    alone: dict[str, Path] = {}
+    for name, path in masks.items():
+        place, _, stem = bare_name(name).rpartition("/")
+        owner = None if name in known and name not in said else owner_of(place, stem, cases)
+        if owner is None or not owner[2]:
+            alone[name] = path
+        else:
+            grouped.setdefault("/".join(filter(None, owner[:2])), []).append(MaskPart(path, owner[2]))
+    whole = {case for name in alone for case in (name, bare_name(name))} & set(grouped)
+    if whole == set(grouped):
+        return dict(masks)  # names that begin with those of other cases, and are cases of their own
+    if whole:
+        case = min(whole)
+        raise InputError(f"{grouped[case][0].path} is of one class of {case!r}, and another file of all its classes: "
+                         "take one of them out")  # fmt: skip
+    several |= {parts[0].path: tuple(parts) for parts in grouped.values()}
+    return alone | {case: parts[0].path for case, parts in grouped.items()}
 
 
 def _has_equal_names(folder: Path) -> bool:
@@ -149,14 +195,17 @@ def images_below(folder: Path) -> dict[str, Path]:
     return images
 
 
-def image_of_each(matchings: Iterable[Matching], images: Mapping[str, Path]) -> dict[Path, Path]:
-    """Find the image, or the other mask on its voxels, on which each SEG and RTSTRUCT is read.
+def read_as(matchings: Iterable[Matching], images: Mapping[str, Path]) -> dict[Path, MaskAt]:
+    """Say how masks are read that are more than a file: several files, or a SEG or RTSTRUCT on the voxels of an image.
+
+    Where there is no image of the case it is the other mask.
 
     Raises:
         InputError: there is none for one of them.
     """
-    wanted: dict[Path, Path] = {}
+    wanted: dict[Path, MaskAt] = {}
     for matching in matchings:
+        wanted |= {path: MaskAt(parts) for path, parts in matching.several.items()}
         pairs = [*matching.pairs.items(), *((case, (path, None)) for case, path in matching.missing.items())]
         for case, (truth, prediction) in pairs:
             for one, other in ((truth, prediction), (prediction, truth)):
@@ -169,27 +218,31 @@ def image_of_each(matchings: Iterable[Matching], images: Mapping[str, Path]) -> 
                         f"{one} is read on the voxels of the image it was drawn on: name the folder of the images with "
                         f"--images, in it {case!r} as a volume or a folder with its series"
                     )
-                wanted[one] = image
+                wanted[one] = MaskAt.file(one, image)
     return wanted
 
 
-def read_mask(path: Path, meaning: MaskMeaning | None = None, image: Path | None = None) -> MaskFile:
+def read_mask(path: Path, meaning: MaskMeaning | None = None, mask: MaskAt | None = None) -> MaskFile:
     """Read a mask of any kind, as class indices.
 
     Args:
         path: the file.
         meaning: of all masks of its folder; without it the file is a folder of its own.
-        image: of a SEG or RTSTRUCT the image on whose voxels it is read.
+        mask: what it is, where it is more than this file (see `read_as`).
 
     Raises:
         InputError: damaged files, colors, several volumes in one file, values that mean no class.
     """
     if is_picture(path):
-        stored = read_stored(path)
+        stored = read_stored(path) if mask is None else stored_at(mask)
         values = (meaning or decide([levels_of(stored)], labels=True))(stored)
         return MaskFile(path, values, None, None, values.shape)
-    volume = load_volume(path if image is None else image)
-    stored = stored_volume(volume, path) if image is None else stored_at(MaskAt.file(path, image), volume=True)
+    volume = load_volume(path if mask is None or mask.image is None else mask.image)
+    stored = stored_volume(volume, path) if mask is None else stored_at(mask, volume=True)
+    for part, place in stored.places:
+        known = place.affine is not None and volume.affine is not None
+        if known and not same_place(place.affine, volume.affine, volume.shape):
+            raise InputError(f"{part} lies elsewhere than {path}, and both are of one mask: resample one to the other")
     values = (meaning or decide([levels_of(stored)], labels=True))(stored)
     kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]
     kept = kept if len(kept) >= 2 else [0, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -31,7 +31,7 @@ from meddiff.evaluation.masks.pairs import (
 from meddiff.evaluation.masks.reliability import Reliability, case_calibration, reliability_of
 from meddiff.evaluation.masks.summary import LOW_DICE
 from meddiff.evaluation.rows import distinct
-from meddiff.formats.masks import IGNORED, MaskMeaning
+from meddiff.formats.masks import IGNORED, MaskAt, MaskMeaning
 from meddiff.metrics.masks.uncertainty import generalized_energy_distance
 from meddiff.reports import words
 from meddiff.reports.results import MaskResults
@@ -58,8 +58,8 @@ class Soft:
     beside: SoftMasks
     raters: Sequence[Rater]
     geometry: bool
-    on: Mapping[Path, Path]
-    """The images on whose voxels SEG and RTSTRUCT are read."""
+    on: Mapping[Path, MaskAt]
+    """Masks that are more than a file (see `pairs.read_as`)."""
     notes: list[str] = field(default_factory=list)
     reliability: list[Reliability] = field(default_factory=list)
     detections: list[dict[str, Any]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Soft:
     @classmethod
     def of(
         cls, model: str, folder: Path, pairs: Matching, coding: Coding, meaning: MaskMeaning, raters: Sequence[Rater],
-        *, geometry: bool, on: Mapping[Path, Path],
+        *, geometry: bool, on: Mapping[Path, MaskAt],
     ) -> Soft:  # fmt: skip
         """Find what every case with a mask has, and note what only some have."""
         soft, notes, bare = soft_masks(folder, by_path=pairs.by_path), [], [bare_name(case) for case in pairs.pairs]
@@ -138,15 +138,14 @@ class Soft:
         return mask.values
 
 
-def raters_of(truth: Path, folders: str) -> list[Matching]:
+def raters_of(truth: Path, folders: str, images: Collection[str] = ()) -> list[Matching]:
     """Return the other raters' masks, matched with the truth's.
 
     Raises:
         InputError: folders that do not match.
     """
-    matched = [
-        match_folders(truth, Path(folder.strip()).expanduser()) for folder in folders.split(",") if folder.strip()
-    ]
+    places = [Path(folder.strip()).expanduser() for folder in folders.split(",") if folder.strip()]
+    matched = [match_folders(truth, place, images) for place in places]
     if folders and not matched:
         raise InputError(f"got --raters {folders!r}: name folders of other raters' masks, with commas between")
     return matched

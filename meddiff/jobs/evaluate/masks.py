@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from meddiff.evaluation.masks.pairs import (
     MaskFile,
     Matching,
     check_pair,
-    image_of_each,
     images_below,
     match_folders,
+    read_as,
 )
 from meddiff.evaluation.masks.summary import LOW_DICE, of_held_classes
 from meddiff.evaluation.rows import rows_where
@@ -58,9 +58,9 @@ def run(settings: EvaluateMasks, console: Console | None = None) -> MaskResults:
     truth = Path(settings.truth).expanduser()
     out = output_folder(settings.out, [truth, *folders.values()])
     refuse_run_folder(out, "--out")
-    matched = {name: match_folders(truth, folder) for name, folder in folders.items()}
-    matched = _on_missing(matched, settings.on_missing)
     images = images_below(Path(settings.images).expanduser()) if settings.images else {}
+    matched = {name: match_folders(truth, folder, images) for name, folder in folders.items()}
+    matched = _on_missing(matched, settings.on_missing)
     softs = _softs(settings, folders, matched, images, console)
     scored = [row for soft in softs for row in _scored(soft, matched[soft.model], settings, console)]
     cases = of_held_classes(pd.DataFrame(scored))
@@ -91,16 +91,16 @@ def _softs(
     """Decide what the masks of each folder mean, and see what lies beside those of each model."""
     pairs, show = next(iter(matched.values())), partial(_shown, console=console)
     truths = [*(truth for truth, _ in pairs.pairs.values()), *pairs.missing.values()]
-    other_raters = raters_of(Path(settings.truth).expanduser(), settings.raters)
-    on = image_of_each([*matched.values(), *other_raters], images)
+    other_raters = raters_of(Path(settings.truth).expanduser(), settings.raters, images)
+    on = read_as([*matched.values(), *other_raters], images)
     rules = NameRules(settings.mask_overlap, settings.mask_missing)
 
     def meaning(others: Matching, what: str) -> MaskMeaning:
-        predictions = [MaskAt.file(path, on.get(path)) for _, path in others.pairs.values()]
+        predictions = [on.get(path, MaskAt.file(path)) for _, path in others.pairs.values()]
         return coding.of_others(predictions, show(what))
 
     coding = Coding.of(
-        settings.classes, [MaskAt.file(path, on.get(path)) for path in truths], show("looking for classes"), rules
+        settings.classes, [on.get(path, MaskAt.file(path)) for path in truths], show("looking for classes"), rules
     )
     raters = [Rater(others, meaning(others, "looking at raters")) for others in other_raters]
     return [
@@ -144,13 +144,7 @@ def _on_missing(matched: dict[str, Matching], how: str) -> dict[str, Matching]:
         return matched
     kept = set.intersection(*(set(pairs.pairs) for pairs in matched.values()))
     return {
-        name: Matching(
-            {case: pair for case, pair in pairs.pairs.items() if case in kept},
-            {},
-            pairs.extra,
-            pairs.renamed,
-            pairs.by_path,
-        )
+        name: replace(pairs, pairs={case: pair for case, pair in pairs.pairs.items() if case in kept}, missing={})
         for name, pairs in matched.items()
     }
 
@@ -223,6 +217,9 @@ def _matching_notes(model: str, pairs: Matching) -> list[str]:
     """Say how files found each other, and what was left over."""
     alike = f", {pairs.renamed} of them by the name without its ending (_mask, _seg ...)" if pairs.renamed else ""
     notes = [f"{model}: {words.counted(len(pairs.pairs), 'pair')}{alike}"]
+    if pairs.several:
+        files = sum(map(len, pairs.several.values()))
+        notes.append(f"{model}: {words.counted(files, 'file')} of one class each are {len(pairs.several)} masks")
     for what, paths in (
         ("truth without prediction", [*pairs.missing.values()]),
         ("prediction without truth", pairs.extra),
