@@ -24,7 +24,7 @@ from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
 from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
-from meddiff.jobs.stage import AnyRecipe, Stage, run_stages
+from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages
 from meddiff.recipe import Recipe, SegmentRecipe, differences, to_dict
 from meddiff.run import DOES, Run, RunFolder, kind_of
 
