@@ -50,19 +50,7 @@ def class_rows(
     Raises:
         InputError: a groups.csv that lacks a column, lists a path twice or one that is not there.
     """
-    places: dict[str, tuple[Place, str | None]] = {}
-    apart = {image: dict(some) for image, some in (masks or {}).items()}
-    for folder in folders:
-        place = place_of(folder.path)
-        if place is not None:
-            pictures = _pair_masks([name for name in folder.names if is_picture(name)])
-            places |= {
-                (image := folder.join(name)): (
-                    place,
-                    mask_cell({folder.join(mask): of for mask, of in beside.items()} | apart.get(image, {})),
-                )
-                for name, beside in pictures.items()
-            }
+    places = _places(folders, place_of, masks or {})
     if not places:
         return []
     groups = _read_groups(root, folders, places)
@@ -84,6 +72,21 @@ def class_rows(
         for path, (place, mask) in sorted(places.items())
     ]
     return all_in_one_way(rows)
+
+
+def _places(
+    folders: Sequence[Folder], place_of: Callable[[str], Place | None], masks: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[Place, str | None]]:
+    """Return what is known of each image, and its mask as a cell."""
+    places: dict[str, tuple[Place, str | None]] = {}
+    for folder in folders:
+        if (place := place_of(folder.path)) is None:
+            continue
+        for name, beside in _pair_masks([name for name in folder.names if is_picture(name)]).items():
+            image = folder.join(name)
+            named = {folder.join(mask): of for mask, of in beside.items()} | dict(masks.get(image, {}))
+            places[image] = place, mask_cell(named)
+    return places
 
 
 def _pair_masks(names: Iterable[str]) -> dict[str, dict[str, str]]:

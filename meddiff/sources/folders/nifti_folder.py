@@ -42,29 +42,10 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
             name, or a table with unknown cases or unreadable cells.
     """
     folders = list_folders(root)
-    named = [folder for folder in folders if PurePosixPath(folder.path).name in IMAGES]
-    masks = _masks(folders)
-    inside = {path for _, _, path in masks}
     problems = Problems(root)
-    cases: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for folder in named or folders:
-        place = folder.path.rpartition("/")[0] if named else folder.path
-        volumes = [name for name in folder.names if folder.join(name) not in inside]
-        for case, name in _cases(volumes, [stem for at, stem, _ in masks if at == place]):
-            cases[place, case].append(folder.join(name))
-    if not cases:
+    rows = _paired(root, folders, problems)
+    if not rows:
         raise InputError(f"{root}: no NIfTI volumes were found in it. {HOW_TO_GET}")
-    of_case: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for mask, owner in _owners(masks, cases, alone=not named):
-        if owner is None:
-            problems.add("mask without image", mask, "Name it as its image, or take it out.")
-        else:
-            of_case[owner[:2]][mask] = owner[2]
-    rows = [
-        _row(root, case, image, mask_cell(of_case[place, case]))
-        for (place, case), images in cases.items() for image in images
-    ]  # fmt: skip
-    rows = all_in_one_way(rows)
     bare = [row.image_path for row in rows if row.mask_path is None]
     for image in bare if len(bare) < len(rows) else []:
         problems.add("image without mask", image, "Name its mask as the image, or take it out.")
@@ -83,6 +64,29 @@ def nifti_folder_rows(root: Path) -> list[ManifestRow]:
     rows.sort(key=lambda row: row.row_id)
     check_rows(rows, root)  # a table may put one patient into two splits
     return rows
+
+
+def _paired(root: Path, folders: Sequence[Folder], problems: Problems) -> list[ManifestRow]:
+    """Return a row per volume, with its masks; those of no image are among the problems."""
+    named = [folder for folder in folders if PurePosixPath(folder.path).name in IMAGES]
+    masks = _masks(folders)
+    inside = {path for _, _, path in masks}
+    cases: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for folder in named or folders:
+        place = folder.path.rpartition("/")[0] if named else folder.path
+        volumes = [name for name in folder.names if folder.join(name) not in inside]
+        for case, name in _cases(volumes, [stem for at, stem, _ in masks if at == place]):
+            cases[place, case].append(folder.join(name))
+    of_case: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for mask, owner in _owners(masks, cases, alone=not named) if cases else ():
+        if owner is None:
+            problems.add("mask without image", mask, "Name it as its image, or take it out.")
+        else:
+            of_case[owner[:2]][mask] = owner[2]
+    return all_in_one_way([
+        _row(root, case, image, mask_cell(of_case[place, case]))
+        for (place, case), images in cases.items() for image in images
+    ])  # fmt: skip
 
 
 def _is_volume(name: str) -> bool:
