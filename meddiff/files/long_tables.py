@@ -18,7 +18,7 @@ TEXTS = (
     "sha256", "made_by", "stale", "sex", "age_band", "skin_tone",
     "split", "attribute", "subgroup", "dataset", "site", "reference",
     "against", "augmentation", "comparison", "features", "kind", "metric", "sentence", "severity", "state", "strength",
-    "test", "unlike_training", "warning", "why_unlike",
+    "study", "reader", "source", "test", "unlike_training", "warning", "why_unlike",
 )  # fmt: skip
 """Columns that hold texts: a class may be called 007, and an image 12. All others hold numbers, or yes and no."""
 

@@ -196,6 +196,48 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReaderStudy(Evaluation):
+    """A blinded study: people say of each image whether it is real; each place is a folder, or a manifest as
+    CSV[:SPLIT]."""
+
+    real: str
+    """Real images, best not those trained on."""
+    synthetic: str
+    """Images that a model has drawn."""
+    out: str = "reader_study"
+    """Folder for the page, and the key that readers must not see."""
+    images: Annotated[int, Range(4, 2000)] = 60
+    """Images shown, half of them synthetic, as many of each class of both kinds."""
+    size: Annotated[int, Range(0, 2048)] = 0
+    """Pixels per side of all images; 0 takes the smallest side of any, at most 256."""
+    labels: str = ""
+    """Regular expression for what of a name is its class; empty takes a manifest's label."""
+    show_labels: bool = False
+    """Show the class beside each image."""
+    title: str = "Real or synthetic?"
+    """Heading of the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderScores(Evaluation):
+    """The answers of the readers of a study."""
+
+    POSITIONAL: ClassVar[str] = "answers"
+    """The setting that needs no flag before it."""
+
+    answers: tuple[str, ...]
+    """CSV files that the page has saved, one or more."""
+    key: str
+    """key.csv, which lies beside the page."""
+    out: str = ""
+    """Folder for readers.csv; empty is that of the key."""
+    resamples: Resamples = 2000
+    """Bootstrap resamples over patients and readers."""
+    confidence_level: Annotated[float, Range(0.5, 0.999)] = 0.95
+    """Coverage of the intervals."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateImages(Evaluation):
     """Synthetic images against real ones; each place is a folder, or a manifest as CSV[:SPLIT]."""
 
