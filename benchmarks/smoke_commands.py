@@ -102,6 +102,9 @@ def _predictions() -> Iterator[Command]:
         seen = "data/pictures" if kind == "pictures" else "data/images"
         words = f"segment predict --checkpoint segment_{kind} --input {seen} --output predict_{kind} {keep} {more}"
         yield Command(f"predict_{kind}", words, f"predict_{kind}/predictions.csv", f"segment_{kind}")
+    how = "--method inpaint --box 1,1,5,5 --steps 4"
+    words = f"edit --checkpoint augment_pictures --input data/pictures --output edit {how}"
+    yield Command("edit", words, "edit/edits.csv", "augment_pictures")
     words = "segment test --checkpoint segment_pictures --manifest data/pictures.csv --out test_pictures"
     yield Command("test_pictures", words, "test_pictures/report.json", "segment_pictures")
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.build import segmenting
+from meddiff.build.images import picture_square
 from meddiff.build.models import best_of, models_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
@@ -259,6 +260,33 @@ def _guide(recipe: Recipe, path: Path) -> Any:
             "folder, or ask for classifier_guidance=0"
         )
     return of_checkpoint(recipe, checkpoint.read(newest), build.GUIDE)[0]
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """The denoiser of images of a run, with what is needed to show it images of a user."""
+
+    recipe: Recipe
+    model: ImageDenoiser
+    transform: Transform
+    """The way from a picture to the square that the network sees."""
+    weights: str
+    """Short hash of its weights."""
+    folder: RunFolder
+    """Run folder, checkpoint or published weights that it was loaded from."""
+
+
+def load_generator(place: str | Path) -> TrainedGenerator:
+    """Load a network that draws images; see `load`.
+
+    Raises:
+        InputError: as `load`; or the run, or the checkpoint, is of a network that segments.
+    """
+    path, stored, values = _read(place, made_by=MADE_BY[Recipe])
+    refuse_other_kind(values, Recipe, place)
+    recipe, stored = from_dict(Recipe, values), stored or checkpoint.read_latest(RunFolder(path).checkpoints)
+    square = replace(picture_square(recipe), deep=stored.facts.pixel_dtype == "uint16")
+    return TrainedGenerator(recipe, _image_denoiser(recipe, stored, path), square, stored.digest, RunFolder(path))
 
 
 def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:

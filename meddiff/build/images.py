@@ -84,14 +84,15 @@ def _slices(
 def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
     return decode(
         rows,
-        _square(recipe),
+        picture_square(recipe),
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
     )
 
 
-def _square(recipe: Recipe) -> Transform:
+def picture_square(recipe: Recipe) -> Transform:
+    """Build what makes a square of a picture."""
     return Transform(recipe.data.image_size, recipe.data.fit, channels(recipe), slices=slice_transform(recipe))
 
 
@@ -106,7 +107,7 @@ def unusable(
         return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
     return unusable_images(
         rows,
-        _square(recipe),
+        picture_square(recipe),
         folder=recipe.data.cache or None,
         progress=progress,
     )

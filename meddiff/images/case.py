@@ -128,8 +128,12 @@ def picture_file_case(path: Path, transform: Transform) -> Case:
     Raises:
         InputError: the file cannot be read.
     """
-    picture = read_picture(path, size_hint=transform.image_size)
-    return _case_of_picture(path.stem, Opened(picture, picture.size), transform, None)
+    return case_of_picture(path.stem, read_picture(path, size_hint=transform.image_size), transform)
+
+
+def case_of_picture(name: str, picture: Picture, transform: Transform) -> Case:
+    """Make a case of a picture that was read before."""
+    return _case_of_picture(name, Opened(picture, picture.size), transform, None)
 
 
 def pixels_case(pixels: np.ndarray, transform: Transform) -> Case:
@@ -153,8 +157,7 @@ def pixels_case(pixels: np.ndarray, transform: Transform) -> Case:
     if pixels.dtype not in (np.uint8, np.uint16):
         pixels = _as_a_file_has_them(pixels)
     span = (0.0, 255.0) if pixels.dtype == np.uint8 else value_range_of(pixels, "the array")
-    picture = Picture(pixels, (pixels.shape[0], pixels.shape[1]), *span)
-    return _case_of_picture("array", Opened(picture, picture.size), transform, None)
+    return case_of_picture("array", Picture(pixels, (pixels.shape[0], pixels.shape[1]), *span), transform)
 
 
 def _as_a_file_has_them(values: np.ndarray) -> np.ndarray:

@@ -97,15 +97,20 @@ def walk(
     Yields:
         A Step after each stride; the last one's ``x`` is the sample.
     """
+    times = times_from(schedule, sampling, 1.0 if start is None else share)
     if start is None or share == 1:
-        times = schedule.timesteps(sampling.steps, sampling.spacing)
         yield from sampling.sampler(denoise, schedule, schedule.start(noise(0)), times, noise)
         return
-    first = max(1, round(share * schedule.T))
-    times = [t * first / schedule.T for t in schedule.timesteps(sampling.steps, sampling.spacing)]
     eps = noise(0)
-    alpha, sigma = schedule.at(torch.full((1,), first, device=eps.device), eps)
+    alpha, sigma = schedule.at(torch.full((1,), round(times[0]), device=eps.device), eps)
     yield from sampling.sampler(denoise, schedule, alpha * start + sigma * eps, times, noise)
+
+
+def times_from(schedule: NoiseSchedule, sampling: Sampling, share: float) -> list[float]:
+    """Return the times of a walk that begins at a share of T: those of the whole way, each brought down alike."""
+    times = schedule.timesteps(sampling.steps, sampling.spacing)
+    first = max(1, round(share * schedule.T))
+    return times if first == schedule.T else [t * first / schedule.T for t in times]
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.models import Model, models_of
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.inference.sampling import Sampling
+from meddiff.inference.sampling import ImageDenoiser, Sampling
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
@@ -74,7 +74,7 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
 
 
-def new_classifier(recipe: Recipe, images: Images, seed: int) -> Classifier:
+def new_classifier(recipe: Recipe, images: Images | ImageDenoiser, seed: int) -> Classifier:
     """Return the untrained (or pretrained) classifier of images like these.
 
     What is not loaded is a function of the seed.

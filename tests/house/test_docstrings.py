@@ -9,7 +9,7 @@ from tests.house.source import Definition, Function, definitions, functions, nam
 VERBS = names(
     """
     Add Apply Ask Attend Average Begin Bring Build Call Check Choose Close Compare Compute Convert Copy Count Create
-    Cut Deal Decide Decode Delete Describe Digest Divide Do Draw Embed Encode Estimate Evaluate Explain Fetch Fill
+    Cut Deal Decide Decode Delete Describe Digest Divide Do Draw Edit Embed Encode Estimate Evaluate Explain Fetch Fill
     Find Fit Fold Fuse Gather Give Go Group Hash Hold Join Judge Keep Lay Leave Let List Load Log Look Make Map Mark
     Match Measure Merge Mirror Move Name Note Open Order Pair Parse Photograph Pickle Place Predict Prepare Print
     Put Raise Read Recompute Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize Restore

@@ -25,6 +25,7 @@ from meddiff.files.bad import is_file
 from meddiff.files.content import sha256_of
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.files.writing import write_atomically
+from meddiff.inference.sampling import ImageDenoiser
 from meddiff.jobs import weights
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, labeled_rows
@@ -80,7 +81,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
     return [run.folder.filter, run.folder.classifier]
 
 
-def judge_of(run: Run[Recipe], images: Images) -> Classifier:
+def judge_of(run: Run[Recipe], images: Images | ImageDenoiser) -> Classifier:
     """Return the classifier of real images alone that this stage has trained; it takes images like these.
 
     Raises:

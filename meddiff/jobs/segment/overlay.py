@@ -72,9 +72,14 @@ def _file(folder: Path, name: str) -> Path:
 
 def _tile(file: Path) -> np.ndarray:
     with Image.open(file) as picture:
-        picture.thumbnail((TILE, TILE))
-        factor = TILE // max(picture.size)  # small ones are enlarged, each pixel a square
-        picture = picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
-        square = Image.new("RGB", (TILE, TILE))
-        square.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
+        return squared(picture)
+
+
+def squared(picture: Image.Image) -> np.ndarray:
+    """Fit a picture into a tile uint8 [TILE, TILE, 3], black around; small ones are enlarged, each pixel a square."""
+    picture.thumbnail((TILE, TILE))
+    factor = TILE // max(picture.size)
+    picture = picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
+    square = Image.new("RGB", (TILE, TILE))
+    square.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
     return np.asarray(square)

@@ -31,18 +31,19 @@ def in_front(rng: Random, color: Array) -> Array:
     """Return the light [S, S, 3] after hairs, ruler marks and gel bubbles have been laid over it."""
     side = len(color)
     if rng.random() < 0.55:
-        hairs = _hairs(rng, side)
-        color *= (1 - 0.18 * np.roll(hairs, (side // 90, side // 120), (0, 1)))[..., None]
+        cover = hairs(rng, side)
+        color *= (1 - 0.18 * np.roll(cover, (side // 90, side // 120), (0, 1)))[..., None]
         tint = np.array(HAIR_COLORS[rng.choice(4, p=[0.5, 0.3, 0.13, 0.07])], np.float32) * rng.uniform(0.7, 1.2)
-        color += (rng.uniform(0.75, 0.95) * hairs)[..., None] * (tint - color)
+        color += (rng.uniform(0.75, 0.95) * cover)[..., None] * (tint - color)
     if rng.random() < 0.18:
-        color *= 1 - 0.8 * _ruler(rng, side)[..., None]
+        color *= 1 - 0.8 * ruler(rng, side)[..., None]
     if rng.random() < 0.35:
         _bubbles(rng, color)
     return color
 
 
-def _hairs(rng: Random, side: int) -> Array:
+def hairs(rng: Random, side: int) -> Array:
+    """Draw the coverage [side, side] of hairs, 0..1, that lie in about one direction."""
     count = min(1 + int(rng.exponential(9)), 45)
     lie, spread = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 1.0)
     thick = rng.uniform(0.004, 0.011) * side
@@ -57,7 +58,8 @@ def _hairs(rng: Random, side: int) -> Array:
     return strokes(side, paths, widths)
 
 
-def _ruler(rng: Random, side: int) -> Array:
+def ruler(rng: Random, side: int) -> Array:
+    """Draw the coverage [side, side] of the marks of a ruler near an edge, 0..1."""
     angle, gap = rng.choice(4) * np.pi / 2 + rng.normal(0, 0.2), rng.uniform(0.05, 0.09) * side
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     base = side / 2 - across * rng.uniform(0.41, 0.47) * side
