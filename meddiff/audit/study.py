@@ -15,7 +15,8 @@ from meddiff.audit.masks import odd_masks
 from meddiff.audit.odd_images import odd_images
 from meddiff.errors import InputError
 from meddiff.files.bad import reason_of
-from meddiff.formats.masks import MaskMeaning, decide, masks_found, masks_of_rows
+from meddiff.formats.masks import MaskMeaning, NameRules, decide, masks_found, masks_of_rows
+from meddiff.formats.masks.by_name import STRICT
 from meddiff.manifest.row import ManifestRow
 
 Shown = tuple[ManifestRow, np.ndarray]
@@ -24,19 +25,21 @@ Progress = Callable[[Iterable[ManifestRow], int], Iterable[ManifestRow]]
 
 
 def audit(
-    rows: Sequence[ManifestRow], *, meaning: MaskMeaning | None = None, progress: Progress | None = None
-) -> list[Finding]:
+    rows: Sequence[ManifestRow], *, meaning: MaskMeaning | None = None, rules: NameRules = STRICT,
+    progress: Progress | None = None,
+) -> list[Finding]:  # fmt: skip
     """List what is odd about the rows, the worst first.
 
     Args:
         rows: of pictures, slices of volumes and whole volumes.
         meaning: of the masks, where it was decided; else it is decided here, from all of them.
+        rules: for what the names of masks' shapes leave open.
         progress: called as progress(rows, total) for a bar around the reading.
     """
     facts, listed = [], leaks(rows, [split_of(row) for row in rows])
     unclear = None
     if meaning is None:
-        meaning, unclear = _meaning(rows)
+        meaning, unclear = _meaning(rows, rules)
     if unclear is not None:
         listed.append(Finding("mask values unclear", masks_of(rows), unclear, "serious"))
         rows = [replace(row, mask_path=None) for row in rows]
@@ -95,11 +98,11 @@ def in_order(listed: Sequence[Finding]) -> list[Finding]:
     return sorted(listed, key=lambda one: (SEVERITIES.index(one.severity), one.kind))
 
 
-def _meaning(rows: Sequence[ManifestRow]) -> tuple[MaskMeaning | None, str | None]:
+def _meaning(rows: Sequence[ManifestRow], rules: NameRules) -> tuple[MaskMeaning | None, str | None]:
     """Decide what the masks mean, or why that cannot be known; neither where none can be read, said of each file."""
     held = masks_found(masks_of_rows(rows)).levels
     try:
-        return (decide(held) if held else None), None
+        return (decide(held, rules=rules) if held else None), None
     except InputError as error:
         return None, reason_of(error)
 

@@ -22,7 +22,7 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     from meddiff.audit import audit
     from meddiff.files.long_tables import write_table
     from meddiff.files.unpack import unpacked
-    from meddiff.formats.masks import meaning_of
+    from meddiff.formats.masks import NameRules, meaning_of
     from meddiff.jobs.audit import tell, to_table
     from meddiff.jobs.progress import bar
 
@@ -31,8 +31,11 @@ def run(settings: Inspect, console: Console | None = None) -> int:
     with unpacked(path) as place:
         rows, findings = rows_of(place, settings.dataset, settings.data_root)
         began = time.perf_counter()
-        meaning = meaning_of(rows, text=settings.mask_values) if settings.mask_values else None
-        findings = findings + audit(rows, meaning=meaning, progress=bar(console, "auditing", unit="images"))
+        rules = NameRules(settings.mask_overlap, settings.mask_missing)
+        meaning = meaning_of(rows, text=settings.mask_values, rules=rules) if settings.mask_values else None
+        findings = findings + audit(
+            rows, meaning=meaning, rules=rules, progress=bar(console, "auditing", unit="images")
+        )
     seconds = time.perf_counter() - began
     tell(console, findings, Path(settings.out).name if settings.out else "--out FILE.csv")
     serious = sum(one.severity == "serious" for one in findings)

@@ -59,6 +59,10 @@ class Inspect:
     """Of audit: a CSV to write, one line per finding and file; empty for none."""
     mask_values: str = ""
     """Of audit: what the values of the masks mean, as 0=background,1=lesion,255=ignore; empty decides it from all."""
+    mask_overlap: Literal["stop", "later", "ignore"] = "stop"
+    """Of audit: what two classes of a mask share: stop says so, later gives it to the later one, ignore to none."""
+    mask_missing: Literal["stop", "empty"] = "stop"
+    """Of audit: a class that a mask does not name: stop says so, empty takes it to be absent there."""
 
     def refuse_contradictions(self) -> None:
         """Refuse settings of the one way of looking in the other.
@@ -72,6 +76,8 @@ class Inspect:
             raise InputError("--dataset, --data-root and --out belong to --audit")
         if not self.audit and self.mask_values:
             raise InputError("--mask-values belongs to --audit, which looks at masks")
+        if not self.audit and (self.mask_overlap, self.mask_missing) != ("stop", "stop"):
+            raise InputError("--mask-overlap and --mask-missing belong to --audit, which looks at masks")
 
 
 @dataclass(frozen=True)

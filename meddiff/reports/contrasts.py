@@ -198,7 +198,7 @@ def _interval(results: StudyResults, row: dict[str, Any], value: str, label: str
     estimate, low, high = (float("nan") if words.is_missing(row[key]) else float(row[key])
                            for key in (value, "low", "high"))  # fmt: skip
     arm = results.arm(row["arm"])
-    return Interval(label or arm.title, estimate, low, high, arm.synthetic)
+    return Interval(label or arm.title, estimate, low, high, arm.synthetic, words.patients_in(row))
 
 
 def _arms_forest(results: StudyResults, rows: Records) -> Figure:

@@ -38,6 +38,8 @@ class Interval:
     low: float
     high: float
     emphasized: bool = False
+    patients: int | None = None
+    """How many it is of, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def forest(
 
     def strip(entry: Interval) -> Strip:
         text = words.number(entry.estimate, 3, signed)
-        detail = words.interval(entry.low, entry.high, 3, signed)
+        bounds = {"low": entry.low, "high": entry.high, "n_patients": entry.patients}
+        detail = words.interval_of(bounds, 3, signed)
         color: Color = "accent" if entry.emphasized else "plain"
         dot = Dot(f"{entry.label}: {text} {detail}".strip(), color, place(entry.estimate), low=place(entry.low),
                   high=place(entry.high))  # fmt: skip

@@ -131,10 +131,12 @@ def differences(results: MaskResults) -> Section:
     lines = [
         {"model": row["model"], "class_name": row["class_name"] or "All classes", "what": METRICS[row["metric"]].title,
          "difference": row["difference"], "low": row["low"], "high": row["high"], "p_value": row["p_value"],
-         "p_holm": row["p_holm"], "cases": row["n_cases"]}
+         "p_holm": row["p_holm"], "cases": row["n_cases"], "n_patients": row["n_patients"]}
         for row in rows
     ]  # fmt: skip
-    table = tabular.from_records(lines, "Paired differences on the same cases", titles={"what": "Metric"})
+    table = tabular.from_records(
+        lines, "Paired differences on the same cases", titles={"what": "Metric"}, drop=["n_patients"]
+    )
     return Section("differences", "Paired differences", present(text, forest, table) if table else (),
                    "There are not a baseline and another model to compare.",
                    values={"differences": results.differences})  # fmt: skip
@@ -303,7 +305,8 @@ def _interval(results: MaskResults, row: Mapping[str, Any], value: str) -> Inter
     estimate, low, high = (
         float("nan") if words.is_missing(row[key]) else float(row[key]) for key in (value, "low", "high")
     )
-    return Interval(str(row["model"]), estimate, low, high, row["model"] not in results.baselines)
+    emphasized = row["model"] not in results.baselines
+    return Interval(str(row["model"]), estimate, low, high, emphasized, words.patients_in(row))
 
 
 def _forest(results: MaskResults, metric: str) -> Figure:

@@ -258,7 +258,7 @@ def mask_headline(
     of = "" if group_noun == "case" else f" of {words.counted(row['n_patients'], group_noun)}"
     on = f"on {words.counted(row['n_cases'], 'test case')}{of}"
     if not len(differences) or not main:
-        span = words.interval(row["low"], row["high"])
+        span = words.interval_of(row)
         alone = "" if baselines else "; no baseline was scored beside it"
         return f"Mean Dice of {row['model']} is {words.number(row['mean'])} {span} {on}{alone}."
     chosen = (differences["model"] == main) & (differences["class_name"] == overall) & (differences["metric"] == "dice")

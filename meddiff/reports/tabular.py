@@ -189,5 +189,5 @@ def _cell(name: str, row: dict[str, Any], *, bracket: bool, formats: Formats = N
     detail = ""
     if bracket:
         decimals = len(text.partition(".")[2]) if name == "value" else 3
-        detail = words.interval(row.get("low"), row.get("high"), decimals, signed=name == "difference")
+        detail = words.interval_of(row, decimals, signed=name == "difference")
     return Cell(text, detail, float(str(value)) if _is_number(value) else text)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from meddiff.evaluation.masks.summary import FEW_PATIENTS
+
+TOO_FEW = "(too few to judge)"
+"""In the place of an interval."""
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 ACRONYMS = {"auroc", "auprc", "aurc", "fid", "kid", "ece", "id", "iou", "mri", "mib", "n", "nsd", "psnr", "ssim"}
@@ -66,6 +71,20 @@ def interval(low: Any, high: Any, digits: int = 3, signed: bool = False) -> str:
     if is_missing(low) or is_missing(high):
         return ""
     return f"[{number(low, digits, signed)}, {number(high, digits, signed)}]"
+
+
+def interval_of(row: Mapping[str, Any], digits: int = 3, signed: bool = False, prefix: str = "") -> str:
+    """Write the interval of a row of a table, or that its patients are too few for one (`FEW_PATIENTS`).
+
+    The row says how many there are as n_groups or n_patients; one that does not is taken as it is.
+    """
+    text, count = interval(row.get(f"{prefix}low"), row.get(f"{prefix}high"), digits, signed), patients_in(row)
+    return TOO_FEW if text and count is not None and count < FEW_PATIENTS else text
+
+
+def patients_in(row: Mapping[str, Any]) -> int | None:
+    """Return how many patients a row of a table is about, where it says so."""
+    return row.get("n_groups", row.get("n_patients"))
 
 
 def p_value(value: Any) -> str:

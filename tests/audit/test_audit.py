@@ -193,6 +193,35 @@ def test_the_command_writes_all_findings_and_ends_with_one(drawn, tmp_path, caps
     assert main(["--audit", str(elsewhere), "--data-root", str(drawn[0].root)]) == 0
 
 
+@pytest.mark.parametrize(("shared", "absent", "rule"), [
+    (True, False, "--mask_overlap=later"), (True, False, "--mask-overlap=ignore"),
+    (False, True, "--mask_missing=empty"),
+])  # fmt: skip
+def test_what_names_of_masks_leave_open_is_asked_for_and_answered(tmp_path, capsys, shared, absent, rule):
+    """A file per class: two classes on one pixel, or a class that one of the images lacks."""
+    cup, disc = np.zeros((2, 32, 32), np.uint8)
+    cup[10:14, 10:14] = disc[10 if shared else 14 : 22, 10:22] = 255
+    lines = []
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(60, 200, (32, 32, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+        for name, mask in (("cup", cup), ("disc", disc)):
+            Image.fromarray(mask).save(tmp_path / f"{number}_{name}.png")
+        names = ["cup"] if absent and not number else ["cup", "disc"]
+        cell = ";".join(f"{number}_{name}.png={name}" for name in names)
+        lines.append(f"{number},x,{number}.png,{cell},real\n")
+    table = tmp_path / "rows.csv"
+    table.write_text("row_id,dataset,image_path,mask_path,source\n" + "".join(lines), encoding="utf-8")
+    assert main(["--audit", str(table)]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mask values unclear" in said
+    assert rule.partition("=")[0].replace("-", "_").strip("_") in said
+    main(["--audit", str(table), rule])
+    assert "mask values unclear" not in capsys.readouterr().out
+    assert main([str(tmp_path), rule]) == 2
+    assert "belong to --audit" in capsys.readouterr().err
+
+
 @pytest.mark.real_data
 @pytest.mark.skipif(not (REAL / "broken-images").is_dir(), reason="needs the real images in ../shared/data")
 def test_the_five_inverted_masks_of_ham10000_are_found():

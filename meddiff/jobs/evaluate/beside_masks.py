@@ -159,10 +159,10 @@ def show_soft(report: MaskResults, console: Console) -> None:
         lines.setdefault("class-wise ECE", {})[row["model"]] = words.number(row["classwise_ece"])
     for row in report.soft.to_dict("records"):
         name = f"{TITLES[row['metric']]} {row['class_name']}".strip()
-        cell = f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
+        cell = f"{words.number(row['mean'])} {words.interval_of(row)}"
         lines.setdefault(name, {})[row["model"]] = cell
     for row in report.uncertainty.to_dict("records"):
-        cell = f"{words.number(row['auroc'])} {words.interval(row['low'], row['high'])}"
+        cell = f"{words.number(row['auroc'])} {words.interval_of(row)}"
         lines.setdefault(f"AUROC of Dice < {LOW_DICE:g}", {})[row["model"]] = cell
     if not lines:
         return

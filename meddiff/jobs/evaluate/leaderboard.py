@@ -46,7 +46,7 @@ def _show(table: pd.DataFrame, console: Console) -> None:
     for name in ("run", "arm", "seeds", "synthetic", *(words.in_words(metric) for metric in SHOWN)):
         shown.add_column(name, overflow="fold")
     for row in table.to_dict("records"):
-        bounds = {name: words.interval(row[f"{name}_low"], row[f"{name}_high"]) for name in SHOWN}
+        bounds = {name: words.interval_of(row, prefix=f"{name}_") for name in SHOWN}
         scores = (f"{words.number(row[name])} {bounds[name]}" for name in SHOWN)
         shown.add_row(row["run"], row["arm"], words.plain(row["n_seeds"]), words.plain(row["n_synthetic"]), *scores)
     console.print(shown)

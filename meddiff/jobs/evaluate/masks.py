@@ -242,7 +242,7 @@ def _show(report: MaskResults, console: Console) -> None:
             table.add_column(name)
         for name in SHOWN:
             unit = scored[name, models[0]]["unit"]
-            cells = (f"{words.number(row['mean'])} {words.interval(row['low'], row['high'])}"
+            cells = (f"{words.number(row['mean'])} {words.interval_of(row)}"
                      for row in (scored[name, model] for model in models))  # fmt: skip
             table.add_row(METRICS[name].short + (f", {unit}" if unit else ""), *cells)
         dice = [scored["dice", model] for model in models]

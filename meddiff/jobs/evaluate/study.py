@@ -74,8 +74,7 @@ def _shown(differences: pd.DataFrame, other: RunFolder) -> Table:
     for arm in dict.fromkeys(arm for arm, _ in cells):
         rows = (cells[arm, metric] for metric in SHOWN)
         table.add_row(arm, *(
-            f"{words.number(row['difference'], signed=True)} {words.interval(row['low'], row['high'], signed=True)}"
-            for row in rows
+            f"{words.number(row['difference'], signed=True)} {words.interval_of(row, signed=True)}" for row in rows
         ))  # fmt: skip
     return table
 
