@@ -153,21 +153,21 @@ def findings_in(folder: RunFolder) -> pd.DataFrame:
 
 
 def tell(console: Console, found: Sequence[Finding], place: str) -> None:
-    """Print the findings kind by kind, the worst first; file names stay whole, to be copied.
+    """Print the findings kind by kind, the worst first, each sentence once; file names stay whole, to be copied.
 
     ``place`` is where all of them can be read.
     """
-    kinds: dict[tuple[str, str], list[Finding]] = {}
+    kinds: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in found:
-        kinds.setdefault((one.severity, one.kind), []).append(one)
-    for (severity, kind), those in kinds.items():
+        kinds.setdefault((one.severity, one.kind), {}).setdefault(one.sentence, []).extend(one.files)
+    for (severity, kind), sentences in kinds.items():
         console.print(Text(f"{severity}: {kind}", style=STYLES[severity]))
-        for one in those[:SHOWN_PER_KIND]:
-            console.print(Padding(Text(one.sentence), (0, 0, 0, 4)))
-            more = [f"and {len(one.files) - SHOWN_FILES} more"] if len(one.files) > SHOWN_FILES else []
-            for file in [*one.files[:SHOWN_FILES], *more]:
+        for sentence, files in [*sentences.items()][:SHOWN_PER_KIND]:
+            console.print(Padding(Text(sentence), (0, 0, 0, 4)))
+            more = [f"and {len(files) - SHOWN_FILES} more"] if len(files) > SHOWN_FILES else []
+            for file in [*files[:SHOWN_FILES], *more]:
                 console.print(Text(f"        {file}", style="dim"), soft_wrap=True)
-        if len(those) > SHOWN_PER_KIND:
-            console.print(f"    {len(those) - SHOWN_PER_KIND} more of this kind: {place} names them all")
+        if len(sentences) > SHOWN_PER_KIND:
+            console.print(f"    {len(sentences) - SHOWN_PER_KIND} more of this kind: {place} names them all")
     if found:
         console.print()

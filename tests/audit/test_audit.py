@@ -1,5 +1,6 @@
 """The audit finds each planted fault, and nothing in phantoms that have none."""
 
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from scipy import ndimage
 
 from meddiff.audit import Finding, audit, duplicates, shift
 from meddiff.audit.leaks import leaks, split_of
 from meddiff.audit.listing import folder_rows
 from meddiff.audit.masks import mask_facts
+from meddiff.jobs.audit import tell, to_table
 from meddiff.manifest.row import ManifestRow
 from meddiff.pipelines.inspect import main
 from meddiff.sources import phantom
@@ -220,6 +223,16 @@ def test_what_names_of_masks_leave_open_is_asked_for_and_answered(tmp_path, caps
     assert "mask values unclear" not in capsys.readouterr().out
     assert main([str(tmp_path), rule]) == 2
     assert "belong to --audit" in capsys.readouterr().err
+
+
+def test_a_sentence_is_printed_once_for_all_its_files():
+    console = Console(record=True, width=200, file=io.StringIO())
+    tell(console, [Finding("mask empty", (f"{n}.png",), "it is empty", "serious") for n in range(9)], "findings.csv")
+    told = console.export_text()
+    assert told.count("it is empty") == 1
+    assert [name for name in ("0.png", "3.png", "and 5 more") if name not in told] == []
+    table = to_table([Finding("masks empty", ("a", "b"), "they are empty", "note"), Finding("x", (), "y", "note")])
+    assert table["sentence"].tolist() == ["they are empty", "", "y"]
 
 
 @pytest.mark.real_data

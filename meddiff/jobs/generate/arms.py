@@ -56,9 +56,10 @@ def images_of_arms(run: Run[Recipe]) -> RowsOfArms:
             f"the filter kept no synthetic image: {', '.join(left_out)} left out. {advice}", soft_wrap=True
         )  # fmt: skip
     unseen = [name for name in run.classes if name not in {row.label for row in kept}]
-    for name in arms:
-        if unseen and build.arm(name).synthetic and not build.arm(name).real:
-            run.console.print(f"{name}: no image of {', '.join(unseen)}, of which the filter kept none", soft_wrap=True)
+    alone = [name for name in arms if build.arm(name).synthetic and not build.arm(name).real]
+    if unseen and alone:
+        sentence = f"{', '.join(alone)}: no image of {', '.join(unseen)}, of which the filter kept none"
+        run.console.print(sentence, soft_wrap=True)
     images = {name: training_rows(build.arm(name), kept, run) for name in arms}
     return _without_repeats(images, run)
 
@@ -108,21 +109,23 @@ def _without_repeats(images: RowsOfArms, run: Run[Recipe]) -> RowsOfArms:
     """Return the arms without those ratios that no more images are left for; says where a ratio was not reached."""
     real = len(run.of("train"))
     kept: RowsOfArms = {}
-    most = real
+    most, repeats = real, []
     for name, rows in images.items():
         ratio = build.arm(name).ratio
         if ratio is not None:
             reached = f"a ratio of {len(rows) / real - 1:.2g}"
             if len(rows) == most:
-                run.console.print(
-                    f"{name} left out: the filter kept no more images than for {reached}. Draw more with "
-                    "--synthesis.oversample", soft_wrap=True
-                )  # fmt: skip
+                repeats.append(name)
                 continue
             if len(rows) < (1 + ratio) * real - len(run.classes):
                 run.console.print(f"{name}: the filter kept images for {reached} only; all are used", soft_wrap=True)
             most = len(rows)
         kept[name] = rows
+    if repeats:
+        run.console.print(
+            f"{', '.join(repeats)} left out: the filter kept no more images than for a ratio of {most / real - 1:.2g}. "
+            "Draw more with --synthesis.oversample", soft_wrap=True
+        )  # fmt: skip
     return kept
 
 

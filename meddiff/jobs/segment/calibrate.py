@@ -54,7 +54,7 @@ def answers_depend_on(run: Run[SegmentRecipe], names: Sequence[str] = ()) -> str
     )
 
 
-def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe]) -> float:
+def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe], name: str) -> float:
     """Fit the temperature of a model on pixels of the validation split, the same number from each case.
 
     What nobody judged is left out.
@@ -63,7 +63,7 @@ def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe]) -> float:
     images = masked(run, "val")
     chosen = validation_cases(run.recipe, len(images))
     labels, probabilities = [], []
-    for number in bar(run.console, "fitting the temperature", unit="cases")(chosen, len(chosen)):
+    for number in bar(run.console, f"fitting the temperature of {name}", unit="cases")(chosen, len(chosen)):
         image, truth = images.pair(number)
         answer = fused(model.members(image, images.rows[number].row_id), decision)
         judged = truth != IGNORED
@@ -82,7 +82,7 @@ def _work(run: Run[SegmentRecipe]) -> list[Path]:
     temperatures = dict.fromkeys(model_names(run.recipe), 1.0)
     if run.recipe.inference.temperature:
         for name in temperatures:
-            temperatures[name] = fitted_temperature(of_run(run, name), run)
+            temperatures[name] = fitted_temperature(of_run(run, name), run, name)
     write_text(run.folder.temperatures, json.dumps(temperatures, indent=2))
     return [run.folder.temperatures, *note_likeness(run)]
 
