@@ -20,6 +20,7 @@ import yaml
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import compared
@@ -69,7 +70,8 @@ def untrained(run: Run[Recipe], images: Images, labels: list[int], seeds: list[i
     fresh = model.ready(model.network, build_fabric(precision=recipe.training.precision))
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}
     sampling = build.sampling(recipe)
-    batches = generate(fresh, GenerateTask(1), sampling, labels=labels, seeds=seeds, **settings)
+    told = Condition(label=torch.tensor(labels))
+    batches = generate(fresh, GenerateTask(1), sampling, told=told, seeds=seeds, **settings)
     return np.stack([statistics(volume.numpy()) for batch in batches for volume in batch])
 
 

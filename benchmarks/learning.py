@@ -23,6 +23,7 @@ import yaml
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import judge_of
@@ -70,7 +71,7 @@ def measure(run: Run[Recipe], *, per_class: int = 40) -> Learned:
             denoiser,
             build.task(recipe, channels=images.shape[0], num_classes=len(names)),
             build.sampling(recipe),
-            labels=labels.tolist(),
+            told=Condition(label=torch.from_numpy(labels)),
             seeds=[child_seed(recipe.seed, "learning", number) for number in range(len(labels))],
             shape=images.shape,
             batch_size=recipe.synthesis.batch_size,

@@ -27,6 +27,7 @@ import torch
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.jobs import job, weights
 from meddiff.jobs.splits import labeled
@@ -95,7 +96,7 @@ def drawn(run: Run[Recipe], state: State, model: build.Model, per_class: int) ->
         model.ready(state.ema.network, build_fabric(precision=recipe.training.precision)),
         build.task(recipe, channels=images.shape[0], num_classes=len(run.classes)),
         build.sampling(recipe),
-        labels=labels.tolist(),
+        told=Condition(label=torch.from_numpy(labels)),
         seeds=[child_seed(recipe.seed, "networks", number) for number in range(len(labels))],
         shape=images.shape,
         batch_size=recipe.synthesis.batch_size,

@@ -11,15 +11,16 @@ What a recipe can set beyond this (filter, classifiers, report, resuming) belong
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from meddiff import build
-from meddiff.batches.images import Images
+from meddiff.batches.images import Images, described_by
 from meddiff.build.models import loss_weight
 from meddiff.errors import InputError
 from meddiff.inference import sampling
@@ -44,13 +45,17 @@ UNLABELED = "unlabeled"
 """The class of images that have none."""
 
 
-def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Images:
+def read_images(
+    place: str | Path, *, size: int = 64, channels: int = 3, attributes: Sequence[str] = ()
+) -> Images:  # fmt: skip
     """Read pictures, decoded once into the user's cache.
 
     Args:
         place: a folder ``<class>/<image>``, or a manifest.csv whose label column names the class.
         size: side of the square that each becomes, in pixels.
         channels: 3 for color, 1 for gray.
+        attributes: what a denoiser is told of them beside the class: age_years, sex, site ..., as the manifest has it,
+            or size and brightness.
 
     Raises:
         InputError: nothing there, or files that cannot be read; they are named.
@@ -61,7 +66,7 @@ def read_images(place: str | Path, *, size: int = 64, channels: int = 3) -> Imag
     recipe = Recipe(dataset=folder.name)
     recipe = replace(recipe, data=replace(recipe.data, image_size=size, channels=channels))
     named = [row if row.label is not None else replace(row, label=UNLABELED) for row in rows]
-    return build.images(named, recipe, sorted({_label(row) for row in named}))
+    return described_by(build.images(named, recipe, sorted({_label(row) for row in named})), attributes)
 
 
 def denoiser(
@@ -93,8 +98,14 @@ def denoiser(
         network=replace(recipe.network, name=network, channels=tuple(channels), attention_levels=attended),
         diffusion=replace(recipe.diffusion, schedule=schedule, prediction=prediction),
     )
-    plain = build.new_denoiser(recipe, channels=like.shape[0], num_classes=len(like.class_names))
-    return ImageDenoiser(plain, tuple(like.class_names), tuple(like.shape), build.sampling(recipe))
+    sizes = {
+        "num_classes": len(like.class_names),
+        "attribute_features": like.described.attributes.width,
+    }
+    plain = build.new_denoiser(recipe, channels=like.shape[0], **sizes)
+    return ImageDenoiser(
+        plain, tuple(like.class_names), tuple(like.shape), build.sampling(recipe), like.described.attributes
+    )  # fmt: skip
 
 
 def train(
@@ -125,7 +136,13 @@ def train(
     task, dropout = GenerateTask(model.shape[0]), USUAL.diffusion.condition_dropout
     state = build_state(
         model.denoiser.network.requires_grad_(True).train(),
-        lambda fabric: Denoising(prepare(model.denoiser, fabric), task, dropout, loss_weight(USUAL.diffusion)),
+        lambda fabric: Denoising(
+            prepare(model.denoiser, fabric),
+            task,
+            dropout,
+            loss_weight(USUAL.diffusion),
+            attribute_dropout=USUAL.diffusion.attribute_dropout,
+        ),
         build_fabric(),
         optimization,
         ema_decay=USUAL.training.ema_decay,
@@ -140,9 +157,10 @@ def train(
 
 def generate(
     model: ImageDenoiser,
-    labels: Sequence[int | str],
+    labels: Sequence[int | str | None],
     seeds: Sequence[int],
     *,
+    told: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
     sampler: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -152,8 +170,9 @@ def generate(
 
     Args:
         model: from `denoiser`, trained, or of a run (`meddiff.load`).
-        labels: class of each image, by its name or number.
+        labels: class of each image, by its name or number; None leaves it to the data.
         seeds: one per image; the same seed and label give the same image.
+        told: attributes of all images, as {"age_years": 70}, or of each; what is not told follows the data.
         sampler: name of a sampler; by default that of the model.
         steps: sampler steps.
         guidance: scale of classifier-free guidance; 1 is none.
@@ -163,7 +182,8 @@ def generate(
         [N, C, *S] float32 in [-1, 1] on the CPU.
 
     Raises:
-        InputError: a label or sampler that there is not; labels and seeds of different lengths; a model that segments.
+        InputError: a label, attribute or sampler that there is not; labels and seeds of different
+            lengths; a model that segments.
     """
     _check(model, labels, seeds)
     if not labels:
@@ -172,19 +192,17 @@ def generate(
     drawing = _changed(model.drawing, steps=steps, guidance=guidance, sampler=algorithm)
     fabric = build_fabric()
     batches = sampling.generate(
-        prepare(model.denoiser.eval().requires_grad_(False), fabric),
-        GenerateTask(model.shape[0]),
-        drawing,
-        labels=[_number(label, model.class_names) for label in labels],
+        prepare(model.denoiser.eval().requires_grad_(False), fabric), GenerateTask(model.shape[0]), drawing,
+        told=model.condition(labels, told),
         seeds=seeds,
         shape=model.shape,
         batch_size=min(batch_size, len(labels)),
         device=fabric.device,
-    )
+    )  # fmt: skip
     return torch.cat(list(batches))
 
 
-def _check(model: object, labels: Sequence[int | str], seeds: Sequence[int]) -> None:
+def _check(model: object, labels: Sequence[int | str | None], seeds: Sequence[int]) -> None:
     if not isinstance(model, ImageDenoiser):
         raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {MADE_BY[Recipe]}")
     if len(labels) != len(seeds):
@@ -198,16 +216,3 @@ def _changed(drawing: sampling.Sampling, **asked: object) -> sampling.Sampling:
 
 def _label(row: ManifestRow) -> str:
     return row.label or UNLABELED
-
-
-def _number(label: int | str, names: Sequence[str]) -> int:
-    """Return the number of a class.
-
-    Raises:
-        InputError: a class that there is not.
-    """
-    if isinstance(label, str) and label in names:
-        return names.index(label)
-    if isinstance(label, int) and 0 <= label < len(names):
-        return label
-    raise InputError(f"there is no class {label!r}: use one of {', '.join(names)}, or 0 to {len(names) - 1}")

@@ -23,7 +23,7 @@ from torch import Tensor
 from meddiff import build
 from meddiff.build import segmenting
 from meddiff.build.images import picture_square
-from meddiff.build.models import best_of, models_of, of_checkpoint
+from meddiff.build.models import attributes_in, best_of, models_of, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
@@ -247,7 +247,7 @@ def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint, path: Path) -
     denoiser, facts = of_checkpoint(recipe, stored, build.DIFFUSION)
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
     drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
-    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), drawing)
+    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), drawing, attributes_in(facts))
 
 
 def _guide(recipe: Recipe, path: Path) -> Any:

@@ -59,6 +59,51 @@ def check_network(build, *, spatial_dims: int = 2) -> None:
     assert not deaf, f"no gradient reaches {deaf}"
 
 
+def check_told_attributes(build, *, spatial_dims: int = 2) -> None:
+    """A network that takes attributes hears each of them, per sample, and knows what is untold.
+
+    ``build(in_channels, out_channels, num_classes=, attribute_features=, spatial_dims=)`` makes a tiny one.
+    """
+    import pytest
+    import torch
+
+    from meddiff.diffusion.condition import Condition
+    from meddiff.errors import InputError
+
+    generator = torch.Generator().manual_seed(0)
+    x_t = torch.randn((3, 2, *(9, 8, 8)[:spatial_dims]), generator=generator)
+    t, label = torch.tensor([1, 500, 1000]), torch.tensor([0, 2, 1])
+    features = torch.randn((3, 2, 4), generator=generator)
+    for classes in (3, 0):
+        network = build(2, 2, num_classes=classes, attribute_features=8, spatial_dims=spatial_dims)
+        wake(network)
+        labels = {"label": label} if classes else {}
+        with torch.no_grad():
+            told = network(x_t, t, Condition(**labels, attributes=features))
+            for place in range(2):
+                other = features.clone()
+                other[:, place] *= -1
+                heard = network(x_t, t, Condition(**labels, attributes=other))
+                assert (told != heard).flatten(1).any(1).all(), f"does not hear attribute {place}"
+            none = network(x_t, t, Condition(**labels, attributes=torch.zeros_like(features)))
+            torch.testing.assert_close(none, network(x_t, t, Condition(**labels)))  # what is never told is untold
+            half = features.clone()
+            half[1] = 0
+            mixed = network(x_t, t, Condition(**labels, attributes=half))
+            torch.testing.assert_close(mixed[1], none[1])  # untold is per sample
+            torch.testing.assert_close(mixed[::2], told[::2])
+            if classes:
+                unlabeled = network(x_t, t, Condition(label=torch.full((3,), -1), attributes=features))
+                assert (told != unlabeled).flatten(1).any(1).all(), "hears no label beside attributes"
+        network(x_t, t, Condition(**labels, attributes=features)).square().mean().backward()
+        deaf = [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()]
+        assert not [name for name in deaf if "label" not in name], f"no gradient reaches {deaf}"
+        with pytest.raises(InputError, match="attributes of 8 features, got 12"):
+            network(x_t, t, Condition(**labels, attributes=torch.zeros(3, 3, 4)))
+    with pytest.raises(InputError, match="attributes of 0 features, got 8"):
+        build(2, 2, num_classes=3, spatial_dims=spatial_dims)(x_t, t, Condition(label=label, attributes=features))
+
+
 def check_metric(metric, *arguments, perfect=None, refuses_nan=True) -> None:
     """A metric is a pure function of arrays: the same answer twice, in any order of images, and no answer to NaN.
 

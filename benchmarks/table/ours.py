@@ -15,6 +15,7 @@ from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.build import segmenting
 from meddiff.cache.image_array import ImageArray
+from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.manifest.row import COLUMNS, ManifestRow
 from meddiff.recipe import Recipe
@@ -76,7 +77,7 @@ class OurTraining:
         recipe = replace(self.recipe, synthesis=replace(self.recipe.synthesis, steps=steps, guidance=guidance))
         batches = generate(
             self._ready, build.task(recipe, channels=3, num_classes=self.size.classes), build.sampling(recipe),
-            labels=[0] * self.size.batch, seeds=range(self.size.batch),
+            told=Condition(label=torch.zeros(self.size.batch, dtype=torch.int64)), seeds=range(self.size.batch),
             shape=(3, self.size.image_size, self.size.image_size), batch_size=self.size.batch, device=self.device,
         )  # fmt: skip
         return next(iter(batches))

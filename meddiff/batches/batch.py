@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+TENSORS = ("image", "label", "mask", "index", "attributes")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Batch:
     """[B] int64, position of each image in its Images."""
     ignores: bool = False
     """Whether some pixel of the masks is not judged."""
+    attributes: Tensor | None = None
+    """[B, A, F] features of what describes each image beside its class (`image_attributes`), 0 where unknown."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
@@ -30,11 +34,10 @@ class Batch:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with every tensor changed."""
-        label = None if self.label is None else change(self.label)
-        mask = None if self.mask is None else change(self.mask)
-        return Batch(change(self.image), label, mask, change(self.index), self.ignores)
+        parts = {name: part for name in TENSORS if isinstance(part := getattr(self, name), Tensor)}
+        return replace(self, **{name: change(part) for name, part in parts.items()})
 
     @property
     def tensors(self) -> list[Tensor]:
         """All that there are, in a fixed order."""
-        return [part for part in (self.image, self.label, self.mask, self.index) if part is not None]
+        return [part for name in TENSORS if (part := getattr(self, name)) is not None]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import WHOLE, Cut, Draw
+from meddiff.batches.image_attributes import PLAIN, Described, learned_from, values_of_all
 from meddiff.batches.order import Order
 from meddiff.cache.image_array import ImageArray
 from meddiff.cache.store import Prepared
@@ -31,13 +32,17 @@ class Images:
         prepared: the images and their rows, from the cache.
         class_names: label k is class_names[k]; empty where the images have no labels.
         cut: which part of each image is shown.
+        described: by what, beside their class.
 
     Raises:
         InputError: a row without a label or with one that is no class.
     """
 
-    def __init__(self, prepared: Prepared | ImageArray, class_names: Sequence[str] = (), cut: Cut = WHOLE) -> None:
-        self.prepared, self.cut = prepared, cut
+    def __init__(
+        self, prepared: Prepared | ImageArray, class_names: Sequence[str] = (), cut: Cut = WHOLE,
+        described: Described = PLAIN,
+    ) -> None:  # fmt: skip
+        self.prepared, self.cut, self.described = prepared, cut, described
         self.rows = prepared.rows
         self.skipped = prepared.skipped
         """Rows whose image could not be read, with the reason."""
@@ -61,7 +66,8 @@ class Images:
         images, masks = self._shown(at, draws or [Draw(0, int(position)) for position in at])
         label = torch.from_numpy(self.labels[at]) if self.class_names else None
         mask = None if masks is None else torch.from_numpy(masks.astype(np.int64))
-        return Batch(to_model_range(images), label, mask, torch.from_numpy(at), ignores(masks))
+        attributes = self.described.features(at)
+        return Batch(to_model_range(images), label, mask, torch.from_numpy(at), ignores(masks), attributes)
 
     def drawn(
         self, step: int, *, batch_size: int, seed: int, class_balance: float = 0.0, part: slice = slice(None)
@@ -123,9 +129,7 @@ class Images:
     @property
     def clipped(self) -> int:
         """Number of images that are larger than what the cut shows of them."""
-        box = self.cut.size
-        if box is None:
-            return 0
+        box = self.cut.size or ()
         return sum(any(np.greater(case.shape, box)) for case in self.prepared if len(case.shape) == len(box))
 
     def _order(self, class_balance: float) -> Order:
@@ -141,6 +145,19 @@ class Images:
         shown = [self.cut(self.prepared[int(position)], draw) for position, draw in zip(at, draws, strict=True)]
         masks = [mask for _, mask in shown if mask is not None]
         return np.stack([image for image, _ in shown]), np.stack(masks)[:, None] if len(masks) == len(shown) else None
+
+
+def described_by(images: Images, names: Sequence[str]) -> Images:
+    """Return the same images, described by these attributes, which are learned from them.
+
+    Raises:
+        InputError: there is nothing to learn.
+    """
+    if not names:
+        return images
+    values = values_of_all(images.prepared, names)
+    attributes = learned_from(names, values)
+    return Images(images.prepared, images.class_names, images.cut, Described(attributes, attributes.numbers(values)))
 
 
 def ignores(masks: np.ndarray | None) -> bool:

@@ -24,7 +24,7 @@ class ResidentImages(Images):
     """Pictures, shown whole, that live on a device; batches of them are those of the file to the bit."""
 
     def __init__(self, images: Images, array: ImageArray, device: torch.device) -> None:
-        super().__init__(array, images.class_names)
+        super().__init__(array, images.class_names, described=images.described)
         stored = np.asarray(array.images)
         self._deep, self._half = stored.dtype == np.uint16, np.iinfo(stored.dtype).max / 2
         self._pixels = _there(stored.view(np.int16) if self._deep else stored, device)  # what a GPU can index
@@ -40,7 +40,8 @@ class ResidentImages(Images):
         mask = None if self._masks is None else self._masks.index_select(0, index).long()
         some = self._ignores is not None and bool(self._ignores[at].any())
         label = _sent(self.labels[at], self._pixels.device) if self.class_names else None
-        return Batch(image.float().div_(self._half).sub_(1), label, mask, index, some)
+        attributes = self.described.features(at, lambda numbers: _sent(numbers, self._pixels.device))
+        return Batch(image.float().div_(self._half).sub_(1), label, mask, index, some, attributes)
 
 
 def on_device(images: Images, device: torch.device, room: int | None = None) -> Images:

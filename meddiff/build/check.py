@@ -63,7 +63,9 @@ def _check_segmentation(recipe: SegmentRecipe) -> None:
 
 
 def _check_generation(recipe: Recipe) -> None:
-    check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
+    network = pick("network.name", NETWORKS, recipe.network.name)
+    check_has(network, recipe)
+    check_hears(network, recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
     weight = pick("diffusion.loss_weight", LOSS_WEIGHTS, recipe.diffusion.loss_weight)
@@ -85,6 +87,24 @@ def _check_generation(recipe: Recipe) -> None:
         raise InputError(
             f"synthesis.classifier_guidance divides by the signal that is left at the last noise level, and "
             f"diffusion.schedule {diffusion.schedule} leaves none: use another, such as cosine, or leave this out"
+        )
+
+
+def check_hears(network: Callable, recipe: Recipe) -> None:
+    """Refuse attributes for a network that cannot be told any.
+
+    Raises:
+        InputError: the networks that can.
+    """
+
+    def hears(one: Callable) -> bool:
+        return "attribute_features" in inspect.signature(one).parameters
+
+    if recipe.diffusion.attributes and not hears(network):
+        able = [name for name, other in NETWORKS.items() if hears(other)]
+        raise InputError(
+            f"diffusion.attributes is {list(recipe.diffusion.attributes)}, and the network {recipe.network.name} is "
+            f"told a class alone: leave it out, or use --network.name {' or '.join(able)}"
         )
 
 

@@ -18,6 +18,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from meddiff.batches.cuts import AXES
+from meddiff.batches.image_attributes import NOTHING, Attributes
 from meddiff.build.tables import (
     BASELINES,
     CLASS_LOGITS,
@@ -107,13 +108,16 @@ def task(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> 
     return TASKS["generate"](channels)
 
 
-def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
+def denoiser(
+    recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int, attribute_features: int = 0
+) -> Denoiser:
     """Build the untrained denoiser: network, schedule and prediction.
 
     Args:
         recipe: of images, or of masks.
         channels: of the image.
         num_classes: labels that images are drawn by, or classes of the masks.
+        attribute_features: A * F of the attributes that images are drawn by.
 
     Raises:
         InputError: an unknown name, or settings that do not fit together.
@@ -130,17 +134,18 @@ def denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int)
         learned_variance = recipe.diffusion.learned_variance
         said = 2 * noised if learned_variance else noised
         offered |= {"num_classes": num_classes, "condition_channels": noised * recipe.diffusion.self_condition}
+        offered |= {"attribute_features": attribute_features}
     kind = pick("network.name", table, recipe.network.name)
     schedule = pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)(recipe.diffusion.timesteps)
     network = kind(noised, said, **_taken(kind, recipe.network, offered))
     return Denoiser(network, schedule, prediction(recipe), learned_variance=learned_variance)
 
 
-def new_denoiser(recipe: Recipe | SegmentRecipe, *, channels: int, num_classes: int) -> Denoiser:
+def new_denoiser(recipe: Recipe | SegmentRecipe, **sizes: int) -> Denoiser:
     """Build the untrained denoiser as `denoiser` does, with weights that are a function of the recipe alone."""
     use = ("segmentation", DIFFUSION) if isinstance(recipe, SegmentRecipe) else ("denoiser",)
     with seeded(child_seed(recipe.seed, *use, "weights")):
-        return denoiser(recipe, channels=channels, num_classes=num_classes)
+        return denoiser(recipe, **sizes)
 
 
 def _taken(kind: Callable, settings: Any, offered: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +208,8 @@ def optimization(settings: TrainingRecipe) -> Optimization:
 
 
 def new_model(
-    recipe: Recipe | SegmentRecipe, name: str, channels: int, class_names: Sequence[str]
+    recipe: Recipe | SegmentRecipe, name: str, channels: int, class_names: Sequence[str],
+    attributes: Attributes = NOTHING,
 ) -> Model:  # fmt: skip
     """Build an untrained network, a function of the recipe alone.
 
@@ -212,12 +218,17 @@ def new_model(
         name: diffusion, or that of a baseline, or guide.
         channels: of the image.
         class_names: labels that images are drawn by, or classes of the masks.
+        attributes: what else images are drawn by.
     """
     if isinstance(recipe, Recipe) and name == GUIDE:
         return _guide(recipe, channels, class_names)
     if name == DIFFUSION:
-        plain = new_denoiser(recipe, channels=channels, num_classes=len(class_names))
-        return _diffusion_model(recipe, plain, channels, class_names)
+        plain = new_denoiser(
+            recipe, channels=channels, num_classes=len(class_names), attribute_features=attributes.width
+        )  # fmt: skip
+        model = _diffusion_model(recipe, plain, channels, class_names)
+        known = {"attributes": attributes.to_dict()} if attributes else {}  # older checkpoints have none
+        return replace(model, facts=replace(model.facts, network={**model.facts.network, **known}))
     assert isinstance(recipe, SegmentRecipe)  # images have no baseline
     with seeded(child_seed(recipe.seed, "segmentation", name, "weights")):
         network = baseline(recipe, name, channels=channels, num_classes=len(class_names))
@@ -287,6 +298,7 @@ def denoising(recipe: Recipe | SegmentRecipe, prepared: Denoiser, noised: Any) -
         prepared, noised, settings.condition_dropout, loss_weight(settings), settings.offset_noise,
         times=times,
         self_condition=settings.self_condition, dropout=recipe.network.dropout > 0,
+        attribute_dropout=settings.attribute_dropout,
     )  # fmt: skip
 
 
@@ -344,6 +356,15 @@ def _facts(
     )
 
 
+def attributes_in(facts: Facts) -> Attributes:
+    """Read what a network can be told beside the class.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return Attributes.from_dict(facts.network.get("attributes", {}))
+
+
 def models_of(folder: RunFolder, name: str) -> ModelFolder:
     """Name the places of a network's files."""
     return ModelFolder(folder.models / name)
@@ -368,7 +389,7 @@ def of_checkpoint(recipe: Recipe | SegmentRecipe, stored: checkpoint.Checkpoint,
         InputError: weights that belong to another set-up, or are damaged.
     """
     facts = stored.facts
-    model = new_model(recipe, name, facts.channels, facts.class_names)
+    model = new_model(recipe, name, facts.channels, facts.class_names, attributes_in(facts))
     grid = {key: facts.network[key] for key in OF_THE_IMAGES if key in facts.network}
     size = min(grid["volume_size"]) if grid else model.facts.image_size
     wanted = replace(model.facts, pixel_dtype=facts.pixel_dtype, image_size=size)

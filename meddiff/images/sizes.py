@@ -12,6 +12,7 @@ import numpy as np
 
 from meddiff.errors import InputError, Problems
 from meddiff.formats.masks import IGNORED, MaskAt, MaskMeaning, decide, levels_of, meaning_of, stored_at
+from meddiff.formats.pictures import is_picture
 from meddiff.images.prepare import load_sequences
 from meddiff.manifest.row import ManifestRow
 
@@ -56,6 +57,27 @@ def mask_mm3(row: ManifestRow, meaning: MaskMeaning | None = None) -> float:
     edges = np.diag([mm or 1.0 for mm in place.spacing_mm]) if place.affine is None else place.affine[:3, :3]
     classes = (meaning or decide([levels_of(stored)]))(stored)
     return float(np.count_nonzero((classes > 0) & (classes != IGNORED)) * abs(np.linalg.det(edges)))
+
+
+def mask_shares(rows: Sequence[ManifestRow]) -> dict[str, float]:
+    """Measure which share of its image each row's mask marks, 0 to 1, by the row's id; rows without mask have none.
+
+    Raises:
+        InputError: a mask that cannot be read.
+    """
+    masked = [row for row in rows if row.mask_path]
+    meaning = meaning_of(masked) if masked else None
+    shares = {}
+    for row in masked:
+        classes = meaning(stored_at(MaskAt.of(row), volume=not is_flat(row))) if meaning else np.zeros(0)
+        judged = classes[classes != IGNORED]
+        shares[row.row_id] = float(np.count_nonzero(judged)) / max(judged.size, 1)
+    return shares
+
+
+def is_flat(row: ManifestRow) -> bool:
+    """Say whether a row is a picture or a slice, and no volume."""
+    return row.slice_axis is not None or is_picture(row.image_path)
 
 
 def _sizes(rows: Sequence[ManifestRow]) -> np.ndarray:

@@ -7,19 +7,23 @@ drawn in another batch, at another place in it, or on its own, it is the same im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from meddiff.diffusion.condition import Condition
+from meddiff.batches.image_attributes import NOTHING, Attributes
+from meddiff.diffusion.condition import UNTOLD_LABEL, Condition
 from meddiff.diffusion.denoiser import Denoise, Denoiser, bind
 from meddiff.diffusion.guidance import classifier_guide, guide, log_probability
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.diffusion.schedule import NoiseSchedule, Spacing
 from meddiff.diffusion.self_conditioning import SelfConditioned
+from meddiff.errors import InputError
 from meddiff.samplers.step import Noise, Step
+from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.task import Task
 
 
@@ -59,7 +63,7 @@ class Sampling:
 
 @dataclass(frozen=True, repr=False)
 class ImageDenoiser:
-    """A denoiser of images, with what it draws."""
+    """A denoiser of images, with what it draws; called with what is wanted it draws one."""
 
     denoiser: Denoiser
     """Network, schedule and prediction."""
@@ -69,6 +73,53 @@ class ImageDenoiser:
     """(C, *S) of an image."""
     drawing: Sampling
     """How images are drawn unless something else is asked for."""
+    attributes: Attributes = NOTHING
+    """What it can be told beside the class."""
+
+    def __call__(self, label: int | str | None = None, *, seed: int = 0, **values: Any) -> Tensor:
+        """Draw one image [C, *S] in [-1, 1] on the CPU, told a class and attributes; what is not told follows the data.
+
+        ``generator("nevus", seed=7, age_years=70, sex="female")``; a function of all that is given.
+
+        Raises:
+            InputError: a class or attribute that there is not, or a value that it cannot have.
+        """
+        told = self.condition([label], [values])
+        device = next(self.denoiser.parameters()).device
+        settings = {"shape": self.shape, "batch_size": 1, "device": device}
+        (image,) = generate(
+            self.denoiser, GenerateTask(self.shape[0]), self.drawing, told=told, seeds=[seed], **settings
+        )
+        return image[0]
+
+    def condition(
+        self, labels: Sequence[int | str | None], values: Sequence[Mapping[str, Any]] | Mapping[str, Any] = ()
+    ) -> Condition:
+        """Return what as many images are drawn by as there are labels.
+
+        Args:
+            labels: class of each, by its name or number; None is untold.
+            values: of the attributes by name, for each image or for all alike; what is missing is untold.
+
+        Raises:
+            InputError: a class or attribute that there is not, or a value that it cannot have.
+        """
+        each = [values] * len(labels) if isinstance(values, Mapping) else list(values) or [{}] * len(labels)
+        if len(each) != len(labels):
+            raise InputError(f"{len(labels)} labels and attributes of {len(each)} images: give one of each, or one set")
+        numbers = self.attributes.numbers([self.attributes.given(one) for one in each])
+        features = self.attributes.features(torch.from_numpy(numbers)) if self.attributes else None
+        return Condition(torch.tensor([self._number(label) for label in labels]), attributes=features)
+
+    def _number(self, label: int | str | None) -> int:
+        names = self.class_names
+        if label is None:
+            return UNTOLD_LABEL
+        if isinstance(label, str) and label in names:
+            return names.index(label)
+        if isinstance(label, int) and 0 <= label < len(names):
+            return label
+        raise InputError(f"there is no class {label!r}: use one of {', '.join(names)}, or 0 to {len(names) - 1}")
 
     def __repr__(self) -> str:
         """Return one line: what is drawn, and how."""
@@ -119,20 +170,20 @@ def generate(
     task: Task,
     sampling: Sampling,
     *,
-    labels: Sequence[int],
+    told: Condition,
     seeds: Sequence[int],
     shape: tuple[int, ...],
     batch_size: int,
     device: torch.device,
 ) -> Iterator[Tensor]:
-    """Draw images of the given classes, batch by batch in the order given.
+    """Draw images, batch by batch in the order given.
 
     Args:
         denoiser: the trained denoiser, on ``device``.
         task: decodes what the sampler finds.
         sampling: sampler, steps, guidance.
-        labels: class index of each image.
-        seeds: one seed per image; the same seed and label give the same image.
+        told: what each image is drawn by, its class first of all: the condition of as many samples.
+        seeds: one seed per image; the same seed and condition give the same image.
         shape: (C, *S) of one image.
         batch_size: images per network call.
         device: where to compute.
@@ -143,12 +194,13 @@ def generate(
     Raises:
         ValueError: labels and seeds of different lengths.
     """
-    if len(labels) != len(seeds):
-        raise ValueError(f"{len(labels)} labels and {len(seeds)} seeds: every image needs one of each")
+    if told.count not in (None, len(seeds)):
+        raise ValueError(f"{told.count} labels and {len(seeds)} seeds: every image needs one of each")
     for start in range(0, len(seeds), batch_size):
-        chunk = slice(start, start + batch_size)
-        missing = batch_size - len(seeds[chunk])
-        condition = Condition(label=torch.tensor([*labels[chunk], *[labels[-1]] * missing], device=device))
-        noise = PerSampleNoise([*seeds[chunk], *[seeds[-1]] * missing], shape, device=device)
+        places = range(start, min(start + batch_size, len(seeds)))
+        missing = batch_size - len(places)
+        filled = [*places, *[len(seeds) - 1] * missing]
+        condition = told.at(filled).to(device)
+        noise = PerSampleNoise([seeds[place] for place in filled], shape, device=device)
         *_, last = walk(sampling.denoise(denoiser, condition), denoiser.schedule, sampling, noise)
         yield task.decode(last.x)[: batch_size - missing].float().cpu()

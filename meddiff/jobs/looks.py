@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.build.models import Model, ModelFolder
+from meddiff.diffusion.condition import Condition
 from meddiff.files.long_tables import damaged, read_table, write_table
 from meddiff.files.writing import write_atomically
 from meddiff.formats.masks import IGNORED
@@ -71,7 +73,7 @@ class SampleGrid(Look):
             self.model.ready(self.state.ema.network, self.state.fabric),
             build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
             build.sampling(recipe),
-            labels=labels,
+            told=Condition(label=torch.tensor(labels)),
             seeds=[child_seed(recipe.seed, "samples", number) for number in range(len(labels))],
             shape=images.shape,
             batch_size=min(len(labels), recipe.synthesis.batch_size),

@@ -29,8 +29,7 @@ from meddiff.errors import InputError
 from meddiff.evaluation.masks.summary import FEW_PATIENTS
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.formats.masks import MaskMeaning
-from meddiff.formats.pictures import is_picture
-from meddiff.images.sizes import labeled_by_size
+from meddiff.images.sizes import is_flat, labeled_by_size
 from meddiff.jobs import audit
 from meddiff.jobs.audit import Copies
 from meddiff.jobs.progress import bar
@@ -130,7 +129,7 @@ def check_dimensions(rows: Rows, recipe: AnyRecipe) -> None:
     Raises:
         InputError: all rows are of the wrong kind, as far as the manifest tells.
     """
-    flat = [row.slice_axis is not None or is_picture(row.image_path) for row in rows]
+    flat = [is_flat(row) for row in rows]
     whole = [row.slice_axis is None and row.spacing_mm_2 is not None for row in rows]
     if recipe.dimensions == 3 and all(flat):
         raise InputError(f"the {len(rows)} images are pictures or slices, which are worked on with --dimensions 2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from meddiff import build
-from meddiff.batches.images import Images
+from meddiff.batches.images import Images, described_by
 from meddiff.build import segmenting
 from meddiff.cache.store import Prepared
 from meddiff.formats.masks import MaskMeaning
@@ -16,8 +16,16 @@ from meddiff.run import Run
 
 
 def labeled(run: Run[Recipe], split: str, *, progress: Callable | None = None) -> Images:
-    """Return the images of a split with their labels, which are the classes of the run."""
-    return run.keep(("images", split), lambda: build.images(run.of(split), run.recipe, run.classes, progress=progress))
+    """Return the images of a split with their labels, which are the classes of the run.
+
+    Those of the training split are described by the recipe's attributes.
+    """
+
+    def prepared() -> Images:
+        images = build.images(run.of(split), run.recipe, run.classes, progress=progress)
+        return described_by(images, run.recipe.diffusion.attributes) if split == "train" else images
+
+    return run.keep(("images", split), prepared)
 
 
 def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Callable | None = None) -> Images:

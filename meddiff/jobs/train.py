@@ -141,7 +141,9 @@ def _settings(run: AnyRun) -> dict[str, Any]:
 
 def _image_inputs(run: Run[Recipe]) -> str:
     recipe = run.recipe
-    settings = weights.data_settings(recipe), to_dict(recipe.network), to_dict(recipe.diffusion), _settings(run)
+    former = () if recipe.diffusion.attributes else ("attributes", "attribute_dropout")  # versions had no such settings
+    diffusion = {name: value for name, value in to_dict(recipe.diffusion).items() if name not in former}
+    settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, _settings(run)
     guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
     return digest(run.folder.manifest, *settings, recipe.seed, *guided)
 

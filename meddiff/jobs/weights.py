@@ -40,7 +40,7 @@ def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> 
         InputError: settings and images that do not fit together.
     """
     recipe = run.recipe
-    model = build.new_model(recipe, name, images.shape[0], images.class_names)
+    model = build.new_model(recipe, name, images.shape[0], images.class_names, images.described.attributes)
     volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
     facts = replace(
         model.facts,

@@ -16,6 +16,7 @@ from meddiff.errors import Problems
 SERIES = "#series"
 """A path that ends so means the whole DICOM series of that file, of all in its folder."""
 _OF_CLASS = re.compile(r"([^;]*[^;\s])\s*=\s*([^;=./\\]+)")
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _PLAIN = re.compile(r"[^/\\:{}]+(/[^/\\:{}]+)*")
 _SEVERAL = re.compile(r"([^{}]*)\{([^{},]+(?:,[^{},]+)+)\}([^{}]*)")
 
@@ -56,6 +57,7 @@ class ManifestRow:
     license: str | None
     sha256: str | None  # of the image file, lower case
     root: Path = Path()  # not a column: the folder that the paths are relative to
+    attributes: str | None = None  # what else describes it: scanner=Aera;field_tesla=1.5
 
     @property
     def image_file(self) -> Path:
@@ -83,6 +85,11 @@ class ManifestRow:
         """Files of the mask, each with the class that it holds where there is one for each; none without mask."""
         named = () if self.mask_path is None else masks_named(self.mask_path)
         return tuple(MaskPart(self.root / path, name) for path, name in named)
+
+    @property
+    def described(self) -> dict[str, str]:
+        """Values in ``attributes``, by name."""
+        return dict(pairs_in(self.attributes or ""))
 
     @property
     def group(self) -> str:
@@ -122,12 +129,29 @@ def in_one_cell(named: Iterable[tuple[str, str]]) -> str:
     return ";".join(f"{path}={name}" if name else path for path, name in named)
 
 
+def pairs_in(text: str) -> list[tuple[str, str]]:
+    """Return what one cell says of an image: ``scanner=Aera;field_tesla=1.5``.
+
+    Raises:
+        ValueError: a part that is no ``name=value``, or a name that stands twice.
+    """
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    names = [name.strip() for name, _, _ in pairs]
+    if not all(_NAME.fullmatch(name) and value.strip() for name, (_, _, value) in zip(names, pairs, strict=True)):
+        raise ValueError("each part is a name, = and a value")
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return [(name, value.strip()) for name, (_, _, value) in zip(names, pairs, strict=True)]
+
+
 def on_disk(path: Path) -> Path:
     """Return the file or folder that a path names, without ``#series``."""
     return path.with_name(path.name.removesuffix(SERIES)) if path.name else path  # . and / have no name
 
 
-COLUMNS = tuple(entry.name for entry in fields(ManifestRow) if entry.name != "root")
+OPTIONAL_COLUMNS = ("attributes",)
+"""Columns that a manifest is written with where some row fills them in."""
+COLUMNS = tuple(entry.name for entry in fields(ManifestRow) if entry.name not in ("root", *OPTIONAL_COLUMNS))
 REQUIRED_COLUMNS = ("row_id", "dataset", "image_path", "source")
 
 
@@ -171,11 +195,23 @@ def parse_row(cells: dict[str, str], line: int, root: Path, *, problems: Problem
         parts = masks_named(values["mask_path"])
         inside = [_path_inside(root, path, f"line {line}: mask_path", problems=problems) for path, _ in parts]
         values["mask_path"] = in_one_cell((str(path), name) for path, (_, name) in zip(inside, parts, strict=True))
+    _check_attributes(values.get("attributes"), line, problems=problems)
     digest = (values["sha256"] or "").lower()
     if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
         problems.add("bad sha256", f"line {line}: {digest!r}", "Write the 64 hexadecimal digits, or leave it empty.")
     values["sha256"] = digest or None
     return ManifestRow(**values, root=root) if len(problems) == before else None
+
+
+def _check_attributes(text: str | None, line: int, *, problems: Problems) -> None:
+    try:
+        names = [name for name, _ in pairs_in(text or "")]
+    except ValueError as error:
+        cure = f"Write such as scanner=Aera;field_tesla=1.5: {error}."
+        problems.add("bad attributes", f"line {line}: {text!r}", cure)
+        return
+    if own := [name for name in names if name in COLUMNS]:
+        problems.add("bad attributes", f"line {line}: {own[0]!r} is a column", f"Write it into the column {own[0]}.")
 
 
 def _number(name: str, text: str | None, line: int, *, problems: Problems) -> float | int | None:

@@ -18,7 +18,15 @@ from meddiff.files.bad import exists
 from meddiff.files.cells import bare, shielded
 from meddiff.files.writing import write_text
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.row import COLUMNS, REQUIRED_COLUMNS, ManifestRow, in_one_cell, on_disk, parse_row
+from meddiff.manifest.row import (
+    COLUMNS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    ManifestRow,
+    in_one_cell,
+    on_disk,
+    parse_row,
+)
 
 Manifest = list[ManifestRow]
 _MOST_COLUMNS = 200  # each unknown one is compared with all known names
@@ -76,10 +84,11 @@ def write_manifest(rows: Sequence[ManifestRow], path: str | Path, *, root: str |
         raise InputError(f"{path}: the rows have several roots ({names}). Name the folder that holds them all as root.")
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    columns = [*COLUMNS, *(name for name in OPTIONAL_COLUMNS if any(getattr(row, name) for row in rows))]
+    writer.writerow(columns)
     for row in rows:
         moved = _rebased(row, row.root if root is None else Path(root), path)
-        values = ("" if (value := getattr(moved, name)) is None else value for name in COLUMNS)
+        values = ("" if (value := getattr(moved, name)) is None else value for name in columns)
         writer.writerow([shielded(value) if isinstance(value, str) else value for value in values])
     write_text(path, text.getvalue())
 
@@ -112,12 +121,12 @@ def _check_header(header: Sequence[str], path: Path) -> None:
         raise InputError(f"{path}: line 1: the cells are not separated by commas. Save the table as 'CSV UTF-8'.")
     if len(header) > _MOST_COLUMNS:
         raise InputError(f"{path}: line 1 names {len(header)} columns. The known columns are {', '.join(COLUMNS)}.")
-    problems = Problems(path)
+    problems, known = Problems(path), (*COLUMNS, *OPTIONAL_COLUMNS)
     for name in header:
-        if name not in COLUMNS:
-            near = get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.5)
+        if name not in known:
+            near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
             meant = f", did you mean {near[0]!r}?" if near else ""
-            cure = f"Rename or remove it. The known columns are {', '.join(COLUMNS)}."
+            cure = f"Rename or remove it. The known columns are {', '.join(known)}."
             problems.add("unknown column", f"line 1: {name!r}{meant}", cure)
     for name in dict.fromkeys(name for name in header if header.count(name) > 1):
         problems.add("column named twice", f"line 1: {name!r}", "Keep one of them.")

@@ -34,6 +34,7 @@ from meddiff.networks.preserving import (
     unit,
     unit_channels,
 )
+from meddiff.networks.told_image import told_features
 
 BRANCH_SHARE = 0.3
 """Of a block's branch in the sum with what goes past it (their table 6)."""
@@ -129,22 +130,23 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class Embedding(nn.Module):
-    """The embedding of time and label that every block is given; that of an untold label is zero."""
+    """The embedding of time, label and attributes that every block is given; that of what is untold is zero."""
 
-    def __init__(self, waves: int, width: int, num_classes: int) -> None:
+    def __init__(self, waves: int, width: int, num_classes: int, attribute_features: int) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.attribute_features = num_classes, attribute_features
         self.waves = Waves(waves)
         self.time = Preserving(waves, width)
         self.label = Preserving(num_classes, width) if num_classes else None
+        self.attributes = Preserving(attribute_features, width) if attribute_features else None
 
-    def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
-        """Embed t [B] and labels [B] as [B, width].
+    def forward(self, t: Tensor, condition: Condition) -> Tensor:
+        """Embed t [B] and what is told as [B, width].
 
         Raises:
-            InputError: labels that the network was not built for.
+            InputError: labels or attributes that the network was not built for.
         """
-        embedding = self.time(self.waves(t))
+        embedding, label = self.time(self.waves(t)), condition.label
         if self.label is None and label is not None:
             raise InputError("this U-Net was built without classes, got labels: build it with num_classes > 0")
         if self.label is not None:
@@ -152,6 +154,9 @@ class Embedding(nn.Module):
             one_hot = sqrt(self.num_classes) * torch.eye(self.num_classes, device=t.device)
             rows = functional.embedding(label + 1, functional.pad(one_hot, (0, 0, 1, 0)))
             embedding = preserving_sum(embedding, self.label(rows), 0.5)
+        features = told_features(condition, self.attribute_features, t)
+        if self.attributes is not None and features is not None:
+            embedding = preserving_sum(embedding, self.attributes(features), 0.5)
         return functional.silu(embedding) * SILU_GAIN
 
 
@@ -203,7 +208,7 @@ class Levels(nn.Module):
 
 
 class EDM2UNet(nn.Module):
-    """A U-Net of magnitude-preserving layers that is told a label, an image beside x_t, tokens, or nothing.
+    """A U-Net of magnitude-preserving layers that is told a label, attributes, an image beside x_t, tokens, or nothing.
 
     Args:
         in_channels: channels of x_t.
@@ -216,6 +221,7 @@ class EDM2UNet(nn.Module):
         patch_size: pixels per side folded into channels.
         condition_channels: channels of ``condition.image``; 0 for a network that is told none.
         context_channels: width of the tokens of ``condition.context``; 0 for a network that is told none.
+        attribute_features: A * F of ``condition.attributes``; 0 for a network that is told none.
         dropout: probability of a feature to be dropped in training.
         checkpointing: keep in training what goes into each block alone, and compute the rest again for the gradient:
             less memory, a third more work.
@@ -238,6 +244,7 @@ class EDM2UNet(nn.Module):
         patch_size: int = 1,
         condition_channels: int = 0,
         context_channels: int = 0,
+        attribute_features: int = 0,
         dropout: float = 0.0,
         checkpointing: bool = False,
         spatial_dims: int = 2,
@@ -257,7 +264,7 @@ class EDM2UNet(nn.Module):
                 context_channels=context_channels, dropout=dropout, **dims,
             )  # fmt: skip
 
-        self.embedding = Embedding(channels[0], width, num_classes)
+        self.embedding = Embedding(channels[0], width, num_classes, attribute_features)
         self.entry = Preserving((in_channels + condition_channels) * folded + 1, channels[0], size=3, **dims)
         self.levels = Levels(channels, residual_blocks, block, checkpointing)
         self.last = Preserving(channels[0], out_channels * folded, size=3, **dims)
@@ -284,7 +291,7 @@ class EDM2UNet(nn.Module):
         x, window = pad_to_multiple(self._with_image(x_t, condition), self.size_multiple)
         x = fold(x, self.patch_size)
         x = torch.cat((x, torch.ones_like(x[:, :1])), dim=1).contiguous(memory_format=_CHANNELS_LAST[x.ndim - 2])
-        x = self.levels(self.entry(x), self.embedding(t, condition.label), condition.context)
+        x = self.levels(self.entry(x), self.embedding(t, condition), condition.context)
         return unfold(self.last(x, self.last_gain), self.patch_size)[window]
 
     def _with_image(self, x_t: Tensor, condition: Condition) -> Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -28,6 +29,7 @@ from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.networks.blocks import check_attention_levels
 from meddiff.networks.folding import fold, pad_to_multiple, unfold
+from meddiff.networks.told_image import told_features
 
 
 class SelfAttention(SABlock):
@@ -46,8 +48,21 @@ class SelfAttention(SABlock):
         return self.out_proj(self.out_rearrange(attended))
 
 
+class ToldEmbedding(nn.Embedding):
+    """MONAI's embedding of the label, and beside it that of the attributes: their sum goes with the time's."""
+
+    def __init__(self, labels: int, features: int, width: int) -> None:
+        super().__init__(labels, width)
+        self.attributes = nn.Linear(features, width, bias=False)
+        nn.init.normal_(self.attributes.weight, std=features**-0.5)
+
+    def forward(self, told: tuple[Tensor, Tensor]) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Embed label indices [B] and features [B, A * F] as [B, width]."""
+        return super().forward(told[0]) + self.attributes(told[1])
+
+
 class ConditionalUNet(nn.Module):
-    """A U-Net that is told a label, an image beside x_t, both, or nothing.
+    """A U-Net that is told a label, attributes, an image beside x_t, all of them, or nothing.
 
     Args:
         in_channels: channels of x_t.
@@ -59,6 +74,7 @@ class ConditionalUNet(nn.Module):
         num_classes: number of labels; 0 for a network that is told none.
         patch_size: pixels per side folded into channels.
         condition_channels: channels of ``condition.image``; 0 for a network that is told none.
+        attribute_features: A * F of ``condition.attributes``; 0 for a network that is told none.
         spatial_dims: 2 for images, 3 for volumes.
 
     Raises:
@@ -75,6 +91,7 @@ class ConditionalUNet(nn.Module):
         attention_levels: int = 0,
         head_channels: int = 32,
         num_classes: int = 0,
+        attribute_features: int = 0,
         patch_size: int = 1,
         condition_channels: int = 0,
         spatial_dims: int = 2,
@@ -83,6 +100,7 @@ class ConditionalUNet(nn.Module):
         levels = len(channels)
         _check_settings(channels, attention_levels, head_channels, patch_size, spatial_dims)
         self.num_classes = num_classes
+        self.attribute_features = attribute_features
         self.condition_channels = condition_channels
         self.patch_size = patch_size
         self.size_multiple = patch_size * 2 ** (levels - 1)
@@ -96,8 +114,10 @@ class ConditionalUNet(nn.Module):
             attention_levels=tuple(level >= levels - attention_levels for level in range(levels)),
             norm_num_groups=gcd(32, *channels),
             num_head_channels=head_channels,
-            num_class_embeds=num_classes + 1 if num_classes else None,
+            num_class_embeds=num_classes + 1 if num_classes or attribute_features else None,
         )
+        if attribute_features:
+            self.body.class_embedding = ToldEmbedding(num_classes + 1, attribute_features, 4 * channels[0])
         for block in self.body.modules():
             if type(block) is SABlock:
                 block.__class__ = SelfAttention  # same weights, another forward
@@ -114,7 +134,7 @@ class ConditionalUNet(nn.Module):
         output = self.body(
             fold(x_t, self.patch_size),
             timesteps=t.to(torch.float32) - 1,
-            class_labels=self._class_index(condition, t),
+            class_labels=self._told(condition, t),
         )
         return unfold(output, self.patch_size)[window]
 
@@ -130,12 +150,19 @@ class ConditionalUNet(nn.Module):
             )
         return x_t if condition.image is None else torch.cat((x_t, condition.image.to(x_t.dtype)), dim=1)
 
+    def _told(self, condition: Condition, t: Tensor) -> Any:
+        """Return what the embedding of the label takes: the label's row, and the features of attributes if any."""
+        index = self._class_index(condition, t)
+        features = told_features(condition, self.attribute_features, t)
+        return index if features is None else (index, features)
+
     def _class_index(self, condition: Condition, t: Tensor) -> Tensor | None:
         """Find the row of the class embedding [B]: 0 is the null class, and no label too large can be taken for it."""
         if self.num_classes == 0:
             if condition.label is not None:
                 raise InputError("this U-Net was built without classes, got labels: build it with num_classes > 0")
-            return None
+            if not self.attribute_features:
+                return None
         if condition.label is None:
             return torch.zeros(t.shape[0], dtype=torch.int64, device=t.device)
         return condition.label + 1

@@ -61,6 +61,10 @@ class DiffusionRecipe(NoiseRecipe):
     """Strength of noise common to all pixels of a training image (Guttenberg 2023); 0.1 lets a model move the mean."""
     condition_dropout: Share = 0.1
     """Probability, per sample, of training without the label (Ho & Salimans 2022)."""
+    attributes: tuple[str, ...] = ()
+    """What images are told beside their class: age_years, sex, site, size, brightness, names in the manifest ..."""
+    attribute_dropout: Share = 0.1
+    """Probability of each attribute, and of the label, to be left out on its own, where there are attributes."""
     learned_variance: bool = False
     """Learn the variance of ancestral steps too (Nichol & Dhariwal 2021); used by the sampler ddpm at guidance 1."""
     self_condition: bool = False
@@ -95,6 +99,8 @@ class SynthesisRecipe:
     """At most this many synthetic images per real one of the class (gains saturate near 10; Sagers et al. 2023)."""
     oversample: Annotated[float, Range(1, 100)] = 1.5
     """Candidates drawn per image needed, because the filter drops some."""
+    tell: str = ""
+    """Attributes of all synthetic images, as age_years=70,sex=female; empty takes those of training images."""
     refuse_copies: bool = False
     """Delete near-copies of training images (filter.copy_quantile) once all are drawn; the filter just drops them."""
 
@@ -182,6 +188,11 @@ class Recipe(RunRecipe):
     def refuse_contradictions(self) -> None:
         """Refuse settings that contradict each other; see `parts.refuse_contradictions`."""
         parts.refuse_contradictions(self)
+        names = self.diffusion.attributes
+        if len(set(names)) < len(names) or "label" in names:
+            raise InputError(
+                f"diffusion.attributes is {list(names)}: name each once; the label is told without being named"
+            )
         low, high = self.synthesis.guidance_interval
         if not 0 <= low < high <= 1:
             raise InputError(

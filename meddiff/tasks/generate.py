@@ -13,7 +13,7 @@ from meddiff.manifest.row import ManifestRow
 
 @dataclass(frozen=True)
 class GenerateTask:
-    """Noises an image and is told its class."""
+    """Noises an image and is told its class, and what else describes it."""
 
     channels: int
     """Of the image."""
@@ -27,8 +27,8 @@ class GenerateTask:
         return batch.image
 
     def condition(self, batch: Batch) -> Condition:
-        """Return the class [B] of each image; -1 where it is not told."""
-        return Condition(label=batch.label)
+        """Return the class [B] of each image, -1 where it is not told, and what else describes it."""
+        return Condition(label=batch.label, attributes=batch.attributes)
 
     def decode(self, x_0: Tensor) -> Tensor:
         """Return the image [B, C, *S] in [-1, 1].

@@ -121,6 +121,8 @@ BEFORE = {
     "recipe.diffusion.self_condition": False,
     "recipe.diffusion.loss_weight": "simple",
     "recipe.diffusion.offset_noise": 0.0,
+    "recipe.diffusion.attributes": [],
+    "recipe.diffusion.attribute_dropout": 0.1,
 }
 """Settings that older checkpoints do not name, with what was done then."""
 

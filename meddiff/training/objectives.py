@@ -94,6 +94,8 @@ class Denoising:
     """Show the network, for half of the samples, its own first estimate."""
     dropout: bool = False
     """The network drops features: draw which from the step's own seed, so that a resumed run drops the same."""
+    attribute_dropout: float = 0.0
+    """Probability of the label and of each attribute to be left untold on its own, where there are attributes."""
 
     @property
     def network(self) -> nn.Module:
@@ -119,6 +121,9 @@ class Denoising:
             eps = offset_noise(eps, common, strength=self.offset)
         keep = torch.rand(len(t), generator=generator, device=generator.device) >= self.condition_dropout
         draws = [t, eps, keep]
+        if batch.attributes is not None:
+            parts = len(t), 1 + batch.attributes.shape[1]
+            draws.append(torch.rand(parts, generator=generator, device=generator.device) >= self.attribute_dropout)
         if self.self_condition:
             draws.append(torch.rand(len(t), generator=generator, device=generator.device) < 0.5)
         return (*draws, _dropout_seeds(batch, count, generator)) if self.dropout else tuple(draws)
@@ -131,12 +136,12 @@ class Denoising:
             return self._loss(batch, draws)
 
     def _loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
-        t, eps, keep = draws[:3]
-        condition = self.task.condition(batch).dropped(keep)
+        t, eps, keep, *others = draws
+        condition = self.task.condition(batch).dropped(keep, others.pop(0) if batch.attributes is not None else None)
         clean = self.task.clean(batch)
         if self.self_condition:
             alpha, sigma = self.denoiser.schedule.at(t, clean)
-            condition = shown_in_training(self.denoiser, alpha * clean + sigma * eps, t, condition, draws[3])
+            condition = shown_in_training(self.denoiser, alpha * clean + sigma * eps, t, condition, others[0])
         loss = diffusion_loss(
             self.denoiser, clean, condition, t, eps, weight=self.weight,
             variational=VARIATIONAL if self.denoiser.learned_variance else 0.0,

@@ -37,7 +37,13 @@ def drawn(wanted):
     fabric = build_fabric(**FABRIC)
     ready = model.ready(model.network.requires_grad_(False).eval(), fabric)
     task = build.task(wanted, channels=1, num_classes=2)
-    how = {"labels": [0, 1], "seeds": [1, 2], "shape": (1, 8, 8), "batch_size": 2, "device": fabric.device}
+    how = {
+        "told": Condition(label=torch.tensor([0, 1])),
+        "seeds": [1, 2],
+        "shape": (1, 8, 8),
+        "batch_size": 2,
+        "device": fabric.device,
+    }
     return torch.cat(list(generate(ready, task, build.sampling(wanted), **how)))
 
 

@@ -17,6 +17,20 @@ def test_dropping_is_per_sample():
     assert told().dropped(torch.tensor([False] * 3)).label.tolist() == told().untold().label.tolist()
 
 
+def test_label_and_attributes_are_dropped_one_by_one():
+    told = Condition(torch.tensor([0, 1, 2]), attributes=torch.ones(3, 2, 5))
+    each = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
+    kept = told.dropped(torch.tensor([True, True, False]), each)
+    assert kept.label.tolist() == [0, -1, -1]
+    assert kept.attributes.amax(2).tolist() == [[1, 0], [1, 1], [0, 0]]
+    assert told.dropped(torch.tensor([True, False, True])).attributes.amax((1, 2)).tolist() == [1, 0, 1]
+    assert not told.untold().attributes.any()
+    assert told.count == 3
+    assert Condition().count is None
+    assert told.at([2, 0]).label.tolist() == [2, 0]
+    assert torch.equal(Condition.cat([told, kept]).attributes[3:], kept.attributes)
+
+
 def test_a_part_never_told_stays_none():
     only_label = Condition(label=torch.tensor([1]))
     for condition in (

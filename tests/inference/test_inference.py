@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from meddiff.diffusion import prediction, schedule
+from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.sampling import Sampling, generate
 from meddiff.networks.unet import ConditionalUNet
@@ -33,7 +34,7 @@ def draw(denoiser, sampling, labels, seeds, batch_size=4):
         denoiser,
         GenerateTask(3),
         sampling,
-        labels=labels,
+        told=Condition(label=torch.tensor(labels)),
         seeds=seeds,
         shape=(3, 8, 8),
         batch_size=batch_size,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meddiff.errors import InputError
 from meddiff.manifest.consistency import check_rows
-from meddiff.manifest.row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, OPTIONAL_COLUMNS, ManifestRow
 from meddiff.manifest.table import read_manifest, write_manifest
 from tests.manifest.rows import example_row
 
@@ -73,6 +73,26 @@ def test_any_row_comes_back_as_it_went(tmp_path_factory, patient, label, age, sp
 def test_the_manifest_of_the_project_has_the_header_of_the_code():
     project = Path(__file__).resolve().parents[2] / "data_manifest.csv"
     assert project.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_a_column_that_is_optional_is_written_where_some_row_has_it(folder):
+    rows = [example_row("a", root=folder, attributes="scanner=Aera;field_tesla=1.5"), example_row("b", root=folder)]
+    write_manifest(rows, folder / "m.csv")
+    assert (folder / "m.csv").read_text().splitlines()[0] == ",".join((*COLUMNS, *OPTIONAL_COLUMNS))
+    assert read_manifest(folder / "m.csv") == rows
+    assert rows[0].described == {"scanner": "Aera", "field_tesla": "1.5"}
+    assert rows[1].described == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [("scanner", "each part is a name, = and a value"), ("a=1;a=2", "a name stands twice"),
+     ("a=", "each part"), ("=3", "each part"), ("a b=3", "each part"), ("sex=male", "'sex' is a column")],
+)  # fmt: skip
+def test_attributes_that_say_nothing_are_named(folder, cell, problem):
+    path = write(folder, f"{HEADER},attributes\na,d,a.png,real,{cell}\n")
+    with pytest.raises(InputError, match=f"line 2.*{problem}"):
+        read_manifest(path)
 
 
 def test_group_is_the_patient_else_the_lesion_else_the_row():

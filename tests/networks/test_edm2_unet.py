@@ -6,7 +6,7 @@ from meddiff.errors import InputError
 from meddiff.networks.edm2_unet import EDM2UNet
 from meddiff.networks.initialization import seeded
 from meddiff.networks.preserving import Preserving
-from tests.contracts import check_network, wake
+from tests.contracts import check_network, check_told_attributes, wake
 
 
 def tiny(in_channels=2, out_channels=2, **settings):
@@ -25,6 +25,11 @@ def ask(network, *, size=(8, 8), **told):
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_contract(spatial_dims, patch_size):
     check_network(lambda *args, **kwargs: tiny(*args, patch_size=patch_size, **kwargs), spatial_dims=spatial_dims)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_attributes_are_heard(spatial_dims):
+    check_told_attributes(tiny, spatial_dims=spatial_dims)
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -5,7 +5,7 @@ from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.networks.unet import ConditionalUNet
-from tests.contracts import check_network, wake
+from tests.contracts import check_network, check_told_attributes, wake
 
 
 def tiny(in_channels=2, out_channels=2, **settings):
@@ -18,6 +18,11 @@ def tiny(in_channels=2, out_channels=2, **settings):
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_contract(spatial_dims, patch_size):
     check_network(lambda *args, **kwargs: tiny(*args, patch_size=patch_size, **kwargs), spatial_dims=spatial_dims)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_attributes_are_heard(spatial_dims):
+    check_told_attributes(tiny, spatial_dims=spatial_dims)
 
 
 def test_a_fresh_network_says_zero():

@@ -56,8 +56,9 @@ def denoising_losses(
     seeds = [child_seed(seed, "membership", draw) for draw in range(draws)]
     noise = PerSampleNoise(seeds, images.shape[1:], device=device)
     losses = [
-        _losses(denoiser, images[start : start + batch_size].to(device), _part(condition, start, batch_size), t, eps)
+        _losses(denoiser, images[part].to(device), condition.at(part), t, eps)
         for start in range(0, len(images), batch_size)
+        for part in [range(start, min(start + batch_size, len(images)))]
         for t in chosen
         for eps in noise(t)
     ]
@@ -72,12 +73,3 @@ def _losses(denoiser: Denoiser, x_0: Tensor, condition: Condition, t: int, eps: 
     times = torch.full((len(x_0),), t, device=x_0.device)
     same = eps.to(x_0).expand_as(x_0)
     return diffusion_loss(denoiser, x_0, condition, times, same, weight=eps_error).double()
-
-
-def _part(condition: Condition, start: int, count: int) -> Condition:
-    parts = {
-        name: None if part is None else part[start : start + count]
-        for name in ("label", "image", "context")
-        for part in [getattr(condition, name)]
-    }
-    return Condition(**parts)

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import meddiff
 from meddiff import build
+from meddiff.batches.image_attributes import Given, values_of, with_values
 from meddiff.batches.images import Images
+from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.formats import save_image
@@ -27,7 +30,7 @@ from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
-from meddiff.manifest.row import COLUMNS, ManifestRow
+from meddiff.manifest.row import COLUMNS, ManifestRow, pairs_in
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import Recipe, to_dict
 from meddiff.run import Run, digest
@@ -37,11 +40,13 @@ from meddiff.seeds import child_seed
 def _inputs(run: Run[Recipe]) -> str:
     refused = run.recipe.filter.copy_quantile if run.recipe.synthesis.refuse_copies else None
     guided = [weights.guide(run.folder).digest] if run.recipe.synthesis.classifier_guidance else []
-    return digest(weights.trained(run.folder).digest, *guided, to_dict(run.recipe.synthesis), to_draw(run),
-                  run.folder.manifest, run.recipe.seed, refused)  # fmt: skip
+    settings = {name: value for name, value in to_dict(run.recipe.synthesis).items() if name != "tell" or value}
+    return digest(weights.trained(run.folder).digest, *guided, settings, to_draw(run), run.folder.manifest,
+                  run.recipe.seed, refused)  # fmt: skip
 
 
 def _check(run: Run[Recipe]) -> None:
+    asked_for(run)
     if run.recipe.synthesis.refuse_copies:
         need(run, "val", "by which near-copies are told from honest images")
     if not any(wanted(run).values()):
@@ -64,7 +69,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
         denoiser,
         build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
         weights.sampling(run, images),
-        labels=[images.class_names.index(row.label or "") for row in missing],
+        told=condition(missing, images),
         seeds=[row.seed or 0 for row in missing],
         shape=images.shape,
         batch_size=run.recipe.synthesis.batch_size,
@@ -79,6 +84,46 @@ def _work(run: Run[Recipe]) -> list[Path]:
     rows = [replace(row, sha256=sha256_of(row.image_file)) for row in rows]
     write_manifest(rows, run.folder.synthetic_manifest, root=run.folder.path)
     return [run.folder.synthetic_manifest, run.folder.synthetic]
+
+
+def condition(rows: Sequence[ManifestRow], images: Images) -> Condition:
+    """Return the condition of images that are drawn, as their rows say it."""
+    labels = torch.tensor([images.class_names.index(row.label or "") for row in rows], dtype=torch.int64)
+    if not images.described.attributes:
+        return Condition(labels)
+    numbers = images.described.attributes.numbers([values_of(row, images.described.attributes.names) for row in rows])
+    return Condition(labels, attributes=images.described.attributes.features(torch.from_numpy(numbers)))
+
+
+def asked_for(run: Run[Recipe]) -> dict[str, Given]:
+    """Read the attributes that all synthetic images are to have, empty where nothing is asked for.
+
+    Raises:
+        InputError: no ``name=value``, an attribute that the model was not trained with, a value that it cannot have.
+    """
+    tell = run.recipe.synthesis.tell
+    try:
+        values = dict(pairs_in(re.sub(r",(?=\s*\w+\s*=)", ";", tell)))
+    except ValueError as error:
+        raise InputError(f"synthesis.tell is {tell!r}: write such as age_years=70,sex=female ({error})") from None
+    return labeled(run, "train").described.attributes.given(values) if values else {}
+
+
+def described(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
+    """Return the rows of images that are drawn, with the attributes that each is drawn by.
+
+    These are those asked for, else all that a training image of the class has: they go together as they do there.
+    """
+    images, asked = labeled(run, "train"), asked_for(run)
+    places: dict[str | None, list[int]] = {}
+    for place, row in enumerate(images.rows):
+        places.setdefault(row.label, []).append(place)
+
+    def values(row: ManifestRow) -> dict[str, Given]:
+        own = np.random.default_rng(child_seed(row.seed or 0, "attributes")).choice(places[row.label])
+        return asked or images.described.attributes.values(images.described.numbers[own])
+
+    return [with_values(row, values(row)) for row in rows] if images.described.attributes else list(rows)
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
@@ -120,19 +165,7 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
     The images lie in a folder named by what they depend on, so those of another checkpoint are never mixed in, and
     those that stand are used when more are asked for.
     """
-    settings = run.recipe.synthesis
-    generator = (
-        f"meddiff {meddiff.__version__} checkpoint={weights.trained(run.folder).digest} sampler={settings.sampler} "
-        f"steps={settings.steps} spacing={settings.spacing} guidance={settings.guidance:g}"
-    )
-    if settings.guidance_interval != (0, 1):
-        generator += " interval={:g}-{:g}".format(*settings.guidance_interval)
-    if settings.guidance_rescale:
-        generator += f" rescale={settings.guidance_rescale:g}"
-    if settings.classifier_guidance:
-        generator += f" classifier={weights.guide(run.folder).digest} scale={settings.classifier_guidance:g}"
-    if settings.threshold != "none":
-        generator += f" threshold={settings.threshold}"
+    generator = how(run)
     images = labeled(run, "train")
     kinds = {row.modality for row in images.rows}
     known: dict[str, Any] = dict.fromkeys(COLUMNS) | {
@@ -145,7 +178,7 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
     known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
     suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
     drawn_from = f"{run.folder.synthetic.name}/{digest(generator, run.folder.manifest, run.recipe.seed)}"
-    return [
+    rows = [
         ManifestRow(
             **known
             | {
@@ -159,6 +192,27 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
         for class_number, (label, count) in enumerate(to_draw(run).items())
         for number in range(math.ceil(count * run.recipe.synthesis.oversample))
     ]
+    return described(rows, run)
+
+
+def how(run: Run[Recipe]) -> str:
+    """Say what draws the images, as their rows name it."""
+    settings = run.recipe.synthesis
+    generator = (
+        f"meddiff {meddiff.__version__} checkpoint={weights.trained(run.folder).digest} sampler={settings.sampler} "
+        f"steps={settings.steps} spacing={settings.spacing} guidance={settings.guidance:g}"
+    )
+    if settings.guidance_interval != (0, 1):
+        generator += " interval={:g}-{:g}".format(*settings.guidance_interval)
+    if settings.guidance_rescale:
+        generator += f" rescale={settings.guidance_rescale:g}"
+    if settings.classifier_guidance:
+        generator += f" classifier={weights.guide(run.folder).digest} scale={settings.classifier_guidance:g}"
+    if settings.threshold != "none":
+        generator += f" threshold={settings.threshold}"
+    if settings.tell:
+        generator += f" tell={settings.tell}"
+    return generator
 
 
 def wanted(run: Run[Recipe]) -> dict[str, int]:
