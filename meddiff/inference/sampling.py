@@ -113,6 +113,8 @@ class ImageDenoiser:
 
     def _number(self, label: int | str | None) -> int:
         names = self.class_names
+        if label is None and self.drawing.classifier is not None:
+            raise InputError(f"guidance by a classifier needs a class: give one of {', '.join(names)}")
         if label is None:
             return UNTOLD_LABEL
         if isinstance(label, str) and label in names:
