@@ -7,6 +7,7 @@ import torch
 from oracle import gaussian
 from torch import nn
 
+from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import X_0
 from meddiff.diffusion.schedule import cosine
@@ -47,7 +48,8 @@ def images(count=3, mean=MEANS[0]):
 @pytest.mark.parametrize("sampler", [ddim, ddpm])
 def test_sdedit_at_strength_1_is_a_plain_sample(sampler):
     one = editor(20, sampler=sampler)
-    drawn = generate(one.model.denoiser, GenerateTask(1), one.drawing, labels=[1, 1, 1], seeds=[7, 8, 9], shape=SHAPE,
+    told = Condition(label=torch.tensor([1, 1, 1]))
+    drawn = generate(one.model.denoiser, GenerateTask(1), one.drawing, told=told, seeds=[7, 8, 9], shape=SHAPE,
                      batch_size=3, device=CPU)  # fmt: skip
     assert torch.equal(one.sdedit(images(), 1, [7, 8, 9], strength=1.0), torch.cat(list(drawn)))
 
