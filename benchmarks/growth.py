@@ -118,7 +118,7 @@ def run(folder: Path, until: str) -> None:
     places = {"manifest": str(folder / "manifest.csv"), "out": str(folder / "run")}
     settings = to_dict(STUDY)
     data = {**settings["data"], "cache": str(folder / "cache")}
-    job.generate(from_dict(type(STUDY), {**settings, **places, "data": data}), until, Console(quiet=True))
+    job.run(from_dict(type(STUDY), {**settings, **places, "data": data}), until, Console(quiet=True))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def main() -> None:
     torch.set_num_threads(1)
     shared = [*given.shared[1:], "--out", str(given.out / "data")]
     base = parse_recipe("networks", "", shared, AUGMENT)
-    run = job.generate(base, "manifest")
+    run = job.run(base, "manifest")
     judge = judge_of(run)
     candidates = CANDIDATES | dict((part.strip() for part in one.split(":", 1)) for one in given.candidate)
     names = [name.strip() for name in given.only.split(",")] if given.only else list(candidates)

@@ -21,14 +21,13 @@ from torch import Tensor
 
 from meddiff import build
 from meddiff.batches.images import Images, described_by
-from meddiff.build.models import loss_weight
+from meddiff.build.image_models import loss_weight
 from meddiff.errors import InputError
 from meddiff.inference import sampling
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.recipe import Recipe
-from meddiff.run import MADE_BY
 from meddiff.seeds import child_seed
 from meddiff.tasks.generate import GenerateTask
 from meddiff.training.fabric import build_fabric, prepare
@@ -204,7 +203,7 @@ def generate(
 
 def _check(model: object, labels: Sequence[int | str | None], seeds: Sequence[int]) -> None:
     if not isinstance(model, ImageDenoiser):
-        raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {MADE_BY[Recipe]}")
+        raise InputError(f"{model!r} draws no images: give a denoiser, or load the run folder of {Recipe.MADE_BY}")
     if len(labels) != len(seeds):
         raise InputError(f"{len(labels)} labels and {len(seeds)} seeds: give one of each for every image")
 

@@ -26,20 +26,11 @@ from meddiff.files.snapshot import Snapshot
 from meddiff.files.writing import in_plain_words, missing_folders, write_text
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
-from meddiff.recipe import Recipe, RunRecipe, SegmentRecipe, from_dict
+from meddiff.recipe import KINDS, AnyRecipe, Recipe, RunRecipe, from_dict
 
 Kind = TypeVar("Kind", bound=RunRecipe, covariant=True)
-Own = TypeVar("Own", Recipe, SegmentRecipe)
+Own = TypeVar("Own", bound=AnyRecipe)
 Made = TypeVar("Made")
-MADE_BY: dict[type, str] = {
-    Recipe: "`train` or `augment`",
-    SegmentRecipe: "`segment train` or `segment evaluate`",
-}
-"""The commands that make a run, by what its recipe is."""
-DOES: dict[type, str] = {
-    Recipe: "draws images and segments none",
-    SegmentRecipe: "segments images and draws none",
-}
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.part")
 
 
@@ -223,7 +214,7 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def settings_in(folder: RunFolder, *, made_by: str = " or ".join(MADE_BY.values())) -> dict[str, Any]:
+def settings_in(folder: RunFolder, *, made_by: str = " or ".join(kind.MADE_BY for kind in KINDS)) -> dict[str, Any]:
     """Read the settings of a run as they were written down; ``made_by`` are the commands whose run is needed.
 
     Raises:
@@ -246,28 +237,28 @@ def _what_is_there(path: Path) -> str:
     return what if above is None else f"{what}, and lies in the run folder {above}"
 
 
-def kind_of(settings: Mapping[str, Any]) -> type[Recipe] | type[SegmentRecipe]:
-    """Tell by its settings whether a run draws images or segments them."""
-    return SegmentRecipe if "mask" in settings else Recipe
+def kind_of(settings: Mapping[str, Any]) -> type[AnyRecipe]:
+    """Tell by its settings of which kind a run is."""
+    return next((kind for kind in KINDS if kind.MARK in settings), Recipe)
 
 
-def refuse_other_kind(settings: Mapping[str, Any], wanted: type, place: object) -> None:
+def refuse_other_kind(settings: Mapping[str, Any], wanted: type[AnyRecipe], place: object) -> None:
     """Refuse a run, or a checkpoint, that does something else.
 
     Raises:
         InputError: what it does, and which commands make one that does what is wanted.
     """
     if (kind := kind_of(settings)) is not wanted:
-        raise InputError(f"{place} {DOES[kind]}: give the run folder of {MADE_BY[wanted]}")
+        raise InputError(f"{place} {kind.DOES}: give the run folder of {wanted.MADE_BY}")
 
 
 def recipe_in(folder: RunFolder, kind: type[Own]) -> Own:
     """Read the recipe of a run of the kind that is needed.
 
     Raises:
-        InputError: there is no run, one of the other kind, or one that another version has written.
+        InputError: there is no run, one of another kind, or one that another version has written.
     """
-    settings = settings_in(folder, made_by=MADE_BY[kind])
+    settings = settings_in(folder, made_by=kind.MADE_BY)
     refuse_other_kind(settings, kind, folder.path)
     return from_dict(kind, settings)
 

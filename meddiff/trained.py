@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,8 @@ from torch import Tensor
 from meddiff import build
 from meddiff.build import segmenting
 from meddiff.build.images import picture_square
-from meddiff.build.models import attributes_in, best_of, models_of, of_checkpoint
+from meddiff.build.kind import best_of, models_of
+from meddiff.build.models import KINDS, attributes_in, of_checkpoint
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.formats.open import load_volume
@@ -37,8 +38,9 @@ from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import Segmenter
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, SegmentRecipe, check, from_dict, of_volumes
-from meddiff.run import MADE_BY, Run, RunFolder, kind_of, refuse_other_kind, settings_in
+from meddiff.recipe import KINDS as EVERY_KIND
+from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, check, from_dict, of_volumes
+from meddiff.run import Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 
@@ -190,7 +192,7 @@ def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) ->
 
 
 def _read(
-    place: str | Path, made_by: str = " or ".join(MADE_BY.values())
+    place: str | Path, made_by: str = " or ".join(kind.MADE_BY for kind in EVERY_KIND)
 ) -> tuple[Path, checkpoint.Checkpoint | None, Mapping[str, Any]]:
     """Read where weights lie, the checkpoint that they are if it is one, and the settings they were made with."""
     path = folder_of(place)
@@ -204,10 +206,13 @@ def _read(
 def _loaded(
     path: Path, stored: checkpoint.Checkpoint | None, values: Mapping[str, Any], model: str, settings: dict[str, Any]
 ) -> TrainedModel | ImageDenoiser:
-    folder = RunFolder(path)
     recipe = _changed(from_dict(kind_of(values), values), settings)
-    if isinstance(recipe, Recipe):
-        return _image_denoiser(recipe, stored or checkpoint.read_latest(folder.checkpoints), path)
+    return LOADERS[type(recipe)](recipe, path, stored, model)
+
+
+def _segmenter_at(recipe: SegmentRecipe, path: Path, stored: checkpoint.Checkpoint | None, model: str) -> TrainedModel:
+    """Load a network that segments, of a run or a checkpoint of one."""
+    folder = RunFolder(path)
     if stored is None:
         return of_run(Run(recipe, folder), model)
     name = model if stored.facts.schedule else str(stored.facts.network["name"])
@@ -224,26 +229,27 @@ def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> Trained
     Raises:
         InputError: as `load`; or the run, or the checkpoint, is of a network that draws images.
     """
-    path, stored, values = _read(place, made_by=MADE_BY[SegmentRecipe])
+    path, stored, values = _read(place, made_by=SegmentRecipe.MADE_BY)
     refuse_other_kind(values, SegmentRecipe, place)
     segmenter = _loaded(path, stored, values, model, settings)
     assert isinstance(segmenter, TrainedModel)
     return segmenter
 
 
-def _changed(recipe: SegmentRecipe | Recipe, settings: dict[str, Any]) -> SegmentRecipe | Recipe:
+def _changed(recipe: AnyRecipe, settings: dict[str, Any]) -> AnyRecipe:
     """Return the recipe with settings of its inference or synthesis instead, held to their ranges."""
-    part = "synthesis" if isinstance(recipe, Recipe) else "inference"
+    part = recipe.ANSWERS
     known = [setting.name for setting in fields(getattr(recipe, part))]
     if unknown := [name for name in settings if name not in known]:
-        what = "draws images" if isinstance(recipe, Recipe) else "segments"
-        raise InputError(f"a run that {what} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        raise InputError(f"a run that {recipe.BRIEFLY} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
     changed = replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
     check(changed)
     return changed
 
 
-def _image_denoiser(recipe: Recipe, stored: checkpoint.Checkpoint, path: Path) -> ImageDenoiser:
+def _image_denoiser(recipe: Recipe, path: Path, stored: checkpoint.Checkpoint | None, model: str) -> ImageDenoiser:
+    """Load a denoiser of images, of a run or a checkpoint of one."""
+    stored = stored or KINDS[Recipe].weights(RunFolder(path), model)
     denoiser, facts = of_checkpoint(recipe, stored, build.DIFFUSION)
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
     drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
@@ -260,6 +266,10 @@ def _guide(recipe: Recipe, path: Path) -> Any:
             "folder, or ask for classifier_guidance=0"
         )
     return of_checkpoint(recipe, checkpoint.read(newest), build.GUIDE)[0]
+
+
+LOADERS: dict[type, Callable[..., Any]] = {Recipe: _image_denoiser, SegmentRecipe: _segmenter_at}
+"""What loads a network of each kind of run."""
 
 
 @dataclass(frozen=True)
@@ -282,11 +292,13 @@ def load_generator(place: str | Path) -> TrainedGenerator:
     Raises:
         InputError: as `load`; or the run, or the checkpoint, is of a network that segments.
     """
-    path, stored, values = _read(place, made_by=MADE_BY[Recipe])
+    path, stored, values = _read(place, made_by=Recipe.MADE_BY)
     refuse_other_kind(values, Recipe, place)
     recipe, stored = from_dict(Recipe, values), stored or checkpoint.read_latest(RunFolder(path).checkpoints)
     square = replace(picture_square(recipe), deep=stored.facts.pixel_dtype == "uint16")
-    return TrainedGenerator(recipe, _image_denoiser(recipe, stored, path), square, stored.digest, RunFolder(path))
+    return TrainedGenerator(
+        recipe, _image_denoiser(recipe, path, stored, build.DIFFUSION), square, stored.digest, RunFolder(path)
+    )
 
 
 def of_run(run: Run[SegmentRecipe], model: str) -> TrainedModel:

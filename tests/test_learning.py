@@ -40,7 +40,7 @@ def run(tmp_path_factory):
     """A denoiser and a classifier of real images, trained for half a minute."""
     folder = tmp_path_factory.mktemp("learning")
     recipe = replace(SMALL, out=str(folder / "run"), data=replace(SMALL.data, cache=str(folder / "cache")))
-    return job.generate(recipe, until="filter", console=Console(quiet=True))
+    return job.run(recipe, until="filter", console=Console(quiet=True))
 
 
 @pytest.mark.slow

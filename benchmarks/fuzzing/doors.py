@@ -129,16 +129,14 @@ def segmentation(place: Path) -> None:
     from meddiff.recipe.commands import Predict
 
     given = Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS))
-    _each(
-        lambda: job.segment(placed(SEGMENTATION, place), "report", Console(quiet=True)), lambda: segment_images(given)
-    )
+    _each(lambda: job.run(placed(SEGMENTATION, place), "report", Console(quiet=True)), lambda: segment_images(given))
 
 
 def study(place: Path) -> None:
     """The command on a study that is finished."""
     from meddiff.jobs import job
 
-    job.generate(placed(STUDY, place), "report", Console(quiet=True))
+    job.run(placed(STUDY, place), "report", Console(quiet=True))
 
 
 def _each(*readings: Callable[[], object]) -> None:

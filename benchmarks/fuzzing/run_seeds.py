@@ -87,7 +87,7 @@ def _finished_segmentation() -> dict[str, bytes]:
         lines.append(f"r{number},x,p{number},{split},{number}.png,{number}_mask.png,real")
     with tempfile.TemporaryDirectory() as name:
         place = _written(Path(name), images, lines)
-        job.segment(placed(SEGMENTATION, place), "report", _quiet())
+        job.run(placed(SEGMENTATION, place), "report", _quiet())
         segment_images(Predict(checkpoint=str(place / RUN), input=str(place / "0.png"), output=str(place / MASKS)))
         return _contents(place)
 
@@ -103,7 +103,7 @@ def _finished_study() -> dict[str, bytes]:
         lines.append(f"r{number},x,p{number},{split},{number}.png,{label},real")
     with tempfile.TemporaryDirectory() as name:
         place = _written(Path(name), images, lines)
-        job.generate(placed(STUDY, place), "report", _quiet())
+        job.run(placed(STUDY, place), "report", _quiet())
         return _contents(place)
 
 

@@ -1,13 +1,13 @@
 """From names and settings to objects: the tables of alternatives, and what a recipe asks for built from them."""
 
-from meddiff.build.check import arms_of, check_names
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
+from meddiff.build.image_models import GUIDE, arms_of, classifier
 from meddiff.build.images import augmentation, channels, images, prepared, shares, slices_of, unusable, volume_transform
+from meddiff.build.kind import DIFFUSION
 from meddiff.build.models import (
-    DIFFUSION,
-    GUIDE,
-    classifier,
+    check_names,
     denoiser,
+    kind,
     new_denoiser,
     new_model,
     optimization,
@@ -78,6 +78,7 @@ __all__ = [
     "denoiser",
     "extractor",
     "images",
+    "kind",
     "named_extractor",
     "new_denoiser",
     "new_model",

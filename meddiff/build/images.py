@@ -22,8 +22,7 @@ from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, TrainingRecipe, of_volumes
-from meddiff.recipe.segment import SegmentRecipe
+from meddiff.recipe import AnyRecipe, Recipe, TrainingRecipe, of_volumes
 
 
 def images(
@@ -118,7 +117,7 @@ def prepared(rows: Sequence[ManifestRow], recipe: Recipe) -> Prepared[CachedVolu
     return _volumes(rows, recipe, None) if of_volumes(recipe) else _squares(rows, recipe, None)
 
 
-def slice_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform | None:
+def slice_transform(recipe: AnyRecipe) -> VolumeTransform | None:
     """Build what scales slices that a manifest names before they stand upright.
 
     None takes them as the array has them.
@@ -126,7 +125,7 @@ def slice_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform | None:
     return volume_transform(recipe) if recipe.data.slices == "upright" else None
 
 
-def channels(recipe: Recipe | SegmentRecipe) -> int:
+def channels(recipe: AnyRecipe) -> int:
     """Return channels of the training pictures: 3 for photographs, 1 for slices of MRI, unless the recipe tells."""
     if recipe.data.slice_axis is not None:
         return 1  # several sequences are refused, see slice_rows
@@ -147,7 +146,7 @@ def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | N
     return in_order_of(rows, parts)
 
 
-def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
+def volume_transform(recipe: AnyRecipe) -> VolumeTransform:
     """Build what brings a volume onto its working grid."""
     settings = recipe.volume
     return VolumeTransform(
@@ -158,7 +157,7 @@ def volume_transform(recipe: Recipe | SegmentRecipe) -> VolumeTransform:
     )
 
 
-def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator], Batch] | None:
+def augmentation(recipe: AnyRecipe) -> Callable[[Batch, Generator], Batch] | None:
     """Return random turns of a training batch.
 
     None for volumes and their slices unless asked for: left is not right there.
@@ -173,6 +172,6 @@ def augmentation(recipe: Recipe | SegmentRecipe) -> Callable[[Batch, Generator],
         raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
     if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
         raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
-    upright = recipe.dimensions == 2 and (pictures or isinstance(recipe, Recipe))  # a generator's slices are
+    upright = recipe.dimensions == 2 and (pictures or recipe.SLICES_STAND_UPRIGHT)
     left_right = partial(turns.random_flips, axes=(1,) if upright else (0,))
     return {"square": turns.flip_rotate90, "mirror": left_right, "none": None}[wanted]

@@ -21,7 +21,7 @@ from meddiff.files.walk import files_below
 from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Runs
-from meddiff.run import DOES, RunFolder, kind_of, settings_in
+from meddiff.run import RunFolder, kind_of, settings_in
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def summary(path: Path) -> Summary:
     try:
         settings = settings_in(folder)
         dataset, preset = (printable(str(settings.get(name, "?"))) for name in ("dataset", "preset"))
-        does = DOES[kind_of(settings)].partition(" and ")[0]
+        does = kind_of(settings).DOES.partition(" and ")[0]
         return Summary(path, does, dataset, preset, when, _state(folder), _headline(folder))
     except InputError as error:
         return Summary(path, "cannot be read", "?", "?", when, str(error), "")

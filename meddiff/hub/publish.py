@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from meddiff.build.models import best_of
+from meddiff.build.models import KINDS
 from meddiff.errors import InputError
 from meddiff.files.writing import write_folder
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
-from meddiff.recipe import Recipe
 from meddiff.recipe.commands import Publish
 from meddiff.run import RunFolder, kind_of, settings_in
 from meddiff.training import checkpoint
@@ -41,13 +40,13 @@ def publish(settings: Publish) -> Path:
     run, out = RunFolder(Path(settings.run).expanduser()), Path(settings.out).expanduser()
     if out.exists():
         raise InputError(f"--out {settings.out} is there already: name a new folder, so that no model is half another")
-    draws = kind_of(given := settings_in(run)) is Recipe
-    if draws and given["synthesis"].get("classifier_guidance"):
+    given = settings_in(run)
+    if given.get("synthesis", {}).get("classifier_guidance"):
         raise InputError(
             f"{run.path} draws with guidance by a classifier, and a published model is one network: draw and judge its "
             "images with --synthesis.classifier_guidance 0 first"
         )
-    stored = checkpoint.read_latest(run.checkpoints) if draws else best_of(run, settings.model)
+    stored = KINDS[kind_of(given)].weights(run, settings.model)
     rows = [row for row in read_manifest(run.manifest, check_files=False) if row.split == "train"]
     files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings), IMAGES: _listed(rows)}
     files |= {file.name: file.read_bytes() for file in (run.temperatures, run.likeness) if file.is_file()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lightning_fabric import Fabric
@@ -16,8 +16,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from meddiff import build
-from meddiff.diffusion.condition import Condition
-from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.batches.batch import Batch
+from meddiff.recipe import AnyRecipe
 from meddiff.training.fabric import build_fabric
 
 CLASSES = 2
@@ -57,7 +57,7 @@ def cost(network: nn.Module, call: Callable[[nn.Module], Tensor]) -> Cost:
     return Cost(weights, once.get_total_flops(), both.get_total_flops())
 
 
-def describe(recipe: Recipe | SegmentRecipe, console: Console) -> None:
+def describe(recipe: AnyRecipe, console: Console) -> None:
     """Print size and cost of each network that the recipe trains.
 
     Raises:
@@ -75,22 +75,16 @@ def describe(recipe: Recipe | SegmentRecipe, console: Console) -> None:
             f"{one.training * images / 1e15:,.4f}",
         )  # fmt: skip
     console.print(table)
-    if isinstance(recipe, Recipe):
-        drawing = recipe.synthesis
-        calls = drawing.steps * (1 if drawing.guidance in (0, 1) else 2)
-        console.print(f"an image is drawn by about {calls} calls ({drawing.sampler}, guidance {drawing.guidance:g})")
-    else:
-        calls = recipe.inference.members * recipe.inference.steps
-        console.print(f"a mask is drawn by about {calls} calls ({recipe.inference.members} members)")
+    console.print(build.kind(recipe).calls(recipe))
     tell_time(recipe, console)
 
 
-def costs(recipe: Recipe | SegmentRecipe) -> list[tuple[str, Cost, int]]:
+def costs(recipe: AnyRecipe) -> list[tuple[str, Cost, int]]:
     """Count the work of each network that the recipe trains, with its number of training steps."""
     return [(name, cost(network, call), steps) for name, network, call, steps in _networks(recipe)]
 
 
-def tell_time(recipe: Recipe | SegmentRecipe, console: Console) -> None:
+def tell_time(recipe: AnyRecipe, console: Console) -> None:
     """Print how long the training will take, where there is no GPU and it is not over within the hour.
 
     One image goes through each network, forward and backward; quick trainings are not delayed by that.
@@ -115,7 +109,7 @@ def tell_time(recipe: Recipe | SegmentRecipe, console: Console) -> None:
         )  # fmt: skip
 
 
-def images_per_step(recipe: Recipe | SegmentRecipe) -> int:
+def images_per_step(recipe: AnyRecipe) -> int:
     """Count the images of an optimizer step, on all devices."""
     return recipe.training.batch_size * recipe.training.accumulate * recipe.training.devices
 
@@ -139,40 +133,37 @@ def in_days(seconds: float) -> str:
     return f"{hours:.0f} hour{'s' * (round(hours) > 1)}" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _networks(recipe: Recipe | SegmentRecipe) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
+def _networks(recipe: AnyRecipe) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
     """Build each network that the recipe trains, with its call for one image and its number of training steps."""
     shape = shape_of(recipe)
     names = ["background", *(f"class {number}" for number in range(1, CLASSES))]
-    noised = build.task(recipe, channels=shape[0], num_classes=CLASSES).channels
+    task = build.task(recipe, channels=shape[0], num_classes=CLASSES)
+    image, nothing = torch.zeros(1, *shape), torch.zeros(1, dtype=torch.int64)
 
     def denoise(network: nn.Module) -> Tensor:
-        image, t = torch.zeros(1, *shape), torch.ones(1)
-        x_t = torch.zeros(1, noised, *shape[1:])
-        if isinstance(recipe, SegmentRecipe):
-            condition = Condition(image=image)
-        else:
-            label = torch.zeros(1, dtype=torch.int64)
-            condition = Condition(label=label, image=x_t if recipe.diffusion.self_condition else None)
-        output = network(x_t, t, condition)
+        x_t = torch.zeros(1, task.channels, *shape[1:])
+        condition = task.condition(Batch(image, nothing, torch.zeros(1, 1, *shape[1:], dtype=torch.int64), nothing))
+        if getattr(recipe.diffusion, "self_condition", False):
+            condition = replace(condition, image=x_t)
+        output = network(x_t, torch.ones(1), condition)
         return output[0] + output[1].sum() if isinstance(output, tuple) else output
 
     def call(network: nn.Module) -> Tensor:
-        return network(torch.zeros(1, *shape))
+        return network(image)
 
     model = build.new_model(recipe, build.DIFFUSION, shape[0], names)
     listed = [(recipe.network.name, model.network, denoise, recipe.training.steps)]
-    if isinstance(recipe, SegmentRecipe):
-        steps = recipe.baseline.steps or recipe.training.steps
-        listed += [(f"baseline {name}", build.new_model(recipe, name, shape[0], names).network, call, steps)
-                   for name in recipe.baseline.names]  # fmt: skip
+    for name, steps in build.kind(recipe).others(recipe).items():
+        other = build.new_model(recipe, name, shape[0], names)
+        listed.append((f"baseline {name}", other.network, call if other.of_images_alone else denoise, steps))
     return listed
 
 
-def shape_of(recipe: Recipe | SegmentRecipe) -> tuple[int, ...]:
+def shape_of(recipe: AnyRecipe) -> tuple[int, ...]:
     """Return the shape (C, *S) of what the networks are shown."""
     channels = build.channels(recipe)
-    if isinstance(recipe, SegmentRecipe) and recipe.data.slice_axis is not None:
-        channels *= 1 + 2 * recipe.data.neighbors
+    if recipe.data.slice_axis is not None:
+        channels *= 1 + 2 * getattr(recipe.data, "neighbors", 0)
     if recipe.dimensions == 3:
         return (channels, *recipe.volume.patch_size)
     return (channels, recipe.data.image_size, recipe.data.image_size)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from rich.console import Console
@@ -24,11 +24,11 @@ from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
 from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
-from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage, run_stages
-from meddiff.recipe import Recipe, SegmentRecipe, differences, to_dict
-from meddiff.run import DOES, Run, RunFolder, kind_of
+from meddiff.jobs.stage import AnyRun, Stage, run_stages
+from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, differences, to_dict
+from meddiff.run import Run, RunFolder, kind_of
 
-Kind = TypeVar("Kind", Recipe, SegmentRecipe)
+Kind = TypeVar("Kind", bound=AnyRecipe)
 
 GENERATE = (
     manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.LABELED),
@@ -46,47 +46,56 @@ SEGMENT = (
     evaluate.STAGE,
     masks_report.STAGE,
 )
-NEXT_OF: dict[type, tuple[str, ...]] = {
-    Recipe: (
-        "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
-        "--train {run}/manifest.csv:train",
-        "publish --run {run} --out published",
-        "inspect --audit {run}/manifest.csv",
-    ),
-    SegmentRecipe: (
-        "segment predict --checkpoint {run} --input YOUR_IMAGES --output masks",
-        "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
-        "publish --run {run} --out published",
-    ),
+NEXT_OF_IMAGES = (
+    "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
+    "--train {run}/manifest.csv:train",
+    "publish --run {run} --out published",
+    "inspect --audit {run}/manifest.csv",
+)
+NEXT_OF_MASKS = (
+    "segment predict --checkpoint {run} --input YOUR_IMAGES --output masks",
+    "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
+    "publish --run {run} --out published",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of a kind of run."""
+
+    stages: tuple[Stage, ...]
+    begins: str
+    """What the name of its folder begins with."""
+    next: tuple[str, ...]
+    """What people do with a finished run, as they type it."""
+
+
+JOBS: dict[type, Job] = {
+    Recipe: Job(GENERATE, "", NEXT_OF_IMAGES),
+    SegmentRecipe: Job(SEGMENT, "segment-", NEXT_OF_MASKS),
 }
-"""What people do with a finished run, as they type it."""
+"""The work of each kind of run."""
 
 
-def generate(recipe: Recipe, until: str, console: Console | None = None) -> Run[Recipe]:
-    """Run the stages of an augmentation study up to ``until``; those that are done are skipped.
-
-    Raises:
-        InputError: whatever the user can cure, before work is lost to it.
-    """
-    return _done(recipe, GENERATE, until, console)
-
-
-def segment(recipe: SegmentRecipe, until: str, console: Console | None = None) -> Run[SegmentRecipe]:
-    """Run the stages of a segmentation up to ``until``; those that are done are skipped.
+def run(recipe: Kind, until: str, console: Console | None = None) -> Run[Kind]:
+    """Run the stages of a recipe's kind up to ``until``; those that are done are skipped.
 
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
-    return _done(recipe, SEGMENT, until, console, "segment-")
-
-
-def _done(recipe: Any, stages: Sequence[Stage], until: str, console: Console | None, prefix: str = "") -> Any:
-    """Run the stages in the run's folder, which says with what; returns the run."""
     build.check_names(recipe)
-    folder = RunFolder(Path(recipe.out or f"runs/{prefix}{name_of(recipe)}"))
-    run = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
+    job = JOBS[type(recipe)]
+    folder = RunFolder(Path(recipe.out or f"runs/{job.begins}{name_of(recipe)}"))
+    made = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
+    _go(made, job.stages, until)
+    tell_next(made, job.next if until == "report" else ())
+    return made
+
+
+def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
+    """Run the stages in the run's folder, which says with what."""
     names = [stage.name for stage in stages]
-    with folder.opened():
+    with run.folder.opened() as folder:
         run.console.print(f"run folder: {folder.path}", style="bold", soft_wrap=True)
         run.console.print(recipe_table(run.recipe))
         write_text(folder.recipe, yaml.safe_dump(to_dict(run.recipe), sort_keys=False))
@@ -94,8 +103,6 @@ def _done(recipe: Any, stages: Sequence[Stage], until: str, console: Console | N
         if until != "manifest" and "train" not in folder.record():
             tell_time(run.recipe, run.console)
         run_stages(stages[: names.index(until) + 1], run)
-    tell_next(run, NEXT_OF[type(recipe)] if until == "report" else ())
-    return run
 
 
 def tell_next(run: AnyRun, commands: Sequence[str]) -> None:
@@ -110,7 +117,7 @@ def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
     """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others.
 
     Raises:
-        InputError: the run in the folder is of the other kind.
+        InputError: the run in the folder is of another kind.
     """
     try:
         begun = read_yaml(folder.recipe)
@@ -119,7 +126,7 @@ def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
     if not isinstance(begun, dict) or not begun:
         return recipe
     if (kind := kind_of(begun)) is not type(recipe):
-        raise InputError(f"the run in {folder.path} {DOES[kind]}: name another folder with --out")
+        raise InputError(f"the run in {folder.path} {kind.DOES}: name another folder with --out")
     former = "slices" not in begun.get("data", {"slices": ""})
     return replace(recipe, data=replace(recipe.data, slices="array")) if former else recipe
 

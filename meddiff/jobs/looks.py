@@ -19,7 +19,7 @@ from PIL import Image
 
 from meddiff import build
 from meddiff.batches.images import Images
-from meddiff.build.models import Model, ModelFolder
+from meddiff.build.kind import Model, ModelFolder
 from meddiff.diffusion.condition import Condition
 from meddiff.files.long_tables import damaged, read_table, write_table
 from meddiff.files.writing import write_atomically

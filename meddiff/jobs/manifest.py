@@ -34,11 +34,11 @@ from meddiff.jobs import audit
 from meddiff.jobs.audit import Copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.mask_values import MaskValues
-from meddiff.jobs.stage import AnyRecipe, AnyRun, Stage
+from meddiff.jobs.stage import AnyRun, Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
 from meddiff.manifest.table import read_manifest, write_manifest
-from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, of_volumes, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
@@ -71,6 +71,8 @@ class Purpose:
     """Table of how many there are, for the terminal."""
     masks: Callable[[Rows, Any], MaskValues] | None = None
     """(rows, run) -> what the values of the masks mean, where masks are learned from."""
+    settings: Callable[[Any], Sequence[Any]] = lambda _recipe: ()
+    """(recipe) -> settings of this kind alone that the manifest depends on; empty ones were not there formerly."""
 
     def knowing(self, meaning: MaskMeaning) -> Purpose:
         """Read masks by this meaning from here on."""
@@ -80,24 +82,26 @@ class Purpose:
 
 def stage(does: str, purpose: Purpose) -> Stage:
     """Return the stage that writes the manifest of a kind of run."""
-    return Stage("manifest", does, _inputs, partial(_work, purpose))
+    return Stage("manifest", does, partial(_inputs, purpose), partial(_work, purpose))
 
 
-def _inputs(run: AnyRun) -> str:
+def _inputs(purpose: Purpose, run: AnyRun) -> str:
     recipe = run.recipe
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
     former = () if recipe.data.copies == "stop" else (recipe.data.copies,)  # former versions had no such settings
-    masks = (recipe.classes, *_said_of_masks(recipe)) if isinstance(recipe, SegmentRecipe) else ()
     label = getattr(recipe, "label", None)
-    later = (*former, *filter(None, masks))
+    later = (*former, *filter(None, purpose.settings(recipe)))
     return digest(recipe.dataset, recipe.data_root, own, recipe.data.phantom_images, fractions, cut,
                   recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *later)  # fmt: skip
 
 
-def _said_of_masks(recipe: SegmentRecipe) -> list[str]:
-    return [said for name, plain in MASKS_AS_THEY_ARE.items() if (said := getattr(recipe.data, name)) != plain]
+def said_of_masks(recipe: SegmentRecipe) -> list[Any]:
+    """List what the user says of the masks' classes and values."""
+    said = [getattr(recipe.data, name) for name in MASKS_AS_THEY_ARE]
+    plain = MASKS_AS_THEY_ARE.values()
+    return [recipe.classes, *(own for own, usual in zip(said, plain, strict=True) if own != usual)]
 
 
 def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
@@ -358,5 +362,5 @@ def counts_of_splits(rows: Rows) -> Table:
 LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
 MASKED = Purpose(
     "mask", with_masks, segmenting.unusable, segmenting.prepared, lambda rows, _: rows, counts_of_splits,
-    MaskValues.of,
+    MaskValues.of, said_of_masks,
 )  # fmt: skip

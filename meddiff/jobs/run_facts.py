@@ -24,7 +24,7 @@ from meddiff.files.documents import read_json
 from meddiff.jobs.manifest import skipped_files
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.resampling import Resampling
-from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.recipe import AnyRecipe, Recipe
 from meddiff.run import Run, RunFolder, digest
 
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
@@ -138,7 +138,7 @@ def licenses(rows: Sequence[ManifestRow]) -> list[str]:
     return sorted({row.license for row in rows if row.license})
 
 
-def resampling_of(recipe: Recipe | SegmentRecipe) -> Resampling:
+def resampling_of(recipe: AnyRecipe) -> Resampling:
     """Give the bootstrap of the intervals that a recipe asks for."""
     return Resampling(recipe.evaluation.resamples, recipe.evaluation.confidence_level, recipe.seed)
 

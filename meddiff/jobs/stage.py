@@ -13,11 +13,10 @@ from meddiff.audit.changed import changed_files, note_contents, refuse_changed
 from meddiff.errors import InputError
 from meddiff.jobs.energy import EnergyMeter
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.recipe import AnyRecipe
 from meddiff.run import Run
 
-AnyRecipe = Recipe | SegmentRecipe
-AnyRun = Run[Recipe] | Run[SegmentRecipe]
+AnyRun = Run[AnyRecipe]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from meddiff.batches.ahead import Batches
 from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.build import segmenting
-from meddiff.build.models import Model, ModelFolder, models_of, new_model, optimization
+from meddiff.build.kind import Model, ModelFolder, models_of
+from meddiff.build.models import new_model, optimization
 from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
 from meddiff.jobs.looks import Look, SampleGrid, Validation

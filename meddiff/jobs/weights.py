@@ -15,14 +15,14 @@ from meddiff.batches import turns
 from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
-from meddiff.build.models import Model, models_of
+from meddiff.build.kind import Model, models_of
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.sampling import ImageDenoiser, Sampling
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe import AnyRecipe, Recipe, of_volumes, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
@@ -62,7 +62,7 @@ def data_settings(recipe: Recipe) -> list[Any]:
     return [pixel_settings(recipe), recipe.dimensions, to_dict(recipe.volume)]
 
 
-def pixel_settings(recipe: Recipe | SegmentRecipe) -> dict[str, Any]:
+def pixel_settings(recipe: AnyRecipe) -> dict[str, Any]:
     """Give the settings of the data but those that decide no more than which images there are, as the manifest says."""
     settings = {name: value for name, value in to_dict(recipe.data).items() if name != "copies"}
     return {name: value for name, value in settings.items() if MASKS_AS_THEY_ARE.get(name) != value}

@@ -32,12 +32,12 @@ from meddiff.files.documents import read_yaml
 from meddiff.files.printable import printable
 from meddiff.files.writing import output_folder
 from meddiff.manifest.row import on_disk
-from meddiff.recipe import Recipe, SegmentRecipe, check
+from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, check
 from meddiff.recipe.commands import Inputs
 from meddiff.recipe.values import hints, without_idle
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
-Kind = TypeVar("Kind", Recipe, SegmentRecipe)
+Kind = TypeVar("Kind", bound=AnyRecipe)
 Settings = TypeVar("Settings")
 SHOWS = ("help", "print_config")
 """Flags that show something instead of setting it."""
@@ -149,7 +149,7 @@ def stage_command(
     def run(recipe: Recipe) -> None:
         from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
-        job.generate(recipe, until)
+        job.run(recipe, until)
 
     def command_main(argv: Sequence[str] | None = None) -> int:
         words = sys.argv[1:] if argv is None else argv

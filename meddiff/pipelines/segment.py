@@ -43,7 +43,7 @@ def train(words: list[str], verb: str = "train", until: str = "calibrate") -> No
     def run(recipe: SegmentRecipe) -> None:
         from meddiff.jobs import job  # torch and MONAI take seconds to import: not for --help
 
-        job.segment(recipe, until)
+        job.run(recipe, until)
 
     do_recipe(f"segment {verb}", __doc__ or "", words, SEGMENT, run, describes=True)
 

@@ -22,7 +22,13 @@ from meddiff.recipe.parts import (
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
 
+AnyRecipe = Recipe | SegmentRecipe
+KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe)
+"""The kinds of runs."""
+
 __all__ = [
+    "KINDS",
+    "AnyRecipe",
     "ClassifierRecipe",
     "DataRecipe",
     "DiffusionRecipe",

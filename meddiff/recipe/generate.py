@@ -157,6 +157,11 @@ class EvaluationRecipe(IntervalRecipe):
 class Recipe(RunRecipe):
     """All settings of one run."""
 
+    MADE_BY = "`train` or `augment`"
+    DOES = "draws images and segments none"
+    BRIEFLY = "draws images"
+    MARK = ""
+    ANSWERS = "synthesis"
     FIRST: ClassVar[tuple[str, ...]] = (
         "dataset", "data_root", "manifest", "preset", "out", "seed", "data.image_size", "training.steps",
         "training.batch_size", "synthesis.guidance", "synthesis.per_class", "classifier.arms",

@@ -6,7 +6,7 @@ Each setting stands here once: its type with the range that is allowed, its defa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from meddiff.errors import InputError
 
@@ -30,6 +30,19 @@ Resamples = Annotated[int, Range(100, 10**6)]
 @dataclass(frozen=True)
 class RunRecipe:
     """Settings of every run: what it works on, and its seed."""
+
+    MADE_BY: ClassVar[str]
+    """The commands that make a run of this kind."""
+    DOES: ClassVar[str]
+    """What such a run does, as a sentence that begins with its folder says it."""
+    BRIEFLY: ClassVar[str]
+    """The same in a word or two."""
+    MARK: ClassVar[str]
+    """A part of its settings by which the kind is known; "" for the kind of those that have no such part."""
+    ANSWERS: ClassVar[str] = "inference"
+    """The part of its settings that may be changed after training: how its networks answer."""
+    SLICES_STAND_UPRIGHT: ClassVar[bool] = True
+    """Whether slices that are cut from volumes are turned as radiologists look at them."""
 
     dataset: str = "isic"
     """Which data set of meddiff.sources."""

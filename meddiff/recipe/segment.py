@@ -154,6 +154,11 @@ class ValidationRecipe:
 class SegmentRecipe(RunRecipe):
     """All settings of one segmentation run."""
 
+    MADE_BY = "`segment train` or `segment evaluate`"
+    DOES = "segments images and draws none"
+    BRIEFLY = "segments"
+    MARK = "mask"
+    SLICES_STAND_UPRIGHT = False
     FIRST: ClassVar[tuple[str, ...]] = (
         "dataset", "data_root", "manifest", "preset", "out", "seed", "dimensions", "data.image_size",
         "data.mask_values", "training.steps", "training.batch_size", "inference.members",

@@ -63,7 +63,7 @@ PLAIN = {
 
 
 SPELLED: dict[str, set[str]] = {
-    "build/models.py": {"one_hot"},
+    "build/mask_models.py": {"one_hot"},
     "diffusion/denoiser.py": {"edm", "eps"},
     "diffusion/prediction.py": {"edm", "eps", "velocity"},
     "ensemble/fusion.py": {"majority", "staple"},

@@ -79,7 +79,7 @@ def stage_1(manifest: Path, **data: object) -> tuple[Run, str]:
     values = {"manifest": str(manifest), "out": str(manifest.parent / "run"), "preset": "quick",
               "data": {"image_size": 32, "channels": 1, "cache": str(manifest.parent / "cache"), **data}}  # fmt: skip
     console = Console(record=True, width=200, file=StringIO())
-    run = job.generate(from_dict(Recipe, values), "manifest", console)
+    run = job.run(from_dict(Recipe, values), "manifest", console)
     return run, console.export_text()
 
 

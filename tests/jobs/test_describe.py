@@ -106,7 +106,7 @@ def test_a_run_says_it_before_its_first_stage_and_not_once_it_is_trained(tmp_pat
     for until, record, said in (("train", {}, True), ("manifest", {}, False), ("report", {"train": {}}, False)):
         monkeypatch.setattr(RunFolder, "record", lambda self, record=record: record)
         console = new_console(record=True, file=io.StringIO())
-        job.generate(recipe, until, console)
+        job.run(recipe, until, console)
         assert ("so long" in console.export_text()) is said
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from meddiff import build
-from meddiff.build.models import models_of
+from meddiff.build.kind import models_of
 from meddiff.errors import InputError
 from meddiff.files.bad import bad_file
 from meddiff.jobs import train

@@ -15,7 +15,7 @@ import numpy as np
 
 from meddiff import build
 from meddiff.batches.images import Images
-from meddiff.build.models import models_of
+from meddiff.build.kind import models_of
 from meddiff.ensemble.temperature import fit_temperature, sample_pixels
 from meddiff.files.writing import write_text
 from meddiff.formats.masks import IGNORED

@@ -15,6 +15,7 @@ from meddiff.errors import InputError
 from meddiff.formats.masks import Levels, MaskMeaning, decide, masks_of_rows
 from meddiff.formats.masks.meaning import NOT_JUDGED, Values, write_meaning
 from meddiff.jobs.progress import bar
+from meddiff.jobs.stage import AnyRun
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import Run
@@ -113,7 +114,7 @@ class MaskValues:
                 notes.append(f"no mask of the {split} split holds {names}, which {cannot} there")
         return notes
 
-    def tell(self, rows: Sequence[ManifestRow], run: Run[SegmentRecipe]) -> list[Path]:
+    def tell(self, rows: Sequence[ManifestRow], run: AnyRun) -> list[Path]:
         """Print the table and keep the meaning in the run's folder.
 
         Raises:

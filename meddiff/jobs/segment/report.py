@@ -16,7 +16,7 @@ from PIL import Image
 from rich.table import Table
 
 from meddiff import build
-from meddiff.build.models import best_of, models_of
+from meddiff.build.kind import best_of, models_of
 from meddiff.evaluation.masks.reliability import case_dice
 from meddiff.files.documents import read_json
 from meddiff.files.long_tables import read_table, write_table
