@@ -19,7 +19,7 @@ from meddiff.cache.upkeep import beyond, clear, entries, in_units
 from meddiff.console import main as console
 from meddiff.console.doctor import extras, facts
 from meddiff.console.list_runs import runs_below
-from meddiff.jobs.job import NEXT_OF
+from meddiff.jobs.job import JOBS
 from meddiff.recipe import Recipe, SegmentRecipe, to_dict
 
 PACKAGE = Path(console.__file__).parents[1]
@@ -159,7 +159,7 @@ def test_the_cache_command_deletes_nothing_unasked(tmp_path, capsys):
     assert entries(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", [command for commands in NEXT_OF.values() for command in commands])
+@pytest.mark.parametrize("command", [command for job in JOBS.values() for command in job.next])
 def test_commands_to_go_on_with_are_commands(command):
     """Settings of the right names: what is refused is the folder that is not there."""
     words = command.format(run="'a run'")
