@@ -94,13 +94,9 @@ def tell_time(recipe: AnyRecipe, console: Console) -> None:
     if torch.cuda.is_available() or pixels < MANY_PIXELS:
         return
     precision = build_fabric(precision=recipe.training.precision)
-    seconds = (
-        sum(
-            steps * images * seconds_of_an_image(network, call, precision)
-            for _, network, call, steps in _networks(recipe)
-        )
-        / recipe.training.devices
-    )
+    seconds = sum(
+        steps * images * seconds_of_an_image(network, call, precision) for _, network, call, steps in _networks(recipe)
+    ) / _processes(recipe)
     if seconds >= TOLD_FROM_S:
         console.print(
             f"there is no GPU, and on this machine the training takes about {in_days(seconds)} (estimated from one "
@@ -111,7 +107,11 @@ def tell_time(recipe: AnyRecipe, console: Console) -> None:
 
 def images_per_step(recipe: AnyRecipe) -> int:
     """Count the images of an optimizer step, on all devices."""
-    return recipe.training.batch_size * recipe.training.accumulate * recipe.training.devices
+    return recipe.training.batch_size * recipe.training.accumulate * _processes(recipe)
+
+
+def _processes(recipe: Recipe | SegmentRecipe) -> int:
+    return recipe.training.devices * recipe.training.nodes
 
 
 def seconds_of_an_image(network: nn.Module, call: Callable[[nn.Module], Tensor], fabric: Fabric) -> float:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
-from torch.multiprocessing import ProcessRaisedException  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff import build
 from meddiff.batches.ahead import Batches
@@ -26,15 +25,17 @@ from meddiff.build.models import new_model, optimization
 from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
 from meddiff.jobs.looks import Look, SampleGrid, Validation
-from meddiff.jobs.progress import bar, new_console
+from meddiff.jobs.progress import bar
+from meddiff.jobs.shared import share
 from meddiff.jobs.splits import labeled, mask_classes, masked
 from meddiff.jobs.stage import AnyRun, Stage, need
 from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingLog, TrainingRun
 from meddiff.recipe import Recipe, SegmentRecipe, TrainingRecipe, to_dict
 from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
-from meddiff.training.fabric import build_fabric, kernels
+from meddiff.training.fabric import kernels
 from meddiff.training.loop import Augment
+from meddiff.training.processes import refuse_other_number
 from meddiff.training.state import State, build_state
 
 
@@ -55,35 +56,14 @@ class Training:
 def train_network(run: AnyRun, training_of: Callable[[Any], Training]) -> None:
     """Train a network, or go on with it, on the devices that the recipe asks for.
 
-    ``training_of`` makes of the run what is trained; with several devices each process does so for itself.
+    ``training_of`` makes of the run what is trained; of several processes each does so for itself.
     """
     settings = run.recipe.training
-    fabric = build_fabric(devices=settings.devices, precision=settings.precision)
-    if settings.devices > 1:
-        try:  # Fabric takes no frozen arguments
-            fabric.launch(partial(_train_in_process, run=run, training_of=training_of))
-        except ProcessRaisedException as error:
-            raise _in_words(error) from error
-    else:
-        _train(fabric, run, training_of)
+    refuse_other_number(settings.devices, settings.nodes)
+    share(run, partial(_train, training_of=training_of))
 
 
-def _in_words(error: ProcessRaisedException) -> Exception:
-    """Find the mistake that a user can cure in the traceback that is all another process leaves."""
-    for kind in (InputError, *InputError.__subclasses__()):
-        _, mark, sentence = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
-        if mark:
-            return InputError(sentence.strip())
-    return error
-
-
-def _train_in_process(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
-    """Do the work of one process of several; the first one speaks."""
-    console = new_console() if fabric.is_global_zero else new_console(quiet=True)
-    _train(fabric, replace(run, console=console), training_of)
-
-
-def _train(fabric: Fabric, run: AnyRun, training_of: Callable[[Any], Training]) -> None:
+def _train(run: AnyRun, fabric: Fabric, training_of: Callable[[Any], Training]) -> None:
     training = training_of(run)
     model, settings, files = training.model, training.settings, training.files
     state = build_state(model.network, model.objective, fabric, optimization(settings), ema_decay=settings.ema_decay)
@@ -136,8 +116,9 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
 
 
 def _settings(run: AnyRun) -> dict[str, Any]:
-    """Return the settings of training that weights depend on."""
-    return {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
+    """Return the settings of training that weights depend on, among them how many processes share a step."""
+    settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
+    return settings | {"devices": settings["devices"] * settings.pop("nodes")}
 
 
 def _image_inputs(run: Run[Recipe]) -> str:

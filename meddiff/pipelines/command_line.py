@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from signal import SIGINT
-from typing import Any, Generic, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
@@ -35,6 +35,9 @@ from meddiff.manifest.row import on_disk
 from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, check
 from meddiff.recipe.commands import Inputs
 from meddiff.recipe.values import hints, without_idle
+
+if TYPE_CHECKING:
+    from meddiff.training.launchers import Started
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Kind = TypeVar("Kind", bound=AnyRecipe)
@@ -198,15 +201,17 @@ def verbs_command(
 def answer(work: Callable[[], int | None]) -> int:
     """Do a command's work; what a user can cure is one sentence, and exit code 2.
 
-    Stopped by a signal the exit code is 128 + its number, as a shell has it, and 141 where nobody reads the output any
-    more (``| head``).
+    Where a launcher (torchrun, `fabric run`, srun) has started several processes, the first does it and shares out what
+    it can. Stopped by a signal the exit code is 128 + its number, as a shell has it, and 141 where nobody reads the
+    output any more (``| head``).
     """
+    from meddiff.training.launchers import started
     from meddiff.training.signals import heeded, stop
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         with heeded(stop):
-            code = work() or 0
+            code = (work() if (place := started()) is None else _of_several(place, work)) or 0
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -222,6 +227,13 @@ def answer(work: Callable[[], int | None]) -> int:
         if (sentence := in_words(error)) is None:
             raise
         return _sentence(f"error: {sentence}", 2)
+
+
+def _of_several(place: Started, work: Callable[[], int | None]) -> int:
+    """Do a command's work as one of several processes; returns the exit code."""
+    from meddiff.training.processes import joined
+
+    return joined(place, work)
 
 
 def _sentence(text: str, code: int) -> int:

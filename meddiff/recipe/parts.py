@@ -150,7 +150,9 @@ class TrainingRecipe:
     deterministic: bool = False
     """Take kernels on a GPU that give the same bits in every run, which are slower; a CPU has no others."""
     devices: Count = 1
-    """Processes (one per GPU, or CPU processes with gloo) that share a step."""
+    """Processes of each machine (one per GPU, or CPU processes with gloo) that share a step, and drawing."""
+    nodes: Count = 1
+    """Machines that share a step, on which torchrun, fabric run or srun starts the processes: docs/many_devices.md."""
     log_every: Count = 50
     """Steps between two lines of log.csv."""
     checkpoint_every: Count = 1000

@@ -11,12 +11,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from meddiff.cache.store import default_folder
@@ -27,7 +30,10 @@ from meddiff.networks.replay import ReplayedNetwork, each
 from meddiff.training.arithmetic import convolutions_in, cpu_capabilities, wrong_bf16
 
 _logger = logging.getLogger(__name__)
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process that it starts
 PrecisionName = Literal["auto", "32", "bf16"]
+PATIENCE = timedelta(days=30)
+"""One process may work alone that long, while the others wait for it."""
 BF16_CAPABILITIES = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
 
 
@@ -57,19 +63,37 @@ def device_here() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def build_fabric(*, devices: int = 1, precision: PrecisionName = "auto", accelerator: str = "auto") -> Fabric:
+def build_fabric(
+    *,
+    devices: int = 1,
+    nodes: int = 1,
+    joined: bool = False,
+    precision: PrecisionName = "auto",
+    accelerator: str = "auto",
+) -> Fabric:
     """Build a Fabric on the GPUs where there are any, else on the CPU.
 
-    More than one device means one spawned process each (gloo on CPUs): start them with ``fabric.launch(function)``,
-    a function at the top of a module that takes the fabric.
+    Args:
+        devices: processes of each machine, one for a GPU (gloo on CPUs). More than one are spawned by
+            ``fabric.launch(function)``, a function at the top of a module that takes the fabric.
+        nodes: machines.
+        joined: the processes run already, as LOCAL_RANK and NODE_RANK say; ``fabric.launch()`` makes them known.
+        precision: arithmetic inside the network.
+        accelerator: cpu or cuda; auto takes what is there.
     """
     if accelerator == "auto":
         accelerator = device_here().type
+    several = joined or devices > 1
+    ours: int | list[int] = devices
+    if accelerator == "cuda" and not several:  # of several processes each has another one
+        ours = [torch.cuda.current_device()]
+    method: Literal["popen", "spawn"] = "popen" if joined else "spawn"
     return Fabric(
         accelerator=accelerator,
-        devices=devices,
-        strategy="ddp_spawn" if devices > 1 else "auto",
-        plugins=[NetworkPrecision(accelerator, precision)],
+        devices=ours,
+        num_nodes=nodes,
+        strategy=DDPStrategy(start_method=method, timeout=PATIENCE) if several else "auto",
+        plugins=[NetworkPrecision(accelerator, precision), LightningEnvironment()],  # whose process this is, is known
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -112,7 +113,10 @@ MAY_CHANGE = (
 """Settings that a run may go on with changed: how long, what is written, and what cures a run that diverged."""
 
 
+SHARES_OF_A_STEP = tuple(f"recipe.training.{name}" for name in ("batch_size", "accumulate", "devices", "nodes"))
+"""Settings that a run may go on with changed together, where a step has as many images as before."""
 BEFORE = {
+    "recipe.training.nodes": 1,
     "recipe.training.times": "even",
     "recipe.training.decay_from": 1000,
     "recipe.training.deterministic": False,
@@ -134,11 +138,13 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
     """
     theirs, ours = (_flat(facts.to_dict()) for facts in (stored, wanted))
 
+    as_large = _images_of_a_step(theirs) == _images_of_a_step(ours)
+
     def matters(name: str) -> bool:
         if name.partition(".")[0] not in FOR_THE_RECORD:
             return True
         made_of = name == "manifest_sha256" or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
-        return resuming and made_of and name not in MAY_CHANGE
+        return resuming and made_of and name not in MAY_CHANGE and not (name in SHARES_OF_A_STEP and as_large)
 
     theirs = {name: value for name, value in BEFORE.items() if name in ours} | theirs
     gone = {name for name in theirs if name.startswith("recipe.") and name not in ours}  # they never did anything
@@ -148,6 +154,10 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
         for name in names
         if theirs.get(name) != ours.get(name)
     ]
+
+
+def _images_of_a_step(values: Mapping[str, Any]) -> int:
+    return math.prod(values.get(name, 1) for name in SHARES_OF_A_STEP)
 
 
 def _plain(value: Any) -> Any:

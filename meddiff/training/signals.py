@@ -52,22 +52,28 @@ def stop(number: int, frame: FrameType | None = None) -> None:
 
 
 @contextmanager
-def stopped_between_steps() -> Iterator[Callable[[Callable[[], object]], None]]:
+def stopped_between_steps(
+    agreed: Callable[[bool], bool] = bool, *, launched: bool = False
+) -> Iterator[Callable[[Callable[[], object]], None]]:
     """Wait with a signal until a step is done, for half a step cannot be saved; a second one stops at once.
 
     Yields a function that raises Stopped where there was one; it is given what is to be done before.
+
+    Args:
+        agreed: (whether this process was asked to stop) -> whether any was: all stop after the same step.
+        launched: by a launcher, which passes on the signal that this process has also got: a second one is the same.
     """
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if asked and not launched:
             stop(number)
         asked.append(number)
 
     def heed(before: Callable[[], object]) -> None:
-        if asked:
+        if agreed(bool(asked)):
             before()
-            stop(asked[0])
+            stop(asked[0] if asked else signal.SIGTERM)
 
     with heeded(note):
         yield heed

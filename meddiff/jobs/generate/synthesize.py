@@ -7,11 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 import meddiff
 from meddiff import build
@@ -28,6 +30,7 @@ from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
+from meddiff.jobs.shared import of_several, share, share_of
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import COLUMNS, ManifestRow, pairs_in
@@ -63,22 +66,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
     missing = [row for row in rows if not row.image_file.is_file()]
     if len(missing) < len(rows):
         run.console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
-    images = labeled(run, "train")
-    denoiser, device = weights.load(run, images)
-    batches = generate(
-        denoiser,
-        build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
-        weights.sampling(run, images),
-        told=condition(missing, images),
-        seeds=[row.seed or 0 for row in missing],
-        shape=images.shape,
-        batch_size=run.recipe.synthesis.batch_size,
-        device=device,
-    )
-    pixels = (image.numpy() for batch in batches for image in batch)
-    show = bar(run.console, "drawing synthetic images", unit="images")
-    for row, image in show(zip(missing, pixels, strict=True), len(missing)):
-        save(image, row.image_file, images)
+    share(run, partial(_draw, missing))
     if run.recipe.synthesis.refuse_copies:
         rows = without_copies(rows, run)
     rows = [replace(row, sha256=sha256_of(row.image_file)) for row in rows]
@@ -124,6 +112,26 @@ def described(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow
         return asked or images.described.attributes.values(images.described.numbers[own])
 
     return [with_values(row, values(row)) for row in rows] if images.described.attributes else list(rows)
+
+
+def _draw(rows: Sequence[ManifestRow], run: Run[Recipe], fabric: Fabric) -> None:
+    """Draw this process's share of the images of these rows."""
+    rows, images = share_of(rows, fabric), labeled(run, "train")
+    denoiser, device = weights.load(run, images)
+    batches = generate(
+        denoiser,
+        build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
+        weights.sampling(run, images),
+        told=condition(rows, images),
+        seeds=[row.seed or 0 for row in rows],
+        shape=images.shape,
+        batch_size=run.recipe.synthesis.batch_size,
+        device=device,
+    )
+    pixels = (image.numpy() for batch in batches for image in batch)
+    show = bar(run.console, "drawing synthetic images" + of_several(fabric), unit="images")
+    for row, image in show(zip(rows, pixels, strict=True), len(rows)):
+        save(image, row.image_file, images)
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:

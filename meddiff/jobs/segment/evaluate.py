@@ -12,12 +12,13 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from lightning_fabric import Fabric
 
 from meddiff.evaluation.masks.cases import case_scores
 from meddiff.evaluation.masks.detections import free_response
@@ -33,6 +34,7 @@ from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
+from meddiff.jobs.shared import of_several, share, share_of
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage, need
 from meddiff.manifest.row import ManifestRow
@@ -56,18 +58,24 @@ def begin(masks: Path, inputs: str) -> None:
         write_text(masks / MARK, inputs)
 
 
-def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: Run[SegmentRecipe]) -> list[Path]:
-    """Write cases.csv, calibration.csv and detections.csv of these models on these rows.
+def networks_of(run: Run[SegmentRecipe]) -> dict[str, TrainedModel]:
+    """Load the networks of a run, calibrated, once."""
+    return {name: run.keep(("model", name), partial(of_run, run, name)) for name in model_names(run.recipe)}
+
+
+def judge(trained: Run[SegmentRecipe], rows: Sequence[ManifestRow], run: Run[SegmentRecipe]) -> list[Path]:
+    """Write cases.csv, calibration.csv and detections.csv of the networks of a trained run on the rows of a run.
 
     Raises:
         InputError: an image or mask that cannot be read, values in it that are no classes.
     """
-    folder, stems, meaning = run.folder, file_stems([row.row_id for row in rows]), mask_meaning(run)
+    folder, stems = run.folder, file_stems([row.row_id for row in rows])
+    share(run, partial(_answer, trained, rows, stems))
     lines, detections, tables = [], [], []
-    for name, model in models.items():
+    for name, model in networks_of(trained).items():
         pooled = []
-        for row in bar(run.console, f"segmenting with {name}", unit="cases")(rows, len(rows)):
-            judged = _case(model, row, meaning, folder.masks / name / stems[row.row_id])
+        for row in rows:
+            judged = read_json(scores_of(folder.masks / name / stems[row.row_id]))
             about = {"model": name, "case": row.row_id, "patient": row.group}
             lines += [about | score for score in judged["scores"]]
             detections += [about | counts for counts in judged["detections"]]
@@ -77,6 +85,19 @@ def judge(models: Mapping[str, TrainedModel], rows: Sequence[ManifestRow], run: 
     write_table(pd.concat(tables, ignore_index=True), folder.calibration)
     write_table(pd.DataFrame(detections), folder.detections)
     return [folder.cases, folder.calibration, folder.detections]
+
+
+def _answer(
+    trained: Run[SegmentRecipe], rows: Sequence[ManifestRow], stems: Mapping[str, str], run: Run[SegmentRecipe],
+    fabric: Fabric,
+) -> None:  # fmt: skip
+    """Segment and score this process's share of the cases that are not done yet."""
+    meaning, own = mask_meaning(run), share_of(rows, fabric)
+    for name, model in networks_of(trained).items():
+        for row in bar(run.console, f"segmenting with {name}{of_several(fabric)}", unit="cases")(own, len(own)):
+            stem = run.folder.masks / name / stems[row.row_id]
+            if not scores_of(stem).is_file():
+                _case(model, row, meaning, stem)
 
 
 def save_mask(classes: np.ndarray, case: Case, stem: Path) -> None:
@@ -108,17 +129,18 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
     return {"scores": [score | judged for score in scores], "reliability": reliability, "detections": detections}
 
 
-def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> dict:
-    """Take what `_judge` says of a case, from its file where it was done before."""
-    file = stem.with_name(f"{stem.name}.json")
-    if file.is_file():
-        return read_json(file)
+def scores_of(stem: Path) -> Path:
+    """Name the file of what `_judge` says of a case."""
+    return stem.with_name(f"{stem.name}.json")
+
+
+def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> None:
+    """Segment a case, and write its mask and what `_judge` says of it."""
     case = model.case(row)
     answer = model.answer(case)
     judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
     save_mask(answer.classes, case, stem)
-    write_text(file, json.dumps(judged))
-    return judged
+    write_text(scores_of(stem), json.dumps(judged))
 
 
 def _inputs(run: Run[SegmentRecipe]) -> str:
@@ -130,10 +152,9 @@ def _check(run: Run[SegmentRecipe]) -> None:
 
 
 def _work(run: Run[SegmentRecipe]) -> list[Path]:
-    models = {name: of_run(run, name) for name in model_names(run.recipe)}
-    for name, model in models.items():
+    for name, model in networks_of(run).items():
         begin(run.folder.masks / name, digest(answers_depend_on(run, [name]), model.temperature))
-    return judge(models, run.of("test"), run)
+    return judge(run, run.of("test"), run)
 
 
 STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _work, _check)

@@ -33,37 +33,35 @@ def run(settings: OtherImages) -> Path:
     from meddiff.jobs.manifest import check_dimensions, find_rows
     from meddiff.jobs.progress import new_console
     from meddiff.jobs.run_facts import environment
-    from meddiff.jobs.segment.calibrate import model_names
-    from meddiff.jobs.segment.evaluate import begin, judge
+    from meddiff.jobs.segment.evaluate import begin, judge, networks_of
     from meddiff.jobs.segment.mask_values import tell_of_others
     from meddiff.jobs.segment.report import report
     from meddiff.jobs.segment.seen import seen_in_training
     from meddiff.manifest.table import write_manifest
     from meddiff.recipe import SegmentRecipe, to_dict
     from meddiff.run import Run, RunFolder, digest, recipe_in
-    from meddiff.trained import of_run
 
     folder, trained_in = (RunFolder(Path(place).expanduser()) for place in (settings.out, settings.checkpoint))
-    trained = recipe_in(trained_in, SegmentRecipe)
+    trained = Run(recipe_in(trained_in, SegmentRecipe), trained_in)
     _check(settings, folder.path, trained_in.path)
-    dataset = settings.dataset or trained.dataset
-    recipe = replace(trained, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
+    dataset = settings.dataset or trained.recipe.dataset
+    recipe = replace(trained.recipe, dataset=dataset, data_root=settings.data_root, manifest=settings.manifest)
     other = Run(recipe, folder, new_console())
     with folder.opened():
         rows = [replace(row, split="test") for row in find_rows(other) if row.mask_path is not None]
         if not rows:
             raise InputError(f"none of the images in {settings.data_root or settings.manifest} has a mask to judge by")
         check_dimensions(rows, recipe)
-        models = {name: of_run(Run(trained, trained_in), name) for name in model_names(trained)}
+        models = networks_of(trained)
         write_manifest(rows, folder.manifest)
         tell_of_others(rows, other, models[DIFFUSION].class_names, settings.mask_values)
-        _tell_of_seen(seen_in_training(rows, other, Run(trained, trained_in)), other)
-        made_by = digest(folder.manifest, folder.mask_values, to_dict(trained.inference), trained.seed)
+        _tell_of_seen(seen_in_training(rows, other, trained), other)
+        made_by = digest(folder.manifest, folder.mask_values, to_dict(trained.recipe.inference), trained.recipe.seed)
         for name, model in models.items():
             begin(folder.masks / name, digest(made_by, model.weights, model.temperature))
-        judge(models, rows, other)
+        judge(trained, rows, other)
         made_with = {"weights": settings.checkpoint, "environment": environment(), "manifest": digest(folder.manifest)}
-        title = f"Networks of {trained.dataset} on other images: {dataset}"
+        title = f"Networks of {trained.recipe.dataset} on other images: {dataset}"
         report(models[DIFFUSION], rows, other, title=title, trained_in=trained_in, provenance=made_with)
     return folder.report_html
 
