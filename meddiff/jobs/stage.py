@@ -1,22 +1,32 @@
-"""A stage of the main job: what it depends on, what it does; run only where its output does not stand already."""
+"""A stage of the main job: what it depends on, what it does; run only where its output does not stand already.
+
+What several processes can do of it they `share`.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from lightning_fabric import Fabric
 
 from meddiff.audit.changed import changed_files, note_contents, refuse_changed
 from meddiff.errors import InputError
 from meddiff.jobs.energy import EnergyMeter
+from meddiff.jobs.progress import new_console
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import AnyRecipe
 from meddiff.run import Run
+from meddiff.training.processes.together import together
 
 AnyRun = Run[AnyRecipe]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,35 @@ def need(run: AnyRun, split: str, why: str) -> tuple[ManifestRow, ...]:
             f"four patients; or mark some images as {split} in the split column of a manifest of your own (--manifest)"
         )
     return rows
+
+
+def share(run: AnyRun, work: Callable[[Any, Fabric], None]) -> None:
+    """Do ``work(run, fabric)`` in all processes of a run, of which the first one speaks.
+
+    Raises:
+        InputError: another process is lost; what a process raises.
+    """
+    settings = run.recipe.training
+    together(
+        partial(_speaking, run, work), devices=settings.devices, nodes=settings.nodes, precision=settings.precision
+    )
+
+
+def _speaking(run: AnyRun, work: Callable[[Any, Fabric], None], fabric: Fabric) -> None:
+    """Do the work; a first process that was spawned for it has a console of its own."""
+    if fabric.is_global_zero and multiprocessing.parent_process() is not None:
+        run = replace(run, console=new_console())
+    work(run, fabric)
+
+
+def share_of(items: Sequence[Item], fabric: Fabric) -> Sequence[Item]:
+    """Return what a process does of the items: every n-th of n processes."""
+    return items[fabric.global_rank :: fabric.world_size]
+
+
+def of_several(fabric: Fabric) -> str:
+    """Say that a bar shows the share of one process."""
+    return "" if fabric.world_size == 1 else f", 1 of {fabric.world_size} shares"
 
 
 def _peak_gpu_memory_mib() -> int | None:

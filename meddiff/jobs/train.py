@@ -26,16 +26,15 @@ from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
 from meddiff.jobs.looks import Look, SampleGrid, Validation
 from meddiff.jobs.progress import bar
-from meddiff.jobs.shared import share
 from meddiff.jobs.splits import labeled, mask_classes, masked
-from meddiff.jobs.stage import AnyRun, Stage, need
+from meddiff.jobs.stage import AnyRun, Stage, need, share
 from meddiff.jobs.training_run import NOT_WEIGHTS, TrainingLog, TrainingRun
 from meddiff.recipe import Recipe, SegmentRecipe, TrainingRecipe, to_dict
 from meddiff.run import Run, digest
 from meddiff.seeds import child_seed
 from meddiff.training.fabric import kernels
 from meddiff.training.loop import Augment
-from meddiff.training.processes import refuse_other_number
+from meddiff.training.processes.together import refuse_other_number
 from meddiff.training.state import State, build_state
 
 

@@ -25,10 +25,9 @@ from meddiff.recipe import TrainingRecipe
 from meddiff.training import checkpoint
 from meddiff.training.divergence import denoiser_diverged
 from meddiff.training.facts import Facts
-from meddiff.training.launchers import started
 from meddiff.training.loop import Augment, TrainStep, seeds_of, train
-from meddiff.training.processes import any_of
-from meddiff.training.signals import stopped_between_steps
+from meddiff.training.processes.signals import stopped_between_steps
+from meddiff.training.processes.together import any_of
 from meddiff.training.state import State
 
 LOG_COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "images_per_second")
@@ -147,7 +146,7 @@ class TrainingRun:
         Raises:
             Stopped: by a signal, after a checkpoint of the step at hand.
         """
-        stops = stopped_between_steps(partial(any_of, self.fabric), launched=started() is not None)
+        stops = stopped_between_steps(partial(any_of, self.fabric))
         with stops as heed_signals, progress(console, unit="steps") as shown:
             task = shown.add_task(description, total=self.settings.steps, completed=first, note="")
             for step in steps:

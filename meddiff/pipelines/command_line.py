@@ -37,7 +37,7 @@ from meddiff.recipe.commands import Inputs
 from meddiff.recipe.values import hints, without_idle
 
 if TYPE_CHECKING:
-    from meddiff.training.launchers import Started
+    from meddiff.training.processes.launchers import Started
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Kind = TypeVar("Kind", bound=AnyRecipe)
@@ -205,8 +205,8 @@ def answer(work: Callable[[], int | None]) -> int:
     it can. Stopped by a signal the exit code is 128 + its number, as a shell has it, and 141 where nobody reads the
     output any more (``| head``).
     """
-    from meddiff.training.launchers import started
-    from meddiff.training.signals import heeded, stop
+    from meddiff.training.processes.launchers import started
+    from meddiff.training.processes.signals import heeded, stop
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
@@ -231,7 +231,7 @@ def answer(work: Callable[[], int | None]) -> int:
 
 def _of_several(place: Started, work: Callable[[], int | None]) -> int:
     """Do a command's work as one of several processes; returns the exit code."""
-    from meddiff.training.processes import joined
+    from meddiff.training.processes.together import joined
 
     return joined(place, work)
 

@@ -11,7 +11,7 @@ import pytest
 
 from meddiff.pipelines import augment
 from meddiff.training.ema import Ema
-from meddiff.training.signals import STOPS
+from meddiff.training.processes.signals import STOPS
 from tests.pipelines.small import arguments, draw
 
 MOMENTS = {

@@ -30,9 +30,8 @@ from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
-from meddiff.jobs.shared import of_several, share, share_of
 from meddiff.jobs.splits import labeled, labeled_rows
-from meddiff.jobs.stage import Stage, need
+from meddiff.jobs.stage import Stage, need, of_several, share, share_of
 from meddiff.manifest.row import COLUMNS, ManifestRow, pairs_in
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import Recipe, to_dict

@@ -34,15 +34,16 @@ from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
-from meddiff.jobs.shared import of_several, share, share_of
 from meddiff.jobs.splits import mask_meaning
-from meddiff.jobs.stage import Stage, need
+from meddiff.jobs.stage import Stage, need, of_several, share, share_of
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import Run, digest
 from meddiff.trained import TrainedModel, of_run
 
 MARK = "inputs.txt"
+SCORES = ".json"
+"""Suffix of the file of what `_judge` says of a case."""
 
 
 def made_of(masks: Path, inputs: str) -> bool:
@@ -75,7 +76,7 @@ def judge(trained: Run[SegmentRecipe], rows: Sequence[ManifestRow], run: Run[Seg
     for name, model in networks_of(trained).items():
         pooled = []
         for row in rows:
-            judged = read_json(scores_of(folder.masks / name / stems[row.row_id]))
+            judged = read_json(beside(folder.masks / name / stems[row.row_id], SCORES))
             about = {"model": name, "case": row.row_id, "patient": row.group}
             lines += [about | score for score in judged["scores"]]
             detections += [about | counts for counts in judged["detections"]]
@@ -96,18 +97,23 @@ def _answer(
     for name, model in networks_of(trained).items():
         for row in bar(run.console, f"segmenting with {name}{of_several(fabric)}", unit="cases")(own, len(own)):
             stem = run.folder.masks / name / stems[row.row_id]
-            if not scores_of(stem).is_file():
+            if not beside(stem, SCORES).is_file():
                 _case(model, row, meaning, stem)
+
+
+def beside(stem: Path, suffix: str) -> Path:
+    """Name a file of a case, whose id may hold dots."""
+    return stem.with_name(stem.name + suffix)
 
 
 def save_mask(classes: np.ndarray, case: Case, stem: Path) -> None:
     """Write a class map as PNG (class indices) or, of a volume, as NIfTI on the volume's own grid."""
     if classes.ndim == 2:
-        save_image(classes, stem.with_name(f"{stem.name}.png"))
+        save_image(classes, beside(stem, ".png"))
     else:
         spacing = case.spacing_mm if case.affine is None else None
         place = {"affine": case.affine, "spacing_mm": spacing, "forms": case.forms}
-        save_volume(classes, stem.with_name(f"{stem.name}.nii.gz"), **place)  # type: ignore[arg-type]
+        save_volume(classes, beside(stem, ".nii.gz"), **place)  # type: ignore[arg-type]
 
 
 def file_stems(row_ids: Sequence[str]) -> dict[str, str]:
@@ -129,18 +135,13 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
     return {"scores": [score | judged for score in scores], "reliability": reliability, "detections": detections}
 
 
-def scores_of(stem: Path) -> Path:
-    """Name the file of what `_judge` says of a case."""
-    return stem.with_name(f"{stem.name}.json")
-
-
 def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> None:
     """Segment a case, and write its mask and what `_judge` says of it."""
     case = model.case(row)
     answer = model.answer(case)
     judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
     save_mask(answer.classes, case, stem)
-    write_text(scores_of(stem), json.dumps(judged))
+    write_text(beside(stem, SCORES), json.dumps(judged))
 
 
 def _inputs(run: Run[SegmentRecipe]) -> str:

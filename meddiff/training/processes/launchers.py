@@ -1,4 +1,4 @@
-"""What torchrun, `fabric run` and SLURM's srun say to each process that they start: which one it is, of how many.
+"""The place of a process among those that torchrun, `fabric run` or SLURM's srun have started, as they tell it.
 
 `fabric run` is torchrun with a few variables more. Nothing here imports torch: commands ask before they do.
 """
@@ -19,9 +19,9 @@ class Started:
     launcher: str
     """torchrun or srun."""
     size: int
-    """How many processes there are."""
+    """Processes on all machines."""
     nodes: int
-    """How many machines."""
+    """Machines."""
     node: int
     """Number of this machine."""
     local_rank: int
@@ -29,7 +29,7 @@ class Started:
     address: str
     """Machine of the first process, which the others call."""
     port: int
-    """Where it listens there."""
+    """Port that it listens at."""
 
     @property
     def on_each(self) -> int:

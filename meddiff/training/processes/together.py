@@ -25,8 +25,8 @@ from torch.multiprocessing import (  # pyright: ignore[reportPrivateImportUsage]
 
 from meddiff.errors import InputError
 from meddiff.training.fabric import PATIENCE, PrecisionName, build_fabric
-from meddiff.training.launchers import Started
-from meddiff.training.signals import Stopped
+from meddiff.training.processes.launchers import Started
+from meddiff.training.processes.signals import Stopped
 
 Work = Callable[[Fabric], None]
 """What each process does; it can be pickled. The fabric says which process it is, of how many."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from meddiff.training.processes.launchers import started
+
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 Handler = Callable[[int, FrameType | None], None]
 
@@ -53,20 +55,20 @@ def stop(number: int, frame: FrameType | None = None) -> None:
 
 @contextmanager
 def stopped_between_steps(
-    agreed: Callable[[bool], bool] = bool, *, launched: bool = False
+    agreed: Callable[[bool], bool] = bool,
 ) -> Iterator[Callable[[Callable[[], object]], None]]:
     """Wait with a signal until a step is done, for half a step cannot be saved; a second one stops at once.
 
     Yields a function that raises Stopped where there was one; it is given what is to be done before.
 
-    Args:
-        agreed: (whether this process was asked to stop) -> whether any was: all stop after the same step.
-        launched: by a launcher, which passes on the signal that this process has also got: a second one is the same.
+    ``agreed`` says, told whether this process was asked to stop, whether any was: all stop after the same step. Of a
+    launcher's processes each may get a signal twice, of the system and passed on: a second one is the same.
     """
     asked: list[int] = []
+    alone = started() is None
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked and not launched:
+        if asked and alone:
             stop(number)
         asked.append(number)
 

@@ -1,0 +1,1 @@
+"""Several processes that do one command together, and the signals that stop it."""
