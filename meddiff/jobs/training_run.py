@@ -146,8 +146,7 @@ class TrainingRun:
         Raises:
             Stopped: by a signal, after a checkpoint of the step at hand.
         """
-        stops = stopped_between_steps(partial(any_of, self.fabric))
-        with stops as heed_signals, progress(console, unit="steps") as shown:
+        with stopped_between_steps(partial(any_of, self.fabric)) as heed, progress(console, unit="steps") as shown:
             task = shown.add_task(description, total=self.settings.steps, completed=first, note="")
             for step in steps:
                 note, ended = self.after(step)
@@ -156,7 +155,7 @@ class TrainingRun:
                     shown.update(task, note=note)
                 if ended:
                     break
-                heed_signals(partial(self._stop, step.step))
+                heed(partial(self._stop, step.step))
         self.log.write()
 
     def _stop(self, step: int) -> None:
