@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from meddiff import build
+from meddiff.batches.ahead import made_ahead
 from meddiff.build import segmenting
 from meddiff.build.images import picture_square
 from meddiff.build.kind import best_of, models_of
@@ -36,13 +36,15 @@ from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
 from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
-from meddiff.inference.segmenters import Segmenter
+from meddiff.inference.segmenters import MOST_AT_ONCE, Segmenter
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import KINDS as EVERY_KIND
 from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run import Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,9 +82,25 @@ class TrainedModel:
 
     def answer(self, case: Case) -> Answer:
         """Return the answer as a call does, without a warning."""
-        answer = decide(self.members(torch.from_numpy(case.image), case.name), case, self.decision)
+        return next(self.answers([case]))[1]
+
+    def answers(self, cases: Iterable[Case]) -> Iterator[tuple[Case, Answer]]:
+        """Yield cases in their order with their answers; small images of one size share network calls.
+
+        Each answer is the same to the bit as that to its case alone.
+        """
+        for some in self.batches(cases, lambda case: case.image.shape):
+            for case, members in zip(some, self.members([(case.image, case.name) for case in some]), strict=True):
+                yield case, self.decided(case, members)
+
+    def batches(self, items: Iterable[Item], shape_of: Callable[[Item], Sequence[int]]) -> Iterator[list[Item]]:
+        """Gather items, as they come, whose images (C, *S) share a network call."""
+        return self.segmenter.batches(items, shape_of, self.recipe.inference.members)
+
+    def decided(self, case: Case, members: np.ndarray) -> Answer:
+        """Return the answer that the members [M, K, *S] of a case give."""
         verdict = None if self.likeness is None else self.likeness.verdict(case.image, modality=case.modality)
-        return replace(answer, verdict=verdict)
+        return replace(decide(members, case, self.decision), verdict=verdict)
 
     def case_of(self, image: Case | str | Path | np.ndarray) -> Case:
         """Make a case of a file, or of pixels; a case is one already.
@@ -109,10 +127,12 @@ class TrainedModel:
             return case_of_volume("array", volume, segmenting.volume_transform(self.recipe))
         return pixels_case(image, self._of_pictures)
 
-    def members(self, image: Tensor, name: str) -> np.ndarray:
-        """Draw members: class probabilities [M, K, *S] of an image [C, *S] of that name, on the network's grid."""
-        seeds = [child_seed(self.recipe.seed, "member", name, m) for m in range(self.recipe.inference.members)]
-        return self.segmenter.members(image, seeds).numpy()
+    def members(self, named: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
+        """Draw members: class probabilities [B, M, K, *S] of images [C, *S] and their names, on the network's grid."""
+        count, seed = self.recipe.inference.members, self.recipe.seed
+        seeds = [[child_seed(seed, "member", name, number) for number in range(count)] for _, name in named]
+        images = torch.from_numpy(np.stack([image for image, _ in named]))
+        return self.segmenter.members_of(images, seeds).numpy()
 
     @property
     def sequences(self) -> int:
@@ -139,6 +159,17 @@ class TrainedModel:
             InputError: it cannot be read.
         """
         return segmenting.case(self.recipe, row, deep=self.deep)
+
+    def cases(self, rows: Iterable[ManifestRow]) -> Generator[Case]:
+        """Yield the images of rows: pictures and slices are read while those before are used, volumes when asked for.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        if of_volumes(self.recipe):
+            yield from map(self.case, rows)
+        else:
+            yield from made_ahead(self.case, rows, waiting=MOST_AT_ONCE)
 
     def picture(self, path: str | Path) -> Case:
         """Return a picture file.

@@ -1,15 +1,21 @@
-"""Batches brought to the device in the order of training, on a GPU each made while the one before is learned from."""
+"""Batches brought to the device in the order of training, on a GPU each made while the one before is learned from.
+
+Also whatever else is made on another thread before it is asked for: the next images of a folder.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import TypeVar
 
 import torch
 
 from meddiff.batches.batch import Batch
 
+Item, Made = TypeVar("Item"), TypeVar("Made")
 Batches = Callable[[int, int], Batch]
 """(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""
 WAITING = 2
@@ -32,14 +38,30 @@ def ahead(
         for number in numbers:
             yield batches(*number).to(device)
         return
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(1, "batches") as pool:
-        for number in numbers:
-            waiting.append(pool.submit(_pinned, batches, number, device))
-            if len(waiting) > WAITING:
-                yield waiting.popleft().result().to(device)
-        while waiting:
-            yield waiting.popleft().result().to(device)
+    with closing(made_ahead(lambda number: _pinned(batches, number, device), numbers)) as made:
+        yield from (batch.to(device) for batch in made)
+
+
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], *, waiting: int = WAITING) -> Generator[Made]:
+    """Yield what is made of each item, in their order, on another thread while the one before is used.
+
+    Args:
+        make: makes it; what it raises comes where its item's turn is.
+        items: asked for as they are needed.
+        waiting: how many are made before they are asked for.
+    """
+    begun: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        try:
+            for item in items:
+                begun.append(pool.submit(make, item))
+                if len(begun) > waiting:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for one in begun:
+                one.cancel()
 
 
 def _pinned(batches: Batches, number: tuple[int, int], device: torch.device) -> Batch:

@@ -171,12 +171,12 @@ def _as_a_file_has_them(values: np.ndarray) -> np.ndarray:
 def _case_of_picture(
     name: str, opened: Opened, transform: Transform, spacing_mm: tuple[float, ...] | None, *, drawn: bool = False
 ) -> Case:
-    picture, turn = opened.picture, opened.turn
-    placement = place(*picture.size, transform.image_size, fit=transform.fit)
-    image = to_model_range(of_picture(picture, placement, transform, drawn=drawn)).numpy()
+    shown_size, turn = opened.picture.size, opened.turn  # the pixels are not held, for cases wait for each other
+    placement = place(*shown_size, transform.image_size, fit=transform.fit)
+    image = to_model_range(of_picture(opened.picture, placement, transform, drawn=drawn)).numpy()
 
     def restore(values: np.ndarray) -> np.ndarray:
-        shown = unplace(values, placement, picture.size)
+        shown = unplace(values, placement, shown_size)
         return shown if turn is None else turn.back(shown)
 
     return Case(name, image, opened.size, restore, spacing_mm)

@@ -152,14 +152,15 @@ class Validation(Look):
         segmenter = self.model.ready(self.state.ema.network, self.state.fabric)
         recipe, images = self.run.recipe, masked(self.run, "val")
         classes = range(1, len(self.model.facts.class_names))
-        counted = []
-        for number in validation_cases(recipe, len(images)):
-            image, truth = images.pair(number)
-            seeds = [child_seed(recipe.seed, "validation", number, m) for m in range(recipe.validation.members)]
-            called = segmenter.members(image, seeds).mean(0).argmax(0).numpy()
-            judged = truth != IGNORED
-            truth, called = truth[judged], called[judged]
-            counted.append([overlap(truth == index, called == index) for index in classes])
+        count, counted = recipe.validation.members, []
+        pairs = ((number, *images.pair(number)) for number in validation_cases(recipe, len(images)))
+        for some in segmenter.batches(pairs, lambda pair: pair[1].shape, count):
+            seeds = [[child_seed(recipe.seed, "validation", number, m) for m in range(count)] for number, *_ in some]
+            drawn = segmenter.members_of(torch.stack([image for _, image, _ in some]), seeds)
+            for (_, _, truth), members in zip(some, drawn, strict=True):
+                called, judged = members.mean(0).argmax(0).numpy(), truth != IGNORED
+                truth, called = truth[judged], called[judged]
+                counted.append([overlap(truth == index, called == index) for index in classes])
         return mean_dice(counted)
 
 

@@ -7,7 +7,8 @@ line that says so, or ends the work; a killed run goes on where it was. The comm
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -36,6 +37,13 @@ class Maker:
         """
         raise NotImplementedError
 
+    def each(self, tasks: Sequence[Task], ledger: Ledger) -> Generator[tuple[Task, Line | InputError]]:
+        """Yield the line of each input, or what is wrong with it, in their order."""
+        for task in tasks:
+            began = time.monotonic()
+            ledger.start(task)
+            yield task, outcome(lambda task=task: self.make(task, ledger), began)
+
     def complete(self, task: Task, ledger: Ledger) -> None:
         """Add what is asked for beside an output of before; a command without such has nothing to add."""
 
@@ -44,6 +52,14 @@ class Maker:
 
     def tell(self, ledger: Ledger, console: Console) -> None:
         """Print warnings about the outputs; a command without such prints nothing."""
+
+
+def outcome(make: Callable[[], Line], began: float) -> Line | InputError:
+    """Return the line of an input with the seconds since it was begun, or what is wrong with it."""
+    try:
+        return make() | {"seconds": round(time.monotonic() - began, 2)}
+    except InputError as error:
+        return error
 
 
 def inputs_at(place: Path, settings: Inputs, product: Product) -> list[Found]:
@@ -99,7 +115,7 @@ def apply(
 
 
 def work_through(maker: Maker, ledger: Ledger, console: Console, *, stop: bool) -> None:
-    """Walk through the inputs one by one; a bad one gets a line that says so, or ends the work.
+    """Walk through the inputs in their order; a bad one gets a line that says so, or ends the work.
 
     Raises:
         InputError: a bad input, with ``stop``.
@@ -111,16 +127,14 @@ def work_through(maker: Maker, ledger: Ledger, console: Console, *, stop: bool) 
             except InputError:
                 if stop:
                     raise
-        for task in bar(console, ledger.product.doing, unit="cases")(ledger.tasks, len(ledger.tasks)):
-            started = time.monotonic()
-            ledger.start(task)
-            try:
-                line = maker.make(task, ledger)
-            except InputError as error:
-                if stop:
-                    raise
-                line = {"problem": ledger.in_words(error)}
-            ledger.note(task, line | {"seconds": round(time.monotonic() - started, 2)})
+        show = bar(console, ledger.product.doing, unit="cases")
+        with closing(maker.each(ledger.tasks, ledger)) as lines:
+            for task, line in show(lines, len(ledger.tasks)):
+                if isinstance(line, InputError):
+                    if stop:
+                        raise line
+                    line = {"problem": ledger.in_words(line)}
+                ledger.note(task, line)
     finally:
         ledger.save()
         maker.finish(ledger)

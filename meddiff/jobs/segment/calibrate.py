@@ -62,19 +62,21 @@ def fitted_temperature(model: TrainedModel, run: Run[SegmentRecipe], name: str) 
     decision = replace(model.decision, temperature=1.0)
     images = masked(run, "val")
     chosen = validation_cases(run.recipe, len(images))
+    show = bar(run.console, f"fitting the temperature of {name}", unit="cases")
+    pairs = ((number, *images.pair(number)) for number in show(chosen, len(chosen)))
     labels, probabilities = [], []
-    for number in bar(run.console, f"fitting the temperature of {name}", unit="cases")(chosen, len(chosen)):
-        image, truth = images.pair(number)
-        answer = fused(model.members(image, images.rows[number].row_id), decision)
-        judged = truth != IGNORED
-        if not judged.all():
-            truth, answer = truth[judged], answer[:, judged]
-        if truth.size == 0:
-            continue
-        generator = np.random.default_rng(child_seed(run.recipe.seed, "temperature", number))
-        some = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
-        labels.append(some[0])
-        probabilities.append(some[1])
+    for some in model.batches(pairs, lambda pair: pair[1].shape):
+        drawn = model.members([(image.numpy(), images.rows[number].row_id) for number, image, _ in some])
+        for (number, _, truth), members in zip(some, drawn, strict=True):
+            answer, judged = fused(members, decision), truth != IGNORED
+            if not judged.all():
+                truth, answer = truth[judged], answer[:, judged]
+            if truth.size == 0:
+                continue
+            generator = np.random.default_rng(child_seed(run.recipe.seed, "temperature", number))
+            chosen_pixels = sample_pixels(truth, answer, count=PIXELS_PER_CASE, generator=generator)
+            labels.append(chosen_pixels[0])
+            probabilities.append(chosen_pixels[1])
     return fit_temperature(np.concatenate(labels), np.concatenate(probabilities))
 
 

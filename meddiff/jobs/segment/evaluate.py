@@ -28,7 +28,6 @@ from meddiff.files.documents import read_json
 from meddiff.files.long_tables import write_table
 from meddiff.files.writing import write_text
 from meddiff.formats import save_image
-from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.nifti import save_volume
 from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
@@ -93,12 +92,15 @@ def _answer(
     fabric: Fabric,
 ) -> None:  # fmt: skip
     """Segment and score this process's share of the cases that are not done yet."""
-    meaning, own = mask_meaning(run), share_of(rows, fabric)
+    meaning = mask_meaning(run)
     for name, model in networks_of(trained).items():
-        for row in bar(run.console, f"segmenting with {name}{of_several(fabric)}", unit="cases")(own, len(own)):
-            stem = run.folder.masks / name / stems[row.row_id]
-            if not beside(stem, SCORES).is_file():
-                _case(model, row, meaning, stem)
+        paths = {row.row_id: run.folder.masks / name / stems[row.row_id] for row in share_of(rows, fabric)}
+        missing = [row for row in rows if row.row_id in paths and not beside(paths[row.row_id], SCORES).is_file()]
+        show = bar(run.console, f"segmenting with {name}{of_several(fabric)}", unit="cases")
+        for row, (case, answer) in show(zip(missing, model.answers(model.cases(missing)), strict=True), len(missing)):
+            judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
+            save_mask(answer.classes, case, paths[row.row_id])
+            write_text(beside(paths[row.row_id], SCORES), json.dumps(judged))
 
 
 def beside(stem: Path, suffix: str) -> Path:
@@ -133,15 +135,6 @@ def _judge(answer: Answer, truth: np.ndarray, case: Case, class_names: Sequence[
     reliability = {name: part.tolist() for name, part in asdict(reliability_of(truth, answer.probabilities)).items()}
     detections = free_response(truth, answer.probabilities, class_names=class_names)
     return {"scores": [score | judged for score in scores], "reliability": reliability, "detections": detections}
-
-
-def _case(model: TrainedModel, row: ManifestRow, meaning: MaskMeaning, stem: Path) -> None:
-    """Segment a case, and write its mask and what `_judge` says of it."""
-    case = model.case(row)
-    answer = model.answer(case)
-    judged = _judge(answer, truth_of(row, case, meaning), case, model.class_names)
-    save_mask(answer.classes, case, stem)
-    write_text(beside(stem, SCORES), json.dumps(judged))
 
 
 def _inputs(run: Run[SegmentRecipe]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from meddiff.images.case import Case, case_of_volume, known_spacing, slice_cases
 from meddiff.images.prepare import load_sequences
 from meddiff.inference.decision import Answer, member_classes
 from meddiff.inference.likeness import Verdict, together
+from meddiff.jobs.apply.batched import Batched, Read
 from meddiff.jobs.apply.ledger import Ledger, Line, Product, Task
-from meddiff.jobs.apply.work import Maker, inputs_at, some
+from meddiff.jobs.apply.work import inputs_at, some
 from meddiff.jobs.segment.overlay import overlay_of_picture, overlay_of_volume, write_overview
 from meddiff.recipe import of_volumes, to_dict
 from meddiff.recipe.commands import Predict
@@ -45,7 +47,7 @@ MASK = Product(
 
 
 @dataclass(frozen=True)
-class Masks(Maker):
+class Masks(Batched):
     """The masks of a trained network, by the settings of the command."""
 
     settings: Predict
@@ -77,12 +79,26 @@ class Masks(Maker):
         model = self.model
         return digest(meddiff.__version__, model.weights, model.temperature, to_dict(model.recipe), asked)
 
-    def make(self, task: Task, ledger: Ledger) -> Line:
-        """Segment an input and write its mask; returns its line."""
-        one = task.image
-        line = _picture(self, ledger, task) if one.kind == "picture" else _volume(self, ledger, task)
-        if self.settings.dicom_seg:
-            line.setdefault("note", f"{one.path}: a picture has no DICOM Segmentation")
+    def read(self, task: Task) -> Case | None:
+        """Read a picture; volumes are large and read when their turn comes."""
+        return self.model.picture(task.image.path) if task.image.kind == "picture" else None
+
+    def batches(self, inputs: Iterable[Read]) -> Iterator[list[Read]]:
+        """Gather pictures that share a network call."""
+        return self.model.batches(inputs, lambda one: one.content.image.shape)
+
+    def answer(self, contents: Sequence[Case]) -> Sequence[np.ndarray]:
+        """Draw the members of pictures."""
+        return self.model.members([(case.image, case.name) for case in contents])
+
+    def write(self, task: Task, ledger: Ledger, content: Case | None, answer: np.ndarray | None) -> Line:
+        """Write the mask of an input; returns its line."""
+        if content is None or answer is None:
+            line = _volume(self, ledger, task)
+        else:
+            line = _picture(self, ledger, task, _segmented(self, content, self.model.decided(content, answer)))
+        if self.settings.dicom_seg and task.image.kind == "picture":
+            line.setdefault("note", f"{task.image.path}: a picture has no DICOM Segmentation")
         return line
 
     def complete(self, task: Task, ledger: Ledger) -> None:
@@ -142,9 +158,8 @@ class _Segmented:
     """Verdict whether the image is unlike those of training; None where the run cannot tell."""
 
 
-def _picture(masks: Masks, ledger: Ledger, task: Task) -> Line:
-    """Segment a picture and write its mask; returns its line."""
-    segmented = _of_case(masks, masks.model.picture(task.image.path))
+def _picture(masks: Masks, ledger: Ledger, task: Task, segmented: _Segmented) -> Line:
+    """Write the mask of a picture; returns its line."""
     save_image(segmented.classes, mask := ledger.folder / f"{task.name}_mask.png")
     if masks.settings.save_overlays:
         save_image(overlay_of_picture(task.image.path, segmented.classes), ledger.folder / f"{task.name}_overlay.png")
@@ -195,7 +210,8 @@ def _whole(masks: Masks, one: Found, volume: Volume) -> _Segmented:
     model = masks.model
     if volume.count != model.sequences:
         raise InputError(f"{one.path}: {volume.count} sequences, the network was trained on {model.sequences}")
-    return _of_case(masks, case_of_volume(one.stem, volume, segmenting.volume_transform(model.recipe)))
+    case = case_of_volume(one.stem, volume, segmenting.volume_transform(model.recipe))
+    return _segmented(masks, case, model.answer(case))
 
 
 def _by_slices(masks: Masks, one: Found, volume: Volume) -> _Segmented:
@@ -204,7 +220,8 @@ def _by_slices(masks: Masks, one: Found, volume: Volume) -> _Segmented:
     if axis is None:
         axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
     transform = segmenting.picture_transform(masks.model.recipe, deep=masks.model.deep)
-    slices = [_of_case(masks, case) for case in slice_cases(one.stem, volume, axis, transform)]
+    cases = slice_cases(one.stem, volume, axis, transform)
+    slices = [_segmented(masks, case, answer) for case, answer in masks.model.answers(cases)]
     weights = [1 + int(np.count_nonzero(part.classes)) for part in slices]
     return _Segmented(
         np.stack([part.classes for part in slices], axis=axis),
@@ -214,8 +231,7 @@ def _by_slices(masks: Masks, one: Found, volume: Volume) -> _Segmented:
     )
 
 
-def _of_case(masks: Masks, case: Case) -> _Segmented:
-    answer = masks.model.answer(case)
+def _segmented(masks: Masks, case: Case, answer: Answer) -> _Segmented:
     return _Segmented(answer.classes, answer.uncertainty, _beside(masks, answer, case), answer.verdict)
 
 
