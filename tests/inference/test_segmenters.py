@@ -13,7 +13,7 @@ from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import cosine
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
-from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, SliceSegmenter, Windows
+from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
 from meddiff.networks.initialization import seeded
 from meddiff.networks.segmenter import build_segmenter
 from meddiff.networks.twin_unet import TwinUNet
@@ -59,6 +59,39 @@ def test_a_member_does_not_depend_on_its_batch():
     assert torch.equal(segmenter().members(image, seeds), together)
 
 
+@pytest.mark.parametrize(("size", "most"), [((16, 16), 8), ((24, 17), 8), ((96, 96), 4), ((300, 300), 1)])
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_an_image_has_the_same_bits_alone_and_among_others(size, most, count):
+    """Whatever the number of images, each call has as many: of (24, 17) there are windows, too."""
+    images = torch.stack([picture(*size, seed=number) for number in range(count)])
+    seeds = [[10 * number, 10 * number + 1] for number in range(count)]
+    drawing = segmenter()
+    naming = DirectSegmenter(Naming(), Windows((16, 16)), CPU)
+    assert (drawing.at_once(size, 2), drawing.at_once(size, 64)) == (most, 1)
+    for one in (drawing, naming):
+        together = one.members_of(images, seeds)
+        for number in range(count):
+            assert torch.equal(together[number], one.members(images[number], seeds[number]))
+
+
+class Naming(torch.nn.Module):
+    """Two classes by a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        with seeded(1):
+            self.layer = torch.nn.Conv2d(1, 2, 3, padding=1)
+
+    def forward(self, image):
+        return self.layer(image)
+
+
+def test_images_that_share_a_call_are_gathered_as_they_come():
+    shapes = [(1, 16, 16)] * 9 + [(1, 16, 8)] + [(1, 16, 16)] * 2 + [(1, 300, 300)] * 2
+    gathered = segmenter().batches(iter(shapes), lambda shape: shape, 2)
+    assert [len(some) for some in gathered] == [8, 1, 1, 2, 1, 1]
+
+
 def test_the_image_is_read_once_for_all_members_and_steps(monkeypatch):
     reads = []
     plain = TwinUNet.encode
@@ -91,6 +124,10 @@ def test_starting_from_the_coarse_mask_stays_near_it():
     assert agree[1] > agree[0]
     with seeded(0):
         plain = ConditionalUNet(2, 2, channels=(32, 32), condition_channels=1)
+    pair, own = torch.stack([image, picture(16, 16, seed=9)]), [[1, 2], [3, 4]]
+    both = segmenter(start=0.1).members_of(pair, own)
+    for answer, one, seeds in zip(both, pair, own, strict=True):
+        assert torch.equal(answer, segmenter(start=0.1).members(one, seeds))
     with pytest.raises(InputError, match="no coarse mask to start from"):
         segmenter(network=plain, start=0.5).members(image, [1])
 
@@ -129,14 +166,17 @@ def test_odd_images_are_segmented_all_the_same():
 
 
 @dataclass(frozen=True)
-class MiddleSlice:
+class MiddleSlice(Segmenter):
     """The probability of class 1 is the middle channel's first sequence: what a slice holds itself, as it is."""
 
     device: torch.device = CPU
 
-    def members(self, image, seeds):
-        share = image[len(image) // 2]
-        return torch.stack([1 - share, share]).expand(len(seeds), 2, *share.shape)
+    def at_once(self, size, members):
+        return 3
+
+    def members_of(self, images, seeds):
+        share = images[:, images.shape[1] // 2]
+        return torch.stack([1 - share, share], dim=1)[:, None].expand(-1, len(seeds[0]), -1, -1, -1)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

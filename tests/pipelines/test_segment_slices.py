@@ -17,7 +17,7 @@ from meddiff.formats.open import load_volume
 from meddiff.images.case import case_of_volume
 from meddiff.images.prepare import VolumeTransform
 from meddiff.inference.decision import Decision, decide
-from meddiff.inference.segmenters import SliceSegmenter
+from meddiff.inference.segmenters import Segmenter, SliceSegmenter
 from meddiff.manifest.table import read_manifest, write_manifest
 from meddiff.pipelines import segment
 from meddiff.sources.folders.nifti_folder import nifti_folder_rows
@@ -120,14 +120,17 @@ def test_a_delta_comes_back_to_its_voxel(axis, orientation):
     assert np.argwhere(decide(members, case, Decision()).classes).tolist() == [[1, 4, 2]]
 
 
-class Bright:
+class Bright(Segmenter):
     """Calls what is bright in the middle slice of a stack."""
 
     device = torch.device("cpu")
 
-    def members(self, image, seeds):
-        bright = (image[len(image) // 2] > 0).float()
-        return torch.stack([1 - bright, bright])[None]
+    def at_once(self, size, members):
+        return 2
+
+    def members_of(self, images, seeds):
+        bright = (images[:, images.shape[1] // 2] > 0).float()
+        return torch.stack([1 - bright, bright], dim=1)[:, None]
 
 
 def test_training_on_dicom_series(workplace, tmp_path):
