@@ -110,7 +110,7 @@ def images_per_step(recipe: AnyRecipe) -> int:
     return recipe.training.batch_size * recipe.training.accumulate * _processes(recipe)
 
 
-def _processes(recipe: Recipe | SegmentRecipe) -> int:
+def _processes(recipe: AnyRecipe) -> int:
     return recipe.training.devices * recipe.training.nodes
 
 
