@@ -47,8 +47,92 @@ from meddiff.training import checkpoint
 Item = TypeVar("Item")
 
 
+class Opening:
+    """The way from files and arrays to cases, as the network of a run takes them."""
+
+    recipe: SegmentRecipe
+    deep: bool
+    """Whether it was trained on pictures of more than 8 bits."""
+
+    def case_of(self, image: Case | str | Path | np.ndarray) -> Case:
+        """Make a case of a file, or of pixels; a case is one already.
+
+        Args:
+            image: a picture [H, W] or [H, W, 3] or the path of one (of numbers in an array see `pixels_case`); of a
+                network of volumes [I, J, K] or a path. An array tells neither orientation nor spacing.
+
+        Raises:
+            InputError: it cannot be read, or is not what the network was trained on.
+        """
+        if isinstance(image, Case):
+            return image
+        if isinstance(image, str | Path):
+            return self.picture(image) if is_picture(image) else self.volume(image)
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"an image is a path, an array or a case, this is a {type(image).__name__}")
+        if of_volumes(self.recipe):
+            if image.ndim not in (3, 4) or image.dtype.kind not in "uif" or not image.size:
+                raise InputError(
+                    f"a volume is an array of numbers [I, J, K], this is {image.dtype} {list(image.shape)}"
+                )
+            volume = Volume(image, None, (None, None, None), None)
+            return case_of_volume("array", volume, segmenting.volume_transform(self.recipe))
+        return pixels_case(image, self._of_pictures)
+
+    @cached_property
+    def _of_pictures(self) -> Transform:
+        """The way from a picture to the square that the network sees."""
+        return segmenting.picture_transform(self.recipe, deep=self.deep)
+
+    def case(self, row: ManifestRow) -> Case:
+        """Return the image of a manifest row.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return segmenting.case(self.recipe, row, deep=self.deep)
+
+    def cases(self, rows: Iterable[ManifestRow]) -> Generator[Case]:
+        """Yield the images of rows: pictures and slices are read while those before are used, volumes when asked for.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        if of_volumes(self.recipe):
+            yield from map(self.case, rows)
+        else:
+            yield from made_ahead(self.case, rows, waiting=MOST_AT_ONCE)
+
+    def picture(self, path: str | Path) -> Case:
+        """Return a picture file.
+
+        Raises:
+            InputError: it cannot be read, or the network was trained on volumes.
+        """
+        if of_volumes(self.recipe):
+            raise InputError(f"{path}: this is a picture, but the network was trained on volumes")
+        return picture_file_case(Path(path), self._of_pictures)
+
+    def volume(self, path: str | Path, *, series: str | int | None = None) -> Case:
+        """Return a volume file or DICOM series, for a network of volumes.
+
+        Raises:
+            InputError: it cannot be read, or the network was trained on pictures.
+        """
+        if not Path(path).expanduser().exists():
+            raise InputError(f"{path}: there is no such file or folder")
+        if not of_volumes(self.recipe):
+            raise InputError(
+                f"{path}: this is no picture, and the network was trained on pictures: cut a volume with "
+                "meddiff.images.case.slice_cases"
+            )
+        return case_of_volume(
+            Path(path).name, load_volume(path, series=series), segmenting.volume_transform(self.recipe)
+        )
+
+
 @dataclass(frozen=True, repr=False)
-class TrainedModel:
+class TrainedModel(Opening):
     """One network of a run with its best weights."""
 
     recipe: SegmentRecipe
@@ -102,31 +186,6 @@ class TrainedModel:
         verdict = None if self.likeness is None else self.likeness.verdict(case.image, modality=case.modality)
         return replace(decide(members, case, self.decision), verdict=verdict)
 
-    def case_of(self, image: Case | str | Path | np.ndarray) -> Case:
-        """Make a case of a file, or of pixels; a case is one already.
-
-        Args:
-            image: a picture [H, W] or [H, W, 3] or the path of one (of numbers in an array see `pixels_case`); of a
-                network of volumes [I, J, K] or a path. An array tells neither orientation nor spacing.
-
-        Raises:
-            InputError: it cannot be read, or is not what the network was trained on.
-        """
-        if isinstance(image, Case):
-            return image
-        if isinstance(image, str | Path):
-            return self.picture(image) if is_picture(image) else self.volume(image)
-        if not isinstance(image, np.ndarray):
-            raise InputError(f"an image is a path, an array or a case, this is a {type(image).__name__}")
-        if of_volumes(self.recipe):
-            if image.ndim not in (3, 4) or image.dtype.kind not in "uif" or not image.size:
-                raise InputError(
-                    f"a volume is an array of numbers [I, J, K], this is {image.dtype} {list(image.shape)}"
-                )
-            volume = Volume(image, None, (None, None, None), None)
-            return case_of_volume("array", volume, segmenting.volume_transform(self.recipe))
-        return pixels_case(image, self._of_pictures)
-
     def members(self, named: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
         """Draw members: class probabilities [B, M, K, *S] of images [C, *S] and their names, on the network's grid."""
         count, seed = self.recipe.inference.members, self.recipe.seed
@@ -145,57 +204,6 @@ class TrainedModel:
         settings = self.recipe.inference
         return Decision(
             settings.fusion, self.temperature, settings.uncertainty, settings.largest_component, settings.fill_holes
-        )
-
-    @cached_property
-    def _of_pictures(self) -> Transform:
-        """The way from a picture to the square that the network sees."""
-        return segmenting.picture_transform(self.recipe, deep=self.deep)
-
-    def case(self, row: ManifestRow) -> Case:
-        """Return the image of a manifest row.
-
-        Raises:
-            InputError: it cannot be read.
-        """
-        return segmenting.case(self.recipe, row, deep=self.deep)
-
-    def cases(self, rows: Iterable[ManifestRow]) -> Generator[Case]:
-        """Yield the images of rows: pictures and slices are read while those before are used, volumes when asked for.
-
-        Raises:
-            InputError: one cannot be read.
-        """
-        if of_volumes(self.recipe):
-            yield from map(self.case, rows)
-        else:
-            yield from made_ahead(self.case, rows, waiting=MOST_AT_ONCE)
-
-    def picture(self, path: str | Path) -> Case:
-        """Return a picture file.
-
-        Raises:
-            InputError: it cannot be read, or the network was trained on volumes.
-        """
-        if of_volumes(self.recipe):
-            raise InputError(f"{path}: this is a picture, but the network was trained on volumes")
-        return picture_file_case(Path(path), self._of_pictures)
-
-    def volume(self, path: str | Path, *, series: str | int | None = None) -> Case:
-        """Return a volume file or DICOM series, for a network of volumes.
-
-        Raises:
-            InputError: it cannot be read, or the network was trained on pictures.
-        """
-        if not Path(path).expanduser().exists():
-            raise InputError(f"{path}: there is no such file or folder")
-        if not of_volumes(self.recipe):
-            raise InputError(
-                f"{path}: this is no picture, and the network was trained on pictures: cut a volume with "
-                "meddiff.images.case.slice_cases"
-            )
-        return case_of_volume(
-            Path(path).name, load_volume(path, series=series), segmenting.volume_transform(self.recipe)
         )
 
 
