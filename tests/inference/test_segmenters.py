@@ -59,14 +59,15 @@ def test_a_member_does_not_depend_on_its_batch():
     assert torch.equal(segmenter().members(image, seeds), together)
 
 
-@pytest.mark.parametrize(("size", "most"), [((16, 16), 8), ((24, 17), 8), ((96, 96), 4), ((300, 300), 1)])
-@pytest.mark.parametrize("count", [1, 2, 5, 9])
+@pytest.mark.parametrize(("size", "most"), [((16, 16), 8), ((24, 17), 8), ((96, 96), 4), ((224, 224), 1)])
+@pytest.mark.parametrize("count", [1, 5])
 def test_an_image_has_the_same_bits_alone_and_among_others(size, most, count):
     """Whatever the number of images, each call has as many: of (24, 17) there are windows, too."""
     images = torch.stack([picture(*size, seed=number) for number in range(count)])
     seeds = [[10 * number, 10 * number + 1] for number in range(count)]
-    drawing = segmenter()
-    naming = DirectSegmenter(Naming(), Windows((16, 16)), CPU)
+    window = (16, 16) if size == (24, 17) else size
+    drawing = segmenter(size=window)
+    naming = DirectSegmenter(Naming(), Windows(window), CPU)
     assert (drawing.at_once(size, 2), drawing.at_once(size, 64)) == (most, 1)
     for one in (drawing, naming):
         together = one.members_of(images, seeds)
