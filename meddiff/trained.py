@@ -149,6 +149,8 @@ class TrainedModel(Opening):
     """Short hash of its weights."""
     likeness: Likeness | None = None
     """What is known of the training images; None in runs of former versions, or of few images."""
+    about: str = ""
+    """What a published model says of itself, in one line."""
 
     def __repr__(self) -> str:
         """Return one line: what it is, and what it tells apart."""
@@ -352,7 +354,9 @@ def _trained_model(
 ) -> TrainedModel:
     segmenter, facts = of_checkpoint(recipe, stored, name)
     deep = facts.pixel_dtype == "uint16"
-    return TrainedModel(recipe, segmenter, facts.class_names, temperature, deep, facts.channels, stored.digest)
+    return TrainedModel(
+        recipe, segmenter, facts.class_names, temperature, deep, facts.channels, stored.digest, about=stored.about
+    )
 
 
 def saved_temperature(folder: RunFolder, name: str) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -129,7 +129,7 @@ class LossAwareTimes:
         self._of_this_step.append(torch.stack((t.float(), losses.detach().float()), dim=1))
         return (1 / (len(self.seen) * self.probabilities())).to(losses)[t - 1]
 
-    def end_step(self, gather: Callable[[Tensor], Tensor]) -> None:
+    def end_step(self, gather: Callable[[Tensor], Any]) -> None:
         """Remember the losses noted in a step by all processes, which ``gather`` brings together."""
         for time, loss in gather(torch.cat(self._of_this_step)).reshape(-1, 2).tolist():
             index = int(time) - 1

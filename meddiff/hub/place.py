@@ -65,13 +65,6 @@ def folder_of(
     return path
 
 
-def about(folder: Path) -> str:
-    """Return what a published model says of itself, in one line; empty for a run of one's own."""
-    index = folder / INDEX
-    said = read_json(index).get("about") if index.is_file() else None
-    return said if isinstance(said, str) else ""
-
-
 def choices() -> str:
     """Say in a refusal what a user can name instead of a run."""
     known = ", ".join(names_inside()) or "there is none"

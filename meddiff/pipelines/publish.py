@@ -19,13 +19,13 @@ from meddiff.recipe.commands import Publish
 
 def run(settings: Publish) -> Path:
     """Write the folder, and print what is in it; returns the folder."""
-    from meddiff.hub.place import about
     from meddiff.hub.publish import publish
+    from meddiff.training.checkpoint import read
 
     folder = publish(settings)
     size = sum(file.stat().st_size for file in folder.iterdir())
     console = new_console()
-    console.print(about(folder), soft_wrap=True)
+    console.print(read(folder).about, soft_wrap=True)
     console.print(f"{size / 1e6:.1f} MB: {folder}", soft_wrap=True)
     if settings.license == "unknown":
         console.print("the license of the weights is unknown: say it with --license, or others may not use them",

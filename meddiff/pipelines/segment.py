@@ -76,7 +76,7 @@ def segment_images(settings: Predict) -> Path:
     refuse_wrong_places(settings)
 
     from meddiff.files.unpack import unpacked
-    from meddiff.hub.place import MASKS, about, folder_of
+    from meddiff.hub.place import MASKS, folder_of
     from meddiff.jobs.apply.work import apply
     from meddiff.jobs.segment.predict import MASK, Masks, inputs_to_segment
     from meddiff.run import RunFolder
@@ -87,8 +87,8 @@ def segment_images(settings: Predict) -> Path:
     changed = {"members": settings.members, "steps": settings.steps, "fusion": settings.fusion}
     changed = {name: value for name, value in changed.items() if value is not None}
     model = load_segmenter(weights, model=settings.model, **changed)
-    if said := about(weights):
-        console.print(f"weights: {weights.name}, {said}", soft_wrap=True)
+    if model.about:
+        console.print(f"weights: {weights.name}, {model.about}", soft_wrap=True)
     if RunFolder(weights).phantom.is_dir():
         console.print("note: this run was trained on drawn images (phantoms); its masks say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:

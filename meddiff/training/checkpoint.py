@@ -57,6 +57,8 @@ class Checkpoint:
     """Hash of each file."""
     stopped: bool = False
     """Made because somebody stopped the training: the next one takes its place."""
+    about: str = ""
+    """What a published model says of itself, in one line."""
 
     @property
     def digest(self) -> str:
@@ -152,8 +154,9 @@ def read(path: Path) -> Checkpoint:
     try:
         if not isinstance(index["step"], int) or not isinstance(index["sha256"], dict):
             raise TypeError("step is a number, sha256 names files")
+        about = index.get("about", "")
         return Checkpoint(path, index["step"], index["final"], Facts.from_dict(index["facts"]), index["sha256"],
-                          index.get("stopped", False))  # fmt: skip
+                          index.get("stopped", False), about if isinstance(about, str) else "")  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}): delete {path}, then an older checkpoint is used") from error
 

@@ -175,6 +175,31 @@ def test_plain_folders_are_paired_by_name(tmp_path):
     }  # fmt: skip
 
 
+PLAIN_FOLDERS = {
+    "by name": (["images/a.png", "masks/a_cup.png", "masks/a_disc.png"],
+                "masks/a_cup.png=cup;masks/a_disc.png=disc"),
+    "folder per image": (["images/a.png", "masks/a/cup.png", "masks/a/disc.png"],
+                         "masks/a/cup.png=cup;masks/a/disc.png=disc"),
+    "folder per class": (["images/a.png", "masks/cup/a.png", "masks/disc/a.png"],
+                         "masks/cup/a.png=cup;masks/disc/a.png=disc"),
+    "pieces": (["a.png", "a_mask.png", "a_mask_1.png"], "a_mask.png=foreground;a_mask_1.png=foreground"),
+    "below parts": (["images/train/a.png", "masks/train/a.png"], "masks/train/a.png"),
+    "of the same part": (["train/images/a.png", "train/masks/a.png", "test/images/a.png", "test/masks/a.png"],
+                         "train/masks/a.png"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PLAIN_FOLDERS)
+def test_masks_of_plain_folders_may_be_a_file_per_class(tmp_path, kind):
+    files, cell = PLAIN_FOLDERS[kind]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+    rows, listed = folder_rows(tmp_path)
+    assert rows[-1].mask_path == cell
+    assert listed == []
+
+
 def test_the_command_writes_all_findings_and_ends_with_one(drawn, tmp_path, capsys):
     header = "row_id,dataset,image_path,mask_path,patient_id,split,source\n"
     lines = [f"{n},x,{row.image_path},{row.mask_path},{'p' if n < 2 else n},{'test' if n else 'train'},real\n"

@@ -17,9 +17,10 @@ from web import Site, serve
 import meddiff
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
-from meddiff.hub.place import INSIDE, about, names_inside
+from meddiff.hub.place import INSIDE, names_inside
 from meddiff.pipelines import augment, publish, segment
 from meddiff.trained import TrainedModel, load
+from meddiff.training import checkpoint
 
 MASKS = """
 data: {image_size: 16, fit: stretch, phantom_images: 100}
@@ -106,7 +107,7 @@ def test_it_says_what_it_was_trained_on(masks, masks_run):
     rows = pd.read_csv(masks_run / "manifest.csv").query("split == 'train'")
     listed = pd.read_csv(masks / "training_images.csv")
     assert list(listed["image"]) == list(rows["row_id"])
-    assert f"trained on {len(rows)} images" in about(masks)
+    assert f"trained on {len(rows)} images" in checkpoint.read(masks).about
     card = (masks / "README.md").read_text()
     assert card.startswith("---\nlicense: cc0-1.0\n")
     assert "mean Dice" in card

@@ -240,8 +240,9 @@ def read_mask(path: Path, meaning: MaskMeaning | None = None, mask: MaskAt | Non
     volume = load_volume(path if mask is None or mask.image is None else mask.image)
     stored = stored_volume(volume, path) if mask is None else stored_at(mask, volume=True)
     for part, place in stored.places:
-        known = place.affine is not None and volume.affine is not None
-        if known and not same_place(place.affine, volume.affine, volume.shape):
+        if place.affine is None or volume.affine is None:
+            continue
+        if not same_place(place.affine, volume.affine, volume.shape):
             raise InputError(f"{part} lies elsewhere than {path}, and both are of one mask: resample one to the other")
     values = (meaning or decide([levels_of(stored)], labels=True))(stored)
     kept = [axis for axis, length in enumerate(values.shape) if length > 1] if 1 in values.shape else [0, 1, 2]

@@ -133,7 +133,7 @@ def _named_by_folder(rows: list[ManifestRow]) -> list[ManifestRow]:
     ]
 
 
-def _masks(folders: list[Folder]) -> list[tuple[str, str, str]]:
+def _masks(folders: Sequence[Folder]) -> list[tuple[str, str, str]]:
     """List (folder without that of masks, name without suffix, path) of all volumes below a folder of masks."""
     masks = []
     for folder in folders:
