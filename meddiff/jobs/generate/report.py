@@ -40,6 +40,7 @@ from meddiff.jobs.stage import Stage
 from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.metrics.images.memorization import copy_threshold, nearest_image
 from meddiff.recipe import Recipe, differences, to_dict
+from meddiff.reports import words
 from meddiff.reports.galleries import NearestPair
 from meddiff.reports.results import ArmName, Gallery, Named, StudyResults
 from meddiff.reports.study import study_report
@@ -196,7 +197,7 @@ def scores_table(scores: pd.DataFrame) -> Table:
         cells = []
         for metric in ("balanced_accuracy", "macro_auroc"):
             row = scores[(scores["arm"] == arm) & (scores["metric"] == metric)].iloc[0]
-            cells.append(f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+            cells.append(f"{row['estimate']:.3f} {words.interval_of(row.to_dict())}")
         shown.add_row(arm, *cells)
     return shown
 

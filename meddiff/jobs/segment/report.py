@@ -212,7 +212,7 @@ def scores_table(summary: pd.DataFrame, networks: pd.DataFrame) -> Table:
         took = words.millions(one["weights"]), words.duration(one["training_seconds"]), one["image_size"]
         table.add_row(
             f"{line['model']}:\n{', '.join(took)}", str(line["class_name"]),
-            f"{line['mean']:.3f} [{line['low']:.3f}, {line['high']:.3f}]", f"{line['median']:.3f}",
+            f"{line['mean']:.3f} {words.interval_of(line)}", f"{line['median']:.3f}",
             f"{line['n_with_class']} of {line['n_cases']}",
         )  # fmt: skip
     return table
