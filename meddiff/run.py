@@ -115,7 +115,7 @@ class RunFolder:
     report_html = property(lambda self: self.path / "report.html")
     report_json = property(lambda self: self.path / "report.json")
     stages = property(lambda self: self.path / "stages.json")
-    # of a segmentation run
+    answers = property(lambda self: self.path / "answers")
     models = property(lambda self: self.path / "models")
     masks = property(lambda self: self.path / "masks")
     cases = property(lambda self: self.path / "cases.csv")

@@ -12,7 +12,7 @@ import torch
 
 from meddiff.jobs.job import name_of
 from meddiff.manifest.table import write_manifest
-from meddiff.pipelines.command_line import AUGMENT, SEGMENT, parse_recipe, parse_settings
+from meddiff.pipelines.command_line import AUGMENT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.recipe import commands as settings_of
 from meddiff.sources.phantom.files import write
 from meddiff.sources.phantom.people import rows
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PHANTOMS = {row.image_path for row in rows("dermoscopy", seed=0, count=100)}
 KINDS = {
-    ("segment", "predict"): settings_of.Predict,
+    ("segment", "predict"): settings_of.Predict, ("translate", "predict"): settings_of.Translation,
     ("segment", "test"): settings_of.OtherImages,
     ("evaluate", "images"): settings_of.EvaluateImages,
     ("evaluate", "masks"): settings_of.EvaluateMasks, ("evaluate", "augmentation"): settings_of.EvaluateAugmentation,
@@ -84,6 +84,7 @@ def commands_of(block: str) -> list[list[str]]:
 
 USERS = ("~/HAM10000", "~/photo.jpg", "FOLDER", "MANIFEST_OR_FOLDER")
 """What stands for something that a reader has."""
+VERBS = {"segment": SEGMENT, "translate": TRANSLATE}
 OF_A_STUDY = {"report.html", "manifest.csv", "synthetic_manifest.csv", *PHANTOMS}
 OF_A_SEGMENTATION = {"report.html", "manifest.csv", "masks/unet", "masks/diffusion", *PHANTOMS}
 
@@ -112,12 +113,12 @@ class Shell:
             recipe = parse_recipe(command, "", words, AUGMENT)
             self.needs(recipe.data_root, recipe.manifest)
             self.make(recipe.out or f"runs/{name_of(recipe)}", OF_A_STUDY)
-        elif command == "segment" and words[0] in ("train", "evaluate"):
-            recipe = parse_recipe(command, "", words[1:], SEGMENT)
+        elif command in VERBS and words[0] in ("train", "evaluate"):
+            recipe = parse_recipe(command, "", words[1:], VERBS[command])
             self.needs(recipe.data_root, recipe.manifest)
-            self.make(recipe.out or f"runs/segment-{name_of(recipe)}", OF_A_SEGMENTATION)
+            self.make(recipe.out or f"runs/{command}-{name_of(recipe)}", OF_A_SEGMENTATION)
         else:
-            verb = words[0] if command in ("segment", "evaluate") else ""
+            verb = words[0] if command in (*VERBS, "evaluate") else ""
             settings = parse_settings(KINDS[command, verb], command, "", "", words[1:] if verb else words)
             given = {name: value for name, value in asdict(settings).items() if isinstance(value, str)}
             self.needs(*(given.get(name, "") for name in READ))

@@ -14,6 +14,7 @@ from meddiff.recipe import (
     NetworkRecipe,
     Recipe,
     SegmentRecipe,
+    TranslateRecipe,
     check,
     commands,
     differences,
@@ -23,6 +24,7 @@ from meddiff.recipe import (
     parts,
     segment,
     to_dict,
+    translate,
 )
 from meddiff.recipe.values import hints, limits
 from meddiff.run import RunFolder
@@ -30,7 +32,7 @@ from meddiff.run import RunFolder
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("module", [parts, generate, segment, commands])
+@pytest.mark.parametrize("module", [parts, generate, segment, translate, commands])
 def test_every_setting_has_a_sentence(module):
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):
@@ -73,7 +75,7 @@ def test_a_setting_outside_its_range_is_refused(section, change, said):
         check(replace(recipe, **{section: replace(getattr(recipe, section), **change)}))
 
 
-@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe, TranslateRecipe])
 def test_every_number_has_a_range_that_holds_its_default(kind):
     numbers = {name for name, value in flat(kind()).items() if type(value) in (int, float)}
     assert len(numbers) > 20
@@ -81,7 +83,7 @@ def test_every_number_has_a_range_that_holds_its_default(kind):
     check(kind())
 
 
-@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe, TranslateRecipe])
 def test_both_ends_of_every_range_are_allowed_and_what_is_beyond_is_refused(kind):
     ranges = {name: allowed for name, (allowed, _) in limits(kind).items() if allowed is not None}
     for name, allowed in ranges.items():
@@ -141,7 +143,9 @@ def test_what_only_the_other_kind_of_run_has_is_still_unknown():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_recipe_file_names_real_settings_only(file):
     content = yaml.safe_load(file.read_text())
-    known = flat(SegmentRecipe() if "segment" in file.parts else Recipe())
+    kinds = {"segment": SegmentRecipe, "translate": TranslateRecipe}
+    above = file.parent.name, file.parent.parent.name
+    known = flat(next((kind for name, kind in kinds.items() if name in above), Recipe)())
     for name, value in content.items():
         names = [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]
         assert set(names) <= set(known)
@@ -152,7 +156,7 @@ def test_sections_are_dataclasses_all_the_way():
     assert {entry.name for entry in sections} >= {"data", "network", "diffusion", "training", "synthesis", "classifier"}
 
 
-@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe])
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe, TranslateRecipe])
 def test_a_run_of_a_former_version_keeps_seeing_slices_as_it_was_trained_on_them(kind, tmp_path):
     former = to_dict(kind())
     assert former["data"].pop("slices") == "upright"

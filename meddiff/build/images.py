@@ -22,11 +22,11 @@ from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
 from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import AnyRecipe, Recipe, TrainingRecipe, of_volumes
+from meddiff.recipe import AnyRecipe, ImageRecipe, TrainingRecipe, of_volumes
 
 
 def images(
-    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], *, progress: Callable | None = None
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], *, progress: Callable | None = None
 ) -> Images:
     """Return the rows' images, prepared once into the cache."""
     if recipe.data.slice_axis is not None:
@@ -55,7 +55,7 @@ def shares(
     return share
 
 
-def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
+def slices_of(rows: Sequence[ManifestRow], recipe: ImageRecipe) -> list[ManifestRow]:
     """Return the rows of all slices of these volumes, across the recipe's axis.
 
     Raises:
@@ -66,7 +66,7 @@ def slices_of(rows: Sequence[ManifestRow], recipe: Recipe) -> list[ManifestRow]:
 
 
 def _slices(
-    rows: Sequence[ManifestRow], recipe: Recipe, class_names: Sequence[str], progress: Callable | None
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], progress: Callable | None
 ) -> Images:
     drawn = [row for row in rows if row.source == "synthetic"]
     volumes = list({row.image_file: row_of_volume(row) for row in rows if row.source != "synthetic"}.values())
@@ -80,7 +80,7 @@ def _slices(
     return Images(prepared, class_names, Slice(axis, Middle(square(axis, side)), upright=True))
 
 
-def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> ImageArray:
+def _squares(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None) -> ImageArray:
     return decode(
         rows,
         picture_square(recipe),
@@ -90,13 +90,13 @@ def _squares(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | N
     )
 
 
-def picture_square(recipe: Recipe) -> Transform:
+def picture_square(recipe: ImageRecipe) -> Transform:
     """Build what makes a square of a picture."""
     return Transform(recipe.data.image_size, recipe.data.fit, channels(recipe), slices=slice_transform(recipe))
 
 
 def unusable(
-    rows: Sequence[ManifestRow], recipe: Recipe, *, progress: Callable | None = None
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, *, progress: Callable | None = None
 ) -> Sequence[tuple[ManifestRow, str]]:
     """Return the rows whose image or mask cannot be used, with the reason.
 
@@ -112,7 +112,7 @@ def unusable(
     )
 
 
-def prepared(rows: Sequence[ManifestRow], recipe: Recipe) -> Prepared[CachedVolume] | ImageArray:
+def prepared(rows: Sequence[ManifestRow], recipe: ImageRecipe) -> Prepared[CachedVolume] | ImageArray:
     """Return the whole images of the rows, without labels: pictures, or volumes that are not cut yet."""
     return _volumes(rows, recipe, None) if of_volumes(recipe) else _squares(rows, recipe, None)
 
@@ -132,7 +132,7 @@ def channels(recipe: AnyRecipe) -> int:
     return recipe.data.channels or source(recipe.dataset).channels
 
 
-def _volumes(rows: Sequence[ManifestRow], recipe: Recipe, progress: Callable | None) -> Prepared[CachedVolume]:
+def _volumes(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None) -> Prepared[CachedVolume]:
     """Return real volumes by the recipe's settings.
 
     Those that a model drew are in its range and on its grid already.

@@ -20,7 +20,8 @@ from meddiff.diffusion.prediction import ClassLogits, Prediction
 from meddiff.diffusion.times import LossAwareTimes
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
-from meddiff.recipe import AnyRecipe, to_dict
+from meddiff.inference.segmenters import Windows
+from meddiff.recipe import AnyRecipe, SegmentRecipe, TranslateRecipe, to_dict
 from meddiff.run import RunFolder
 from meddiff.training import checkpoint
 from meddiff.training.facts import Facts, schedule_digest
@@ -122,6 +123,12 @@ def times_of(recipe: AnyRecipe, denoiser: Denoiser) -> Times:
     """Say which noise levels are trained on; those by losses remember them for this training alone."""
     times = recipe.training.times
     return LossAwareTimes(denoiser.schedule.T) if times == "loss_aware" else times
+
+
+def windows(recipe: SegmentRecipe | TranslateRecipe) -> Windows:
+    """Say how large images are cut: the size that was trained on."""
+    size = (recipe.data.image_size,) * 2 if recipe.dimensions == 2 else recipe.volume.patch_size
+    return Windows(size, recipe.inference.overlap)
 
 
 def taken(kind: Callable, settings: Any, offered: Mapping[str, Any]) -> dict[str, Any]:

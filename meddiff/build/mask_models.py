@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from meddiff.batches.cuts import AXES
-from meddiff.build.kind import Kind, Model, Wiring, best_of, facts_of, times_of
+from meddiff.build.kind import Kind, Model, Wiring, best_of, facts_of, times_of, windows
 from meddiff.build.tables import (
     BASELINES,
     CLASS_LOGITS,
@@ -26,19 +26,13 @@ from meddiff.build.tables import (
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.prediction import ClassLogits, Prediction
 from meddiff.inference.sampling import Sampling
-from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter, Windows
+from meddiff.inference.segmenters import DiffusionSegmenter, DirectSegmenter, Segmenter, SliceSegmenter
 from meddiff.networks.initialization import seeded
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.seeds import child_seed
 from meddiff.tasks.segment import SegmentTask
 from meddiff.training.fabric import prepare_network
 from meddiff.training.objectives import MaskDenoising, MaskLoss, Objective, Supervised
-
-
-def windows(recipe: SegmentRecipe) -> Windows:
-    """Say how large images are cut: the size that was trained on."""
-    size = (recipe.data.image_size,) * 2 if recipe.dimensions == 2 else recipe.volume.patch_size
-    return Windows(size, recipe.inference.overlap)
 
 
 def mask_loss(recipe: SegmentRecipe) -> MaskLoss:

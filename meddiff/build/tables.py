@@ -57,6 +57,7 @@ from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.segment import SegmentTask
+from meddiff.tasks.translate import Hole, LowResolution, Sequences
 
 Thing = TypeVar("Thing", covariant=True)
 
@@ -193,6 +194,9 @@ TASKS: Table[Callable[..., Any]] = Table(
     {
         "generate": Entry(GenerateTask, "images drawn by their class", "ho2020"),
         "segment": Entry(SegmentTask, "masks drawn by their image", "wu2022"),
+        "low_resolution": Entry(LowResolution, "images drawn by their means over blocks of pixels", "saharia2022sr3"),
+        "hole": Entry(Hole, "images drawn by what is around their holes", "saharia2022palette"),
+        "sequences": Entry(Sequences, "sequences drawn by other sequences of the same image", "saharia2022palette"),
     }
 )
 """What diffusion is used for."""

@@ -25,6 +25,7 @@ from meddiff.pipelines.command_line import answer
 
 COMMANDS = {
     "augment": "images -> synthetic images -> do they help a classifier? with a report",
+    "translate": "train, evaluate, predict: images of known ones: sharper, without holes, in another sequence",
     "segment": "train, predict, evaluate, test: masks by diffusion, with their uncertainty",
     "evaluate": "images, masks, augmentation, leaderboard: how good is what a model has made?",
     "edit": "fill holes, take hairs away, change the class of pictures with a generator of augment",

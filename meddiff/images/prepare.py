@@ -144,10 +144,14 @@ def _in_range(values: np.ndarray, volume: Volume, transform: VolumeTransform, *,
 
         i, j, k = (mm or 1.0 for mm in volume.spacing_mm)
         values = correct_bias_field(values, (i, j, k), name=name)
-    low, high = transform.window or value_range(
+    return to_unit_range(values, *range_of(values, transform))
+
+
+def range_of(values: np.ndarray, transform: VolumeTransform) -> tuple[float, float]:
+    """Find the values of a volume [I, J, K] that become -1 and 1."""
+    return transform.window or value_range(
         values, transform.intensity, clip_std=transform.clip_std, percentiles=transform.percentiles
     )
-    return to_unit_range(values, low, high)
 
 
 def classes_on(row: ManifestRow, image: Place, meaning: MaskMeaning | None = None) -> np.ndarray:

@@ -25,7 +25,10 @@ from meddiff.jobs.run_facts import environment
 from meddiff.jobs.segment import calibrate, evaluate
 from meddiff.jobs.segment import report as masks_report
 from meddiff.jobs.stage import AnyRun, Stage, run_stages
-from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, differences, to_dict
+from meddiff.jobs.translate import evaluate as answers
+from meddiff.jobs.translate import report as answers_report
+from meddiff.jobs.translate import train as translate
+from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, TranslateRecipe, differences, to_dict
 from meddiff.run import Run, RunFolder, kind_of
 
 Kind = TypeVar("Kind", bound=AnyRecipe)
@@ -46,6 +49,13 @@ SEGMENT = (
     evaluate.STAGE,
     masks_report.STAGE,
 )
+TRANSLATE = (
+    manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.PLAIN),
+    translate.DIFFUSION,
+    translate.COMPARED,
+    answers.STAGE,
+    answers_report.STAGE,
+)
 NEXT_OF_IMAGES = (
     "evaluate images --real {run}/manifest.csv:test --synthetic {run}/synthetic_manifest.csv "
     "--train {run}/manifest.csv:train",
@@ -57,6 +67,7 @@ NEXT_OF_MASKS = (
     "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
     "publish --run {run} --out published",
 )
+NEXT_OF_ANSWERS = ("translate predict --checkpoint {run} --input YOUR_IMAGES --output translated",)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class Job:
 JOBS: dict[type, Job] = {
     Recipe: Job(GENERATE, "", NEXT_OF_IMAGES),
     SegmentRecipe: Job(SEGMENT, "segment-", NEXT_OF_MASKS),
+    TranslateRecipe: Job(TRANSLATE, "translate-", NEXT_OF_ANSWERS),
 }
 """The work of each kind of run."""
 

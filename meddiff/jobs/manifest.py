@@ -38,7 +38,7 @@ from meddiff.jobs.stage import AnyRun, Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
 from meddiff.manifest.table import read_manifest, write_manifest
-from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe import AnyRecipe, ImageRecipe, Recipe, SegmentRecipe, of_volumes, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
@@ -185,7 +185,7 @@ def with_masks(rows: Rows, recipe: SegmentRecipe) -> Rows:
     return masked
 
 
-def cut_to_slices(rows: Rows, recipe: Recipe) -> Rows:
+def cut_to_slices(rows: Rows, recipe: ImageRecipe) -> Rows:
     """Return the rows of the slices that volumes are cut into; the rows themselves where they are not cut."""
     return rows if recipe.data.slice_axis is None else build.slices_of(rows, recipe)
 
@@ -350,9 +350,9 @@ def too_few(rows: Rows, *, by_class: bool) -> list[str]:
     return verdicts
 
 
-def counts_of_splits(rows: Rows) -> Table:
+def counts_of_splits(rows: Rows, title: str = "images with masks") -> Table:
     """Count images per split, and the patients (or lesions) behind them."""
-    table = Table("split", "images", "patients or lesions", title="images with masks")
+    table = Table("split", "images", "patients or lesions", title=title)
     for split in SPLITS:
         own = [row for row in rows if row.split == split]
         table.add_row(split, str(len(own)), str(len({row.group for row in own})))
@@ -360,6 +360,10 @@ def counts_of_splits(rows: Rows) -> Table:
 
 
 LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
+PLAIN = Purpose(
+    "file", lambda rows, _: rows, build.unusable, build.prepared, cut_to_slices,
+    partial(counts_of_splits, title="images"),
+)  # fmt: skip
 MASKED = Purpose(
     "mask", with_masks, segmenting.unusable, segmenting.prepared, lambda rows, _: rows, counts_of_splits,
     MaskValues.of, said_of_masks,

@@ -11,7 +11,7 @@ from meddiff.cache.store import Prepared
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.masks.meaning import read_meaning
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, SegmentRecipe
+from meddiff.recipe import Recipe, SegmentRecipe, TranslateRecipe
 from meddiff.run import Run
 
 
@@ -43,6 +43,11 @@ def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Cal
     usable = tuple(row for row in rows if row in cases)
     left_out = tuple((row, skipped[row]) for row in rows if row in skipped)
     return Images(Prepared(tuple(cases[row] for row in usable), usable, left_out), run.classes, train.cut)
+
+
+def plain(run: Run[TranslateRecipe], split: str, *, progress: Callable | None = None) -> Images:
+    """Return the images of a split as they are, without labels and masks."""
+    return run.keep(("images", split), lambda: build.images(run.of(split), run.recipe, (), progress=progress))
 
 
 def masked(run: Run[SegmentRecipe], split: str) -> Images:

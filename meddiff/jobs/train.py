@@ -114,7 +114,7 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
     )
 
 
-def _settings(run: AnyRun) -> dict[str, Any]:
+def trained_by(run: AnyRun) -> dict[str, Any]:
     """Return the settings of training that weights depend on, among them how many processes share a step."""
     settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
     return settings | {"devices": settings["devices"] * settings.pop("nodes")}
@@ -124,14 +124,20 @@ def _image_inputs(run: Run[Recipe]) -> str:
     recipe = run.recipe
     former = () if recipe.diffusion.attributes else ("attributes", "attribute_dropout")  # versions had no such settings
     diffusion = {name: value for name, value in to_dict(recipe.diffusion).items() if name not in former}
-    settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, _settings(run)
+    settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, trained_by(run)
     guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
     return digest(run.folder.manifest, *settings, recipe.seed, *guided)
 
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
     recipe = run.recipe
-    shared = weights.pixel_settings(recipe), to_dict(recipe.volume), _settings(run), to_dict(recipe.mask), recipe.seed
+    shared = (
+        weights.pixel_settings(recipe),
+        to_dict(recipe.volume),
+        trained_by(run),
+        to_dict(recipe.mask),
+        recipe.seed,
+    )
     masks = [run.folder.mask_values] if run.folder.mask_values.is_file() else []  # former versions wrote none
     own = (*shared, own, to_dict(recipe.validation), recipe.classes, recipe.dimensions)
     return digest(run.folder.manifest, *masks, *own)

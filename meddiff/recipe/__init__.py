@@ -20,10 +20,13 @@ from meddiff.recipe.parts import (
     of_volumes,
 )
 from meddiff.recipe.segment import SegmentRecipe
+from meddiff.recipe.translate import TranslateRecipe
 from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
 
-AnyRecipe = Recipe | SegmentRecipe
-KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe)
+AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe
+ImageRecipe = Recipe | TranslateRecipe
+"""Recipes of runs that see images without masks: whole, and slices upright."""
+KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe)
 """The kinds of runs."""
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "DiffusionRecipe",
     "EvaluationRecipe",
     "FilterRecipe",
+    "ImageRecipe",
     "IntervalRecipe",
     "NetworkRecipe",
     "NoiseRecipe",
@@ -43,6 +47,7 @@ __all__ = [
     "SegmentRecipe",
     "SynthesisRecipe",
     "TrainingRecipe",
+    "TranslateRecipe",
     "VolumeRecipe",
     "check",
     "differences",

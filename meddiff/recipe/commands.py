@@ -248,6 +248,22 @@ class Edit(Inputs):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Translation(Inputs):
+    """Settings of a translation: the images, the run, and what is kept."""
+
+    model: str = "diffusion"
+    """Which network of the run: diffusion, or regression."""
+    members: Annotated[int | None, Range(1, 10**4)] = None
+    """Images drawn of each known one, whose mean is written; null as in training."""
+    steps: Annotated[int | None, Range(1, 10**4)] = None
+    """Sampler steps per member; null as in training."""
+    single: bool = False
+    """Write one member instead of the mean of all: sharper, and with a larger error."""
+    holes: str = ""
+    """Of a run that fills holes: a picture that is white in the hole, or a folder of such named like the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The seed of an evaluation."""
 

@@ -90,6 +90,7 @@ LGG = Source(
     channels=3,
     rows=lgg_rows,
     how_to_get=HOW_TO_GET,
+    sequences=("t1", "flair", "t1c"),
     phantom=BRAIN_MRI,
 )
 """The Kaggle set lgg-mri-segmentation."""

@@ -64,6 +64,8 @@ class Source:
     """One paragraph: where the images are offered and which folders are recognized."""
     archives: tuple[Archive, ...] = ()
     """What meddiff.pipelines.download can fetch."""
+    sequences: tuple[str, ...] = ()
+    """What the channels of its images are, where they are no colors."""
     phantom: StandIn | None = None
     """The drawn images that stand in where there are no others."""
 

@@ -42,6 +42,7 @@ from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, judged, one_hot
 from meddiff.tasks.task import Task
+from meddiff.tasks.translate import asked_once
 
 Times = Literal["even", "log_normal"] | LossAwareTimes
 """Which noise levels are trained on: all alike, log(sigma/alpha) normal (Karras et al. 2022, table 1), or by losses."""
@@ -377,3 +378,38 @@ def _label(batch: Batch) -> Tensor:
     if batch.label is None:
         raise InputError("a classifier learns from labels: these images have none. Fill in label in the manifest.")
     return batch.label
+
+
+@dataclass(frozen=True)
+class Regressing:
+    """The loss of a denoiser's network that is asked once, and shown no noise: the absolute error of x_0."""
+
+    network: nn.Module
+    task: Task
+    step: int
+    """The number of the noise level that it is told, T."""
+    dropout: bool = False
+    """The network drops features, as of `Denoising`."""
+    history = None
+
+    @property
+    def draws_inside(self) -> bool:
+        """True where features are dropped."""
+        return self.dropout
+
+    def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw the seed of the dropout of each sample's micro-batch."""
+        return (_dropout_seeds(batch, count, generator),)
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """Return one value per sample [B]."""
+        if not self.dropout:
+            return self._loss(batch)
+        with seeded(int(draws[0][0]), (batch.image.device,)):
+            return self._loss(batch)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        clean, known = self.task.clean(batch), self.task.condition(batch).image
+        assert known is not None  # a task of images is told one
+        said = asked_once(self.network, known, clean.shape[1], self.step).to(clean.dtype)
+        return (said - clean).abs().flatten(1).mean(dim=1)

@@ -58,6 +58,8 @@ PLAIN = {
     "strong",
     "score",
     "simple",
+    "hole",
+    "sequences",
 }
 """Names that are common words or symbols too: an occurrence says nothing."""
 
@@ -76,6 +78,7 @@ SPELLED: dict[str, set[str]] = {
     "recipe/commands.py": {"untrained"},
     "recipe/generate.py": {"dpm_solver", "real_balanced", "real_classical", "real_synthetic", "resnet18", "unet"},
     "recipe/parts.py": {"cosine"},
+    "recipe/translate.py": {"cosine", "ddim", "low_resolution"},
     "recipe/segment.py": {"cosine", "ddpm", "majority", "one_hot", "staple", "twin_unet", "unet"},
     "reports/contrasts.py": {"real_synthetic"},
     "reports/images.py": {"inception"},

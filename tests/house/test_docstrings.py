@@ -14,8 +14,8 @@ VERBS = names(
     Match Measure Merge Mirror Move Name Note Open Order Pair Parse Photograph Pickle Place Predict Prepare Print
     Put Raise Read Recompute Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize Restore
     Return Round Run Sample Save Say Scale Scan Score Search Segment Select Set Shift Show Skip Solve Sort Span
-    Split Stop Store Subtract Sum Summarize Take Tell Trace Train Turn Unfold Unpack Use Wait Walk Warn Weigh Wrap
-    Write Yield
+    Split Stop Store Subtract Sum Summarize Take Tell Trace Train Translate Turn Unfold Unpack Use Wait Walk Warn Weigh
+    Wrap Write Yield
     """
 )
 """The verbs that docstrings begin with. Another one is welcome here."""

@@ -13,8 +13,8 @@ import pytest
 from meddiff import build
 from meddiff.jobs import job
 from meddiff.manifest.table import write_manifest
-from meddiff.pipelines import augment, evaluate, segment, train
-from meddiff.recipe import Recipe, SegmentRecipe, flat
+from meddiff.pipelines import augment, evaluate, segment, train, translate
+from meddiff.recipe import Recipe, SegmentRecipe, TranslateRecipe, flat
 from meddiff.recipe.commands import (
     EvaluateAugmentation,
     EvaluateImages,
@@ -23,6 +23,7 @@ from meddiff.recipe.commands import (
     OtherImages,
     Predict,
     Published,
+    Translation,
 )
 from meddiff.sources import phantom
 from tests.pipelines.drawn_volumes import draw
@@ -36,6 +37,10 @@ READ_ELSEWHERE = {
     },
     Predict: {
         "allow_unlike": "where a DICOM SEG of an unlike image is asked for: test_dicom_out.py",
+    },
+    TranslateRecipe: {
+        "license": "by no card yet: a translation has none",
+        "training.class_balance": "refused, but for 0: test_translate.py",
     },
     SegmentRecipe: {
         "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
@@ -59,6 +64,14 @@ training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 2, log_ev
 baseline: {names: [unet], channels: [4, 8]}
 inference: {members: 2, steps: 1}
 validation: {cases: 2, members: 1}
+evaluation: {resamples: 100}
+"""
+TRANSLATE = """
+data: {image_size: 16, phantom_images: 100}
+network: {channels: [32, 32], residual_blocks: 1}
+training: {steps: 2, batch_size: 8, warmup_steps: 1, checkpoint_every: 2, log_every: 2, sample_every: 2}
+translation: {factor: 2}
+inference: {members: 2, steps: 1}
 evaluation: {resamples: 100}
 """
 VOLUMES = ["--dataset", "nifti_folder", "--training.batch_size", "2", "--volume.intensity", "window"]
@@ -125,9 +138,9 @@ def does_something(frame: FrameType | None, idle: set[CodeType]) -> bool:
 
 def codes_that_decide_nothing() -> set[CodeType]:
     """The digests of the stages, and the checks of names and contradictions."""
-    digests = [stage.inputs for stage in (*job.GENERATE, *job.SEGMENT)]
+    digests = [stage.inputs for stage in (*job.GENERATE, *job.SEGMENT, *job.TRANSLATE)]
     checks = [build.check_names, Recipe.refuse_contradictions,
-              SegmentRecipe.refuse_contradictions]  # fmt: skip
+              SegmentRecipe.refuse_contradictions, TranslateRecipe.refuse_contradictions]  # fmt: skip
     return {getattr(one, "func", one).__code__ for one in [*digests, *checks]}
 
 
@@ -183,3 +196,19 @@ def test_a_run_that_segments_reads_all_its_settings(study, tmp_path):
     check_command(OtherImages, segment.main, other)
     masks = f"masks --truth {study}/masks --prediction {study}/masks --resamples 100"
     check_command(EvaluateMasks, evaluate.main, f"{masks} --images {study}/images --out {tmp_path}/m")
+
+
+def test_a_run_that_translates_reads_all_its_settings(study, tmp_path):
+    hole, wanted = ["--translation.known", "hole"], ["--translation.known", "sequences", "--translation.wanted", "[1]"]
+    runs = {
+        "pictures": (translate.main, ["evaluate", "--dataset", "isic"]),
+        "holes": (translate.main, ["train", "--dataset", "isic", *hole, "--network.name", "edm2"]),
+        "sequences": (translate.main, ["train", "--dataset", "isic", *wanted, "--translation.given", "[0]"]),
+        "slices": (translate.main, ["train", *SLICES, "--data_root", str(study)]),
+        "volumes": (translate.main, ["train", *WHOLE, "--data_root", str(study)]),
+    }
+    check_read(TranslateRecipe, settings_read(TranslateRecipe, tmp_path, TRANSLATE, runs))
+    image = next((tmp_path / "holes" / "phantom").rglob("*.png"))
+    words = f"predict --input {image} --output {tmp_path}"
+    check_command(Translation, translate.main, f"{words}/a --checkpoint {tmp_path}/holes --holes {image}",
+                  f"{words}/b --checkpoint {tmp_path}/pictures --single")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 from contracts import check_section
@@ -12,6 +13,7 @@ from example_segmentation import example_cases, example_content
 from meddiff.metrics.resampling import Resampling
 from meddiff.reports import images, masks, study
 from meddiff.reports.results import mask_results
+from meddiff.reports.tasks import translation
 
 
 @pytest.mark.parametrize("make", study.SECTIONS, ids=lambda make: make.__name__)
@@ -53,3 +55,25 @@ def test_an_anchor_is_used_once_and_every_key_stands_in_one_section():
         keys = [key for section in sections for key in section.values]
         assert len(anchors) == len(set(anchors))
         assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("make", translation.SECTIONS, ids=lambda make: make.__name__)
+def test_sections_of_a_translation(make):
+    generator = np.random.default_rng(0)
+    cases = pd.DataFrame([
+        {"model": model, "case": f"c{case}", "patient": f"p{case}", "psnr_db": level + generator.normal(), "ssim": 0.9,
+         "detail_db": -level / 10, "consistency_db": np.nan, "spread": np.nan}
+        for model, level in (("bicubic", 25), ("regression", 28), ("diffusion", 26)) for case in range(20)
+    ])  # fmt: skip
+    shown = {"title": "T", "wanted": "Resolution x2", "main": "diffusion", "single": "diffusion"}
+    networks = pd.DataFrame(
+        [{"model": "regression", "weights": 10**6, "training_seconds": 61.0, "image_size": "8 x 8"}]
+    )
+    pictures = [("<b>", [("known", np.zeros((8, 8), np.uint8)), ("truth", np.zeros((8, 8), np.uint8))])]
+    results = translation.translation_results(
+        cases=cases, compared=["bicubic", "regression"], resampling=Resampling(100), networks=networks,
+        gallery=pictures, **shown,
+    )  # fmt: skip
+    assert "Resolution x2: diffusion falls short of regression: PSNR 2" in results.headline
+    bare = dataclasses.replace(results, networks=networks[:0], gallery=(), differences=results.differences[:0])
+    check_section(make(results), None if make is translation.models else make(bare))

@@ -14,8 +14,15 @@ from tests.contracts import check_task
 IMAGE = torch.rand(4, 3, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
 MASK = torch.randint(0, 3, (4, 1, 6, 5), generator=torch.Generator().manual_seed(1))
 BATCH = Batch(image=IMAGE, label=torch.tensor([0, 1, 1, 0]), mask=MASK, index=torch.arange(4))
-TRUTHS = {"generate": IMAGE, "segment": one_hot(MASK[:, 0], 3)}
-MADE = {"generate": {"channels": 3}, "segment": {"num_classes": 3, "scale": 0.5}}
+TRUTHS = {
+    "generate": IMAGE, "segment": one_hot(MASK[:, 0], 3), "low_resolution": IMAGE, "hole": IMAGE,
+    "sequences": IMAGE[:, 1:],
+}  # fmt: skip
+MADE = {
+    "generate": {"channels": 3}, "segment": {"num_classes": 3, "scale": 0.5},
+    "low_resolution": {"channels": 3, "factor": 2, "axes": (0,)}, "hole": {"channels": 3},
+    "sequences": {"given": (0,), "chosen": (1, 2)},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", build.TASKS)

@@ -24,6 +24,7 @@ import pandas as pd
 from scipy.stats import wilcoxon
 
 from meddiff.errors import InputError
+from meddiff.evaluation.by_patient import mean_by_patient, patient_weights
 from meddiff.evaluation.masks.cases import METRICS
 from meddiff.evaluation.rows import distinct, numbers, parts, rows_where, texts
 from meddiff.metrics.classifiers.comparison import holm
@@ -100,7 +101,7 @@ def summary(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFr
     """
     check_cases(cases)
     table = with_all_classes(finite_distances(of_held_classes(cases)))
-    patients, weights = _patient_weights(table, resampling)
+    patients, weights = patient_weights(table, resampling, "masks")
     records = []
     for (model, class_name), rows in parts(table, ["model", "class_name"]):
         group = np.searchsorted(patients, texts(rows, "patient"))
@@ -110,7 +111,7 @@ def summary(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataFr
             if metric.distance and len(units) > 1:
                 raise InputError(f"some distances of {model!r} are in mm and some in px: score them as two tables")
             values = numbers(rows, name)
-            mean, low, high = _mean(values, group, weights, resampling)
+            mean, low, high = mean_by_patient(values, group, weights, resampling)
             known = values[~np.isnan(values)]
             below = float((known < LOW_DICE).mean()) if name == "dice" and len(known) else np.nan
             records.append(
@@ -143,7 +144,7 @@ def paired_mask_differences(
     models = [models] if isinstance(models, str) else list(models)
     _check_pair(cases, [*models, against], metrics)
     table = with_all_classes(finite_distances(of_held_classes(cases)))
-    patients, weights = _patient_weights(table, resampling)
+    patients, weights = patient_weights(table, resampling, "masks")
     records = []
     for model, class_name, name in product(models, distinct(table, "class_name"), metrics):
         one, other = (_of(table, part, class_name) for part in (model, against))
@@ -153,7 +154,7 @@ def paired_mask_differences(
             continue
         gap = numbers(one, name) - numbers(other, name)
         group = np.searchsorted(patients, texts(one, "patient"))
-        difference, low, high = _mean(gap, group, weights, resampling)
+        difference, low, high = mean_by_patient(gap, group, weights, resampling)
         unit = distinct(one, "unit")[0] if METRICS[name].distance and len(one) else ""
         records.append(
             {"model": model, "against": against, "class_name": class_name, "metric": name, "unit": unit,
@@ -163,31 +164,6 @@ def paired_mask_differences(
         )  # fmt: skip
     compared = pd.DataFrame(records)
     return compared.assign(p_holm=holm(numbers(compared, "p_value")))
-
-
-def _patient_weights(table: pd.DataFrame, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
-    """Draw weights of sorted patients in each resample: the same for every model, so that differences are paired."""
-    patients = np.unique(texts(table, "patient"))
-    return patients, resampling.weights(np.zeros(len(patients), int), "masks")
-
-
-def _mean(
-    values: np.ndarray, group: np.ndarray, weights: np.ndarray, resampling: Resampling
-) -> tuple[float, float, float]:
-    """Compute the mean of the cases and its interval.
-
-    NaN cases are left out, and one infinite case makes the mean infinite.
-    """
-    known = ~np.isnan(values)
-    values, group = values[known], group[known]
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    if not np.isfinite(values).all():
-        return float(values.mean()), np.nan, np.nan
-    sums, counts = (np.bincount(group, part, minlength=len(weights)) for part in (values, np.ones(len(values))))
-    with np.errstate(invalid="ignore"):
-        means = (sums @ weights) / (counts @ weights)
-    return float(means[0]), *resampling.interval(means[1:])
 
 
 def _median(values: np.ndarray) -> float:

@@ -64,7 +64,7 @@ def structural_similarity(first: np.ndarray, second: np.ndarray, *, data_range: 
     first, second = first.astype(np.float64), second.astype(np.float64)
     similarity = np.ones(first.shape[:2])
     for scale, weight in enumerate(weights):
-        part = _window_similarity(first, second, data_range, luminance=scale == scales - 1)
+        part = window_similarity(first, second, data_range, luminance=scale == scales - 1)
         similarity *= np.maximum(part.mean((2, 3)), 0.0) ** weight  # a negative mean has no real power
         first, second = _halved(first), _halved(second)
     return similarity.mean(1)
@@ -107,7 +107,7 @@ def number_of_scales(side: int) -> int:
     return min(len(SCALE_WEIGHTS), int(np.log2(side / WINDOW)) + 1)
 
 
-def _window_similarity(first: np.ndarray, second: np.ndarray, data_range: float, *, luminance: bool) -> np.ndarray:
+def window_similarity(first: np.ndarray, second: np.ndarray, data_range: float, *, luminance: bool) -> np.ndarray:
     """Compute contrast-structure of every window, times luminance if asked (Wang et al. 2004, factors of eq. 13)."""
     mean_first, mean_second = _smoothed(first), _smoothed(second)
     variance_first = _smoothed(first**2) - mean_first**2
