@@ -15,7 +15,8 @@ import torch
 
 from meddiff.batches.batch import Batch
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 Batches = Callable[[int, int], Batch]
 """(number of steps done before, micro-batch) -> Batch, the same one whenever it is asked for"""
 WAITING = 2

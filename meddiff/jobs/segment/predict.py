@@ -89,7 +89,7 @@ class Masks(Batched):
 
     def answer(self, contents: Sequence[Case]) -> Sequence[np.ndarray]:
         """Draw the members of pictures."""
-        return self.model.members([(case.image, case.name) for case in contents])
+        return list(self.model.members([(case.image, case.name) for case in contents]))
 
     def write(self, task: Task, ledger: Ledger, content: Case | None, answer: np.ndarray | None) -> Line:
         """Write the mask of an input; returns its line."""

@@ -50,13 +50,14 @@ def started(variables: Mapping[str, str] = os.environ) -> Started | None:
     """
     if "TORCHELASTIC_RUN_ID" in variables:
         names = "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "LOCAL_RANK", "MASTER_PORT"
-        size, on_each, *place, port = (int(variables[name]) for name in names)
-        one = Started("torchrun", size, -(-size // on_each), *place, variables["MASTER_ADDR"], port)
+        size, on_each, node, local_rank, port = (int(variables[name]) for name in names)
+        one = Started("torchrun", size, -(-size // on_each), node, local_rank, variables["MASTER_ADDR"], port)
     elif "SLURM_STEP_NUM_TASKS" in variables:  # of srun alone; a batch script itself has SLURM_NTASKS too
         names = "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_NODEID", "SLURM_LOCALID"
         address = variables.get("MASTER_ADDR") or _first_of(variables.get("SLURM_STEP_NODELIST", "127.0.0.1"))
         port = int(variables.get("MASTER_PORT") or 15000 + int(variables.get("SLURM_JOB_ID", "0")) % 10000)
-        one = Started("srun", *(int(variables[name]) for name in names), address, port)
+        size, nodes, node, local_rank = (int(variables[name]) for name in names)
+        one = Started("srun", size, nodes, node, local_rank, address, port)
     else:
         return None
     if one.size % one.nodes:

@@ -13,15 +13,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as distributed
 from lightning_fabric import Fabric
-from torch.multiprocessing import (  # pyright: ignore[reportPrivateImportUsage]
-    ProcessExitedException,
-    ProcessRaisedException,
-)
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from meddiff.errors import InputError
 from meddiff.training.fabric import PATIENCE, PrecisionName, build_fabric
@@ -143,7 +141,7 @@ def together(work: Work, *, devices: int = 1, nodes: int = 1, precision: Precisi
         work(fabric)
         return
     try:
-        fabric.launch(_spawned, work)
+        fabric.launch(partial(_spawned, work=work))
     except ProcessRaisedException as error:
         raise _mistake_in(error) from error
     except ProcessExitedException as error:
@@ -179,7 +177,8 @@ _groups: list[distributed.ProcessGroup] = []
 
 
 def _talk_past_gpus() -> None:
-    _groups[:] = [distributed.new_group(backend="gloo", timeout=PATIENCE)]
+    group: Any = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    _groups[:] = [group]
 
 
 def _spawned(fabric: Fabric, work: Work) -> None:
