@@ -105,6 +105,8 @@ def _predictions() -> Iterator[Command]:
     how = "--method inpaint --box 1,1,5,5 --steps 4"
     words = f"edit --checkpoint augment_pictures --input data/pictures --output edit {how}"
     yield Command("edit", words, "edit/edits.csv", "augment_pictures")
+    words = "likelihood --checkpoint augment_pictures --output bits --levels 4 --images 4 --flow 2 --tolerance 0.1"
+    yield Command("likelihood", words, "bits/likelihood.csv", "augment_pictures")
     words = "segment test --checkpoint segment_pictures --manifest data/pictures.csv --out test_pictures"
     yield Command("test_pictures", words, "test_pictures/report.json", "segment_pictures")
 

@@ -14,6 +14,7 @@ from meddiff.jobs.job import name_of
 from meddiff.manifest.table import write_manifest
 from meddiff.pipelines.command_line import AUGMENT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.recipe import commands as settings_of
+from meddiff.recipe import generators
 from meddiff.sources.phantom.files import write
 from meddiff.sources.phantom.people import rows
 
@@ -23,6 +24,7 @@ PHANTOMS = {row.image_path for row in rows("dermoscopy", seed=0, count=100)}
 KINDS = {
     ("segment", "predict"): settings_of.Predict, ("translate", "predict"): settings_of.Translation,
     ("segment", "test"): settings_of.OtherImages,
+    ("edit", ""): generators.Edit, ("likelihood", ""): generators.Likelihood,
     ("evaluate", "images"): settings_of.EvaluateImages,
     ("evaluate", "masks"): settings_of.EvaluateMasks, ("evaluate", "augmentation"): settings_of.EvaluateAugmentation,
 }  # fmt: skip

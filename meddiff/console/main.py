@@ -29,6 +29,7 @@ COMMANDS = {
     "segment": "train, predict, evaluate, test: masks by diffusion, with their uncertainty",
     "evaluate": "images, masks, augmentation, leaderboard: how good is what a model has made?",
     "edit": "fill holes, take hairs away, change the class of pictures with a generator of augment",
+    "likelihood": "bits per dimension of images to a generator, noise level by noise level",
     "inspect": "look into a folder of pictures, volumes or DICOM; --audit finds what spoils a study",
     "train": "augment up to the trained denoiser",
     "synthesize": "augment up to the synthetic images",

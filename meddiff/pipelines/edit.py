@@ -27,7 +27,7 @@ from pathlib import Path
 
 from meddiff.jobs.progress import new_console
 from meddiff.pipelines.command_line import answer, parse_settings, refuse_wrong_places
-from meddiff.recipe.commands import Edit
+from meddiff.recipe.generators import Edit
 
 
 def run(settings: Edit) -> Path:

@@ -28,7 +28,7 @@ from meddiff.jobs.generate.filter import judge_of
 from meddiff.jobs.segment.overlay import outlined, squared
 from meddiff.networks.classifier import Classifier
 from meddiff.recipe import to_dict
-from meddiff.recipe.commands import Edit
+from meddiff.recipe.generators import Edit
 from meddiff.run import Run, digest
 from meddiff.samplers.given.repaint import Jumps
 from meddiff.seeds import child_seed

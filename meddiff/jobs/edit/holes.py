@@ -13,7 +13,7 @@ from meddiff.formats import Picture, load_mask
 from meddiff.formats.find import Found, find
 from meddiff.images.retouch import boxes, hairs
 from meddiff.images.views import as_gray
-from meddiff.recipe.commands import Edit
+from meddiff.recipe.generators import Edit
 
 Box = tuple[int, int, int, int]
 
