@@ -53,8 +53,8 @@ def warm_up() -> None:
     import openjpeg  # noqa: F401
     import SimpleITK  # noqa: F401
 
+    import meddiff.command_line
     import meddiff.formats.find
-    import meddiff.pipelines.command_line
     import meddiff.pipelines.inspect  # noqa: F401
     from meddiff.jobs import job  # noqa: F401
 

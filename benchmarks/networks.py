@@ -27,6 +27,7 @@ import torch
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.command_line import AUGMENT, parse_recipe
 from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.jobs import job, weights
@@ -34,7 +35,6 @@ from meddiff.jobs.splits import labeled
 from meddiff.jobs.train import image_network
 from meddiff.metrics.images.fidelity import frechet_distance
 from meddiff.networks.classifier import Classifier
-from meddiff.pipelines.command_line import AUGMENT, parse_recipe
 from meddiff.recipe import Recipe
 from meddiff.run import Run
 from meddiff.seeds import child_seed

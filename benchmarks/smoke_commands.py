@@ -26,7 +26,13 @@ inference: {members: 3, steps: 2}
 validation: {cases: 2, members: 2}
 evaluation: {resamples: 100}
 """
-RECIPES = {"augment": AUGMENT, "segment": SEGMENT}
+TRANSLATE = """
+network: {channels: [32, 32], residual_blocks: 1, attention_levels: 1, patch_size: 2}
+training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 1, log_every: 1, sample_every: 2}
+inference: {members: 2, steps: 2}
+evaluation: {resamples: 100}
+"""
+RECIPES = {"augment": AUGMENT, "segment": SEGMENT, "translate": TRANSLATE}
 KINDS = {
     "pictures": "--dataset isic --data.phantom_images 100 --data.image_size 16",
     "slices": "--dataset nifti_folder --data_root data --dimensions 2 --data.slice_axis axial --data.image_size 16",
@@ -68,7 +74,7 @@ class Command:
 
 def all_commands() -> dict[str, Command]:
     """Name -> command, the longest first, so that none is waited for at the end."""
-    made = [*_segmentation(), *_generation(), *_predictions(), *_scores()]
+    made = [*_segmentation(), *_generation(), *_translation(), *_predictions(), *_scores()]
     return {command.name: command for command in made}
 
 
@@ -81,6 +87,17 @@ def _generation() -> Iterator[Command]:
     for verb, file in leaves.items():  # one run, that each goes on with
         yield Command(verb, _training(verb, "by_stages", "augment", KINDS["pictures"]), f"by_stages/{file}", before)
         before = verb
+
+
+def _translation() -> Iterator[Command]:
+    words = _training(
+        "translate train", "translate_pictures", "translate", f"{KINDS['pictures']} --translation.factor 2"
+    )
+    yield Command("translate_train", words, "translate_pictures/recipe.yaml")
+    for kind in KINDS:
+        name = f"translate_{kind}"
+        words = _training("translate evaluate", name, "translate", f"{KINDS[kind]} --translation.factor 2")
+        yield Command(name, words, f"{name}/report.json", "translate_train" if kind == "pictures" else "")
 
 
 def _segmentation() -> Iterator[Command]:
@@ -105,6 +122,8 @@ def _predictions() -> Iterator[Command]:
     how = "--method inpaint --box 1,1,5,5 --steps 4"
     words = f"edit --checkpoint augment_pictures --input data/pictures --output edit {how}"
     yield Command("edit", words, "edit/edits.csv", "augment_pictures")
+    words = "translate predict --checkpoint translate_pictures --input data/pictures --output translated"
+    yield Command("translate_predict", words, "translated/predictions.csv", "translate_pictures")
     words = "likelihood --checkpoint augment_pictures --output bits --levels 4 --images 4 --flow 2 --tolerance 0.1"
     yield Command("likelihood", words, "bits/likelihood.csv", "augment_pictures")
     words = "segment test --checkpoint segment_pictures --manifest data/pictures.csv --out test_pictures"

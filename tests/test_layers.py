@@ -20,8 +20,9 @@ LAYERS = {
     "hub": 10,
     "trained": 11, "quickstart": 11,
     "jobs": 12,
-    "pipelines": 13,
-    "console": 14,
+    "command_line": 13,
+    "pipelines": 14,
+    "console": 15,
 }  # fmt: skip
 """The layer of each folder and each file of the package: it imports lower ones, or its own folder."""
 EXCEPTIONS = {}
@@ -31,7 +32,7 @@ IMPURE = {"monai", "pandas", "matplotlib"}
 READERS = {"nibabel", "SimpleITK", "pydicom", "highdicom"}
 ALGORITHMS = {"ensemble/fusion.py": {"SimpleITK"}, "images/intensity.py": {"SimpleITK"}}
 """STAPLE and N4 of arrays: no file is read."""
-DOORS = ("pipelines", "console", "__main__")
+DOORS = ("command_line", "pipelines", "console", "__main__")
 """What users start: it alone prints, and nothing else of the package knows it."""
 READS_ARGV = "jobs/run_facts.py"
 """Notes in environment.json with which command a run was made."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from meddiff.command_line import AUGMENT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.jobs.job import name_of
 from meddiff.manifest.table import write_manifest
-from meddiff.pipelines.command_line import AUGMENT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.recipe import commands as settings_of
 from meddiff.recipe import generators
 from meddiff.sources.phantom.files import write

@@ -54,7 +54,7 @@ def manifest(path: Path) -> None:
 
 
 def recipe(path: Path) -> None:
-    from meddiff.pipelines.command_line import AUGMENT, parse_recipe
+    from meddiff.command_line import AUGMENT, parse_recipe
 
     parse_recipe("augment", "", ["--config", str(path), "--preset", "quick"], AUGMENT)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from meddiff.cache.store import default_folder
 from meddiff.cache.upkeep import beyond, clear, entries, in_units
+from meddiff.command_line import answer, parse_settings
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Cache
 
 

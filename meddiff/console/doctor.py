@@ -21,11 +21,11 @@ import torch
 
 from meddiff.cache.store import default_folder
 from meddiff.cache.upkeep import entries, in_units
+from meddiff.command_line import answer, parse_settings
 from meddiff.errors import InputError
 from meddiff.hub.place import HUB
 from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import versions
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Doctor
 from meddiff.training.fabric import has_bf16
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from meddiff.command_line import answer, parse_settings
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.files.printable import printable
 from meddiff.files.walk import files_below
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Runs
 from meddiff.run import RunFolder, kind_of, settings_in
 

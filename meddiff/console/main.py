@@ -20,8 +20,8 @@ from importlib import import_module
 from types import ModuleType
 
 from meddiff import __version__
+from meddiff.command_line import answer
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import answer
 
 COMMANDS = {
     "augment": "images -> synthetic images -> do they help a classifier? with a report",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from meddiff import build
 from meddiff.audit import duplicates, study
 from meddiff.audit.finding import Finding, images_of
 from meddiff.audit.image_facts import Facts
-from meddiff.errors import Problems
+from meddiff.audit.listing import folder_rows
+from meddiff.errors import InputError, Problems
+from meddiff.files.bad import exists
 from meddiff.files.long_tables import read_table
-from meddiff.manifest.row import ManifestRow
+from meddiff.manifest.row import ManifestRow, on_disk
 from meddiff.manifest.split import SPLITS, tied
+from meddiff.manifest.table import read_manifest
 from meddiff.run import RunFolder
 
 COLUMNS = ("finding", "severity", "kind", "file", "sentence")
@@ -171,3 +176,27 @@ def tell(console: Console, found: Sequence[Finding], place: str) -> None:
             console.print(f"    {len(sentences) - SHOWN_PER_KIND} more of this kind: {place} names them all")
     if found:
         console.print()
+
+
+def rows_of(path: Path, dataset: str = "", data_root: str = "") -> tuple[list[ManifestRow], list[Finding]]:
+    """Return the rows that are audited, and what was odd in finding them.
+
+    Raises:
+        InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
+    """
+    if dataset and path.is_dir():
+        return build.source(dataset).rows(path), []
+    if dataset:
+        raise InputError(f"{path} is no folder: --dataset says how to read one. Leave it out for a manifest.")
+    if path.is_dir():
+        return folder_rows(path)
+    if path.suffix.lower() != ".csv":
+        raise InputError(f"{path}: name a manifest (.csv), or a folder of images and masks, to audit")
+    root = Path(data_root).expanduser() if data_root else None
+    rows = read_manifest(path, root=root, check_files=False, check_together=False)
+    if not any(exists(on_disk(file)) for row in rows for file in row.image_files):
+        raise InputError(
+            f"{path}: none of its {len(rows)} images exists, the first being {rows[0].image_file}. Name the folder "
+            "that its paths start in with --data-root."
+        )
+    return rows, []

@@ -9,7 +9,7 @@ folder. A finished stage is skipped; a killed run goes on where it was. --preset
 size; every setting below can be given as a flag or in a file (--config), and --print_config prints one to edit.
 """
 
-from meddiff.pipelines.command_line import stage_command
+from meddiff.command_line import stage_command
 
 main = stage_command("augment", __doc__, until="report")
 

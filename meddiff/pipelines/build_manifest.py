@@ -21,9 +21,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from meddiff.command_line import answer, parse_settings, stage_command
 from meddiff.errors import InputError
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings, stage_command
 from meddiff.recipe.commands import Listing
 
 _USAGE = "--source NAME --root FOLDER [--out CSV]"

@@ -6,7 +6,7 @@ writes filter.csv (which synthetic images were kept, and why not) and prediction
 stages before it where they have not been done.
 """
 
-from meddiff.pipelines.command_line import stage_command
+from meddiff.command_line import stage_command
 
 main = stage_command("classify", __doc__, until="classify")
 

@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from meddiff.command_line import answer, parse_settings
 from meddiff.errors import InputError
 from meddiff.files.unpack import Progress as Report
 from meddiff.files.unpack import unpack
 from meddiff.files.writing import in_plain_words
 from meddiff.jobs.progress import Shown, new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Download
 from meddiff.sources.checksums import record_file
 from meddiff.sources.fetch import fetch

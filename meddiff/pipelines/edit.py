@@ -25,8 +25,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from meddiff.command_line import answer, parse_settings, refuse_wrong_places
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings, refuse_wrong_places
 from meddiff.recipe.generators import Edit
 
 

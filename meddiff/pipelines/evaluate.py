@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from meddiff.pipelines.command_line import parse_settings, verbs_command
+from meddiff.command_line import parse_settings, verbs_command
 from meddiff.recipe.commands import (
     EvaluateAugmentation,
     EvaluateImages,

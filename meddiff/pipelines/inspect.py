@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,9 +29,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from meddiff.command_line import answer, parse_settings
 from meddiff.errors import InputError
 from meddiff.jobs.progress import bar, new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Inspect
 
 if TYPE_CHECKING:
@@ -162,17 +163,50 @@ def _write_montage(tiles: list, captions: list[str], path: Path) -> None:
     save_image(grid_image([as_rgb(tile) for tile in tiles], 3, 1, captions=captions), path)
 
 
+def audit_study(settings: Inspect, console: Console | None = None) -> int:
+    """Print the findings of `meddiff.audit`; returns how many are serious.
+
+    Raises:
+        InputError: nothing is there to audit, a manifest that cannot be parsed, an unknown data set.
+    """
+    from meddiff.audit import audit  # scipy takes a second to import: not for --help
+    from meddiff.files.long_tables import write_table
+    from meddiff.files.unpack import unpacked
+    from meddiff.formats.masks import NameRules, meaning_of
+    from meddiff.jobs.audit import rows_of, tell, to_table
+
+    console = console or new_console(markup=True, emoji=True)
+    path = Path(settings.path).expanduser()
+    with unpacked(path) as place:
+        rows, findings = rows_of(place, settings.dataset, settings.data_root)
+        began = time.perf_counter()
+        rules = NameRules(settings.mask_overlap, settings.mask_missing)
+        meaning = meaning_of(rows, text=settings.mask_values, rules=rules) if settings.mask_values else None
+        findings = findings + audit(
+            rows, meaning=meaning, rules=rules, progress=bar(console, "auditing", unit="images")
+        )
+    seconds = time.perf_counter() - began
+    tell(console, findings, Path(settings.out).name if settings.out else "--out FILE.csv")
+    serious = sum(one.severity == "serious" for one in findings)
+    masks = sum(row.mask_path is not None for row in rows)
+    console.print(
+        f"{path}: {len(rows)} images, {masks} with masks, in {seconds:.1f} s; findings: {serious} serious, "
+        f"{len(findings) - serious} others",
+        soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip
+    if settings.out:
+        write_table(to_table(findings), Path(settings.out).expanduser())
+        console.print(f"wrote {settings.out}", soft_wrap=True, markup=False, highlight=False)
+    return serious
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return 0 if all is well, 1 if something is unreadable or serious, 2 for a mistake."""
 
     def work() -> int:
         words = sys.argv[1:] if argv is None else argv
         settings = parse_settings(Inspect, "inspect", "PATH [--montage PNG] [--audit]", __doc__ or "", words)
-        if not settings.audit:
-            return int(run(settings) > 0)
-        from meddiff.pipelines import inspect_audit  # scipy takes a second to import: not for --help
-
-        return int(inspect_audit.run(settings) > 0)
+        return int((audit_study if settings.audit else run)(settings) > 0)
 
     return answer(work)
 

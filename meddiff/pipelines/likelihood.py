@@ -17,9 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from meddiff.command_line import answer, parse_settings
 from meddiff.files.writing import output_folder
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.generators import Likelihood
 
 

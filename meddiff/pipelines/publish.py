@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from meddiff.command_line import answer, parse_settings
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import answer, parse_settings
 from meddiff.recipe.commands import Publish
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from meddiff.command_line import SEGMENT, do_recipe, parse_settings, refuse_wrong_places, verbs_command
 from meddiff.errors import InputError
 from meddiff.jobs.progress import new_console
-from meddiff.pipelines.command_line import SEGMENT, do_recipe, parse_settings, refuse_wrong_places, verbs_command
 from meddiff.recipe import SegmentRecipe
 from meddiff.recipe.commands import OtherImages, Predict
 

@@ -6,7 +6,7 @@ writes synthetic/ and synthetic_manifest.csv into the run folder: label, seed, c
 every image. The same seed gives the same image. Trains first where that has not been done.
 """
 
-from meddiff.pipelines.command_line import stage_command
+from meddiff.command_line import stage_command
 
 main = stage_command("synthesize", __doc__, until="synthesize")
 

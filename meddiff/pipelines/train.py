@@ -7,7 +7,7 @@ the last checkpoint and ends with the same weights, to the bit. With --describe 
 how large the network is and what it costs.
 """
 
-from meddiff.pipelines.command_line import stage_command
+from meddiff.command_line import stage_command
 
 main = stage_command("train", __doc__, until="train", describes=True)
 

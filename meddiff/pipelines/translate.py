@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meddiff.pipelines.command_line import TRANSLATE, do_recipe, parse_settings, refuse_wrong_places, verbs_command
+from meddiff.command_line import TRANSLATE, do_recipe, parse_settings, refuse_wrong_places, verbs_command
 from meddiff.recipe import TranslateRecipe
 from meddiff.recipe.commands import Translation
 

@@ -18,6 +18,7 @@ from fuzzing.seeds import deflated, gzip_of_zeros, pictures, png_chunk, text_vol
 from PIL import Image
 from pydicom import uid
 
+from meddiff.command_line import AUGMENT, parse_recipe
 from meddiff.errors import InputError
 from meddiff.files import bounds
 from meddiff.files.bounds import BoundedFile
@@ -26,7 +27,6 @@ from meddiff.formats.nifti import read_nifti_header
 from meddiff.formats.open import load_volume
 from meddiff.formats.pictures import header_size
 from meddiff.manifest.table import read_manifest
-from meddiff.pipelines.command_line import AUGMENT, parse_recipe
 
 
 @pytest.fixture(scope="module")

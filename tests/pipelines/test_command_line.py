@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from meddiff.errors import InputError
-from meddiff.formats.dicom.codes import segments_of
-from meddiff.pipelines.command_line import (
+from meddiff import command_line
+from meddiff.command_line import (
     AUGMENT,
     SEGMENT,
     answer,
@@ -19,6 +18,8 @@ from meddiff.pipelines.command_line import (
     parse_settings,
     recipes_folder,
 )
+from meddiff.errors import InputError
+from meddiff.formats.dicom.codes import segments_of
 from meddiff.recipe import Recipe, SegmentRecipe, commands, flat
 from meddiff.recipe.commands import EvaluateImages, EvaluateMasks
 from meddiff.recipe.values import hints
@@ -214,7 +215,8 @@ def test_a_recipe_of_a_former_version_is_read_and_a_flag_of_it_refused(family, t
 @pytest.mark.parametrize("file", sorted(recipes_folder().rglob("*.yaml")), ids=lambda file: file.stem)
 def test_every_recipe_file_is_a_recipe(file):
     """Also those that stand behind a preset or a data set: as defaults, their values are not looked at."""
-    family = SEGMENT if "segment" in file.parts else AUGMENT
+    families = [one for one in vars(command_line).values() if isinstance(one, command_line.Family)]
+    family = next((one for one in families if one.datasets in file.parts), AUGMENT)
     recipe = parse_recipe("c", "", ["--config", str(file), "--preset", "quick"], family)
     part, content = flat(recipe), yaml.safe_load(file.read_text())
     for name, value in content.items():

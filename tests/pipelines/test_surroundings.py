@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 from meddiff.cache import store
+from meddiff.command_line import answer
 from meddiff.errors import InputError
 from meddiff.files import unpack
-from meddiff.pipelines.command_line import answer
 from meddiff.training import signals
 from tests.pipelines.small import arguments, draw
 
 ROOT = Path(__file__).parents[2]
 TWICE = """
 import os, signal, sys, time
-from meddiff.pipelines.command_line import answer
+from meddiff.command_line import answer
 
 def work():
     try:
@@ -54,7 +54,7 @@ def test_what_was_ignored_stays_ignored():
     program = """
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from meddiff.pipelines.command_line import answer
+from meddiff.command_line import answer
 sys.exit(answer(lambda: os.kill(os.getpid(), signal.SIGHUP)))
 """
     assert python(program).returncode == 0
@@ -91,7 +91,7 @@ def test_a_pipe_that_closes_gives_no_traceback(tmp_path):
 def test_print_into_a_closed_pipe_ends_with_141():
     program = """
 import os, sys
-from meddiff.pipelines.command_line import answer
+from meddiff.command_line import answer
 read, write = os.pipe()
 os.close(read)
 os.dup2(write, 1)

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from meddiff.command_line import recipes_folder
 from meddiff.errors import InputError
-from meddiff.pipelines.command_line import recipes_folder
 from meddiff.training.processes.launchers import started
 
 TORCHRUN = {

@@ -80,7 +80,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
 
 def recipes_folder() -> Path:
     """Find the recipe files: beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     return package / "recipes" if (package / "recipes").is_dir() else package.parent / "pipelines"
 
 
