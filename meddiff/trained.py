@@ -22,6 +22,7 @@ import torch
 from meddiff import build
 from meddiff.batches.ahead import made_ahead
 from meddiff.build import segmenting
+from meddiff.build.detecting import trained_detector
 from meddiff.build.images import picture_square
 from meddiff.build.kind import best_of, models_of
 from meddiff.build.models import KINDS, attributes_in, of_checkpoint
@@ -34,12 +35,13 @@ from meddiff.hub.place import choices, folder_of
 from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_case
 from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
+from meddiff.inference.detectors import TrainedDetector
 from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import MOST_AT_ONCE, Segmenter
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import KINDS as EVERY_KIND
-from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, check, from_dict, of_volumes
+from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, check, from_dict, of_volumes
 from meddiff.run import Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
@@ -277,6 +279,19 @@ def load_segmenter(place: str | Path, *, model: str, **settings: Any) -> Trained
     return segmenter
 
 
+def load_detector(place: str | Path, *, model: str) -> TrainedDetector:
+    """Load a detector of anomalies; see `load`.
+
+    Raises:
+        InputError: as `load`; or the run is of another kind.
+    """
+    path, stored, values = _read(place, made_by=DetectRecipe.MADE_BY)
+    refuse_other_kind(values, DetectRecipe, place)
+    detector = _loaded(path, stored, values, model, {})
+    assert isinstance(detector, TrainedDetector)
+    return detector
+
+
 def _changed(recipe: AnyRecipe, settings: dict[str, Any]) -> AnyRecipe:
     """Return the recipe with settings of its inference or synthesis instead, held to their ranges."""
     part = recipe.ANSWERS
@@ -309,7 +324,20 @@ def _guide(recipe: Recipe, path: Path) -> Any:
     return of_checkpoint(recipe, checkpoint.read(newest), build.GUIDE)[0]
 
 
-LOADERS: dict[type, Callable[..., Any]] = {Recipe: _image_denoiser, SegmentRecipe: _segmenter_at}
+def _detector_at(
+    recipe: DetectRecipe, path: Path, stored: checkpoint.Checkpoint | None, model: str
+) -> TrainedDetector:  # fmt: skip
+    """Load a detector of a run."""
+    if stored is not None:
+        raise InputError(f"{path} is a checkpoint of a run that finds anomalies: name the folder of the run")
+    return trained_detector(Run(recipe, RunFolder(path)), model)
+
+
+LOADERS: dict[type, Callable[..., Any]] = {
+    Recipe: _image_denoiser,
+    SegmentRecipe: _segmenter_at,
+    DetectRecipe: _detector_at,
+}
 """What loads a network of each kind of run."""
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from meddiff.command_line import AUGMENT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
+from meddiff.command_line import AUGMENT, DETECT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.jobs.job import name_of
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import commands as settings_of
 from meddiff.recipe import generators
+from meddiff.recipe.detect import Detect
 from meddiff.sources.phantom.files import write
 from meddiff.sources.phantom.people import rows
 
@@ -24,7 +25,7 @@ PHANTOMS = {row.image_path for row in rows("dermoscopy", seed=0, count=100)}
 KINDS = {
     ("segment", "predict"): settings_of.Predict, ("translate", "predict"): settings_of.Translation,
     ("segment", "test"): settings_of.OtherImages,
-    ("edit", ""): generators.Edit, ("likelihood", ""): generators.Likelihood,
+    ("edit", ""): generators.Edit, ("likelihood", ""): generators.Likelihood, ("detect", "predict"): Detect,
     ("evaluate", "images"): settings_of.EvaluateImages,
     ("evaluate", "masks"): settings_of.EvaluateMasks, ("evaluate", "augmentation"): settings_of.EvaluateAugmentation,
 }  # fmt: skip
@@ -86,7 +87,7 @@ def commands_of(block: str) -> list[list[str]]:
 
 USERS = ("~/HAM10000", "~/photo.jpg", "FOLDER", "MANIFEST_OR_FOLDER")
 """What stands for something that a reader has."""
-VERBS = {"segment": SEGMENT, "translate": TRANSLATE}
+VERBS = {"segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT}
 OF_A_STUDY = {"report.html", "manifest.csv", "synthetic_manifest.csv", *PHANTOMS}
 OF_A_SEGMENTATION = {"report.html", "manifest.csv", "masks/unet", "masks/diffusion", *PHANTOMS}
 

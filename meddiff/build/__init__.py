@@ -1,8 +1,20 @@
 """From names and settings to objects: the tables of alternatives, and what a recipe asks for built from them."""
 
+from meddiff.build.anomaly_models import detector
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
 from meddiff.build.image_models import GUIDE, arms_of, classifier
-from meddiff.build.images import augmentation, channels, images, prepared, shares, slices_of, unusable, volume_transform
+from meddiff.build.images import (
+    augmentation,
+    channels,
+    images,
+    masks,
+    picture_square,
+    prepared,
+    shares,
+    slices_of,
+    unusable,
+    volume_transform,
+)
 from meddiff.build.kind import DIFFUSION
 from meddiff.build.models import (
     check_names,
@@ -76,15 +88,18 @@ __all__ = [
     "check_names",
     "classifier",
     "denoiser",
+    "detector",
     "extractor",
     "images",
     "kind",
+    "masks",
     "named_extractor",
     "new_denoiser",
     "new_model",
     "optimization",
     "perceptual",
     "pick",
+    "picture_square",
     "prepared",
     "sampling",
     "shares",

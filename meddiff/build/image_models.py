@@ -133,12 +133,7 @@ def _check(recipe: Recipe) -> None:
     check_hears(network, recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("synthesis.sampler", SAMPLERS, recipe.synthesis.sampler)
-    weight = pick("diffusion.loss_weight", LOSS_WEIGHTS, recipe.diffusion.loss_weight)
-    if weight is not None and recipe.diffusion.min_snr_gamma is not None:
-        raise InputError(
-            "min_snr_gamma is a weight of its own: give it or weight, not both. For diffusion.loss_weight "
-            f"{recipe.diffusion.loss_weight} add --diffusion.min_snr_gamma null"
-        )
+    check_weight(recipe.diffusion)
     drawing, diffusion = recipe.synthesis, recipe.diffusion
     plain = SAMPLERS[drawing.sampler] is ddpm and drawing.guidance == 1 and drawing.threshold == "none"
     plain = plain and not drawing.classifier_guidance
@@ -171,6 +166,20 @@ def check_hears(network: Callable, recipe: Recipe) -> None:
         raise InputError(
             f"diffusion.attributes is {list(recipe.diffusion.attributes)}, and the network {recipe.network.name} is "
             f"told a class alone: leave it out, or use --network.name {' or '.join(able)}"
+        )
+
+
+def check_weight(settings: DiffusionRecipe) -> None:
+    """Refuse an unknown weight of the loss, and two of them.
+
+    Raises:
+        InputError: the weight, and what to do.
+    """
+    weight = pick("diffusion.loss_weight", LOSS_WEIGHTS, settings.loss_weight)
+    if weight is not None and settings.min_snr_gamma is not None:
+        raise InputError(
+            "min_snr_gamma is a weight of its own: give it or weight, not both. For diffusion.loss_weight "
+            f"{settings.loss_weight} add --diffusion.min_snr_gamma null"
         )
 
 

@@ -20,6 +20,7 @@ from meddiff.cache.image_array import unusable as unusable_images
 from meddiff.cache.store import Prepared
 from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
 from meddiff.errors import InputError
+from meddiff.formats.masks import meaning_of
 from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import AnyRecipe, ImageRecipe, TrainingRecipe, of_volumes
@@ -88,6 +89,12 @@ def _squares(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callabl
         folder=recipe.data.cache or None,
         progress=progress,
     )
+
+
+def masks(rows: Sequence[ManifestRow], recipe: ImageRecipe, every: Sequence[ManifestRow]) -> ImageArray:
+    """Return the rows' pictures with their masks, whose values mean what they mean in ``every`` row of the data set."""
+    transform = replace(picture_square(recipe), with_masks=True, meaning=meaning_of(every))
+    return decode(rows, transform, on_bad_file=recipe.data.on_bad_file, folder=recipe.data.cache or None)
 
 
 def picture_square(recipe: ImageRecipe) -> Transform:

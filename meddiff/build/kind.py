@@ -32,6 +32,9 @@ DIFFUSION = "diffusion"
 OF_THE_TRAINING = ("dropout", "checkpointing")
 """Settings of a network that its weights do not depend on: no facts of them."""
 
+DIFFUSION = "diffusion"
+"""What tables and folders call the diffusion model; what it is compared with has the names of its networks."""
+
 
 @dataclass(frozen=True)
 class ModelFolder:

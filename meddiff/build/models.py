@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from meddiff.batches.image_attributes import NOTHING, Attributes
+from meddiff.build.anomaly_models import DETECT
 from meddiff.build.image_models import GENERATE
 from meddiff.build.images import augmentation
 from meddiff.build.kind import DIFFUSION, Kind, Model, facts_of, network_facts, taken
@@ -23,7 +24,7 @@ from meddiff.build.tables import SCHEDULES, pick, source
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.sampling import Sampling
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, TrainingRecipe, TranslateRecipe
+from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TrainingRecipe, TranslateRecipe
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare
@@ -31,7 +32,7 @@ from meddiff.training.facts import Facts
 from meddiff.training.objectives import Objective
 from meddiff.training.optimization import Optimization
 
-KINDS: dict[type, Kind] = {Recipe: GENERATE, SegmentRecipe: SEGMENT, TranslateRecipe: TRANSLATE}
+KINDS: dict[type, Kind] = {Recipe: GENERATE, SegmentRecipe: SEGMENT, TranslateRecipe: TRANSLATE, DetectRecipe: DETECT}
 """What each kind of run has of its own."""
 
 OF_THE_IMAGES = ("volume_size", "spacing_mm")

@@ -97,10 +97,10 @@ class Likeness:
         kinds = [np.stack(kind) for kind in zip(*described, strict=True)]
         fold = np.unique(list(groups), return_inverse=True)[1] % FOLDS
         distances = [
-            np.stack([_distance(kind[fold == one], *_fit(kind[fold != one])) for kind in kinds], axis=1)
+            np.stack([mahalanobis(kind[fold == one], *whitened(kind[fold != one])) for kind in kinds], axis=1)
             for one in range(FOLDS)
         ]
-        fitted = tuple(_fit(kind) for kind in kinds)
+        fitted = tuple(whitened(kind) for kind in kinds)
         distances += [_distances(image, fitted)[None] for image in held_out]
         together = np.concatenate(distances)
         usual = np.maximum(np.quantile(together, 1 - LEVEL, axis=0), NARROWEST)
@@ -244,7 +244,7 @@ def _colors(channels: np.ndarray) -> np.ndarray:
                      (part.mean(), part.std(), *np.quantile(part, (0.01, 0.1, 0.9, 0.99)))])  # fmt: skip
 
 
-def _fit(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitened(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the center [F] and whitening [F, F] of features [N, F], each brought to unit spread first."""
     center, scale = features.mean(axis=0), np.maximum(features.std(axis=0), NARROWEST)
     standard = (features - center) / scale
@@ -261,10 +261,10 @@ def _distances(image: np.ndarray, kinds: Sequence[tuple[np.ndarray, np.ndarray]]
     features = features_of(image)
     if [len(one) for one in features] != [len(center) for center, _ in kinds]:
         raise InputError("the image has other channels than those of training: it cannot be compared with them")
-    return np.array([_distance(one[None], *kind)[0] for one, kind in zip(features, kinds, strict=True)])
+    return np.array([mahalanobis(one[None], *kind)[0] for one, kind in zip(features, kinds, strict=True)])
 
 
-def _distance(features: np.ndarray, center: np.ndarray, whitening: np.ndarray) -> np.ndarray:
+def mahalanobis(features: np.ndarray, center: np.ndarray, whitening: np.ndarray) -> np.ndarray:
     """Measure the distances [N] of features [N, F] from the center, in standard deviations per feature."""
     return np.linalg.norm((features - center) @ whitening, axis=1) / np.sqrt(len(center))
 

@@ -19,6 +19,8 @@ from meddiff.files.documents import read_yaml
 from meddiff.files.writing import write_text
 from meddiff.jobs import manifest, train
 from meddiff.jobs.describe import tell_time
+from meddiff.jobs.detect import choose, health, learn
+from meddiff.jobs.detect import evaluate as detections
 from meddiff.jobs.generate import classify, filter, report, synthesize
 from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
@@ -28,7 +30,7 @@ from meddiff.jobs.stage import AnyRun, Stage, run_stages
 from meddiff.jobs.translate import evaluate as answers
 from meddiff.jobs.translate import report as answers_report
 from meddiff.jobs.translate import train as translate
-from meddiff.recipe import AnyRecipe, Recipe, SegmentRecipe, TranslateRecipe, differences, to_dict
+from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, differences, to_dict
 from meddiff.run import Run, RunFolder, kind_of
 
 Kind = TypeVar("Kind", bound=AnyRecipe)
@@ -70,6 +72,21 @@ NEXT_OF_MASKS = (
 NEXT_OF_ANSWERS = ("translate predict --checkpoint {run} --input YOUR_IMAGES --output translated",)
 
 
+NEXT_OF_MAPS = (
+    "detect predict --checkpoint {run} --input YOUR_IMAGES --output maps",
+    "inspect --audit {run}/manifest.csv",
+)
+
+
+DETECT = (
+    manifest.stage("reading what images there are, which are healthy, and splitting them by patient", health.PURPOSE),
+    learn.DENOISER,
+    learn.BASELINE,
+    choose.STAGE,
+    detections.STAGE,
+)
+
+
 @dataclass(frozen=True)
 class Job:
     """The work of a kind of run."""
@@ -85,6 +102,7 @@ JOBS: dict[type, Job] = {
     Recipe: Job(GENERATE, "", NEXT_OF_IMAGES),
     SegmentRecipe: Job(SEGMENT, "segment-", NEXT_OF_MASKS),
     TranslateRecipe: Job(TRANSLATE, "translate-", NEXT_OF_ANSWERS),
+    DetectRecipe: Job(DETECT, "detect-", NEXT_OF_MAPS),
 }
 """The work of each kind of run."""
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import torch
@@ -21,7 +22,9 @@ from meddiff.batches.images import Images
 from meddiff.cache.contents import fingerprints
 from meddiff.cache.store import default_folder
 from meddiff.files.documents import read_json
+from meddiff.files.long_tables import read_table
 from meddiff.jobs.manifest import skipped_files
+from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.resampling import Resampling
 from meddiff.recipe import AnyRecipe, Recipe
@@ -153,3 +156,15 @@ def energy(folder: RunFolder) -> dict[str, Any]:
         if what:
             sums[what] = f"{sum(spent):.3g} Wh" if spent else "not readable on this machine"
     return {"energy": sums}
+
+
+def training_seconds(log: Path, images: int) -> float:
+    """Add up the time of a training from its log, in which it stands however often it was stopped; NaN without one.
+
+    ``images`` are those of a step.
+    """
+    if not log.is_file():
+        return float("nan")
+    table = read_table(log, LOG_COLUMNS)
+    steps, rate = np.diff(table["step"].to_numpy(float), prepend=0), table["images_per_second"].to_numpy(float)
+    return float(np.sum(steps * images / np.where(rate > 0, rate, np.nan)))

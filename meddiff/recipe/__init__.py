@@ -1,5 +1,6 @@
 """Settings of the user: recipes of runs, settings of the other commands, and what is done with them as values."""
 
+from meddiff.recipe.detect import DetectRecipe
 from meddiff.recipe.generate import (
     ClassifierRecipe,
     DiffusionRecipe,
@@ -23,10 +24,10 @@ from meddiff.recipe.segment import SegmentRecipe
 from meddiff.recipe.translate import TranslateRecipe
 from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
 
-AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe
-ImageRecipe = Recipe | TranslateRecipe
+AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe | DetectRecipe
+ImageRecipe = Recipe | TranslateRecipe | DetectRecipe
 """Recipes of runs that see images without masks: whole, and slices upright."""
-KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe)
+KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe, DetectRecipe)
 """The kinds of runs."""
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AnyRecipe",
     "ClassifierRecipe",
     "DataRecipe",
+    "DetectRecipe",
     "DiffusionRecipe",
     "EvaluationRecipe",
     "FilterRecipe",

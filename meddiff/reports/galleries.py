@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,13 +141,20 @@ def tiles(case: GalleryCase, largest_uncertainty: float, prefix: str = "") -> Pi
              "Prediction": (image, outlines(case.prediction))}  # fmt: skip
     if case.uncertainty is not None:
         parts["Uncertainty"] = (stored(colored(case.uncertainty, largest_uncertainty)), ())
-    scale = TILE / max(case.image.shape[:2])
-    height, width = (max(1, round(side * scale)) for side in case.image.shape[:2])
+    return shown_beside(case.name, parts, case.caption, case.image.shape[:2], prefix)
+
+
+def shown_beside(
+    name: str, parts: Mapping[str, tuple[np.ndarray, tuple]], caption: str, size: tuple[int, ...], prefix: str = ""
+) -> Pictures:  # fmt: skip
+    """Show pictures of one case beside one another: title -> pixels and the outlines over them."""
+    scale = TILE / max(size)
+    height, width = (max(1, round(side * scale)) for side in size)
     pictures = (
-        Picture(pixels, f"{prefix}{title.lower()} of case {case.name}", width, height, title, outlines=curves)
+        Picture(pixels, f"{prefix}{title.lower()} of case {name}", width, height, title, outlines=curves)
         for title, (pixels, curves) in parts.items()
     )
-    return Pictures(case.name, (Group(tuple(pictures)),), "tiles", case.caption)
+    return Pictures(name, (Group(tuple(pictures)),), "tiles", caption)
 
 
 def stored(image: np.ndarray) -> np.ndarray:

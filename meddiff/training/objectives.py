@@ -33,7 +33,7 @@ from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser, Output
 from meddiff.diffusion.guidance import class_logits
 from meddiff.diffusion.loss import Weight, diffusion_loss
-from meddiff.diffusion.noise import offset_noise
+from meddiff.diffusion.noise import SimplexNoise, offset_noise
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.diffusion.self_conditioning import shown_in_training
@@ -97,6 +97,8 @@ class Denoising:
     """The network drops features: draw which from the step's own seed, so that a resumed run drops the same."""
     attribute_dropout: float = 0.0
     """Probability of the label and of each attribute to be left untold on its own, where there are attributes."""
+    octaves: int = 0
+    """Of simplex noise, that takes the place of white noise; 0 for white noise."""
 
     @property
     def network(self) -> nn.Module:
@@ -117,6 +119,9 @@ class Denoising:
         """Draw t, eps, who is told, and who is shown an estimate, for each sample."""
         x_0 = self.task.clean(batch)
         t, eps = draw_noise(x_0, count, self.denoiser.schedule, generator, self.times)
+        if self.octaves:
+            seeds = torch.randint(2**62, (len(t),), generator=generator, device=generator.device)
+            eps = SimplexNoise(seeds, eps.shape[1:], octaves=self.octaves, device=eps.device)(0)
         if self.offset:
             common = torch.randn(eps.shape[:2], generator=generator, device=eps.device)
             eps = offset_noise(eps, common, strength=self.offset)
@@ -318,6 +323,20 @@ class Supervised:
     def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
         """Return the loss of the batch, 0-dimensional."""
         return self.mask(self.network(batch.image).float().log_softmax(dim=1), classes_of(batch), judged(batch))
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The squared error of what an autoencoder makes of an image."""
+
+    network: nn.Module
+    draws_inside = False
+    history = None
+    draw = Supervised.draw
+
+    def loss(self, batch: Batch, draws: tuple[Tensor, ...]) -> Tensor:
+        """Return one value per sample [B]."""
+        return (self.network(batch.image).float() - batch.image).square().flatten(1).mean(dim=1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from meddiff.diffusion.noise import PerSampleNoise, offset_noise
+from meddiff.diffusion.noise import PerSampleNoise, SimplexNoise, offset_noise
 from meddiff.errors import InputError
 
 
@@ -103,3 +103,30 @@ def test_offset_noise_moves_each_channel_as_a_whole():
 def test_seeds_out_of_range_are_refused():
     with pytest.raises(InputError, match="seeds must lie in"):
         PerSampleNoise([-1], (3,))
+
+
+def test_simplex_noise_has_variance_one_and_is_a_function_of_its_seed_alone():
+    alone, together = SimplexNoise([7], (2, 48, 32))(1), SimplexNoise([3, 7], (2, 48, 32))(1)
+    assert torch.equal(alone[0], together[1])
+    assert torch.allclose(together.mean(dim=(-2, -1)), torch.zeros(2, 2), atol=1e-5)
+    assert torch.allclose(together.std(dim=(-2, -1), correction=0), torch.ones(2, 2), atol=1e-5)
+    pairs = [together[0, 0], together[0, 1], together[1, 0], SimplexNoise([3], (2, 48, 32))(2)[0, 0]]
+    correlations = np.abs(np.corrcoef([one.flatten().numpy() for one in pairs]) - np.eye(4))
+    assert correlations.max() < 0.5  # images, channels and draws are different noise
+
+
+def test_simplex_noise_is_smooth_of_few_octaves_and_rough_of_many():
+    steps = [SimplexNoise(range(4), (1, 64, 64), octaves=count)(0).diff(dim=-1).std() for count in (1, 3, 6)]
+    assert 0 < steps[0] < steps[1] < steps[2] < 1.3
+    assert steps[0] < 0.3
+
+
+def test_a_coarse_octave_is_a_ramp_between_no_grid_lines():
+    """Simplex noise is continuous: pixels beside one another differ little wherever the triangles meet."""
+    draw = SimplexNoise(range(8), (1, 128, 128), octaves=1)(0)
+    assert max(draw.diff(dim=-1).abs().max(), draw.diff(dim=-2).abs().max()) < 0.5
+
+
+def test_simplex_noise_is_of_pictures():
+    with pytest.raises(InputError, match="use gaussian noise"):
+        SimplexNoise([1], (1, 8, 8, 8))

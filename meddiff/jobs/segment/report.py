@@ -26,11 +26,10 @@ from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.describe import images_per_step, shape_of
 from meddiff.jobs.looks import best_step_in
-from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of
+from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of, training_seconds
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
-from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import differences, to_dict
 from meddiff.recipe.segment import SegmentRecipe
@@ -188,18 +187,6 @@ def networks_of(recipe: SegmentRecipe, folder: RunFolder) -> pd.DataFrame:
             "image_size": " x ".join(map(str, shape_of(recipe)[1:])),
         })  # fmt: skip
     return pd.DataFrame(lines)
-
-
-def training_seconds(log: Path, images: int) -> float:
-    """Add up the time of a training from its log, in which it stands however often it was stopped; NaN without one.
-
-    ``images`` are those of a step.
-    """
-    if not log.is_file():
-        return float("nan")
-    table = read_table(log, LOG_COLUMNS)
-    steps, rate = np.diff(table["step"].to_numpy(float), prepend=0), table["images_per_second"].to_numpy(float)
-    return float(np.sum(steps * images / np.where(rate > 0, rate, np.nan)))
 
 
 def scores_table(summary: pd.DataFrame, networks: pd.DataFrame) -> Table:
