@@ -32,7 +32,14 @@ training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 1, log_ev
 inference: {members: 2, steps: 2}
 evaluation: {resamples: 100}
 """
-RECIPES = {"augment": AUGMENT, "segment": SEGMENT, "translate": TRANSLATE}
+DETECT = """
+network: {channels: [32, 32], residual_blocks: 1, attention_levels: 1, patch_size: 2}
+training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 1, log_every: 1, sample_every: 2}
+baseline: {channels: [8, 16], code: 8, steps: 2}
+detect: {levels: [0.25], members: [1], steps: 4}
+evaluation: {resamples: 100}
+"""
+RECIPES = {"augment": AUGMENT, "segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT}
 KINDS = {
     "pictures": "--dataset isic --data.phantom_images 100 --data.image_size 16",
     "slices": "--dataset nifti_folder --data_root data --dimensions 2 --data.slice_axis axial --data.image_size 16",
@@ -74,7 +81,7 @@ class Command:
 
 def all_commands() -> dict[str, Command]:
     """Name -> command, the longest first, so that none is waited for at the end."""
-    made = [*_segmentation(), *_generation(), *_translation(), *_predictions(), *_scores()]
+    made = [*_segmentation(), *_generation(), *_translation(), *_detection(), *_predictions(), *_scores()]
     return {command.name: command for command in made}
 
 
@@ -90,14 +97,20 @@ def _generation() -> Iterator[Command]:
 
 
 def _translation() -> Iterator[Command]:
-    words = _training(
-        "translate train", "translate_pictures", "translate", f"{KINDS['pictures']} --translation.factor 2"
-    )
-    yield Command("translate_train", words, "translate_pictures/recipe.yaml")
     for kind in KINDS:
-        name = f"translate_{kind}"
-        words = _training("translate evaluate", name, "translate", f"{KINDS[kind]} --translation.factor 2")
-        yield Command(name, words, f"{name}/report.json", "translate_train" if kind == "pictures" else "")
+        name, settings = f"translate_{kind}", f"{KINDS[kind]} --translation.factor 2"
+        yield Command(f"{name}_train", _training("translate train", name, "translate", settings), f"{name}/stages.json")
+        words = _training("translate evaluate", name, "translate", settings)
+        yield Command(name, words, f"{name}/report.json", f"{name}_train")
+
+
+def _detection() -> Iterator[Command]:
+    settings = "--dataset brain_tumor --data.phantom_images 200 --data.image_size 16"
+    yield Command("detect_train", _training("detect train", "detect", "detect", settings), "detect/stages.json")
+    words = _training("detect evaluate", "detect", "detect", settings)
+    yield Command("detect", words, "detect/report.json", "detect_train")
+    words = "detect predict --checkpoint detect --input data/pictures --output detected"
+    yield Command("detect_predict", words, "detected/anomalies.csv", "detect")
 
 
 def _segmentation() -> Iterator[Command]:

@@ -12,7 +12,7 @@ from smoke_commands import KINDS, Command, all_commands
 from meddiff import pipelines
 from meddiff.build.tables import MASK_NETWORKS
 from meddiff.networks.segmenter import SEGMENTERS
-from meddiff.pipelines import evaluate, segment, translate
+from meddiff.pipelines import detect, evaluate, segment, translate
 
 WITHOUT_NETWORK = {
     "build_manifest", "download", "inspect", "publish", "evaluate leaderboard", "evaluate published",
@@ -26,7 +26,9 @@ def typed_commands(capsys) -> set[str]:
     folder = Path(pipelines.__path__[0])
     modules = {file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text()}
     verbs = {}
-    for name, main in {"segment": segment.main, "evaluate": evaluate.main, "translate": translate.main}.items():
+    for name, main in {
+        one.__name__.rpartition(".")[2]: one.main for one in (segment, evaluate, translate, detect)
+    }.items():
         assert main(["dance"]) == 2
         refused = re.search("the verbs are (.+?), as in", capsys.readouterr().err)
         assert refused

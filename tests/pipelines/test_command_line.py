@@ -216,7 +216,8 @@ def test_a_recipe_of_a_former_version_is_read_and_a_flag_of_it_refused(family, t
 def test_every_recipe_file_is_a_recipe(file):
     """Also those that stand behind a preset or a data set: as defaults, their values are not looked at."""
     families = [one for one in vars(command_line).values() if isinstance(one, command_line.Family)]
-    family = next((one for one in families if one.datasets in file.parts), AUGMENT)
+    folders = file.relative_to(recipes_folder()).parts
+    family = next((one for one in families if one.datasets in folders), AUGMENT)
     recipe = parse_recipe("c", "", ["--config", str(file), "--preset", "quick"], family)
     part, content = flat(recipe), yaml.safe_load(file.read_text())
     for name, value in content.items():
