@@ -27,6 +27,7 @@ import torch
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.build.kind import Model
 from meddiff.command_line import AUGMENT, parse_recipe
 from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
@@ -88,7 +89,7 @@ def balanced(images: Images) -> np.ndarray:
     return np.concatenate([np.flatnonzero(images.labels == k)[:fewest] for k in range(len(images.class_names))])
 
 
-def drawn(run: Run[Recipe], state: State, model: build.Model, per_class: int) -> tuple[torch.Tensor, np.ndarray]:
+def drawn(run: Run[Recipe], state: State, model: Model, per_class: int) -> tuple[torch.Tensor, np.ndarray]:
     """Draw ``per_class`` images of each class with the averaged weights."""
     recipe, images = run.recipe, labeled(run, "train")
     labels = np.repeat(np.arange(len(run.classes)), per_class)

@@ -28,13 +28,12 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from meddiff import build
-from meddiff.build import models
 from meddiff.diffusion.condition import Condition
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.segmenters import DiffusionSegmenter
 from meddiff.networks.initialization import seeded
 from meddiff.recipe.segment import SegmentRecipe
-from meddiff.training.fabric import InPrecision, PrecisionName, network_precision
+from meddiff.training.fabric import InPrecision, NetworkPrecision, PrecisionName
 
 MEMBERS = 25
 SEEDS = range(MEMBERS)
@@ -86,9 +85,9 @@ def segmenter(
     """What the recipe's pipeline would segment with, and its number of weights."""
     recipe, plain = built(name, size)
     network = plain.network if once else ReadsInEveryStep(plain.network)
-    network = InPrecision(network, network_precision("cpu", precision))
+    network = InPrecision(network, NetworkPrecision("cpu", precision))
     inference = replace(recipe.inference, steps=steps, batch_size=batch_size)
-    made = models.diffusion_segmenter(
+    made = build.kind(recipe).ready(
         replace(recipe, inference=inference),
         Denoiser(network, plain.schedule, plain.prediction),
         build.task(recipe, channels=3, num_classes=2),

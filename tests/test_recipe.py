@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from meddiff import command_line
 from meddiff.errors import InputError
 from meddiff.jobs.job import as_it_was_begun
 from meddiff.recipe import (
@@ -143,9 +144,9 @@ def test_what_only_the_other_kind_of_run_has_is_still_unknown():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_recipe_file_names_real_settings_only(file):
     content = yaml.safe_load(file.read_text())
-    kinds = {"segment": SegmentRecipe, "translate": TranslateRecipe}
-    above = file.parent.name, file.parent.parent.name
-    known = flat(next((kind for name, kind in kinds.items() if name in above), Recipe)())
+    families = [one for one in vars(command_line).values() if isinstance(one, command_line.Family)]
+    above = file.relative_to(command_line.recipes_folder()).parts
+    known = flat(next((one.kind for one in families if one.datasets in above), Recipe)())
     for name, value in content.items():
         names = [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]
         assert set(names) <= set(known)

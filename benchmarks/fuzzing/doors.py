@@ -91,7 +91,9 @@ def _of_a_segmentation(place: Path) -> Iterator[Callable[[], object]]:
     from meddiff import trained
     from meddiff.audit.changed import changed_files
     from meddiff.jobs import audit, splits
-    from meddiff.jobs.segment import ledger, report
+    from meddiff.jobs.apply.ledger import read_lines
+    from meddiff.jobs.segment import report
+    from meddiff.jobs.segment.predict import MASK
     from meddiff.recipe import SegmentRecipe
     from meddiff.run import Run, RunFolder, recipe_in
 
@@ -103,7 +105,7 @@ def _of_a_segmentation(place: Path) -> Iterator[Callable[[], object]]:
     yield lambda: run.rows
     yield from (partial(read, run) for read in (changed_files, splits.mask_meaning, report.provenance))
     yield partial(audit.findings_in, folder)
-    yield partial(ledger.read_lines, place / MASKS / "predictions.csv")
+    yield partial(read_lines, place / MASKS / "predictions.csv", MASK)
 
 
 def _of_a_study(place: Path) -> Iterator[Callable[[], object]]:

@@ -14,6 +14,7 @@ from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.build import segmenting
+from meddiff.build.kind import Model
 from meddiff.cache.image_array import ImageArray
 from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
@@ -120,7 +121,7 @@ class OurMasks:
         return self._made.members(self._image, range(members))
 
 
-def started(recipe: Recipe | SegmentRecipe, model: build.Model, batches: Callable, device: torch.device) -> tuple[
+def started(recipe: Recipe | SegmentRecipe, model: Model, batches: Callable, device: torch.device) -> tuple[
     State, Iterator[TrainStep]
 ]:  # fmt: skip
     """Begin a training that never ends."""

@@ -16,7 +16,7 @@ from meddiff.cache import store
 from meddiff.command_line import answer
 from meddiff.errors import InputError
 from meddiff.files import unpack
-from meddiff.training import signals
+from meddiff.training.processes import signals
 from tests.pipelines.small import arguments, draw
 
 ROOT = Path(__file__).parents[2]
