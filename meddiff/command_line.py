@@ -122,9 +122,7 @@ def parse_settings(kind: type[Settings], command: str, usage: str, description: 
     required = [entry.name for entry in fields(kind) if entry.default is MISSING]  # type: ignore[arg-type]
     missing = [name for name in required if name not in dict(words)]
     if missing and "help" not in dict(words):
-        raise InputError(
-            f"settings that are required: {', '.join(missing)}; {parser.prog} --help all lists every setting"
-        )
+        raise InputError(f"settings that are required: {', '.join(missing)}; {parser.prog} {_LISTED}")
     settings = _parsed(parser, kind, words)
     check(settings)
     return settings
@@ -141,6 +139,21 @@ def refuse_wrong_places(settings: Inputs) -> None:
     if not exists(on_disk(Path(settings.input).expanduser())):
         raise InputError(f"--input {settings.input}: there is no such file or folder. Correct the path.")
     output_folder(settings.output, [settings.input], option="--output")
+
+
+def settings_command(
+    kind: type[Settings], command: str, usage: str, description: str | None, run: Callable[[Settings], object]
+) -> Callable[..., int]:
+    """Return the ``main(argv) -> exit code`` of a command that has a dataclass of settings and does one thing."""
+
+    def work(words: Sequence[str]) -> None:
+        run(parse_settings(kind, command, usage, description or "", words))
+
+    def command_main(argv: Sequence[str] | None = None) -> int:
+        """Run the command; returns the exit code."""
+        return answer(lambda: work(sys.argv[1:] if argv is None else argv))
+
+    return command_main
 
 
 def stage_command(

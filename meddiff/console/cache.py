@@ -9,12 +9,11 @@ Everything in it can be made again, or fetched again. What another process is bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from meddiff.cache.store import default_folder
 from meddiff.cache.upkeep import beyond, clear, entries, in_units
-from meddiff.command_line import answer, parse_settings
+from meddiff.command_line import settings_command
 from meddiff.jobs.progress import new_console
 from meddiff.recipe.commands import Cache
 
@@ -42,6 +41,4 @@ def run(settings: Cache) -> None:
         console.print(f"deleted {in_units(sum(one.size for one in gone))} in {len(gone)} entries{busy}")
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit code."""
-    return answer(lambda: run(parse_settings(Cache, "cache", "[--<setting> VALUE ...]", __doc__ or "", argv)))
+main = settings_command(Cache, "cache", "[--<setting> VALUE ...]", __doc__, run)

@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import torch
 
 from meddiff.cache.store import default_folder
 from meddiff.cache.upkeep import entries, in_units
-from meddiff.command_line import answer, parse_settings
+from meddiff.command_line import settings_command
 from meddiff.errors import InputError
 from meddiff.hub.place import HUB
 from meddiff.jobs.progress import new_console
@@ -105,6 +105,4 @@ def run(_settings: Doctor) -> None:
         console.print(f"{name:<12} {value}", soft_wrap=True)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit code."""
-    return answer(lambda: run(parse_settings(Doctor, "doctor", "", __doc__ or "", argv)))
+main = settings_command(Doctor, "doctor", "", __doc__, run)

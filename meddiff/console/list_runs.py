@@ -6,7 +6,7 @@ meddiff runs ~/studies
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from meddiff.command_line import answer, parse_settings
+from meddiff.command_line import settings_command
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json
 from meddiff.files.printable import printable
@@ -105,6 +105,4 @@ def run(settings: Runs) -> None:
             console.print(f"  {one.headline}", soft_wrap=True)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit code."""
-    return answer(lambda: run(parse_settings(Runs, "runs", "[FOLDER]", __doc__ or "", argv)))
+main = settings_command(Runs, "runs", "[FOLDER]", __doc__, run)

@@ -27,7 +27,7 @@ from meddiff.jobs.manifest import skipped_files
 from meddiff.jobs.training_run import LOG_COLUMNS
 from meddiff.manifest.row import ManifestRow
 from meddiff.metrics.resampling import Resampling
-from meddiff.recipe import AnyRecipe, Recipe
+from meddiff.recipe import AnyRecipe, Recipe, differences
 from meddiff.run import Run, RunFolder, digest
 
 COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cpu_energy_wh", "gpu_energy_wh")
@@ -115,6 +115,23 @@ def stages_table(folder: RunFolder) -> pd.DataFrame:
         [{"stage": name, **{key: entry.get(key) for key in COSTS}}
          for name, entry in record if name != "report"]
     ).dropna(axis="columns", how="all")  # fmt: skip
+
+
+def provenance_of_test(run: Run[Any], own: dict[str, Any] | None = None) -> dict[str, Any]:
+    """List what figures on the test images of a run were made with; ``own`` is what its kind of run adds."""
+    changed = differences(run.recipe, type(run.recipe)()).items()
+    return {
+        "environment": read_json(run.folder.environment),
+        "written": datetime.now(UTC).date().isoformat(),
+        "manifest": digest(run.folder.manifest),
+        "images": data_hash(run.of("test"), run.recipe.data.cache),
+        "licenses": licenses(run.of("train")),
+        "seed": run.recipe.seed,
+        "settings other than the defaults": {name: used for name, (_, used) in changed if name != "out"},
+        **(own or {}),
+        "seconds of each stage": {name: entry.get("seconds") for name, entry in run.folder.record().items()},
+        **energy(run.folder),
+    }
 
 
 def provenance(run: Run[Recipe], sets: dict[str, Images]) -> dict[str, Any]:

@@ -21,11 +21,9 @@ killed run goes on where it was; run again, it edits what is new or has changed.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from meddiff.command_line import answer, parse_settings, refuse_wrong_places
+from meddiff.command_line import refuse_wrong_places, settings_command
 from meddiff.jobs.progress import new_console
 from meddiff.recipe.generators import Edit
 
@@ -52,16 +50,8 @@ def run(settings: Edit) -> Path:
         return apply(edits, place, inputs, settings, console, product=EDIT, made_by=edits.digest)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-
-    def work() -> None:
-        words = sys.argv[1:] if argv is None else argv
-        usage = "--checkpoint RUN --input PATH --output FOLDER --method METHOD [--<setting> VALUE ...]"
-        run(parse_settings(Edit, "edit", usage, __doc__ or "", words))
-
-    return answer(work)
-
+USAGE = "--checkpoint RUN --input PATH --output FOLDER --method METHOD [--<setting> VALUE ...]"
+main = settings_command(Edit, "edit", USAGE, __doc__, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,11 +13,9 @@ beside those of the run; that they take more bits, or fewer, says little about w
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from meddiff.command_line import answer, parse_settings
+from meddiff.command_line import settings_command
 from meddiff.files.writing import output_folder
 from meddiff.jobs.progress import new_console
 from meddiff.recipe.generators import Likelihood
@@ -37,16 +35,8 @@ def run(settings: Likelihood) -> Path:
     return ask(settings, load_generator(settings.checkpoint), new_console())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-
-    def work() -> None:
-        words = sys.argv[1:] if argv is None else argv
-        usage = "--checkpoint RUN --output FOLDER [--input FOLDER] [--<setting> VALUE ...]"
-        run(parse_settings(Likelihood, "likelihood", usage, __doc__ or "", words))
-
-    return answer(work)
-
+USAGE = "--checkpoint RUN --output FOLDER [--input FOLDER] [--<setting> VALUE ...]"
+main = settings_command(Likelihood, "likelihood", USAGE, __doc__, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -8,11 +8,9 @@ is uploaded there (huggingface-cli upload OWNER/NAME FOLDER): meddiff.load("OWNE
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from meddiff.command_line import answer, parse_settings
+from meddiff.command_line import settings_command
 from meddiff.jobs.progress import new_console
 from meddiff.recipe.commands import Publish
 
@@ -33,15 +31,7 @@ def run(settings: Publish) -> Path:
     return folder
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-
-    def work() -> None:
-        words = sys.argv[1:] if argv is None else argv
-        run(parse_settings(Publish, "publish", "--run RUN --out FOLDER [--<setting> VALUE ...]", __doc__ or "", words))
-
-    return answer(work)
-
+main = settings_command(Publish, "publish", "--run RUN --out FOLDER [--<setting> VALUE ...]", __doc__, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -11,7 +11,7 @@ from torch import nn
 from meddiff.jobs import describe, job
 from meddiff.jobs.describe import cost, costs
 from meddiff.jobs.progress import new_console
-from meddiff.jobs.segment.report import training_seconds
+from meddiff.jobs.run_facts import training_seconds
 from meddiff.pipelines import segment, train
 from meddiff.recipe import NetworkRecipe, Recipe, SegmentRecipe
 from meddiff.run import RunFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from meddiff.build.kind import models_of
 from meddiff.evaluation.anomalies.anomaly_scores import METRICS, anomaly_scores, by_kind, calls, verdict
 from meddiff.evaluation.anomalies.choosing import Alarm, Setting
 from meddiff.evaluation.anomalies.truth import Findings, Truth
-from meddiff.files.documents import read_json
 from meddiff.files.long_tables import write_table
 from meddiff.images.intensity import to_pixels
 from meddiff.inference.detectors import FeatureDistance
@@ -28,10 +26,10 @@ from meddiff.jobs.describe import images_per_step
 from meddiff.jobs.detect.choose import answers_depend_on, detector_names, healthy_pixels, pixels_of, truth_of_images
 from meddiff.jobs.detect.learn import images_of
 from meddiff.jobs.progress import bar
-from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of, training_seconds
+from meddiff.jobs.run_facts import provenance_of_test, resampling_of, training_seconds
 from meddiff.jobs.stage import Stage
 from meddiff.metrics.anomaly_rates import pooled, smoothed
-from meddiff.recipe import differences, to_dict
+from meddiff.recipe import to_dict
 from meddiff.recipe.detect import DetectRecipe
 from meddiff.reports import words
 from meddiff.reports.anomalies.page import AnomalyCase, AnomalyResults, anomaly_report
@@ -69,7 +67,7 @@ def _work(run: Run[DetectRecipe]) -> list[Path]:
         method=choices["method"], baselines=tuple(baselines), scores=scores, differences=gaps,
         choices=_choices_table(choices), alarms=called, kinds=by_kind(truth, findings), networks=networks_of(run),
         gallery=gallery(run, shown, truth, findings[choices["method"]], choices), recipe=_settings(recipe),
-        counts=_counts(run, truth), findings=findings_in(folder), provenance=provenance(run),
+        counts=_counts(run, truth), findings=findings_in(folder), provenance=provenance_of_test(run),
         confidence_level=recipe.evaluation.confidence_level, license=recipe.license,
     )  # fmt: skip
     written = write_report(anomaly_report(results), folder.path)
@@ -175,24 +173,6 @@ def _settings(recipe: DetectRecipe) -> dict[str, Any]:
         "guidance": recipe.detect.guidance if recipe.detect.learns == "labels" else 1.0,
         "false_alarms": recipe.detect.false_alarms,
     }  # fmt: skip
-
-
-def provenance(run: Run[DetectRecipe]) -> dict[str, Any]:
-    """List what the figures were made with."""
-    record = run.folder.record()
-    return {
-        "environment": read_json(run.folder.environment),
-        "written": datetime.now(UTC).date().isoformat(),
-        "manifest": digest(run.folder.manifest),
-        "images": data_hash(run.of("test"), run.recipe.data.cache),
-        "licenses": licenses(run.of("train")),
-        "seed": run.recipe.seed,
-        "settings other than the defaults": {
-            name: used for name, (_, used) in differences(run.recipe, DetectRecipe()).items() if name != "out"
-        },
-        "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
-        **energy(run.folder),
-    }
 
 
 def scores_table(scores: pd.DataFrame) -> Table:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +25,12 @@ from meddiff.images.intensity import to_pixels
 from meddiff.jobs.audit import findings_in
 from meddiff.jobs.describe import images_per_step, shape_of
 from meddiff.jobs.looks import best_step_in
-from meddiff.jobs.run_facts import data_hash, energy, licenses, resampling_of, training_seconds
+from meddiff.jobs.run_facts import provenance_of_test, resampling_of, training_seconds
 from meddiff.jobs.segment.calibrate import model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import differences, to_dict
+from meddiff.recipe import to_dict
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.reports import words
 from meddiff.reports.galleries import GalleryCase
@@ -154,24 +153,12 @@ def _shown(case: Case, image: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray
 
 def provenance(run: Run[SegmentRecipe]) -> dict:
     """List what the figures were made with."""
-    record = run.folder.record()
     best = {name: best_step_in(models_of(run.folder, name).validation) for name in model_names(run.recipe)}
-    return {
-        "environment": read_json(run.folder.environment),
-        "written": datetime.now(UTC).date().isoformat(),
-        "manifest": digest(run.folder.manifest),
-        "images": data_hash(run.of("test"), run.recipe.data.cache),
-        "licenses": licenses(run.of("train")),
-        "seed": run.recipe.seed,
-        "settings other than the defaults": {
-            name: used for name, (_, used) in differences(run.recipe, SegmentRecipe()).items() if name != "out"
-        },
+    return provenance_of_test(run, {
         "optimizer steps": trained_steps(run.recipe, run.folder),
         "steps behind the weights used": best,
         "temperatures": read_json(run.folder.temperatures),
-        "seconds of each stage": {name: entry.get("seconds") for name, entry in record.items()},
-        **energy(run.folder),
-    }
+    })  # fmt: skip
 
 
 def networks_of(recipe: SegmentRecipe, folder: RunFolder) -> pd.DataFrame:

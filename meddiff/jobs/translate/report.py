@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,14 @@ from meddiff.build.kind import models_of
 from meddiff.build.pair_models import REGRESSION
 from meddiff.evaluation.answers import METRICS
 from meddiff.evaluation.rows import distinct
-from meddiff.files.documents import read_json
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.describe import images_per_step, shape_of
-from meddiff.jobs.run_facts import data_hash, energy, group_noun, licenses, resampling_of
+from meddiff.jobs.run_facts import group_noun, provenance_of_test, resampling_of, training_seconds
 from meddiff.jobs.segment.evaluate import file_stems
-from meddiff.jobs.segment.report import training_seconds
 from meddiff.jobs.splits import plain
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.translate.evaluate import MEAN, PICTURES
-from meddiff.recipe import differences, to_dict
+from meddiff.recipe import to_dict
 from meddiff.recipe.translate import TranslateRecipe
 from meddiff.reports.literature import CitedSentence
 from meddiff.reports.tasks.translation import translation_report, translation_results
@@ -51,7 +48,7 @@ def _work(run: Run[TranslateRecipe]) -> list[Path]:
         resampling=resampling_of(recipe), title=f"Translation of {recipe.dataset}", wanted=wanted(recipe),
         phantom=all(row.source == "phantom" for row in run.of("test")), networks=networks_of(run),
         group_noun=group_noun(plain(run, "test")), gallery=gallery(run, names[0]), methods=methods(recipe),
-        provenance=provenance(run),
+        provenance=provenance_of_test(run),
     )  # fmt: skip
     written = write_report(translation_report(results), folder.path)
     write_table(results.means, folder.scores)
@@ -116,22 +113,6 @@ def methods(recipe: TranslateRecipe) -> list[CitedSentence]:
         (f"Of each image {recipe.inference.members} answers were drawn in {recipe.inference.steps} steps of "
          f"{sampler.title}", sampler.citations),
     ]  # fmt: skip
-
-
-def provenance(run: Run[TranslateRecipe]) -> dict:
-    """List what the figures were made with."""
-    changed = differences(run.recipe, TranslateRecipe()).items()
-    return {
-        "environment": read_json(run.folder.environment),
-        "written": datetime.now(UTC).date().isoformat(),
-        "manifest": digest(run.folder.manifest),
-        "images": data_hash(run.of("test"), run.recipe.data.cache),
-        "licenses": licenses(run.of("train")),
-        "seed": run.recipe.seed,
-        "settings other than the defaults": {name: used for name, (_, used) in changed if name != "out"},
-        "seconds of each stage": {name: entry.get("seconds") for name, entry in run.folder.record().items()},
-        **energy(run.folder),
-    }
 
 
 STAGE = Stage("report", "comparing and drawing the report", _inputs, _work)
