@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,17 @@ def _written(path, address: str) -> bool:
     return bool(path.write_bytes(base64.b64decode(address.partition(",")[2])))
 
 
+def opened_with_what_was_kept(browser, page, tries: int = 20) -> None:
+    """Opens the page until the reader's name is there: a browser hands what is stored from one page to the next
+    in its own time, and a reader who closes a page and opens it again is slower than a test."""
+    for _ in range(tries):
+        browser.open(page, width=800)
+        if browser.evaluate("document.getElementById('reader').value"):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing of what was answered was kept, opened {tries} times")
+
+
 def test_a_reader_in_a_browser_answers_and_is_scored(study, browser, tmp_path, capsys):
     """Keys and buttons, back and forth, a reload in between; what is saved is scored."""
     browser.open(study / "reader_study.html", width=800)
@@ -71,7 +83,7 @@ def test_a_reader_in_a_browser_answers_and_is_scored(study, browser, tmp_path, c
             pressed = f"document.querySelector('[data-rating=\"{7 - rating}\"]').getAttribute('aria-pressed')"
             assert browser.evaluate(pressed) == "true"
         if number == 8:  # the page is closed and opened again
-            browser.open(study / "reader_study.html", width=800)
+            opened_with_what_was_kept(browser, study / "reader_study.html")
             browser.evaluate("document.getElementById('begin').click()")
             assert "Image 8 of 12" in browser.evaluate("document.getElementById('where').textContent")
         browser.evaluate(f"document.querySelector('[data-rating=\"{rating}\"]').click()")
