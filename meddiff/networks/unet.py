@@ -5,7 +5,10 @@ The architecture is that of Ho et al. 2020 and Dhariwal & Nichol 2021. What the 
 - Sizes that are no multiple of 2^(levels - 1) fail in `torch.cat`: they are padded with zeros and cropped back.
 - It counts steps 0..T-1; here t is 1..T, so t - 1 is passed on. Fractional t is welcome.
 - It has no class for "not told": label -1 (or no label at all) selects a null class of its own, per sample.
-- Group norm needs its groups to divide every width: the largest divisor up to 32 that all levels share is taken.
+- It has one number of groups for the norms of all levels: 32 of them are single channels where a level has 32, and what
+  the embedding of t and of all that is told adds to a channel is then taken off again by its norm. Every norm gets the
+  groups of `blocks.group_norm` instead, at least four channels each (as Karras et al. 2022); weights that were trained
+  with the former groups are loaded with these.
 - The middle block always has attention, whatever `attention_levels` says: ``head_channels`` must divide the coarsest
   width too, and the memory of one attention over the coarsest grid is always needed (mind it in 3D).
 - Its flash attention applies attention dropout in eval() as well: dropout is left at 0 and not offered.
@@ -15,9 +18,9 @@ The architecture is that of Ho et al. 2020 and Dhariwal & Nichol 2021. What the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as functional
@@ -27,7 +30,7 @@ from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
-from meddiff.networks.blocks import check_attention_levels
+from meddiff.networks.blocks import GROUP_CHANNELS, check_attention_levels, group_norm
 from meddiff.networks.folding import fold, pad_to_multiple, unfold
 from meddiff.networks.told_image import told_features
 
@@ -81,6 +84,9 @@ class ConditionalUNet(nn.Module):
         InputError: where these numbers do not fit together.
     """
 
+    OLDER: ClassVar[Mapping[str, Tensor]] = {"group_channels": torch.tensor(1)}
+    """What weights that lack it were trained with: groups as small as one channel, as many in all levels."""
+
     def __init__(
         self,
         in_channels: int,
@@ -112,7 +118,7 @@ class ConditionalUNet(nn.Module):
             num_res_blocks=(residual_blocks,) * levels,
             channels=tuple(channels),
             attention_levels=tuple(level >= levels - attention_levels for level in range(levels)),
-            norm_num_groups=gcd(32, *channels),
+            norm_num_groups=gcd(32, *channels),  # any that fits: `_group` has the last word
             num_head_channels=head_channels,
             num_class_embeds=num_classes + 1 if num_classes or attribute_features else None,
         )
@@ -121,6 +127,17 @@ class ConditionalUNet(nn.Module):
         for block in self.body.modules():
             if type(block) is SABlock:
                 block.__class__ = SelfAttention  # same weights, another forward
+        self._shared_groups = gcd(32, *channels)
+        self.register_buffer("group_channels", torch.tensor(GROUP_CHANNELS))
+        self.register_load_state_dict_post_hook(lambda network, _: network._group())
+        self._group()
+
+    def _group(self) -> None:
+        """Give every group norm the groups that its weights are trained with."""
+        older = int(self.group_channels) == int(self.OLDER["group_channels"])
+        for norm in self.body.modules():
+            if isinstance(norm, nn.GroupNorm):
+                norm.num_groups = self._shared_groups if older else group_norm(norm.num_channels).num_groups
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return the network's output [B, out_channels, *S].

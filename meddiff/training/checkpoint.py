@@ -184,7 +184,7 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
         InputError: a file that is damaged or does not fit the network.
     """
     file = AVERAGE if averaged else WEIGHTS
-    tensors = _tensors(checkpoint, file)
+    tensors = {**getattr(network, "OLDER", {}), **_tensors(checkpoint, file)}
     problems = misfits(network, tensors)
     if problems:
         raise InputError(f"{checkpoint.path / file} does not fit the network: {problems}")

@@ -5,7 +5,7 @@ from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.networks.unet import ConditionalUNet
-from tests.contracts import check_network, check_told_attributes, wake
+from tests.contracts import check_network, check_told_attributes, heard, wake
 
 
 def tiny(in_channels=2, out_channels=2, **settings):
@@ -18,6 +18,29 @@ def tiny(in_channels=2, out_channels=2, **settings):
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_contract(spatial_dims, patch_size):
     check_network(lambda *args, **kwargs: tiny(*args, patch_size=patch_size, **kwargs), spatial_dims=spatial_dims)
+
+
+@pytest.mark.parametrize("channels", [(32, 32), (64, 32), (32, 48, 96), (36, 12)])
+def test_what_is_told_is_heard_at_every_width(channels):
+    """With one channel in a group, its norm takes off again whatever the embedding adds to that channel."""
+    wide = {"channels": channels, "attention_levels": 0}
+    check_network(lambda *args, **kwargs: tiny(*args, **wide, **kwargs))
+    check_told_attributes(lambda *args, **kwargs: tiny(*args, **wide, **kwargs))
+
+
+def test_weights_of_former_groups_keep_their_function():
+    """A state without ``group_channels`` was trained with gcd(32, *channels) groups everywhere."""
+    network, x, t = tiny(channels=(32, 32), num_classes=2), torch.randn(2, 2, 8, 8), torch.tensor([3, 700])
+    wake(network)
+    told = Condition(label=torch.tensor([0, 1]))
+    now = network(x, t, told)
+    stored = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(stored | dict(network.OLDER))
+    assert {norm.num_groups for norm in network.modules() if isinstance(norm, torch.nn.GroupNorm)} == {32}
+    assert not heard(network(x, t, told), network(x, t, Condition(label=torch.tensor([1, 0])))).all()
+    assert heard(network(x, t, told), now).all()
+    network.load_state_dict(stored)
+    assert torch.equal(network(x, t, told), now)
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -1,9 +1,11 @@
+import hashlib
 import json
 import resource
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from meddiff.errors import InputError
 from meddiff.training import checkpoint
@@ -168,6 +170,19 @@ def test_weights_of_another_network_are_refused(run, tmp_path):
     stored = checkpoint.read(checkpoint.save(tmp_path, 2, run.state, facts=toy.facts()))
     with pytest.raises(InputError, match=r"does not fit the network: .*; .* and \d+ more"):
         checkpoint.load_weights(stored, toy.denoiser(channels=(32, 32)).network)
+
+
+def test_weights_from_before_a_network_counted_its_groups_are_loaded_with_the_groups_of_then(run, tmp_path):
+    path = checkpoint.save(tmp_path, 2, run.state, facts=toy.facts())
+    tensors = load_file(path / "ema.safetensors")
+    del tensors["group_channels"]
+    save_file(tensors, path / "ema.safetensors")
+    index = json.loads((path / "checkpoint.json").read_text())
+    index["sha256"]["ema.safetensors"] = hashlib.sha256((path / "ema.safetensors").read_bytes()).hexdigest()
+    (path / "checkpoint.json").write_text(json.dumps(index))
+    network = toy.denoiser().network
+    checkpoint.load_weights(checkpoint.read(path), network)
+    assert network.group_channels == 1
 
 
 def test_the_facts_of_another_version_are_refused(run, tmp_path):
