@@ -5,6 +5,7 @@ generator may stay on the CPU while the batch is on a GPU, so that a seed draws 
 
 ``flip_rotate90`` moves pixels and changes none: safe for training a generator, whose samples would show any blur or
 border that its training images have. ``classical_augmentation`` is what synthetic images must beat, in three strengths.
+UPRIGHT is for images that have a side that is up (X-rays, slices of MRI and CT): small turns, zoom, shift and light.
 STRONG is the "basic set" of Perez et al. (2018, "Data augmentation for skin lesion analysis"), the best of their 13
 scenarios, with their numbers: flips, rotation, crops of 0.4 to 1 of the area, mirrored edges, brightness, contrast and
 saturation within 0.3, hue within 0.1. (Rotation here is by any angle, theirs up to 90 degrees; their shear and aspect
@@ -40,8 +41,13 @@ class Strength:
     """Brightness, contrast and saturation are multiplied by 1 - color to 1 + color."""
     hue: float
     """Hue turns by up to this fraction of the color circle."""
+    largest_area: float = 1.0
+    """Largest share; above 1 the image becomes smaller, its edges mirrored around it."""
+    angle: float = math.pi
+    """Turns by up to so many radians; by half a circle an image has no side that is up, and is flipped too."""
 
 
+UPRIGHT = Strength(smallest_area=0.75, color=0.15, hue=0.0, largest_area=1.3, angle=math.radians(15))
 MILD = Strength(smallest_area=0.8, color=0.0, hue=0.0)
 MEDIUM = Strength(smallest_area=0.8, color=0.1, hue=0.02)
 STRONG = Strength(smallest_area=0.4, color=0.3, hue=0.1)
@@ -94,10 +100,11 @@ def flip_rotate90(batch: Batch, generator: Generator) -> Batch:
 
 
 def classical_augmentation(batch: Batch, generator: Generator, strength: Strength = STRONG) -> Batch:
-    """Return flips, any rotation, zoom with shift and color jitter; images stay in [-1, 1]."""
+    """Return flips, rotation, zoom with shift and color jitter, as far as the strength goes; images stay in [-1, 1]."""
     count = len(batch.image)
     view, colors = draw_view(count, generator, strength), draw_color(count, generator, strength)
-    batch = flip_rotate90(batch, generator)
+    if strength.angle == math.pi:
+        batch = flip_rotate90(batch, generator)
     image = apply_view(batch.image, view)
     mask = None if batch.mask is None else apply_view(batch.mask, view)
     return replace(batch, image=apply_color(image, colors) if strength.color or strength.hue else image, mask=mask)
@@ -134,16 +141,20 @@ def draw_symmetry(count: int, generator: Generator, *, square: bool = True) -> S
 
 
 def draw_view(count: int, generator: Generator, strength: Strength = STRONG) -> View:
-    """Draw any angle, a window of the smallest area up to all of it, anywhere that it fits."""
-    angle = _uniform((count,), (-math.pi, math.pi), generator)
-    side = _uniform((count,), (strength.smallest_area, 1.0), generator).sqrt()
+    """Draw any angle and area within the strength's reach, the window anywhere that it fits."""
+    angle = _uniform((count,), (-strength.angle, strength.angle), generator)
+    side = _uniform((count,), (strength.smallest_area, strength.largest_area), generator).sqrt()
     return View(angle, side, _uniform((count, 2), (-1, 1), generator))
 
 
 def draw_color(count: int, generator: Generator, strength: Strength = STRONG) -> Color:
-    """Draw factors and hue within the strength's reach."""
-    factors = _uniform((3, count), (1 - strength.color, 1 + strength.color), generator)
-    return Color(*factors, hue=_uniform((count,), (-strength.hue, strength.hue), generator) * 2 * math.pi)
+    """Draw factors and hue within the strength's reach; saturation stays where hue does: channels may be sequences."""
+    brightness, contrast, saturation = _uniform((3, count), (1 - strength.color, 1 + strength.color), generator)
+    if not strength.hue:
+        saturation = torch.ones(count)
+    return Color(
+        brightness, contrast, saturation, hue=_uniform((count,), (-strength.hue, strength.hue), generator) * 2 * math.pi
+    )
 
 
 def apply_symmetry(values: Tensor, symmetry: Symmetry) -> Tensor:

@@ -1,10 +1,10 @@
 """From names and settings to objects: the tables of alternatives, and what a recipe asks for built from them."""
 
 from meddiff.build.anomaly_models import detector
+from meddiff.build.augmentation import POLICIES, augmentation, classical_choices, modalities_in, policy_of
 from meddiff.build.features import extractor, named_extractor, perceptual, volume_extractor
 from meddiff.build.image_models import GUIDE, arms_of, classifier
 from meddiff.build.images import (
-    augmentation,
     channels,
     images,
     masks,
@@ -70,6 +70,7 @@ __all__ = [
     "LOSS_WEIGHTS",
     "MASK_NETWORKS",
     "NETWORKS",
+    "POLICIES",
     "PREDICTIONS",
     "RATIO",
     "SAMPLERS",
@@ -86,6 +87,7 @@ __all__ = [
     "augmentation",
     "channels",
     "check_names",
+    "classical_choices",
     "classifier",
     "denoiser",
     "detector",
@@ -93,6 +95,7 @@ __all__ = [
     "images",
     "kind",
     "masks",
+    "modalities_in",
     "named_extractor",
     "new_denoiser",
     "new_model",
@@ -100,6 +103,7 @@ __all__ = [
     "perceptual",
     "pick",
     "picture_square",
+    "policy_of",
     "prepared",
     "sampling",
     "shares",

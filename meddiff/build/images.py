@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
-from torch import Generator
-
-from meddiff.batches import turns
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import AXES, Middle, Slice, square
 from meddiff.batches.images import Images
@@ -19,7 +15,6 @@ from meddiff.cache.image_array import ImageArray, decode
 from meddiff.cache.image_array import unusable as unusable_images
 from meddiff.cache.store import Prepared
 from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
-from meddiff.errors import InputError
 from meddiff.formats.masks import meaning_of
 from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
@@ -162,23 +157,3 @@ def volume_transform(recipe: AnyRecipe) -> VolumeTransform:
         window=settings.window_hu if settings.intensity == "window" else None,
         bias_correction=settings.bias_correction,
     )
-
-
-def augmentation(recipe: AnyRecipe) -> Callable[[Batch, Generator], Batch] | None:
-    """Return random turns of a training batch.
-
-    None for volumes and their slices unless asked for: left is not right there.
-
-    Raises:
-        InputError: the symmetries of the square, asked for of volumes; a mirror that no sagittal slice has.
-    """
-    pictures = not of_volumes(recipe)
-    wanted = recipe.training.augment
-    wanted = ("square" if pictures else "none") if wanted == "auto" else wanted
-    if wanted == "square" and not pictures:
-        raise InputError("training.augment square turns pictures; for volumes and their slices use mirror or none")
-    if wanted == "mirror" and recipe.data.slice_axis == "sagittal":
-        raise InputError("training.augment mirror changes left and right, and a sagittal slice has neither: use none")
-    upright = recipe.dimensions == 2 and (pictures or recipe.SLICES_STAND_UPRIGHT)
-    left_right = partial(turns.random_flips, axes=(1,) if upright else (0,))
-    return {"square": turns.flip_rotate90, "mirror": left_right, "none": None}[wanted]

@@ -15,8 +15,8 @@ from torch import nn
 
 from meddiff.batches.image_attributes import NOTHING, Attributes
 from meddiff.build.anomaly_models import DETECT
+from meddiff.build.augmentation import augmentation
 from meddiff.build.image_models import GENERATE
-from meddiff.build.images import augmentation
 from meddiff.build.kind import DIFFUSION, Kind, Model, facts_of, network_facts, taken
 from meddiff.build.mask_models import SEGMENT
 from meddiff.build.pair_models import TRANSLATE

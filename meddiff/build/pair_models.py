@@ -17,8 +17,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from meddiff.batches.batch import Batch
+from meddiff.build.augmentation import augmentation as turns_of
 from meddiff.build.image_models import check_has
-from meddiff.build.images import augmentation as turns_of
 from meddiff.build.kind import Kind, Model, Wiring, facts_of, models_of, taken, times_of, windows
 from meddiff.build.tables import NETWORKS, PREDICTIONS, SAMPLERS, TASKS, pick, source
 from meddiff.diffusion.denoiser import Denoiser

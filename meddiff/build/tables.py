@@ -58,6 +58,7 @@ from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
 from meddiff.tasks.segment import SegmentTask
 from meddiff.tasks.translate import Hole, LowResolution, Sequences
+from meddiff.training.loop import Augment
 
 Thing = TypeVar("Thing", covariant=True)
 
@@ -110,9 +111,9 @@ class Arm:
     balanced: bool = False
     """Draws all classes alike."""
     flips: bool = False
-    """Turns and mirrors each image of a batch by one of the symmetries of the square."""
+    """Turns and mirrors each image of a batch as the generator's are: by the policy of the kind of image."""
     classical: bool = False
-    """Flips, turns, zooms and shifts the colors of each batch, as strongly as is best on the validation images."""
+    """Changes each batch in the way that is best on the validation images."""
 
 
 SOURCES: dict[str, Source] = {
@@ -293,14 +294,30 @@ ARMS: Table[Arm] = Table(
 """Ways of training a classifier in the study; titles begin a line of a table."""
 RATIO = "ratio_"
 """What the name of an arm on the curve over the ratio synthetic : real begins with."""
-CLASSICAL: Table[turns.Strength] = Table(
+CLASSICAL: Table[Augment | None] = Table(
     {
-        "mild": Entry(turns.MILD, "mild", "perez2018"),
-        "medium": Entry(turns.MEDIUM, "medium", "perez2018"),
-        "strong": Entry(turns.STRONG, "strong", "perez2018"),
+        "none": Entry(None, "none"),
+        "mirror": Entry(partial(turns.random_flips, axes=(1,)), "left and right exchanged"),
+        "upright": Entry(
+            partial(turns.classical_augmentation, strength=turns.UPRIGHT), "small turns, zooms, shifts and light"
+        ),
+        "square": Entry(turns.flip_rotate90, "the symmetries of the square"),
+        "mild": Entry(
+            partial(turns.classical_augmentation, strength=turns.MILD), "flips, turns and mild crops", "perez2018"
+        ),
+        "medium": Entry(
+            partial(turns.classical_augmentation, strength=turns.MEDIUM),
+            "flips, turns, mild crops and colors",
+            "perez2018",
+        ),
+        "strong": Entry(
+            partial(turns.classical_augmentation, strength=turns.STRONG),
+            "flips, turns, crops and changed colors",
+            "perez2018",
+        ),
     }
 )
-"""How strong the classical augmentation of pictures may be."""
+"""What changes the images of a batch, pictures that stand upright; None where nothing does."""
 
 
 def source(name: str) -> Source:

@@ -30,7 +30,16 @@ from meddiff.jobs.stage import AnyRun, Stage, run_stages
 from meddiff.jobs.translate import evaluate as answers
 from meddiff.jobs.translate import report as answers_report
 from meddiff.jobs.translate import train as translate
-from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, differences, to_dict
+from meddiff.recipe import (
+    AnyRecipe,
+    DetectRecipe,
+    Recipe,
+    SegmentRecipe,
+    TranslateRecipe,
+    differences,
+    of_volumes,
+    to_dict,
+)
 from meddiff.run import Run, RunFolder, kind_of
 
 Kind = TypeVar("Kind", bound=AnyRecipe)
@@ -116,7 +125,7 @@ def run(recipe: Kind, until: str, console: Console | None = None) -> Run[Kind]:
     build.check_names(recipe)
     job = JOBS[type(recipe)]
     folder = RunFolder(Path(recipe.out or f"runs/{job.begins}{name_of(recipe)}"))
-    made = Run(as_it_was_begun(recipe, folder), folder, console or new_console())
+    made = Run(with_its_policy(as_it_was_begun(recipe, folder)), folder, console or new_console())
     _go(made, job.stages, until)
     tell_next(made, job.next if until == "report" else ())
     return made
@@ -144,7 +153,9 @@ def tell_next(run: AnyRun, commands: Sequence[str]) -> None:
 
 
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
-    """Return the recipe with slices as the array has them, where the run was begun by a version that knew no others.
+    """Return the recipe with what the version did that began the run, and that is done otherwise today.
+
+    Slices stay as the array has them where it knew no others; ``auto`` turned all pictures by eight symmetries.
 
     Raises:
         InputError: the run in the folder is of another kind.
@@ -157,8 +168,17 @@ def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:
         return recipe
     if (kind := kind_of(begun)) is not type(recipe):
         raise InputError(f"the run in {folder.path} {kind.DOES}: name another folder with --out")
-    former = "slices" not in begun.get("data", {"slices": ""})
-    return replace(recipe, data=replace(recipe.data, slices="array")) if former else recipe
+    if "slices" not in begun.get("data", {"slices": ""}):
+        recipe = replace(recipe, data=replace(recipe.data, slices="array"))
+    if begun.get("training", {}).get("augment") == recipe.training.augment == "auto":
+        recipe = replace(recipe, training=replace(recipe.training, augment="none" if of_volumes(recipe) else "square"))
+    return recipe
+
+
+def with_its_policy(recipe: Kind) -> Kind:
+    """Return the recipe with the augmentation that its kind of image allows, where it leaves that open."""
+    policy = build.policy_of(recipe, build.modalities_in(recipe.manifest) if recipe.manifest else ())
+    return replace(recipe, training=replace(recipe.training, augment=policy))
 
 
 def name_of(recipe: AnyRecipe) -> str:

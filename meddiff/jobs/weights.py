@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 from rich.console import Console
 
 from meddiff import build
-from meddiff.batches import turns
 from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
@@ -22,7 +20,7 @@ from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import AnyRecipe, Recipe, of_volumes, to_dict
+from meddiff.recipe import AnyRecipe, Recipe, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
@@ -71,7 +69,9 @@ def pixel_settings(recipe: AnyRecipe) -> dict[str, Any]:
 def training_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings that decide how one classifier is trained, whatever arms and seeds there are beside it."""
     beside = ("arms", "ratios", "seeds", "classical")
-    return {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
+    settings = {name: value for name, value in to_dict(recipe.classifier).items() if name not in beside}
+    policy = build.policy_of(recipe)
+    return settings if policy == "square" else settings | {"augment": policy}  # former versions knew no other
 
 
 def new_classifier(recipe: Recipe, images: Images | ImageDenoiser, seed: int) -> Classifier:
@@ -126,7 +126,7 @@ def train_classifier(
 ) -> Classifier:  # fmt: skip
     """Train a classifier of an arm on these images; it is in evaluation mode then, and a function of the seed.
 
-    ``strength`` is that of the classical augmentation of pictures; ``console`` shows a progress bar.
+    ``strength`` is the classical augmentation of pictures, by its name; ``console`` shows a progress bar.
     """
     settings = recipe.classifier
     return training.train_classifier(
@@ -147,10 +147,6 @@ def train_classifier(
 
 def augmentation_of(recipe: Recipe, arm: build.Arm, strength: str) -> Augment | None:
     """Choose what turns and changes the training images of an arm; None where nothing does."""
-    if arm.classical and recipe.dimensions == 2:
-        return partial(turns.classical_augmentation, strength=build.CLASSICAL[strength])
     if arm.classical:
-        return classical_volume_augmentation
-    if not arm.flips:
-        return None
-    return build.augmentation(recipe) if of_volumes(recipe) else turns.flip_rotate90
+        return build.CLASSICAL[strength] if recipe.dimensions == 2 else classical_volume_augmentation
+    return build.augmentation(recipe) if arm.flips else None

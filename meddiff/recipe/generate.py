@@ -140,7 +140,7 @@ class ClassifierRecipe:
     ratios: tuple[float, ...] = ()
     """More arms: real images and so many synthetic ones per real one of each class, such as [0.5,1,2,5,10]."""
     classical: str = "auto"
-    """Strength of the classical augmentation of pictures: mild, medium, strong, or the best on validation images."""
+    """Classical augmentation of pictures: none, mirror, upright, square, mild, medium, strong; auto by validation."""
 
 
 @dataclass(frozen=True)

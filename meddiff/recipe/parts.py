@@ -43,6 +43,8 @@ class RunRecipe:
     """The part of its settings that may be changed after training: how its networks answer."""
     SLICES_STAND_UPRIGHT: ClassVar[bool] = True
     """Whether slices that are cut from volumes are turned as radiologists look at them."""
+    DRAWS_IMAGES: ClassVar[bool] = True
+    """Whether its networks make images, which would show any blur of those that they learned from."""
 
     dataset: str = "isic"
     """Which data set of meddiff.sources."""
@@ -141,8 +143,8 @@ class TrainingRecipe:
     (Nichol & Dhariwal 2021), which needs some 15 images per level to begin."""
     class_balance: Share = 0.5
     """Exponent of the class-balanced choice of images: 0 takes them as they come, 1 draws all classes alike."""
-    augment: Literal["auto", "square", "mirror", "none"] = "auto"
-    """Random turns of training images: the symmetries of the square, left-right, none; auto is square for pictures."""
+    augment: Literal["auto", "square", "mirror", "upright", "none"] = "auto"
+    """Changes of training images: symmetries of the square, left-right, small ones, none; auto by what they show."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """Arithmetic inside the network; auto is bf16 where the machine has it in hardware."""
     compile: bool | None = None

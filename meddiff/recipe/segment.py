@@ -159,6 +159,7 @@ class SegmentRecipe(RunRecipe):
     BRIEFLY = "segments"
     MARK = "mask"
     SLICES_STAND_UPRIGHT = False
+    DRAWS_IMAGES = False
     FIRST: ClassVar[tuple[str, ...]] = (
         "dataset", "data_root", "manifest", "preset", "out", "seed", "dimensions", "data.image_size",
         "data.mask_values", "training.steps", "training.batch_size", "inference.members",

@@ -196,9 +196,9 @@ def _augmented(recipe: dict[str, Any]) -> list[CitedSentence]:
     classifier = recipe["classifier"]
     said: list[CitedSentence] = []
     if recipe["dimensions"] == 2 and any("classical" in arm.split("_") for arm in classifier["arms"]):
-        chosen = {"auto": "of the strength that is best on the validation images"}
-        strength = chosen.get(classifier["classical"], f"of {classifier['classical']} strength")
-        said.append((f"Classical augmentation is flips, turns, crops and changed colors, {strength}", ["perez2018"]))
+        chosen = {"auto": "what is best on the validation images, of several sorts and strengths"}
+        strength = chosen.get(classifier["classical"], f"that named “{classifier['classical']}”")
+        said.append((f"Classical augmentation is {strength}: flips, turns, crops, changed colors", ["perez2018"]))
     if classifier["ratios"]:
         ratios = words.setting(classifier["ratios"])
         said.append((f"Further arms add synthetic images in the ratios {ratios} to the real ones of each class", []))

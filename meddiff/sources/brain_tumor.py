@@ -55,6 +55,7 @@ BRAIN_TUMOR = Source(
     name="brain_tumor",
     title="Brain MRI slices with and without tumor",
     modality="MR",
+    augment="mirror",
     channels=1,
     rows=brain_tumor_rows,
     how_to_get=HOW_TO_GET,

@@ -87,6 +87,7 @@ LGG = Source(
     name="lgg",
     title="Brain MRI slices of lower-grade glioma",
     modality="MR",
+    augment="mirror",
     channels=3,
     rows=lgg_rows,
     how_to_get=HOW_TO_GET,

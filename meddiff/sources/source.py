@@ -66,6 +66,8 @@ class Source:
     """What meddiff.pipelines.download can fetch."""
     sequences: tuple[str, ...] = ()
     """What the channels of its images are, where they are no colors."""
+    augment: str = "upright"
+    """What may be done to its pictures in training, see `meddiff.build.augmentation`."""
     phantom: StandIn | None = None
     """The drawn images that stand in where there are no others."""
 

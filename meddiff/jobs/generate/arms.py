@@ -88,7 +88,7 @@ def arms_table(images: RowsOfArms, recipe: Recipe, strengths: Mapping[str, str])
     records = []
     for name, rows in images.items():
         synthetic = sum(row.source == "synthetic" for row in rows)
-        flips = "flips" if build.arm(name).flips else "none"
+        flips = "flips" if build.arm(name).flips and build.augmentation(recipe) else "none"
         records.append(
             {"arm": name, "ratio": build.arm(name).ratio, "n_real": len(rows) - synthetic, "n_synthetic": synthetic,
              "steps": recipe.classifier.steps, "n_seeds": recipe.classifier.seeds,
@@ -155,10 +155,10 @@ def strength_of(recipe: Recipe, train: Images, held_out: Images, part: Path, con
 def _compared(recipe: Recipe, train: Images, held_out: Images, console: Console) -> pd.DataFrame:
     seed = child_seed(recipe.seed, "classify", "classical strength")
     arm = build.ARMS["real_classical"]
-    records = []
+    choices, records = build.classical_choices(recipe), []
     with progress(console, unit="classifiers") as shown:
-        task = shown.add_task("choosing the classical augmentation", total=len(build.CLASSICAL), note="")
-        for strength in build.CLASSICAL:
+        task = shown.add_task("choosing the classical augmentation", total=len(choices), note="")
+        for strength in choices:
             network = train_classifier(recipe, arm, train, seed, strength=strength)
             probabilities = predict(network, held_out, batch_size=recipe.classifier.batch_size)
             records.append(

@@ -101,7 +101,7 @@ def judge_of(run: Run[Recipe], images: Images | ImageDenoiser) -> Classifier:
 def _judge(train: Images, run: Run[Recipe]) -> Classifier:
     """Return a classifier of real images alone, saved in the run folder.
 
-    Classes are drawn alike and images turned and mirrored. Changed colors make a worse judge where training is short
+    Classes are drawn alike, images turned as their kind allows. Changed colors make a worse judge after short training
     (quick preset on phantoms: balanced accuracy 0.62 with the strong ``classical_augmentation``, 0.85 with flips).
     """
     arm = build.ARMS["real_balanced_flips"]

@@ -128,6 +128,7 @@ ISIC = Source(
     name="isic",
     title="Dermoscopy (HAM10000, ISIC challenges, PH2)",
     modality="dermoscopy",
+    augment="square",
     channels=3,
     rows=isic_rows,
     how_to_get=HOW_TO_GET,

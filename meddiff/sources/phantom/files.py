@@ -162,6 +162,7 @@ PHANTOM = Source(
     name="phantom",
     title="phantom images (drawn by code, showing no patient)",
     modality="dermoscopy",
+    augment="square",
     channels=3,
     rows=_rows_in,
     how_to_get="Phantoms need no images: meddiff draws them from a seed (meddiff.sources.phantom). A folder that it "
