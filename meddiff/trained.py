@@ -355,15 +355,25 @@ class TrainedGenerator:
     """Run folder, checkpoint or published weights that it was loaded from."""
 
 
+def stored_generator(place: str | Path) -> tuple[Path, checkpoint.Checkpoint, Mapping[str, Any]]:
+    """Read where a network that draws images lies, its newest weights and its settings; see `load` for the place.
+
+    Raises:
+        InputError: there is none; or the run, or the checkpoint, is of a network that segments.
+    """
+    path, stored, values = _read(place, made_by=Recipe.MADE_BY)
+    refuse_other_kind(values, Recipe, place)
+    return path, stored or checkpoint.read_latest(RunFolder(path).checkpoints), values
+
+
 def load_generator(place: str | Path) -> TrainedGenerator:
     """Load a network that draws images; see `load`.
 
     Raises:
         InputError: as `load`; or the run, or the checkpoint, is of a network that segments.
     """
-    path, stored, values = _read(place, made_by=Recipe.MADE_BY)
-    refuse_other_kind(values, Recipe, place)
-    recipe, stored = from_dict(Recipe, values), stored or checkpoint.read_latest(RunFolder(path).checkpoints)
+    path, stored, values = stored_generator(place)
+    recipe = from_dict(Recipe, values)
     square = replace(picture_square(recipe), deep=stored.facts.pixel_dtype == "uint16")
     return TrainedGenerator(
         recipe, _image_denoiser(recipe, path, stored, build.DIFFUSION), square, stored.digest, RunFolder(path)

@@ -81,6 +81,10 @@ def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
     recipe, images = run.recipe, labeled(run, "train")
     model, seed = weights.new_model(run, images, name), child_seed(recipe.seed, "training", "images")
     denoises = name == build.DIFFUSION
+    if denoises:
+        model, shares = weights.begun(run, model)
+        if shares:
+            run.console.print(weights.kept_table(shares, recipe.training.start_from))
     return Training(
         model,
         recipe.training,
@@ -116,7 +120,9 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
 
 def trained_by(run: AnyRun) -> dict[str, Any]:
     """Return the settings of training that weights depend on, among them how many processes share a step."""
-    settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
+    former = () if run.recipe.training.start_from else ("start_from",)  # versions had no such setting
+    left_out = *NOT_WEIGHTS, *former
+    settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in left_out}
     return settings | {"devices": settings["devices"] * settings.pop("nodes")}
 
 
@@ -171,7 +177,7 @@ def _check_images(run: Run[Recipe]) -> None:
             "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
             "images with --data.channels 1"
         )
-    weights.new_model(run, images)  # settings and volumes that fit together
+    weights.begun(run, weights.new_model(run, images))  # settings, volumes and weights that fit together
 
 
 def _check_masks(run: Run[SegmentRecipe]) -> None:

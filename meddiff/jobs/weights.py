@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from rich.console import Console
+from rich.table import Table
 
 from meddiff import build
 from meddiff.batches.images import Images
@@ -24,11 +26,13 @@ from meddiff.recipe import AnyRecipe, Recipe, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
+from meddiff.trained import stored_generator
 from meddiff.training import checkpoint
 from meddiff.training import study_classifier as training
 from meddiff.training.fabric import Compiled, build_fabric, device_here, is_compiled
 from meddiff.training.loop import Augment
 from meddiff.training.optimization import Optimization
+from meddiff.training.warm_start import Share, begin_with, check_alike
 
 
 def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> Model:
@@ -48,6 +52,35 @@ def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> 
         manifest_sha256=manifest_hash(run),
     )
     return replace(model, facts=facts)
+
+
+def begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
+    """Begin an untrained model with the weights that ``training.start_from`` names, and say which it kept.
+
+    A run that has a checkpoint goes on from that: nothing is read, or said, again.
+
+    Raises:
+        InputError: there are no such weights, or they are of another network.
+    """
+    place = run.recipe.training.start_from
+    if not place:
+        return model, []
+    newest = checkpoint.latest(run.folder.checkpoints)
+    if newest is not None:
+        known = checkpoint.read(newest).facts.fine_tuned_from
+        return replace(model, facts=replace(model.facts, fine_tuned_from=known)), []
+    _, stored, _ = stored_generator(place)
+    check_alike(stored.facts, model.facts, place)
+    kept = begin_with(model.network, checkpoint.averaged(stored), stored.facts, model.facts)
+    return replace(model, facts=replace(model.facts, fine_tuned_from=stored.digest)), kept
+
+
+def kept_table(shares: Sequence[Share], place: str) -> Table:
+    """Show which weights were kept and which are new."""
+    table = Table("weights", "tensors", "numbers", "why", title=f"fine-tuned from {place}")
+    for share in shares:
+        table.add_row(share.where, str(share.tensors), f"{share.numbers:,}", share.why)
+    return table
 
 
 def manifest_hash(run: AnyRun) -> str:

@@ -231,6 +231,9 @@ class EDM2UNet(nn.Module):
         InputError: where these numbers do not fit together.
     """
 
+    LABELS = ("embedding.label.weight", 1, 0)
+    """The weight that embeds the classes, its axis of classes and the first of them."""
+
     def __init__(
         self,
         in_channels: int,

@@ -86,6 +86,8 @@ class ConditionalUNet(nn.Module):
 
     OLDER: ClassVar[Mapping[str, Tensor]] = {"group_channels": torch.tensor(1)}
     """What weights that lack it were trained with: groups as small as one channel, as many in all levels."""
+    LABELS = ("body.class_embedding.weight", 0, 1)
+    """The weight that embeds the classes, its axis of classes and the first of them (0 is the null class)."""
 
     def __init__(
         self,

@@ -193,6 +193,15 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
     network.load_state_dict(tensors)
 
 
+def averaged(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Read the averaged weights by their names, for a network that they need not fit.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return _tensors(checkpoint, AVERAGE)
+
+
 def resume(checkpoint: Checkpoint, training: State) -> int:
     """Put weights, average, optimizer state and losses back; returns the number of steps done.
 

@@ -57,10 +57,13 @@ class Facts:
     """All settings of the run; for the record."""
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     """Versions of Python and packages; for the record."""
+    fine_tuned_from: str = ""
+    """Short hash of the weights that training began with; for the record. Empty of a training from scratch."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return _plain(asdict(self))
+        """Return it as plain JSON values; without what a training from scratch does not have."""
+        values = _plain(asdict(self))
+        return values if self.fine_tuned_from else {n: one for n, one in values.items() if n != "fine_tuned_from"}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Facts:
@@ -70,12 +73,12 @@ class Facts:
             InputError: a field is missing or unknown.
         """
         known = {entry.name for entry in fields(Facts)}
-        if known != set(values):
-            odd = ", ".join(sorted(known ^ set(values)))
+        if odd := (known ^ set(values)) - {"fine_tuned_from"}:
+            odd = ", ".join(sorted(odd))
             raise InputError(f"the checkpoint was written by another version of meddiff: fields that differ: {odd}")
         for name, kind in _KINDS.items():
-            if not isinstance(values[name], kind):
-                raise InputError(f"the checkpoint is damaged: its {name} is {str(values[name])[:80]!r}")
+            if not isinstance(values.get(name, ""), kind):
+                raise InputError(f"the checkpoint is damaged: its {name} is {str(values.get(name))[:80]!r}")
         if not all(isinstance(name, str) for name in values["class_names"]):
             raise InputError("the checkpoint is damaged: names of classes are texts")
         tuples = {name: tuple(values[name]) for name in ("class_names", "data_range")}
@@ -85,8 +88,9 @@ class Facts:
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "class_names": (list, tuple), "image_size": int, "channels": int, "network": Mapping, "schedule": str,
     "timesteps": int, "prediction": str, "data_range": (list, tuple), "pixel_dtype": str, "recipe": Mapping,
+    "fine_tuned_from": str,
 }  # fmt: skip
-FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions")
+FOR_THE_RECORD = ("manifest_sha256", "recipe", "versions", "fine_tuned_from")
 MADE_OF = (
     "recipe.seed",
     "recipe.data",
@@ -117,6 +121,7 @@ SHARES_OF_A_STEP = tuple(f"recipe.training.{name}" for name in ("batch_size", "a
 """Settings that a run may go on with changed together, where a step has as many images as before."""
 BEFORE = {
     "recipe.training.nodes": 1,
+    "recipe.training.start_from": "",
     "recipe.training.times": "even",
     "recipe.training.decay_from": 1000,
     "recipe.training.deterministic": False,
@@ -143,7 +148,8 @@ def differences(stored: Facts, wanted: Facts, *, resuming: bool = False) -> list
     def matters(name: str) -> bool:
         if name.partition(".")[0] not in FOR_THE_RECORD:
             return True
-        made_of = name == "manifest_sha256" or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
+        made_of = name in ("manifest_sha256", "fine_tuned_from")
+        made_of = made_of or any(f"{name}.".startswith(f"{part}.") for part in MADE_OF)
         return resuming and made_of and name not in MAY_CHANGE and not (name in SHARES_OF_A_STEP and as_large)
 
     theirs = {name: value for name, value in BEFORE.items() if name in ours} | theirs
