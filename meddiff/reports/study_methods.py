@@ -100,6 +100,11 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
         (f"Noise had a part common to all pixels (strength {diffusion['offset_noise']:g})", "guttenberg2023"): (
             not diffusion["offset_noise"]
         ),
+        (f"Beside the class the network was given {', '.join(diffusion.get('attributes', ()))} of each image", ""): (
+            not diffusion.get("attributes")
+        ),
+        (f"All synthetic images were drawn by {synthesis.get('tell')}", ""): not synthesis.get("tell"),
+        ("Training began with the weights of another model (fine-tuning)", ""): not training.get("start_from"),
         ("The variance of ancestral steps was learned", "nichol2021"): not diffusion["learned_variance"],
         ("The network was shown its own last estimate", "chen2023"): not diffusion["self_condition"],
         (f"Guidance worked between {100 * low:g}% and {100 * high:g}% of the noise levels", "kynkaanniemi2024"): (
