@@ -71,7 +71,7 @@ def begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
         return replace(model, facts=replace(model.facts, fine_tuned_from=known)), []
     _, stored, _ = stored_generator(place)
     check_alike(stored.facts, model.facts, place)
-    kept = begin_with(model.network, checkpoint.averaged(stored), stored.facts, model.facts)
+    kept = begin_with(model.network, checkpoint.averaged(stored, model.network), stored.facts, model.facts)
     return replace(model, facts=replace(model.facts, fine_tuned_from=stored.digest)), kept
 
 

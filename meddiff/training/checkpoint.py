@@ -184,7 +184,7 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
         InputError: a file that is damaged or does not fit the network.
     """
     file = AVERAGE if averaged else WEIGHTS
-    tensors = {**getattr(network, "OLDER", {}), **_tensors(checkpoint, file)}
+    tensors = _tensors_for(network, checkpoint, file)
     problems = misfits(network, tensors)
     if problems:
         raise InputError(f"{checkpoint.path / file} does not fit the network: {problems}")
@@ -193,13 +193,18 @@ def load_weights(checkpoint: Checkpoint, network: nn.Module, *, averaged: bool =
     network.load_state_dict(tensors)
 
 
-def averaged(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Read the averaged weights by their names, for a network that they need not fit.
+def averaged(checkpoint: Checkpoint, network: nn.Module) -> dict[str, Tensor]:
+    """Read the averaged weights by their names, for a network of that kind which they need not fit.
 
     Raises:
         InputError: the file is damaged.
     """
-    return _tensors(checkpoint, AVERAGE)
+    return _tensors_for(network, checkpoint, AVERAGE)
+
+
+def _tensors_for(network: nn.Module, checkpoint: Checkpoint, file: str) -> dict[str, Tensor]:
+    """Read the tensors of a file, with what a network of that kind had before it was stored."""
+    return {**getattr(network, "OLDER", {}), **_tensors(checkpoint, file)}
 
 
 def resume(checkpoint: Checkpoint, training: State) -> int:
