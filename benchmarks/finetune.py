@@ -22,8 +22,16 @@ from rich.console import Console
 from meddiff.jobs import job
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import write_manifest
-from meddiff.recipe import ClassifierRecipe, DataRecipe, DiffusionRecipe, NetworkRecipe, Recipe, SynthesisRecipe
-from meddiff.recipe import TrainingRecipe as Training
+from meddiff.recipe import (
+    ClassifierRecipe,
+    DataRecipe,
+    DiffusionRecipe,
+    FilterRecipe,
+    NetworkRecipe,
+    Recipe,
+    SynthesisRecipe,
+    TrainingRecipe,
+)
 from meddiff.sources import phantom
 
 SHARES = {"train": 50, "val": 10, "test": 20}
@@ -36,6 +44,7 @@ SMALL = Recipe(
     network=NetworkRecipe(channels=(32, 64), residual_blocks=1, attention_levels=0, patch_size=2),
     diffusion=DiffusionRecipe(prediction="x_0"),
     synthesis=SynthesisRecipe(steps=10, guidance=2.0, per_class=8, batch_size=40),
+    filter=FilterRecipe(confidence=0.0),
     classifier=ClassifierRecipe(width=0.25, steps=100, batch_size=32, learning_rate=2e-3),
 )
 
@@ -66,11 +75,11 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     rows = phantom.write(chosen(phantom.rows("dermoscopy", seed=1, count=1500)), given.out)
     write_manifest(rows, given.out / "fifty.csv")
-    common = Training(batch_size=32, learning_rate=2e-3, warmup_steps=10, ema_decay=0.95, class_balance=1.0)
+    common = TrainingRecipe(batch_size=32, learning_rate=2e-3, warmup_steps=10, ema_decay=0.95, class_balance=1.0)
 
     def run(name: str, until: str, **settings: object) -> object:
         recipe = replace(SMALL, out=str(given.out / name), **settings)  # type: ignore[arg-type]
-        return job.generate(recipe, until=until, console=Console(quiet=True))
+        return job.run(recipe, until=until, console=Console(quiet=True))
 
     source = given.out / "source"
     run("source", "train", training=replace(common, steps=given.source_steps))
@@ -79,7 +88,7 @@ def main() -> None:
         for begun in ("from scratch", "fine-tuned"):
             start = str(source) if begun == "fine-tuned" else ""
             training = replace(common, steps=steps, start_from=start)
-            made = run(f"{begun}-{steps}", "train", manifest=str(given.out / "fifty.csv"), training=training)
+            made = run(f"{begun}-{steps}", "filter", manifest=str(given.out / "fifty.csv"), training=training)
             learned = measure(made, per_class=40)  # type: ignore[arg-type]
             ours, untrained = learned.frechet
             print(f"{steps:>5}  {begun:13}  {learned.agreement:>16.1%}   {ours:.2f} ({untrained:.2f})", flush=True)

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/told_attributes.py --steps 300 1500
 
 Drawn discs of known radius, light and side, which are all that there is to see. A generator is told the three, each
-left out at times while training (`diffusion.attribute_dropout`). Then it draws discs that are told all (rank correlation of
-what was told with what is measured), one (the others should spread as the data do), or nothing.
+left out at times while training (`diffusion.attribute_dropout`). Then it draws discs that are told all (rank
+correlation of what was told with what is measured), one (the others should spread as the data do), or nothing.
 """
 
 from __future__ import annotations

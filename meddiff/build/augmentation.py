@@ -1,4 +1,4 @@
-"""How training images may be changed, by what they show: one policy per kind of image, asked by all that trains.
+"""Changes of training images, by what the images show: one policy per kind of image, asked by all that trains.
 
 ``square`` (the eight symmetries) is for what has no side that is up: skin, microscopy. ``mirror`` is for what has one,
 and is the same seen in a mirror: heads in axial slices. ``upright`` is for all else: small turns, zooms, shifts, light.

@@ -129,17 +129,9 @@ class ConditionalUNet(nn.Module):
         for block in self.body.modules():
             if type(block) is SABlock:
                 block.__class__ = SelfAttention  # same weights, another forward
-        self._shared_groups = gcd(32, *channels)
         self.register_buffer("group_channels", torch.tensor(GROUP_CHANNELS))
-        self.register_load_state_dict_post_hook(lambda network, _: network._group())
-        self._group()
-
-    def _group(self) -> None:
-        """Give every group norm the groups that its weights are trained with."""
-        older = int(self.group_channels) == int(self.OLDER["group_channels"])
-        for norm in self.body.modules():
-            if isinstance(norm, nn.GroupNorm):
-                norm.num_groups = self._shared_groups if older else group_norm(norm.num_channels).num_groups
+        self.register_load_state_dict_post_hook(lambda network, _: _group(network, channels))
+        _group(self, channels)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return the network's output [B, out_channels, *S].
@@ -185,6 +177,14 @@ class ConditionalUNet(nn.Module):
         if condition.label is None:
             return torch.zeros(t.shape[0], dtype=torch.int64, device=t.device)
         return condition.label + 1
+
+
+def _group(network: ConditionalUNet, channels: Sequence[int]) -> None:
+    """Give every group norm the groups that its weights are trained with."""
+    former = bool(network.group_channels == network.OLDER["group_channels"])
+    for norm in network.body.modules():
+        if isinstance(norm, nn.GroupNorm):
+            norm.num_groups = gcd(32, *channels) if former else group_norm(norm.num_channels).num_groups
 
 
 def _check_settings(
