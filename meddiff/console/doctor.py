@@ -17,17 +17,13 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import psutil
-import torch
 
 from meddiff.cache.store import default_folder
 from meddiff.cache.upkeep import entries, in_units
 from meddiff.command_line import settings_command
 from meddiff.errors import InputError
-from meddiff.hub.place import HUB
 from meddiff.jobs.progress import new_console
-from meddiff.jobs.run_facts import versions
 from meddiff.recipe.commands import Doctor
-from meddiff.training.fabric import has_bf16
 
 SIDE = 1536
 """Rows of the matrices whose product is timed."""
@@ -36,11 +32,14 @@ _EXTRA = re.compile(r"^([\w.-]+).*extra\s*==\s*['\"](\w+)['\"]")
 
 def facts() -> Iterator[tuple[str, str]]:
     """Yield the name and the value of each thing that a run depends on; speeds are measured, in under a second."""
+    from meddiff.hub.place import HUB  # torch takes seconds to import: not for --help
+    from meddiff.jobs.run_facts import versions
+
     made_with = versions("torch", "monai", "lightning-fabric", "numpy", "pydicom", "SimpleITK", "nibabel")
     yield "versions", ", ".join(f"{name} {number}" for name, number in made_with.items())
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
     memory = psutil.virtual_memory()
-    yield "processor", f"{os.cpu_count()} cores, {_speed(torch.device('cpu'))}"
+    yield "processor", f"{os.cpu_count()} cores, {_speed('cpu')}"
     yield "memory", f"{in_units(memory.total)}, {in_units(memory.available)} free"
     yield from _gpus()
     yield "disk", f"{in_units(shutil.disk_usage('.').free)} free in {Path.cwd()}"
@@ -51,6 +50,8 @@ def facts() -> Iterator[tuple[str, str]]:
 
 
 def _gpus() -> Iterator[tuple[str, str]]:
+    import torch
+
     if not torch.cuda.is_available():
         why = (
             f"torch {torch.__version__} was built without CUDA" if torch.version.cuda is None else "no driver or device"
@@ -58,13 +59,17 @@ def _gpus() -> Iterator[tuple[str, str]]:
         yield "GPU", f"none ({why}): presets are quick, a run of standard says how many days it takes"
     for number in range(torch.cuda.device_count()):
         of = torch.cuda.get_device_properties(number)
-        speed = _speed(torch.device("cuda", number))
+        speed = _speed(f"cuda:{number}")
         yield "GPU", f"{of.name}, {in_units(of.total_memory)}, compute capability {of.major}.{of.minor}, {speed}"
 
 
-def _speed(device: torch.device) -> str:
+def _speed(device: str) -> str:
     """Return how fast matrices are multiplied, in the arithmetic that ``training.precision auto`` takes."""
-    kind = torch.bfloat16 if has_bf16(device.type) else torch.float32
+    import torch
+
+    from meddiff.training.fabric import has_bf16
+
+    kind = torch.bfloat16 if has_bf16(device.partition(":")[0]) else torch.float32
     one = torch.ones(SIDE, SIDE, dtype=kind, device=device)
     seconds = []
     for _ in range(5):

@@ -103,6 +103,28 @@ def test_help_shows_what_is_touched_first_and_all_on_demand(command, kind, capsy
     assert "--training.warmup_steps" in shown[True]
 
 
+HELP_OF_ALL = """
+import io, sys
+from contextlib import redirect_stdout, suppress
+from meddiff.console import main as console
+
+for name in console.COMMANDS:
+    shown = io.StringIO()
+    with redirect_stdout(shown), suppress(SystemExit):
+        console.main([name, "--help"])
+    for verb in console._VERB.findall(shown.getvalue()):
+        with redirect_stdout(io.StringIO()), suppress(SystemExit):
+            console.main([name, verb, "--help"])
+    if heavy := {"torch", "monai", "pandas", "scipy", "matplotlib", "sklearn"} & set(sys.modules):
+        sys.exit(f"{name} --help imports {heavy}")
+"""
+
+
+def test_help_of_no_command_imports_what_takes_seconds():
+    done = subprocess.run([sys.executable, "-c", HELP_OF_ALL], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_doctor_names_all_that_a_run_depends_on():
     lines = dict(facts())
     assert {"versions", "system", "processor", "memory", "GPU", "disk", "cache", "weights", "[test]"} <= set(lines)
