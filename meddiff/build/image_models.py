@@ -91,7 +91,9 @@ def _sampling(recipe: Recipe) -> Sampling:
 
 def _facts(recipe: Recipe) -> dict[str, Any]:
     asked = "learned_variance", "self_condition"  # named where they are on: older checkpoints have neither
-    return {name: True for name in asked if getattr(recipe.diffusion, name)}
+    drawing = recipe.synthesis
+    student = {"student_steps": drawing.steps, "student_spacing": drawing.spacing} if recipe.diffusion.teacher else {}
+    return {name: True for name in asked if getattr(recipe.diffusion, name)} | student
 
 
 def _objective(recipe: Recipe, prepared: Denoiser, task: Any) -> Objective:
@@ -142,6 +144,13 @@ def _check(recipe: Recipe) -> None:
             "diffusion.learned_variance is used by plain ancestral sampling alone: add --synthesis.sampler ddpm "
             "--synthesis.guidance 1, and leave out synthesis.threshold, synthesis.classifier_guidance and "
             "diffusion.self_condition"
+        )
+    as_a_student = drawing.sampler == "ddim" and drawing.guidance == 1 and not drawing.classifier_guidance
+    if diffusion.teacher and not (as_a_student and not diffusion.learned_variance and not diffusion.self_condition):
+        raise InputError(
+            "diffusion.teacher trains a student that draws by ddim in synthesis.steps calls, guidance learned with it: "
+            "add --synthesis.sampler ddim --synthesis.guidance 1 --synthesis.steps 4, and leave out "
+            "synthesis.classifier_guidance, diffusion.learned_variance and diffusion.self_condition"
         )
     if drawing.classifier_guidance and SCHEDULES[diffusion.schedule](diffusion.timesteps).alpha[-1] == 0:
         raise InputError(

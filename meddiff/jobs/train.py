@@ -79,12 +79,10 @@ def _train(run: AnyRun, fabric: Fabric, training_of: Callable[[Any], Training]) 
 def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
     """Set up the training of the denoiser of images, or of the classifier that guides it."""
     recipe, images = run.recipe, labeled(run, "train")
-    model, seed = weights.new_model(run, images, name), child_seed(recipe.seed, "training", "images")
-    denoises = name == build.DIFFUSION
-    if denoises:
-        model, shares = weights.begun(run, model)
-        if shares:
-            run.console.print(weights.kept_table(shares, recipe.training.start_from))
+    denoises, seed = name == build.DIFFUSION, child_seed(recipe.seed, "training", "images")
+    model, kept = weights.model_to_train(run, images) if denoises else (weights.new_model(run, images, name), [])
+    if kept:
+        run.console.print(weights.kept_table(kept, recipe.training.start_from or recipe.diffusion.teacher))
     return Training(
         model,
         recipe.training,
@@ -129,10 +127,12 @@ def trained_by(run: AnyRun) -> dict[str, Any]:
 def _image_inputs(run: Run[Recipe]) -> str:
     recipe = run.recipe
     former = () if recipe.diffusion.attributes else ("attributes", "attribute_dropout")  # versions had no such settings
+    former += () if recipe.diffusion.teacher else ("teacher", "teacher_strides")
     diffusion = {name: value for name, value in to_dict(recipe.diffusion).items() if name not in former}
     settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, trained_by(run)
     guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
-    return digest(run.folder.manifest, *settings, recipe.seed, *guided)
+    taught = [recipe.synthesis.steps, recipe.synthesis.spacing] if recipe.diffusion.teacher else []
+    return digest(run.folder.manifest, *settings, recipe.seed, *guided, *taught)
 
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
@@ -177,7 +177,7 @@ def _check_images(run: Run[Recipe]) -> None:
             "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
             "images with --data.channels 1"
         )
-    weights.begun(run, weights.new_model(run, images))  # settings, volumes and weights that fit together
+    weights.model_to_train(run, images)  # settings, volumes and weights that fit together
 
 
 def _check_masks(run: Run[SegmentRecipe]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +18,9 @@ from meddiff.batches.images import Images
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.kind import Model, models_of
+from meddiff.build.models import attributes_in
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import InputError
 from meddiff.inference.sampling import ImageDenoiser, Sampling
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
@@ -26,13 +30,15 @@ from meddiff.recipe import AnyRecipe, Recipe, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
-from meddiff.trained import stored_generator
+from meddiff.trained import load_generator, stored_generator
 from meddiff.training import checkpoint
 from meddiff.training import study_classifier as training
 from meddiff.training.fabric import Compiled, build_fabric, device_here, is_compiled
+from meddiff.training.inherited.distillation import Distilling
+from meddiff.training.inherited.warm_start import Share, begin_with, check_alike
 from meddiff.training.loop import Augment
+from meddiff.training.objectives import Denoising, Objective
 from meddiff.training.optimization import Optimization
-from meddiff.training.warm_start import Share, begin_with, check_alike
 
 
 def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> Model:
@@ -54,7 +60,17 @@ def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> 
     return replace(model, facts=facts)
 
 
-def begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
+def model_to_train(run: Run[Recipe], images: Images) -> tuple[Model, list[Share]]:
+    """Build a denoiser with what its recipe lets it begin with and learn from; says which weights it kept of another.
+
+    Raises:
+        InputError: settings that do not fit together; weights or a teacher that are not there, or of another network.
+    """
+    model, kept = _begun(run, new_model(run, images))
+    return _taught(run, model), kept
+
+
+def _begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
     """Begin an untrained model with the weights that ``training.start_from`` names, and say which it kept.
 
     A run that has a checkpoint goes on from that: nothing is read, or said, again.
@@ -62,7 +78,7 @@ def begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
     Raises:
         InputError: there are no such weights, or they are of another network.
     """
-    place = run.recipe.training.start_from
+    place = run.recipe.training.start_from or run.recipe.diffusion.teacher
     if not place:
         return model, []
     newest = checkpoint.latest(run.folder.checkpoints)
@@ -70,9 +86,48 @@ def begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
         known = checkpoint.read(newest).facts.fine_tuned_from
         return replace(model, facts=replace(model.facts, fine_tuned_from=known)), []
     _, stored, _ = stored_generator(place)
-    check_alike(stored.facts, model.facts, place)
+    named = "training.start_from" if run.recipe.training.start_from else "diffusion.teacher"
+    check_alike(stored.facts, model.facts, place, setting=named)
     kept = begin_with(model.network, checkpoint.averaged(stored, model.network), stored.facts, model.facts)
     return replace(model, facts=replace(model.facts, fine_tuned_from=stored.digest)), kept
+
+
+def _taught(run: Run[Recipe], model: Model) -> Model:
+    """Let a model learn to draw in the steps of its recipe what a teacher draws, where there is one.
+
+    Raises:
+        InputError: there is no such teacher, or it is of another network, of other classes or attributes; or it is
+            another one than that which training began with.
+    """
+    recipe, place = run.recipe, run.recipe.diffusion.teacher
+    if not place:
+        return model
+    teacher = load_generator(place)
+    _, stored, _ = stored_generator(place)
+    check_alike(stored.facts, model.facts, place, setting="diffusion.teacher")
+    theirs, ours = (list(facts.class_names) for facts in (stored.facts, model.facts))
+    same = theirs == ours and attributes_in(stored.facts) == attributes_in(model.facts)
+    if not same:
+        raise InputError(
+            f"diffusion.teacher {place} draws {', '.join(theirs)}, and this data set has {', '.join(ours)}: a student "
+            "learns the classes and attributes of its teacher, so give data of the same"
+        )
+    if not recipe.training.start_from and model.facts.fine_tuned_from != stored.digest:
+        raise InputError(
+            f"diffusion.teacher {place} has other weights than when this training began ({stored.digest}, then "
+            f"{model.facts.fine_tuned_from}): give the teacher of then, or another run folder (--out)"
+        )
+    times = tuple(teacher.model.denoiser.schedule.timesteps(recipe.synthesis.steps, recipe.synthesis.spacing))
+
+    def objective(fabric: Fabric) -> Objective:
+        own = model.objective(fabric)
+        assert isinstance(own, Denoising)
+        return Distilling(
+            own.denoiser, own.task, partial(teacher.model.drawing.denoise, teacher.model.denoiser), times,
+            recipe.diffusion.teacher_strides, own.condition_dropout, own.attribute_dropout,
+        )  # fmt: skip
+
+    return replace(model, objective=objective)
 
 
 def kept_table(shares: Sequence[Share], place: str) -> Table:

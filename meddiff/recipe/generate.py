@@ -69,6 +69,10 @@ class DiffusionRecipe(NoiseRecipe):
     """Learn the variance of ancestral steps too (Nichol & Dhariwal 2021); used by the sampler ddpm at guidance 1."""
     self_condition: bool = False
     """Show the network its own last estimate of the image (Chen et al. 2023)."""
+    teacher: str = ""
+    """Run, checkpoint or name of a generator whose drawing is learned in synthesis.steps calls (distillation)."""
+    teacher_strides: Count = 8
+    """Steps that the teacher takes while its student takes one."""
 
 
 @dataclass(frozen=True)

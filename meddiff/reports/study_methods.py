@@ -105,6 +105,10 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
         ),
         (f"All synthetic images were drawn by {synthesis.get('tell')}", ""): not synthesis.get("tell"),
         ("Training began with the weights of another model (fine-tuning)", ""): not training.get("start_from"),
+        (
+            f"The generator was taught by another one to draw in {synthesis['steps']} steps, guidance learned with it",
+            "salimans2022",
+        ): not diffusion.get("teacher"),
         ("The variance of ancestral steps was learned", "nichol2021"): not diffusion["learned_variance"],
         ("The network was shown its own last estimate", "chen2023"): not diffusion["self_condition"],
         (f"Guidance worked between {100 * low:g}% and {100 * high:g}% of the noise levels", "kynkaanniemi2024"): (

@@ -132,6 +132,8 @@ BEFORE = {
     "recipe.diffusion.offset_noise": 0.0,
     "recipe.diffusion.attributes": [],
     "recipe.diffusion.attribute_dropout": 0.1,
+    "recipe.diffusion.teacher": "",
+    "recipe.diffusion.teacher_strides": 8,
 }
 """Settings that older checkpoints do not name, with what was done then."""
 

@@ -31,7 +31,9 @@ from tests.pipelines.drawn_volumes import draw
 LOOKED_AT_ALONE = ("meddiff.recipe.values", "meddiff.recipe.commands", "dataclasses", "copy", "pickle")
 """Modules that write settings down, compare them and hold them to their ranges, and do nothing by them."""
 READ_ELSEWHERE = {
-    Recipe: {},
+    Recipe: {
+        "diffusion.teacher_strides": "where there is a teacher: test_student.py",
+    },
     EvaluateImages: {
         "trust_code": "by the extractor encoder3d: test_volume_extractors.py",
     },

@@ -10,7 +10,7 @@ from meddiff.batches.image_attributes import learned_from
 from meddiff.errors import InputError
 from meddiff.recipe import DiffusionRecipe, NetworkRecipe, Recipe
 from meddiff.training.facts import Facts
-from meddiff.training.warm_start import begin_with, check_alike
+from meddiff.training.inherited.warm_start import begin_with, check_alike
 from tests.contracts import wake
 
 ATTRIBUTES = learned_from(["age_years"], [{"age_years": 20.0}, {"age_years": 60.0}])

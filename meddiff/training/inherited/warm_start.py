@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from meddiff.errors import InputError
 from meddiff.training.facts import Facts
 
-OF_THE_DATA = ("attributes", "volume_size", "spacing_mm", "learned_variance", "self_condition")
-"""Facts of a network that may be others: they decide no more than the shape of single layers."""
+MAY_DIFFER = (
+    "attributes", "volume_size", "spacing_mm", "learned_variance", "self_condition", "student_steps", "student_spacing",
+)  # fmt: skip
+"""Facts of a network that may be others: they decide the shape of single layers, or how a student is asked."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ class Share:
     why: str = ""
 
 
-def check_alike(source: Facts, target: Facts, place: str) -> None:
+def check_alike(source: Facts, target: Facts, place: str, *, setting: str = "training.start_from") -> None:
     """Refuse weights that mean something else in another network.
 
     Raises:
         InputError: every difference, and what to do.
     """
     theirs, ours = (
-        {name: value for name, value in facts.network.items() if name not in OF_THE_DATA} for facts in (source, target)
+        {name: value for name, value in facts.network.items() if name not in MAY_DIFFER} for facts in (source, target)
     )
     differing = [
         f"network.{name} {theirs.get(name)} (here {ours.get(name)})"
@@ -51,7 +53,7 @@ def check_alike(source: Facts, target: Facts, place: str) -> None:
     ]
     if differing:
         raise InputError(
-            f"training.start_from {place} has {', '.join(differing)}: its weights mean nothing in another network. Use "
+            f"{setting} {place} has {', '.join(differing)}: its weights mean nothing in another network. Use "
             "these settings, or start from another run"
         )
 

@@ -1,0 +1,1 @@
+"""Weights and drawing that a training takes over from another run."""
