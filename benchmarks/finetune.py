@@ -87,8 +87,11 @@ def main() -> None:
     for steps in given.steps:
         for begun in ("from scratch", "fine-tuned"):
             start = str(source) if begun == "fine-tuned" else ""
-            training = replace(common, steps=steps, start_from=start)
-            made = run(f"{begun}-{steps}", "filter", manifest=str(given.out / "fifty.csv"), training=training)
+            begins = replace(SMALL.diffusion, start_from=start)
+            training = replace(common, steps=steps)
+            made = run(
+                f"{begun}-{steps}", "filter", manifest=str(given.out / "fifty.csv"), training=training, diffusion=begins
+            )
             learned = measure(made, per_class=40)  # type: ignore[arg-type]
             ours, untrained = learned.frechet
             print(f"{steps:>5}  {begun:13}  {learned.agreement:>16.1%}   {ours:.2f} ({untrained:.2f})", flush=True)

@@ -76,10 +76,11 @@ def _check(recipe: DetectRecipe) -> None:
     check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     check_weight(recipe.diffusion)
-    if recipe.diffusion.learned_variance or recipe.diffusion.self_condition or recipe.diffusion.attributes:
+    unused = ("learned_variance", "self_condition", "attributes", "start_from", "teacher")
+    if asked := [f"diffusion.{name}" for name in unused if getattr(recipe.diffusion, name)]:
         raise InputError(
-            "detection uses neither a learned variance nor self-conditioning nor attributes: leave out "
-            "diffusion.learned_variance, diffusion.self_condition and diffusion.attributes"
+            "detection uses neither a learned variance nor self-conditioning nor attributes, and learns from images "
+            f"alone: leave out {', '.join(asked)}"
         )
 
 

@@ -82,7 +82,7 @@ def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
     denoises, seed = name == build.DIFFUSION, child_seed(recipe.seed, "training", "images")
     model, kept = weights.model_to_train(run, images) if denoises else (weights.new_model(run, images, name), [])
     if kept:
-        run.console.print(weights.kept_table(kept, recipe.training.start_from or recipe.diffusion.teacher))
+        run.console.print(weights.kept_table(kept, recipe.diffusion.start_from or recipe.diffusion.teacher))
     return Training(
         model,
         recipe.training,
@@ -118,15 +118,14 @@ def mask_network(name: str, run: Run[SegmentRecipe]) -> Training:
 
 def trained_by(run: AnyRun) -> dict[str, Any]:
     """Return the settings of training that weights depend on, among them how many processes share a step."""
-    former = () if run.recipe.training.start_from else ("start_from",)  # versions had no such setting
-    left_out = *NOT_WEIGHTS, *former
-    settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in left_out}
+    settings = {name: value for name, value in to_dict(run.recipe.training).items() if name not in NOT_WEIGHTS}
     return settings | {"devices": settings["devices"] * settings.pop("nodes")}
 
 
 def _image_inputs(run: Run[Recipe]) -> str:
     recipe = run.recipe
     former = () if recipe.diffusion.attributes else ("attributes", "attribute_dropout")  # versions had no such settings
+    former += () if recipe.diffusion.start_from else ("start_from",)
     former += () if recipe.diffusion.teacher else ("teacher", "teacher_strides")
     diffusion = {name: value for name, value in to_dict(recipe.diffusion).items() if name not in former}
     settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, trained_by(run)

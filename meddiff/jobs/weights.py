@@ -71,14 +71,14 @@ def model_to_train(run: Run[Recipe], images: Images) -> tuple[Model, list[Share]
 
 
 def _begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
-    """Begin an untrained model with the weights that ``training.start_from`` names, and say which it kept.
+    """Begin an untrained model with the weights that ``diffusion.start_from`` names, and say which it kept.
 
     A run that has a checkpoint goes on from that: nothing is read, or said, again.
 
     Raises:
         InputError: there are no such weights, or they are of another network.
     """
-    place = run.recipe.training.start_from or run.recipe.diffusion.teacher
+    place = run.recipe.diffusion.start_from or run.recipe.diffusion.teacher
     if not place:
         return model, []
     newest = checkpoint.latest(run.folder.checkpoints)
@@ -86,7 +86,7 @@ def _begun(run: Run[Recipe], model: Model) -> tuple[Model, list[Share]]:
         known = checkpoint.read(newest).facts.fine_tuned_from
         return replace(model, facts=replace(model.facts, fine_tuned_from=known)), []
     _, stored, _ = stored_generator(place)
-    named = "training.start_from" if run.recipe.training.start_from else "diffusion.teacher"
+    named = "diffusion.start_from" if run.recipe.diffusion.start_from else "diffusion.teacher"
     check_alike(stored.facts, model.facts, place, setting=named)
     kept = begin_with(model.network, checkpoint.averaged(stored, model.network), stored.facts, model.facts)
     return replace(model, facts=replace(model.facts, fine_tuned_from=stored.digest)), kept
@@ -112,7 +112,7 @@ def _taught(run: Run[Recipe], model: Model) -> Model:
             f"diffusion.teacher {place} draws {', '.join(theirs)}, and this data set has {', '.join(ours)}: a student "
             "learns the classes and attributes of its teacher, so give data of the same"
         )
-    if not recipe.training.start_from and model.facts.fine_tuned_from != stored.digest:
+    if not recipe.diffusion.start_from and model.facts.fine_tuned_from != stored.digest:
         raise InputError(
             f"diffusion.teacher {place} has other weights than when this training began ({stored.digest}, then "
             f"{model.facts.fine_tuned_from}): give the teacher of then, or another run folder (--out)"

@@ -69,6 +69,8 @@ class DiffusionRecipe(NoiseRecipe):
     """Learn the variance of ancestral steps too (Nichol & Dhariwal 2021); used by the sampler ddpm at guidance 1."""
     self_condition: bool = False
     """Show the network its own last estimate of the image (Chen et al. 2023)."""
+    start_from: str = ""
+    """Run, checkpoint or name of a published generator that training begins with (fine-tuning); empty begins anew."""
     teacher: str = ""
     """Run, checkpoint or name of a generator whose drawing is learned in synthesis.steps calls (distillation)."""
     teacher_strides: Count = 8

@@ -118,8 +118,6 @@ class NoiseRecipe:
 class TrainingRecipe:
     """Training of the denoiser."""
 
-    start_from: str = ""
-    """Run, checkpoint or name of a published generator that training begins with (fine-tuning); empty begins anew."""
     steps: Count = 50_000
     """Optimizer steps."""
     batch_size: Count = 64

@@ -208,8 +208,4 @@ class SegmentRecipe(RunRecipe):
                 f"data.neighbors is {self.data.neighbors}, and only slices of volumes have neighbors: say across which "
                 "axis they are cut with --data.slice_axis axial, coronal or sagittal"
             )
-        if self.training.start_from:
-            raise InputError(
-                "training.start_from fine-tunes generators; segmentation networks begin anew: leave it out"
-            )
         parts.refuse_contradictions(self)

@@ -104,7 +104,7 @@ def _beyond_the_usual(recipe: dict[str, Any]) -> list[CitedSentence]:
             not diffusion.get("attributes")
         ),
         (f"All synthetic images were drawn by {synthesis.get('tell')}", ""): not synthesis.get("tell"),
-        ("Training began with the weights of another model (fine-tuning)", ""): not training.get("start_from"),
+        ("Training began with the weights of another model (fine-tuning)", ""): not diffusion.get("start_from"),
         (
             f"The generator was taught by another one to draw in {synthesis['steps']} steps, guidance learned with it",
             "salimans2022",

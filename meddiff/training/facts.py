@@ -121,7 +121,7 @@ SHARES_OF_A_STEP = tuple(f"recipe.training.{name}" for name in ("batch_size", "a
 """Settings that a run may go on with changed together, where a step has as many images as before."""
 BEFORE = {
     "recipe.training.nodes": 1,
-    "recipe.training.start_from": "",
+    "recipe.diffusion.start_from": "",
     "recipe.training.times": "even",
     "recipe.training.decay_from": 1000,
     "recipe.training.deterministic": False,

@@ -192,6 +192,7 @@ def test_labels_are_learned_where_it_is_asked_for_and_guide(workplace):
         (["--data.slice_axis", "axial"], "leave out data.slice_axis and list the slices"),
         (["--detect.healthy", "nobody"], "no image has the label 'nobody'"),
         (["--diffusion.self_condition", "true"], "detection uses neither a learned variance nor"),
+        (["--diffusion.teacher", "a"], "learns from images alone: leave out diffusion.teacher"),
     ],
 )
 def test_mistakes_end_in_a_sentence(workplace, capsys, words, sentence):

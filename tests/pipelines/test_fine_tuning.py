@@ -27,7 +27,7 @@ def workplace(tmp_path_factory):
 
 
 def tuned(workplace, *more):
-    return arguments(workplace, "tuned", "--data_root", workplace / "second", "--training.start_from",
+    return arguments(workplace, "tuned", "--data_root", workplace / "second", "--diffusion.start_from",
                      workplace / "source", *more)  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_other_weights_to_begin_with_are_another_run(workplace, printed, capsys)
     words = arguments(workplace, "tuned", "--data_root", workplace / "second")
     assert train.main(words) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "recipe.training.start from: " in said
+    assert "recipe.diffusion.start from: " in said
     assert "fine tuned from: " in said
 
 
@@ -83,7 +83,7 @@ def test_weights_that_mean_something_else_are_refused_before_anything_is_trained
     workplace, tmp_path, monkeypatch, capsys, start, more, sentence
 ):
     monkeypatch.chdir(workplace)
-    words = ("--data_root", workplace / "second", "--training.start_from", start, *more)
+    words = ("--data_root", workplace / "second", "--diffusion.start_from", start, *more)
     assert train.main(small.arguments(workplace, tmp_path / "run", *words)) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run" / "checkpoints").exists()

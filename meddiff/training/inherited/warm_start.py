@@ -32,7 +32,7 @@ class Share:
     why: str = ""
 
 
-def check_alike(source: Facts, target: Facts, place: str, *, setting: str = "training.start_from") -> None:
+def check_alike(source: Facts, target: Facts, place: str, *, setting: str = "diffusion.start_from") -> None:
     """Refuse weights that mean something else in another network.
 
     Raises:
@@ -83,7 +83,7 @@ def begin_with(network: nn.Module, stored: Mapping[str, Tensor], source: Facts, 
             own[name] = stored[name].to(tensor)
             kept.append(tensor)
     if not kept:
-        raise InputError("training.start_from: not a single weight of it fits the network")
+        raise InputError("diffusion.start_from: not a single weight of it fits the network")
     network.load_state_dict(own)
     known = [one for one in target.class_names if one in source.class_names]
     others = [one for one in target.class_names if one not in source.class_names]
