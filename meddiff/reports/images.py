@@ -207,10 +207,22 @@ def _verdict(quality: pd.DataFrame, copies: pd.DataFrame, statistics: pd.DataFra
     faults = [fault for fault in named if fault not in GENERAL] or named[:1]
     if len(copies) and copied(copies, statistics):
         faults.insert(0, "copies of training images")
+    near = _nearer(copies) if len(copies) else "; whether they are copies was not asked"
     if faults:
-        return f"The synthetic images show {', '.join(faults[:-1])}{' and ' if faults[1:] else ''}{faults[-1]}."
-    unasked = "" if len(copies) else "; whether they are copies was not asked"
-    return f"The synthetic images show no fault that these measures see{unasked}."
+        near = near if len(copies) else ""
+        return f"The synthetic images show {', '.join(faults[:-1])}{' and ' if faults[1:] else ''}{faults[-1]}{near}."
+    return f"The synthetic images show no fault that these measures see{near}."
+
+
+def _nearer(copies: pd.DataFrame) -> str:
+    """Say how many lie nearer to a training image than every held-out one, by pixels or features: the larger number."""
+    ours = [row for row in tabular.records(copies) if row["set"] == SYNTHETIC]
+    most = max(ours, key=lambda row: row["nearer_than_held_out"])
+    if not most["nearer_than_held_out"]:
+        return ""
+    count, lie = most["nearer_than_held_out"], "lies" if most["nearer_than_held_out"] == 1 else "lie"
+    nearer = f"{lie} nearer to a training image than every held-out real image does, by {most['space']}"
+    return f"; {count:,} of {most['n']:,} {nearer}"
 
 
 def _copied(copies: pd.DataFrame) -> str:

@@ -90,7 +90,10 @@ def test_an_honest_generator_stays_within_what_real_halves_give(folders, honest)
     assert not quality["outside"].any(), quality[quality["outside"]].index
     kernel = quality.loc["kernel_distance"]
     assert kernel["baseline_low"] < kernel["matched"] < kernel["baseline_high"]
-    assert report.headline.startswith("The synthetic images show no fault that these measures see. No measure tells")
+    assert report.headline.startswith("The synthetic images show no fault that these measures see")
+    nearer = report.copies.loc[report.copies["set"] == "synthetic", "nearer_than_held_out"].max()
+    assert (f"; {nearer} of " in first_sentence(report)) == (nearer > 0), "such images are told, always"
+    assert ". No measure tells" in report.headline
     assert "No measure tells the synthetic images from real ones beyond chance" in text
     pixels = report.copies[report.copies["space"] == "pixels"].set_index("set")
     assert pixels.loc["synthetic", "share_of_copies"] < 0.25

@@ -30,6 +30,8 @@ COMPARED_SIDE = 32
 FEWEST_HELD_OUT = 10
 COPYING = -3.0
 """C_T is about standard normal for an honest generator: below this it is not."""
+CHANCE = 1e-3
+"""Probability below which an honest generator has not drawn as many images that lie so near."""
 IMAGES_PER_CELL = 100
 """Training images that a cell of C_T has on average; one cell for few."""
 
@@ -49,7 +51,8 @@ class Copies:
     """Near-copies of training images, in tables and pairs, as `copies` finds them."""
 
     table: pd.DataFrame
-    """set, space, n, median_distance, smallest_distance, share_of_copies with low and high, threshold."""
+    """set, space, n, median_distance, smallest_distance, share_of_copies with low and high, threshold; how many lie
+    nearer_than_held_out (than every held-out image), and half_as_near (half as far, or less)."""
     statistics: pd.DataFrame
     """metric (authentic_share, copying_statistic, memorization_distance, memorization_informed_frechet), synthetic,
     held_out, n_synthetic, n_held_out, n_training, cells (of C_T)."""
@@ -115,7 +118,9 @@ def copies(
             rows.append(
                 {"set": name, "space": space, "n": len(values), "median_distance": float(np.median(values)),
                  "smallest_distance": float(values.min()), "share_of_copies": float(below.mean()), "low": low,
-                 "high": high, "threshold": threshold}
+                 "high": high, "threshold": threshold,
+                 "nearer_than_held_out": int((values < distance[HELD_OUT].min()).sum()),
+                 "half_as_near": int((values < distance[HELD_OUT].min() / 2).sum())}
             )  # fmt: skip
     pairs = {name: _pairs(near, shown) for name, near in by_pixel.items()}
     statistics = _statistics(held_out, synthetic, training, generator, seed)
@@ -123,13 +128,22 @@ def copies(
 
 
 def copied(table: pd.DataFrame, statistics: pd.DataFrame) -> bool:
-    """Say whether training images are in the synthetic ones: more copies than held-out images have, or by C_T."""
+    """Say whether training images are in the synthetic ones: by shares of copies, by the nearest ones, or by C_T."""
     for _, rows in table.groupby("space"):
         ours, theirs = (rows[rows["set"] == name].iloc[0] for name in (SYNTHETIC, HELD_OUT))
-        if ours["low"] > theirs["high"]:
+        if ours["low"] > theirs["high"] or chance_of(ours["half_as_near"], ours["n"], theirs["n"]) < CHANCE:
             return True
     statistic = statistics.loc[statistics["metric"] == "copying_statistic", "synthetic"]
     return bool((statistic < COPYING).any())
+
+
+def chance_of(nearest_ones: int, synthetic: int, held_out: int) -> float:
+    """Compute how probable it is that so many of the nearest images are synthetic, of images that are all alike.
+
+    Where a generator draws as nature does, each order of all distances is as probable as any other.
+    """
+    every = synthetic + held_out
+    return float(np.prod([(synthetic - place) / (every - place) for place in range(nearest_ones)]))
 
 
 def nearest_pairs(queries: ImageSet, references: ImageSet, shown: int = 8) -> list[Pair]:

@@ -54,6 +54,13 @@ def test_statistic_tells_copying_from_honesty_from_underfitting():
     assert copying_statistic(training, held_out, near(training, 300, 2, 3.0), cells=2) > 8
 
 
+def test_the_statistic_of_honest_images_is_standard_normal():
+    """Of five cells too: a mean of five scores would have a deviation of 0.45."""
+    training = sample(250, 0)
+    scores = [copying_statistic(training, sample(150, 2 * k + 1), sample(150, 2 * k + 2), cells=5) for k in range(60)]
+    assert 0.75 < np.std(scores) < 1.35  # of 60 draws: within 3 of their own deviations, the training set given
+
+
 def test_the_lowest_cell_sees_copying_in_one_mode_that_blur_in_the_other_hides():
     training, held_out = sample(600, 0), sample(400, 1)
     upper = training[:, 0] > 3
