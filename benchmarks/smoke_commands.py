@@ -89,6 +89,8 @@ def _generation() -> Iterator[Command]:
     for kind in KINDS:
         words = _training("augment", f"augment_{kind}", "augment", KINDS[kind])
         yield Command(f"augment_{kind}", words, f"augment_{kind}/report.json")
+    words = _training("synthesize", "pairs_drawn", "augment", f"{KINDS['pictures']} --classes [background,lesion]")
+    yield Command("pairs_drawn", words, "pairs_drawn/synthetic_manifest.csv")
     leaves = {"train": "samples", "synthesize": "synthetic_manifest.csv", "classify": "predictions.csv"}
     before = ""
     for verb, file in leaves.items():  # one run, that each goes on with
@@ -102,6 +104,9 @@ def _translation() -> Iterator[Command]:
         yield Command(f"{name}_train", _training("translate train", name, "translate", settings), f"{name}/stages.json")
         words = _training("translate evaluate", name, "translate", settings)
         yield Command(name, words, f"{name}/report.json", f"{name}_train")
+        name, settings = f"masks_to_{kind}", f"{KINDS[kind]} --translation.known mask"
+        words = _training("translate evaluate", name, "translate", settings)
+        yield Command(name, words, f"{name}/report.json")
 
 
 def _detection() -> Iterator[Command]:
@@ -137,8 +142,13 @@ def _predictions() -> Iterator[Command]:
     yield Command("edit", words, "edit/edits.csv", "augment_pictures")
     words = "translate predict --checkpoint translate_pictures --input data/pictures --output translated"
     yield Command("translate_predict", words, "translated/predictions.csv", "translate_pictures")
+    words = "translate predict --checkpoint masks_to_volumes --input data/masks --output pairs"
+    yield Command("masks_to_images", words, "pairs/manifest.csv", "masks_to_volumes")
     words = "likelihood --checkpoint augment_pictures --output bits --levels 4 --images 4 --flow 2 --tolerance 0.1"
     yield Command("likelihood", words, "bits/likelihood.csv", "augment_pictures")
+    settings = f"{KINDS['pictures']} --study.pairs masks_to_pictures --study.sizes [0] --study.seeds 1"
+    words = _training("segment augment", "joined", "segment", settings)
+    yield Command("joined", words, "joined/report.json", "masks_to_pictures")
     words = "segment test --checkpoint segment_pictures --manifest data/pictures.csv --out test_pictures"
     yield Command("test_pictures", words, "test_pictures/report.json", "segment_pictures")
 

@@ -39,9 +39,10 @@ from meddiff.inference.detectors import TrainedDetector
 from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import MOST_AT_ONCE, Segmenter
+from meddiff.inference.translators import Translator
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import KINDS as EVERY_KIND
-from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, check, from_dict, of_volumes
+from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, check, from_dict, of_volumes
 from meddiff.run import Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
@@ -219,7 +220,9 @@ def _with_warning(answer: Answer, name: str) -> Answer:
 
 
 def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) -> TrainedModel | ImageDenoiser:
-    """Load a trained network: one that segments, or one that `meddiff.generate` draws images with.
+    """Load a trained network: one that segments, one that `meddiff.generate` draws images with, or a `Translator`.
+
+    Where a translation draws by masks, ``model.members(model.task.shown(masks)[0], seeds)`` are images of the first.
 
     Args:
         place: a run folder of `segment train` or of `train`; one of its checkpoints: the folder, or a file in it; or
@@ -308,8 +311,9 @@ def _image_denoiser(recipe: Recipe, path: Path, stored: checkpoint.Checkpoint | 
     stored = stored or KINDS[Recipe].weights(RunFolder(path), model)
     denoiser, facts = of_checkpoint(recipe, stored, build.DIFFUSION)
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
+    drawn = build.task(recipe, channels=facts.channels, num_classes=len(facts.class_names)).channels
     drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
-    return ImageDenoiser(denoiser, facts.class_names, (facts.channels, *size), drawing, attributes_in(facts))
+    return ImageDenoiser(denoiser, facts.class_names, (drawn, *size), drawing, attributes_in(facts))
 
 
 def _guide(recipe: Recipe, path: Path) -> Any:
@@ -333,10 +337,18 @@ def _detector_at(
     return trained_detector(Run(recipe, RunFolder(path)), model)
 
 
+def _translator_at(
+    recipe: TranslateRecipe, path: Path, stored: checkpoint.Checkpoint | None, model: str
+) -> Translator:  # fmt: skip
+    """Load a network that makes images of what is known, of a run or a checkpoint of one."""
+    return of_checkpoint(recipe, stored or KINDS[TranslateRecipe].weights(RunFolder(path), model), model)[0]
+
+
 LOADERS: dict[type, Callable[..., Any]] = {
     Recipe: _image_denoiser,
     SegmentRecipe: _segmenter_at,
     DetectRecipe: _detector_at,
+    TranslateRecipe: _translator_at,
 }
 """What loads a network of each kind of run."""
 
@@ -370,10 +382,12 @@ def load_generator(place: str | Path) -> TrainedGenerator:
     """Load a network that draws images; see `load`.
 
     Raises:
-        InputError: as `load`; or the run, or the checkpoint, is of a network that segments.
+        InputError: as `load`; or the run, or the checkpoint, is of a network that segments, or draws masks too.
     """
     path, stored, values = stored_generator(place)
     recipe = from_dict(Recipe, values)
+    if recipe.classes:
+        raise InputError(f"{place} draws masks with its images, and sees no image alone: train one without --classes")
     square = replace(picture_square(recipe), deep=stored.facts.pixel_dtype == "uint16")
     return TrainedGenerator(
         recipe, _image_denoiser(recipe, path, stored, build.DIFFUSION), square, stored.digest, RunFolder(path)

@@ -35,6 +35,8 @@ from meddiff.recipe import NetworkRecipe, Recipe
 from meddiff.recipe.generate import DiffusionRecipe
 from meddiff.samplers.ddpm import ddpm
 from meddiff.seeds import child_seed
+from meddiff.tasks.generate import GenerateTask
+from meddiff.tasks.pair import PairTask
 from meddiff.training import checkpoint
 from meddiff.training.fabric import prepare
 from meddiff.training.objectives import Denoising, NoisyClassNaming, Objective
@@ -66,8 +68,13 @@ def loss_weight(settings: DiffusionRecipe) -> Weight | None:
     return LOSS_WEIGHTS[settings.loss_weight] if gamma is None else min_snr(gamma)
 
 
+def _task(recipe: Recipe, channels: int, num_classes: int) -> GenerateTask | PairTask:
+    return TASKS["pair"](channels, len(recipe.classes)) if recipe.classes else TASKS["generate"](channels)
+
+
 def _wiring(recipe: Recipe, channels: int, num_classes: int) -> Wiring:
-    self_conditioned = channels * recipe.diffusion.self_condition
+    noised = _task(recipe, channels, num_classes).channels
+    self_conditioned = noised * recipe.diffusion.self_condition
     offered = {"spatial_dims": recipe.dimensions, "num_classes": num_classes, "condition_channels": self_conditioned}
     return Wiring(NETWORKS, offered, recipe.diffusion.learned_variance)
 
@@ -93,7 +100,8 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
     asked = "learned_variance", "self_condition"  # named where they are on: older checkpoints have neither
     drawing = recipe.synthesis
     student = {"student_steps": drawing.steps, "student_spacing": drawing.spacing} if recipe.diffusion.teacher else {}
-    return {name: True for name in asked if getattr(recipe.diffusion, name)} | student
+    masks = {"mask_classes": list(recipe.classes)} if recipe.classes else {}
+    return {name: True for name in asked if getattr(recipe.diffusion, name)} | student | masks
 
 
 def _objective(recipe: Recipe, prepared: Denoiser, task: Any) -> Objective:
@@ -144,6 +152,10 @@ def _check(recipe: Recipe) -> None:
             "diffusion.learned_variance is used by plain ancestral sampling alone: add --synthesis.sampler ddpm "
             "--synthesis.guidance 1, and leave out synthesis.threshold, synthesis.classifier_guidance and "
             "diffusion.self_condition"
+        )
+    if drawing.classifier_guidance and recipe.classes:
+        raise InputError(
+            "synthesis.classifier_guidance sees images alone, and --classes draws masks with them: leave one out"
         )
     as_a_student = drawing.sampler == "ddim" and drawing.guidance == 1 and not drawing.classifier_guidance
     if diffusion.teacher and not (as_a_student and not diffusion.learned_variance and not diffusion.self_condition):
@@ -238,7 +250,7 @@ def _check_study(recipe: Recipe) -> None:
 
 GENERATE = Kind(
     check=_check,
-    task=lambda recipe, channels, num_classes: TASKS["generate"](channels),
+    task=_task,
     wiring=_wiring,
     prediction=_prediction,
     sampling=_sampling,

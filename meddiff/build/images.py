@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import AXES, Middle, Slice, square
@@ -15,21 +16,22 @@ from meddiff.cache.image_array import ImageArray, decode
 from meddiff.cache.image_array import unusable as unusable_images
 from meddiff.cache.store import Prepared
 from meddiff.cache.volume_array import CachedVolume, cache_volumes, in_order_of
-from meddiff.formats.masks import meaning_of
+from meddiff.formats.masks import MaskMeaning, meaning_of
 from meddiff.images.prepare import Transform, VolumeTransform
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import AnyRecipe, ImageRecipe, TrainingRecipe, of_volumes
 
 
 def images(
-    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], *, progress: Callable | None = None
-) -> Images:
-    """Return the rows' images, prepared once into the cache."""
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], *, progress: Callable | None = None,
+    meaning: MaskMeaning | None = None,
+) -> Images:  # fmt: skip
+    """Return the rows' images, prepared once into the cache; with their masks where it is known what these mean."""
     if recipe.data.slice_axis is not None:
-        return _slices(rows, recipe, class_names, progress)
+        return _slices(rows, recipe, class_names, progress, meaning)
     if recipe.dimensions == 3:
-        return Images(_volumes(rows, recipe, progress), class_names, Middle(recipe.volume.patch_size))
-    return Images(_squares(rows, recipe, progress), class_names)
+        return Images(_volumes(rows, recipe, progress, meaning), class_names, Middle(recipe.volume.patch_size))
+    return Images(_squares(rows, recipe, progress, meaning), class_names)
 
 
 def shares(
@@ -62,24 +64,27 @@ def slices_of(rows: Sequence[ManifestRow], recipe: ImageRecipe) -> list[Manifest
 
 
 def _slices(
-    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], progress: Callable | None
-) -> Images:
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, class_names: Sequence[str], progress: Callable | None,
+    meaning: MaskMeaning | None,
+) -> Images:  # fmt: skip
     drawn = [row for row in rows if row.source == "synthetic"]
     volumes = list({row.image_file: row_of_volume(row) for row in rows if row.source != "synthetic"}.values())
     axis, side = AXES[recipe.data.slice_axis or ""], recipe.data.image_size
     prepared = prepared_slices(
         rows,
-        volumes=_volumes(volumes, recipe, progress) if volumes else None,
-        drawn=_squares(drawn, recipe, progress) if drawn else None,
+        volumes=_volumes(volumes, recipe, progress, meaning) if volumes else None,
+        drawn=_squares(drawn, recipe, progress, meaning) if drawn else None,
         axis=axis,
     )
     return Images(prepared, class_names, Slice(axis, Middle(square(axis, side)), upright=True))
 
 
-def _squares(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None) -> ImageArray:
+def _squares(
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None, meaning: MaskMeaning | None = None
+) -> ImageArray:
     return decode(
         rows,
-        picture_square(recipe),
+        _with_masks(recipe, meaning),
         on_bad_file=recipe.data.on_bad_file,
         folder=recipe.data.cache or None,
         progress=progress,
@@ -88,8 +93,7 @@ def _squares(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callabl
 
 def masks(rows: Sequence[ManifestRow], recipe: ImageRecipe, every: Sequence[ManifestRow]) -> ImageArray:
     """Return the rows' pictures with their masks, whose values mean what they mean in ``every`` row of the data set."""
-    transform = replace(picture_square(recipe), with_masks=True, meaning=meaning_of(every))
-    return decode(rows, transform, on_bad_file=recipe.data.on_bad_file, folder=recipe.data.cache or None)
+    return _squares(rows, recipe, None, meaning_of(every))
 
 
 def picture_square(recipe: ImageRecipe) -> Transform:
@@ -97,26 +101,35 @@ def picture_square(recipe: ImageRecipe) -> Transform:
     return Transform(recipe.data.image_size, recipe.data.fit, channels(recipe), slices=slice_transform(recipe))
 
 
+def _with_masks(recipe: ImageRecipe, meaning: MaskMeaning | None) -> Transform:
+    square = picture_square(recipe)
+    return square if meaning is None else replace(square, with_masks=True, meaning=meaning)
+
+
 def unusable(
-    rows: Sequence[ManifestRow], recipe: ImageRecipe, *, progress: Callable | None = None
-) -> Sequence[tuple[ManifestRow, str]]:
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, meaning: MaskMeaning | None = None, *,
+    progress: Callable | None = None,
+) -> Sequence[tuple[ManifestRow, str]]:  # fmt: skip
     """Return the rows whose image or mask cannot be used, with the reason.
 
     The other images are in the cache afterwards.
     """
     if of_volumes(recipe):
-        return _volumes(rows, replace(recipe, data=replace(recipe.data, on_bad_file="skip")), progress).skipped
+        skipping = replace(recipe, data=replace(recipe.data, on_bad_file="skip"))
+        return _volumes(rows, skipping, progress, meaning).skipped
     return unusable_images(
         rows,
-        picture_square(recipe),
+        _with_masks(recipe, meaning),
         folder=recipe.data.cache or None,
         progress=progress,
     )
 
 
-def prepared(rows: Sequence[ManifestRow], recipe: ImageRecipe) -> Prepared[CachedVolume] | ImageArray:
+def prepared(
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, meaning: MaskMeaning | None = None
+) -> Prepared[CachedVolume] | ImageArray:
     """Return the whole images of the rows, without labels: pictures, or volumes that are not cut yet."""
-    return _volumes(rows, recipe, None) if of_volumes(recipe) else _squares(rows, recipe, None)
+    return (_volumes if of_volumes(recipe) else _squares)(rows, recipe, None, meaning)
 
 
 def slice_transform(recipe: AnyRecipe) -> VolumeTransform | None:
@@ -134,12 +147,17 @@ def channels(recipe: AnyRecipe) -> int:
     return recipe.data.channels or source(recipe.dataset).channels
 
 
-def _volumes(rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None) -> Prepared[CachedVolume]:
+def _volumes(
+    rows: Sequence[ManifestRow], recipe: ImageRecipe, progress: Callable | None, meaning: MaskMeaning | None = None
+) -> Prepared[CachedVolume]:
     """Return real volumes by the recipe's settings.
 
     Those that a model drew are in its range and on its grid already.
     """
-    settings = {"on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress}
+    settings: dict[str, Any] = {
+        "on_bad_file": recipe.data.on_bad_file, "folder": recipe.data.cache or None, "progress": progress,
+        "with_masks": meaning is not None, "meaning": meaning,
+    }  # fmt: skip
     drawn = [row for row in rows if row.source == "synthetic"]
     real = [row for row in rows if row.source != "synthetic"]
     parts = [cache_volumes(drawn, DRAWN, **settings)] if drawn else []

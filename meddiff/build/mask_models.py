@@ -124,7 +124,8 @@ def _others(recipe: SegmentRecipe) -> dict[str, int]:
     return dict.fromkeys(recipe.baseline.names, recipe.baseline.steps or recipe.training.steps)
 
 
-def _other(recipe: SegmentRecipe, name: str, channels: int, class_names: Sequence[str]) -> Model:
+def new_baseline(recipe: SegmentRecipe, name: str, channels: int, class_names: Sequence[str]) -> Model:
+    """Build an untrained deterministic network with what is minimized; a function of the recipe alone."""
     with seeded(child_seed(recipe.seed, "segmentation", name, "weights")):
         network = baseline(recipe, name, channels=channels, num_classes=len(class_names))
     settings = {"name": name, "channels": recipe.baseline.channels, "dimensions": recipe.dimensions}
@@ -149,5 +150,5 @@ SEGMENT = Kind(
     seeds=("segmentation", "diffusion"),
     weights=best_of,
     others=_others,
-    other=_other,
+    other=new_baseline,
 )

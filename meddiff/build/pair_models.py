@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -20,12 +20,14 @@ from meddiff.batches.batch import Batch
 from meddiff.build.augmentation import augmentation as turns_of
 from meddiff.build.image_models import check_has
 from meddiff.build.kind import Kind, Model, Wiring, facts_of, models_of, taken, times_of, windows
-from meddiff.build.tables import NETWORKS, PREDICTIONS, SAMPLERS, TASKS, pick, source
+from meddiff.build.mask_models import new_baseline
+from meddiff.build.tables import BASELINES, NETWORKS, PREDICTIONS, SAMPLERS, TASKS, pick, source
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
 from meddiff.inference.translators import DiffusionTranslator, RegressionTranslator, Translator
 from meddiff.networks.initialization import seeded
+from meddiff.recipe.segment import BaselineRecipe, PatchRecipe, SegmentRecipe, StackRecipe
 from meddiff.recipe.translate import TranslateRecipe
 from meddiff.run import RunFolder
 from meddiff.seeds import child_seed
@@ -37,14 +39,17 @@ from meddiff.training.objectives import Denoising, Objective, Regressing
 
 REGRESSION = "regression"
 """What tables and folders call the network that is asked once."""
+JUDGE = next(iter(BASELINES))
+"""The network that says which mask a drawn picture shows, where masks are told."""
 ALONG: dict[str, tuple[int, ...] | None] = {"both": None, "vertical": (0,), "horizontal": (1,)}
 
 
-def _task(recipe: TranslateRecipe, channels: int, num_classes: int = 0) -> TranslateTask:
+def _task(recipe: TranslateRecipe, channels: int, num_classes: int) -> TranslateTask:
     settings = recipe.translation
     make = pick("translation.known", TASKS, settings.known)
     offered: dict[str, Any] = {
         "channels": channels, "factor": settings.factor, "residual": settings.residual, "axes": ALONG[settings.along],
+        "num_classes": num_classes,
     }  # fmt: skip
     names = inspect.signature(make).parameters
     if "chosen" in names:
@@ -100,19 +105,22 @@ def _positions(names: Sequence[str | int], dataset: str, channels: int) -> tuple
 
 
 def _wiring(recipe: TranslateRecipe, channels: int, num_classes: int) -> Wiring:
-    told = _task(recipe, channels).told_channels
+    told = _task(recipe, channels, num_classes).told_channels
     return Wiring(NETWORKS, {"spatial_dims": recipe.dimensions, "condition_channels": told})
 
 
 def _sampling(recipe: TranslateRecipe) -> Sampling:
     settings = recipe.inference
-    return Sampling(pick("inference.sampler", SAMPLERS, settings.sampler), settings.steps, spacing=settings.spacing)
+    sampler = pick("inference.sampler", SAMPLERS, settings.sampler)
+    return Sampling(sampler, settings.steps, settings.guidance, settings.spacing)
 
 
 def _check(recipe: TranslateRecipe) -> None:
     check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     pick("inference.sampler", SAMPLERS, recipe.inference.sampler)
+    if recipe.inference.guidance != 1 and not recipe.by_masks:
+        raise InputError("inference.guidance belongs to --translation.known mask: leave it at 1")
     if recipe.training.class_balance:
         raise InputError(
             f"training.class_balance is {recipe.training.class_balance}, and images have no classes here: use 0"
@@ -125,7 +133,12 @@ def _facts(recipe: TranslateRecipe) -> dict[str, Any]:
     own: dict[str, Any] = {"dimensions": recipe.dimensions, "known": settings.known}
     if TASKS[settings.known] is LowResolution:
         return own | {"factor": settings.factor, "along": settings.along, "residual": settings.residual}
-    return own | {"given": list(settings.given), "wanted": list(settings.wanted)}
+    return own if recipe.by_masks else own | {"given": list(settings.given), "wanted": list(settings.wanted)}
+
+
+def _objective(recipe: TranslateRecipe, prepared: Denoiser, task: TranslateTask) -> Objective:
+    dropped = recipe.translation.condition_dropout if recipe.by_masks else 0.0
+    return Denoising(prepared, task, dropped, times=times_of(recipe, prepared), dropout=recipe.network.dropout > 0)
 
 
 def _ready(recipe: TranslateRecipe, model: Denoiser, task: TranslateTask, device: torch.device) -> Translator:
@@ -139,10 +152,33 @@ def _calls(recipe: TranslateRecipe) -> str:
     return f"an image is answered by about {calls} calls ({recipe.inference.members} members)"
 
 
+def judging(recipe: TranslateRecipe) -> SegmentRecipe:
+    """Return the settings of the U-Net that says which masks drawn pictures show: the run's, where it has them."""
+    side = min(recipe.volume.patch_size) if recipe.dimensions == 3 else recipe.data.image_size
+    widths = BaselineRecipe().channels[: max(2, side.bit_length() - 3)]
+    data: dict[str, Any] = {entry.name: getattr(recipe.data, entry.name) for entry in fields(recipe.data)}
+    data["slice_axis"] = None  # what the network sees is a slice already
+    return SegmentRecipe(
+        dataset=recipe.dataset, seed=recipe.seed, dimensions=recipe.dimensions, classes=recipe.classes,
+        data=StackRecipe(**data), volume=PatchRecipe(patch_size=recipe.volume.patch_size),
+        training=recipe.training, baseline=BaselineRecipe((JUDGE,), widths),
+    )  # fmt: skip
+
+
+def _other(recipe: TranslateRecipe, name: str, channels: int, class_names: Sequence[str]) -> Model:
+    if name == JUDGE:
+        return new_baseline(judging(recipe), name, channels, class_names)
+    return _regression(recipe, name, channels, class_names)
+
+
+def _others(recipe: TranslateRecipe) -> dict[str, int]:
+    return dict.fromkeys((REGRESSION, JUDGE) if recipe.by_masks else (REGRESSION,), recipe.training.steps)
+
+
 def _regression(recipe: TranslateRecipe, name: str, channels: int, class_names: Sequence[str]) -> Model:
-    task = _task(recipe, channels)
+    task = _task(recipe, channels, len(class_names))
     kind = pick("network.name", NETWORKS, recipe.network.name)
-    offered = _wiring(recipe, channels, 0).offered
+    offered = _wiring(recipe, channels, len(class_names)).offered
     with seeded(child_seed(recipe.seed, "translation", name, "weights")):
         network = kind(task.channels, task.channels, **taken(kind, recipe.network, offered))
     last = recipe.diffusion.timesteps
@@ -173,13 +209,11 @@ TRANSLATE = Kind(
     prediction=lambda recipe: pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction),
     sampling=_sampling,
     facts=_facts,
-    objective=lambda recipe, prepared, task: Denoising(
-        prepared, task, times=times_of(recipe, prepared), dropout=recipe.network.dropout > 0
-    ),
+    objective=_objective,
     ready=_ready,
     calls=_calls,
     seeds=("translation", "diffusion"),
     weights=weights_of,
-    others=lambda recipe: {REGRESSION: recipe.training.steps},
-    other=_regression,
+    others=_others,
+    other=_other,
 )

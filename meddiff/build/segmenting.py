@@ -21,7 +21,7 @@ from meddiff.formats.masks import Levels, MaskMeaning, NameRules, decide, masks_
 from meddiff.images.case import Case, picture_case, volume_case
 from meddiff.images.prepare import Transform
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import of_volumes
+from meddiff.recipe import MaskedRecipe, of_volumes
 from meddiff.recipe.segment import SegmentRecipe
 
 
@@ -40,7 +40,7 @@ def case(recipe: SegmentRecipe, row: ManifestRow, *, deep: bool = False) -> Case
 
 
 def mask_levels(
-    rows: Sequence[ManifestRow], recipe: SegmentRecipe, *, progress: Callable | None = None
+    rows: Sequence[ManifestRow], recipe: MaskedRecipe, *, progress: Callable | None = None
 ) -> tuple[Levels, ...]:
     """Look at what the masks of these rows hold, each looked at once; those that cannot be read are left to `unusable`.
 
@@ -57,7 +57,7 @@ def mask_levels(
     return held.levels
 
 
-def meaning(levels: Sequence[Levels], recipe: SegmentRecipe) -> MaskMeaning:
+def meaning(levels: Sequence[Levels], recipe: MaskedRecipe) -> MaskMeaning:
     """Decide what the values of all masks mean, by the recipe's classes and mask_values.
 
     Raises:
@@ -66,7 +66,7 @@ def meaning(levels: Sequence[Levels], recipe: SegmentRecipe) -> MaskMeaning:
     return decide(levels, names=recipe.classes, text=recipe.data.mask_values, rules=rules_for_names(recipe))
 
 
-def rules_for_names(recipe: SegmentRecipe) -> NameRules:
+def rules_for_names(recipe: MaskedRecipe) -> NameRules:
     """Return the recipe's rules for masks whose shapes have names."""
     return NameRules(recipe.data.mask_overlap, recipe.data.mask_missing)
 
@@ -128,7 +128,7 @@ def batches(
     return build.shares(images, recipe.training, seed, balance, rank, ranks)
 
 
-def class_names(recipe: SegmentRecipe, images: Images, meaning: MaskMeaning | None = None) -> list[str]:
+def class_names(recipe: MaskedRecipe, images: Images, meaning: MaskMeaning | None = None) -> list[str]:
     """Return the recipe's class names, those of the values, or ``background, class 1 ...`` up to the largest value.
 
     Raises:

@@ -56,6 +56,8 @@ from meddiff.sources.lgg import LGG
 from meddiff.sources.phantom import PHANTOM
 from meddiff.sources.source import Source
 from meddiff.tasks.generate import GenerateTask
+from meddiff.tasks.label_map import LabelMap
+from meddiff.tasks.pair import PairTask
 from meddiff.tasks.segment import SegmentTask
 from meddiff.tasks.translate import Hole, LowResolution, Sequences
 from meddiff.training.loop import Augment
@@ -194,9 +196,11 @@ SAMPLERS: Table[Callable] = Table(
 TASKS: Table[Callable[..., Any]] = Table(
     {
         "generate": Entry(GenerateTask, "images drawn by their class", "ho2020"),
+        "pair": Entry(PairTask, "images drawn with their masks by their class", "ho2020,chen2023"),
         "segment": Entry(SegmentTask, "masks drawn by their image", "wu2022"),
         "low_resolution": Entry(LowResolution, "images drawn by their means over blocks of pixels", "saharia2022sr3"),
         "hole": Entry(Hole, "images drawn by what is around their holes", "saharia2022palette"),
+        "mask": Entry(LabelMap, "images drawn by their masks", "wang2022semantic,saharia2022palette"),
         "sequences": Entry(Sequences, "sequences drawn by other sequences of the same image", "saharia2022palette"),
     }
 )

@@ -2,7 +2,8 @@
 
 ``psnr_db`` and ``ssim`` are of the wanted pixels (of an image with holes PSNR is of the holes alone); ``detail_db`` is
 the power that fine detail has too much of, or too little; ``consistency_db`` is the PSNR of what becomes of the answer
-when it is made as coarse as the known image; ``spread`` is the standard deviation of the members, a share of the range.
+when it is made as coarse as the known image; ``spread`` is the standard deviation of the members, a share of the range;
+``dice``, of images drawn by their masks, is that of their mask and the one that a segmenter sees in the answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from meddiff.metrics.images.restoration import detail_db, psnr_db, ssim
 from meddiff.metrics.resampling import USUAL, Resampling
 
 METRICS = ("psnr_db", "ssim", "detail_db", "consistency_db", "spread")
-COMPARED = METRICS[:3]
+DICE = "dice"
+"""The metric that images drawn by their masks have beside them."""
+COMPARED = (*METRICS[:3], DICE)
 """Metrics in which models are compared."""
 RANGE = 2.0
 """Of images in [-1, 1]."""
@@ -76,12 +79,16 @@ def means_of(cases: pd.DataFrame, *, resampling: Resampling = USUAL) -> pd.DataF
     lines = []
     for (model,), rows in parts(cases, ["model"]):
         group = np.searchsorted(patients, texts(rows, "patient"))
-        for metric in METRICS:
+        for metric in _measured(cases):
             values = numbers(rows, metric)
             mean, low, high = mean_by_patient(values, group, weights, resampling)
             about = {"n_cases": int((~np.isnan(values)).sum()), "n_patients": len(np.unique(group))}
             lines.append({"model": model, "metric": metric, "mean": mean, "low": low, "high": high, **about})
     return pd.DataFrame(lines)
+
+
+def _measured(cases: pd.DataFrame) -> list[str]:
+    return [metric for metric in (*METRICS, DICE) if metric in cases.columns]
 
 
 def differences_of(cases: pd.DataFrame, against: Sequence[str], *, resampling: Resampling = USUAL) -> pd.DataFrame:
@@ -102,7 +109,7 @@ def differences_of(cases: pd.DataFrame, against: Sequence[str], *, resampling: R
             two = _of(cases, other)
             if list(one["case"]) != list(two["case"]):
                 raise InputError(f"{model} and {other} were scored on other cases: compare them on the same ones")
-            for metric in COMPARED:
+            for metric in [metric for metric in _measured(cases) if metric in COMPARED]:
                 lines.append({
                     "model": model, "against": other, "metric": metric,
                     **_difference(numbers(one, metric), numbers(two, metric), group, weights, resampling),

@@ -70,7 +70,7 @@ class ImageDenoiser:
     class_names: tuple[str, ...]
     """Label k is class_names[k]."""
     shape: tuple[int, ...]
-    """(C, *S) of an image."""
+    """(C, *S) of an image; where masks are drawn with it, their digits are its last channels."""
     drawing: Sampling
     """How images are drawn unless something else is asked for."""
     attributes: Attributes = NOTHING

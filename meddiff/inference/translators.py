@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.diffusion.condition import Condition
-from meddiff.diffusion.denoiser import BoundDenoiser, Denoiser
+from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import PerSampleNoise
 from meddiff.inference.sampling import Sampling, walk
 from meddiff.inference.segmenters import Windows
@@ -55,7 +55,7 @@ class DiffusionTranslator:
     def members(self, told: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return one image per seed."""
         cut, told = self.windows.over(told), told.to(self.device)
-        conditions = [self.denoiser.encode(Condition(image=told[None, :, *window])) for window in cut.windows]
+        conditions = [Condition(image=told[None, :, *window]) for window in cut.windows]
         drawn = [self._drawn(cut, conditions, seeds[first : first + self.batch_size])
                  for first in range(0, len(seeds), self.batch_size)]  # fmt: skip
         return self.task.answer(torch.cat(drawn), told[None]).float().cpu()
@@ -64,7 +64,7 @@ class DiffusionTranslator:
         """Return x_0 [M, K, *S]."""
         repeated = [condition.repeated(len(seeds)) for condition in conditions]
         noise = PerSampleNoise(seeds, (self.task.channels, *cut.shape), device=self.device)
-        denoise = tile(lambda number: BoundDenoiser(self.denoiser, repeated[number]), cut)
+        denoise = tile(lambda number: self.sampling.denoise(self.denoiser, repeated[number]), cut)
         (last,) = deque(walk(denoise, self.denoiser.schedule, self.sampling, noise), maxlen=1)
         return last.x
 

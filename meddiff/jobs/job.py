@@ -24,7 +24,7 @@ from meddiff.jobs.detect import evaluate as detections
 from meddiff.jobs.generate import classify, filter, report, synthesize
 from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import environment
-from meddiff.jobs.segment import calibrate, evaluate
+from meddiff.jobs.segment import calibrate, drawn_pairs, evaluate, segmenter_study, study_report
 from meddiff.jobs.segment import report as masks_report
 from meddiff.jobs.stage import AnyRun, Stage, run_stages
 from meddiff.jobs.translate import evaluate as answers
@@ -45,7 +45,10 @@ from meddiff.run import Run, RunFolder, kind_of
 Kind = TypeVar("Kind", bound=AnyRecipe)
 
 GENERATE = (
-    manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.LABELED),
+    manifest.stage(
+        "reading what images there are and splitting them by patient or lesion",
+        lambda recipe: manifest.PAIRED if recipe.classes else manifest.LABELED,
+    ),
     train.IMAGES,
     synthesize.STAGE,
     filter.STAGE,
@@ -53,15 +56,21 @@ GENERATE = (
     report.STAGE,
 )
 SEGMENT = (
-    manifest.stage("reading what images and masks there are, splitting them by patient or lesion", manifest.MASKED),
+    manifest.stage(
+        "reading what images and masks there are, splitting them by patient or lesion", lambda _: manifest.MASKED
+    ),
     train.MASKS,
     train.BASELINES,
     calibrate.STAGE,
     evaluate.STAGE,
     masks_report.STAGE,
 )
+PAIRS = (SEGMENT[0], drawn_pairs.STAGE, segmenter_study.STAGE, study_report.STAGE)
 TRANSLATE = (
-    manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.PLAIN),
+    manifest.stage(
+        "reading what images there are and splitting them by patient or lesion",
+        lambda recipe: manifest.BY_MASKS if recipe.by_masks else manifest.PLAIN,
+    ),
     translate.DIFFUSION,
     translate.COMPARED,
     answers.STAGE,
@@ -88,7 +97,9 @@ NEXT_OF_MAPS = (
 
 
 DETECT = (
-    manifest.stage("reading what images there are, which are healthy, and splitting them by patient", health.PURPOSE),
+    manifest.stage(
+        "reading what images there are, which are healthy, and splitting them by patient", lambda _: health.PURPOSE
+    ),
     learn.DENOISER,
     learn.BASELINE,
     choose.STAGE,
@@ -114,20 +125,22 @@ JOBS: dict[type, Job] = {
     DetectRecipe: Job(DETECT, "detect-", NEXT_OF_MAPS),
 }
 """The work of each kind of run."""
+PAIR_STUDY = Job(PAIRS, "segment-augment-", ("inspect --audit {run}/manifest.csv",))
+"""The work of `segment augment`."""
 
 
-def run(recipe: Kind, until: str, console: Console | None = None) -> Run[Kind]:
-    """Run the stages of a recipe's kind up to ``until``; those that are done are skipped.
+def run(recipe: Kind, until: str, console: Console | None = None, job: Job | None = None) -> Run[Kind]:
+    """Run the stages of a recipe's kind (or of another job) up to ``until``; those that are done are skipped.
 
     Raises:
         InputError: whatever the user can cure, before work is lost to it.
     """
     build.check_names(recipe)
-    job = JOBS[type(recipe)]
+    job = job or JOBS[type(recipe)]
     folder = RunFolder(Path(recipe.out or f"runs/{job.begins}{name_of(recipe)}"))
     made = Run(with_its_policy(as_it_was_begun(recipe, folder)), folder, console or new_console())
     _go(made, job.stages, until)
-    tell_next(made, job.next if until == "report" else ())
+    tell_next(made, job.next if until == job.stages[-1].name else ())
     return made
 
 
@@ -139,7 +152,7 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
         run.console.print(recipe_table(run.recipe))
         write_text(folder.recipe, yaml.safe_dump(to_dict(run.recipe), sort_keys=False))
         write_text(folder.environment, json.dumps(environment(), indent=2))
-        if until != "manifest" and "train" not in folder.record():
+        if until != "manifest" and "train" in names and "train" not in folder.record():
             tell_time(run.recipe, run.console)
         run_stages(stages[: names.index(until) + 1], run)
 

@@ -69,17 +69,18 @@ class SampleGrid(Look):
         """Draw the grid of a step."""
         recipe, images = self.run.recipe, self.images
         labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]
+        task = build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names))
         batches = generate(
             self.model.ready(self.state.ema.network, self.state.fabric),
-            build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names)),
+            task,
             build.sampling(recipe),
             told=Condition(label=torch.tensor(labels)),
             seeds=[child_seed(recipe.seed, "samples", number) for number in range(len(labels))],
-            shape=images.shape,
+            shape=(task.channels, *images.shape[1:]),
             batch_size=min(len(labels), recipe.synthesis.batch_size),
             device=self.state.fabric.device,
         )
-        tiles = [tile(image.numpy(), images.spacing_mm) for batch in batches for image in batch]
+        tiles = [tile(image[: images.shape[0]].numpy(), images.spacing_mm) for batch in batches for image in batch]
         grid = grid_image(
             tiles,
             SAMPLES_PER_CLASS,

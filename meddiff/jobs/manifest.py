@@ -38,7 +38,7 @@ from meddiff.jobs.stage import AnyRun, Stage
 from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.split import SPLITS, assign_splits
 from meddiff.manifest.table import read_manifest, write_manifest
-from meddiff.recipe import AnyRecipe, ImageRecipe, Recipe, SegmentRecipe, of_volumes, to_dict
+from meddiff.recipe import AnyRecipe, ImageRecipe, MaskedRecipe, Recipe, SegmentRecipe, of_volumes, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import RunFolder, digest
 from meddiff.seeds import child_seed
@@ -80,13 +80,13 @@ class Purpose:
         return replace(self, unusable=unusable, prepared=prepared)
 
 
-def stage(does: str, purpose: Purpose) -> Stage:
-    """Return the stage that writes the manifest of a kind of run."""
-    return Stage("manifest", does, partial(_inputs, purpose), partial(_work, purpose))
+def stage(does: str, purpose_of: Callable[[Any], Purpose]) -> Stage:
+    """Return the stage that writes the manifest of a kind of run; ``purpose_of`` is asked with its recipe."""
+    return Stage("manifest", does, partial(_inputs, purpose_of), partial(_work, purpose_of))
 
 
-def _inputs(purpose: Purpose, run: AnyRun) -> str:
-    recipe = run.recipe
+def _inputs(purpose_of: Callable[[Any], Purpose], run: AnyRun) -> str:
+    recipe, purpose = run.recipe, purpose_of(run.recipe)
     own = Path(recipe.manifest) if recipe.manifest else None
     fractions = recipe.data.train_fraction, recipe.data.val_fraction
     cut = (recipe.data.slice_axis, to_dict(recipe.volume)) if recipe.data.slice_axis else None
@@ -97,15 +97,15 @@ def _inputs(purpose: Purpose, run: AnyRun) -> str:
                   recipe.data.on_bad_file, recipe.dimensions, label, recipe.seed, *later)  # fmt: skip
 
 
-def said_of_masks(recipe: SegmentRecipe) -> list[Any]:
+def said_of_masks(recipe: MaskedRecipe) -> list[Any]:
     """List what the user says of the masks' classes and values."""
     said = [getattr(recipe.data, name) for name in MASKS_AS_THEY_ARE]
     plain = MASKS_AS_THEY_ARE.values()
     return [recipe.classes, *(own for own, usual in zip(said, plain, strict=True) if own != usual)]
 
 
-def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
-    rows = find_rows(run)
+def _work(purpose_of: Callable[[Any], Purpose], run: AnyRun) -> list[Path]:
+    purpose, rows = purpose_of(run.recipe), find_rows(run)
     check_dimensions(rows, run.recipe)
     usable = purpose.usable(rows, run.recipe)
     if len(usable) < len(rows):
@@ -121,7 +121,7 @@ def _work(purpose: Purpose, run: AnyRun) -> list[Path]:
     write_table(audit.to_table(findings), run.folder.findings)
     run.forget()
     run.console.print(purpose.counts(rows))
-    for verdict in too_few(rows, by_class=purpose is LABELED):
+    for verdict in too_few(rows, by_class=isinstance(run.recipe, Recipe)):
         run.console.print(verdict, style="yellow", soft_wrap=True)
     audit.tell(run.console, findings, str(run.folder.findings))
     return [run.folder.manifest, run.folder.findings, *written]
@@ -170,7 +170,7 @@ def with_labels(rows: Rows, recipe: Recipe) -> Rows:
     return labeled
 
 
-def with_masks(rows: Rows, recipe: SegmentRecipe) -> Rows:
+def with_masks(rows: Rows, recipe: AnyRecipe) -> Rows:
     """Choose the rows that have a mask.
 
     Raises:
@@ -179,10 +179,16 @@ def with_masks(rows: Rows, recipe: SegmentRecipe) -> Rows:
     masked = [row for row in rows if row.mask_path is not None]
     if not masked:
         raise InputError(
-            f"none of the {len(rows)} images has a mask, and masks are what segmentation learns from: add the masks of "
+            f"none of the {len(rows)} images has a mask, and masks are what {_learner(recipe)} from: add the masks of "
             "the data set to the folder, or give a --manifest with its mask_path column filled in"
         )
     return masked
+
+
+def _learner(recipe: AnyRecipe) -> str:
+    if isinstance(recipe, Recipe):
+        return "is drawn with images, and learned"
+    return "segmentation learns" if isinstance(recipe, SegmentRecipe) else "images are drawn"
 
 
 def cut_to_slices(rows: Rows, recipe: ImageRecipe) -> Rows:
@@ -360,11 +366,19 @@ def counts_of_splits(rows: Rows, title: str = "images with masks") -> Table:
 
 
 LABELED = Purpose("label", with_labels, build.unusable, build.prepared, cut_to_slices, counts_of_classes)
+PAIRED = Purpose(
+    "label or mask", lambda rows, recipe: with_labels(with_masks(rows, recipe), recipe), build.unusable,
+    build.prepared, cut_to_slices, counts_of_classes, MaskValues.of, said_of_masks,
+)  # fmt: skip
 PLAIN = Purpose(
     "file", lambda rows, _: rows, build.unusable, build.prepared, cut_to_slices,
     partial(counts_of_splits, title="images"),
 )  # fmt: skip
 MASKED = Purpose(
     "mask", with_masks, segmenting.unusable, segmenting.prepared, lambda rows, _: rows, counts_of_splits,
+    MaskValues.of, said_of_masks,
+)  # fmt: skip
+BY_MASKS = Purpose(
+    "mask", with_masks, build.unusable, build.prepared, cut_to_slices, partial(counts_of_splits, title="images"),
     MaskValues.of, said_of_masks,
 )  # fmt: skip

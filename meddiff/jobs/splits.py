@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from meddiff import build
 from meddiff.batches.images import Images, described_by
@@ -11,18 +12,19 @@ from meddiff.cache.store import Prepared
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.masks.meaning import read_meaning
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import Recipe, SegmentRecipe, TranslateRecipe
+from meddiff.recipe import MaskedRecipe, Recipe, SegmentRecipe, TranslateRecipe
 from meddiff.run import Run
 
 
 def labeled(run: Run[Recipe], split: str, *, progress: Callable | None = None) -> Images:
     """Return the images of a split with their labels, which are the classes of the run.
 
-    Those of the training split are described by the recipe's attributes.
+    Those of the training split are described by the recipe's attributes. Where masks are drawn too, all have theirs.
     """
 
     def prepared() -> Images:
-        images = build.images(run.of(split), run.recipe, run.classes, progress=progress)
+        meaning = mask_meaning(run) if run.recipe.classes else None
+        images = build.images(run.of(split), run.recipe, run.classes, progress=progress, meaning=meaning)
         return described_by(images, run.recipe.diffusion.attributes) if split == "train" else images
 
     return run.keep(("images", split), prepared)
@@ -46,8 +48,13 @@ def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Cal
 
 
 def plain(run: Run[TranslateRecipe], split: str, *, progress: Callable | None = None) -> Images:
-    """Return the images of a split as they are, without labels and masks."""
-    return run.keep(("images", split), lambda: build.images(run.of(split), run.recipe, (), progress=progress))
+    """Return the images of a split without labels; with their masks where these are what images are drawn by."""
+
+    def prepared() -> Images:
+        meaning = mask_meaning(run) if run.recipe.by_masks else None
+        return build.images(run.of(split), run.recipe, (), progress=progress, meaning=meaning)
+
+    return run.keep(("images", split), prepared)
 
 
 def masked(run: Run[SegmentRecipe], split: str) -> Images:
@@ -55,7 +62,7 @@ def masked(run: Run[SegmentRecipe], split: str) -> Images:
     return run.keep(("images", split), lambda: segmenting.images(run.of(split), run.recipe, mask_meaning(run)))
 
 
-def mask_meaning(run: Run[SegmentRecipe]) -> MaskMeaning:
+def mask_meaning(run: Run[MaskedRecipe]) -> MaskMeaning:
     """Return what the values of the masks mean, as the run's folder says; decided anew where it does not.
 
     Raises:
@@ -70,7 +77,7 @@ def mask_meaning(run: Run[SegmentRecipe]) -> MaskMeaning:
     return run.keep("mask meaning", kept)
 
 
-def mask_classes(run: Run[SegmentRecipe]) -> list[str]:
+def mask_classes(run: Run[Any], images: Callable[[Run[Any], str], Images] = masked) -> list[str]:
     """Return the names of the classes of the masks, background first.
 
     Raises:
@@ -78,9 +85,18 @@ def mask_classes(run: Run[SegmentRecipe]) -> list[str]:
     """
 
     def checked() -> list[str]:
-        names = segmenting.class_names(run.recipe, masked(run, "train"), mask_meaning(run))
+        names = segmenting.class_names(run.recipe, images(run, "train"), mask_meaning(run))
         for split in [name for name in ("val", "test") if run.of(name)]:
-            segmenting.check_classes(masked(run, split), names)
+            segmenting.check_classes(images(run, split), names)
         return names
 
     return run.keep("mask classes", checked)
+
+
+def classes_drawn_by(run: Run[TranslateRecipe]) -> list[str]:
+    """Return the names of the classes that images are drawn by; none where they are not drawn by masks.
+
+    Raises:
+        InputError: as `mask_classes`.
+    """
+    return mask_classes(run, plain) if run.recipe.by_masks else []

@@ -176,6 +176,8 @@ def _check_images(run: Run[Recipe]) -> None:
             "some of the images have 16 bits, which are kept, and PNG files hold 16 bits in gray alone: train on gray "
             "images with --data.channels 1"
         )
+    if run.recipe.classes:
+        mask_classes(run, labeled)
     weights.model_to_train(run, images)  # settings, volumes and weights that fit together
 
 

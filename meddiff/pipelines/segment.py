@@ -35,6 +35,16 @@ of pictures or slices goes through a volume slice by slice. A few pictures, or o
 goes on where it was. Run again, it segments what is new or has changed (the table holds the SHA-256 of each image).
 """
 """The words of `segment predict --help`."""
+AUGMENT = """Say whether drawn pairs of image and mask help a segmenter, beside the classical augmentation.
+
+    python -m meddiff.pipelines.translate train --dataset isic --translation.known mask --out runs/pairs
+    python -m meddiff.pipelines.segment augment --dataset isic --study.pairs runs/pairs
+
+Pairs are drawn of the training masks, as they are and bent. A U-Net is trained with 25, 100 and all real pairs, with
+and without them, with and without the classical augmentation, several times each with equal steps; report.html has the
+paired differences on the test images. --study.pairs takes a manifest of pairs too (`translate predict` writes one).
+"""
+"""The words of `segment augment --help`."""
 
 
 def train(words: list[str], verb: str = "train", until: str = "calibrate") -> None:
@@ -51,6 +61,17 @@ def train(words: list[str], verb: str = "train", until: str = "calibrate") -> No
 def evaluate(words: list[str]) -> None:
     """Run the whole job, up to the report."""
     train(words, "evaluate", until="report")
+
+
+def augment(words: list[str]) -> None:
+    """Train segmenters with and without drawn pairs, and say whether these help."""
+
+    def run(recipe: SegmentRecipe) -> None:
+        from meddiff.jobs import job
+
+        job.run(recipe, "augmentation", job=job.PAIR_STUDY)
+
+    do_recipe("segment augment", AUGMENT, words, SEGMENT, run)
 
 
 def test(words: list[str]) -> None:
@@ -105,7 +126,7 @@ def segment_images(settings: Predict) -> Path:
 main = verbs_command(
     "segment",
     __doc__,
-    {"train": train, "evaluate": evaluate, "test": test, "predict": predict},
+    {"train": train, "evaluate": evaluate, "augment": augment, "test": test, "predict": predict},
     example="segment train --dataset isic",
 )
 

@@ -1,8 +1,9 @@
-"""Make images of known ones by diffusion: sharper, without their holes, in another sequence (SR3, Palette).
+"""Make images of what is known by diffusion: sharper, without their holes, in another sequence, by a mask (Palette).
 
     python -m meddiff.pipelines.translate train --dataset isic --data-root ~/HAM10000 --translation.factor 4
     python -m meddiff.pipelines.translate evaluate --dataset isic --data-root ~/HAM10000    # trains first where need be
     python -m meddiff.pipelines.translate predict --checkpoint runs/translate-isic-quick --input PATH --output FOLDER
+    python -m meddiff.pipelines.translate evaluate --dataset isic --translation.known mask    # images from label maps
 
 Without --data-root the built-in drawn images are used. evaluate writes report.html: the model beside a regression of as
 many weights and steps, and beside what needs no training. A finished stage is skipped; a killed run goes on where it
@@ -22,7 +23,8 @@ PREDICT = """Make images of known ones with the weights of a run.
 --input is a picture, a volume (NIfTI, NRRD, MetaImage), a DICOM series, or a folder or zip archive of them. A picture
 becomes a PNG, a volume a NIfTI volume; what was sharpened has a finer grid. Each gets the mean of several drawn images,
 which has the smallest error, or with --single one of them, which is sharper; a line of predictions.csv says how far
-they differ. Run again, it translates what is new or has changed.
+they differ. Run again, it translates what is new or has changed. Of a run that draws by masks --input are label maps,
+with the values that its own masks have: each gets --members images, and manifest.csv lists these pairs to train on.
 
     python -m meddiff.pipelines.translate predict --checkpoint runs/translate-isic-quick --input photos --output sharp
 """
@@ -51,24 +53,25 @@ def predict(words: list[str]) -> None:
 
 
 def translate_images(settings: Translation) -> Path:
-    """Translate everything that is there; returns predictions.csv.
+    """Translate everything that is there; returns predictions.csv, or drawn.csv of label maps.
 
     Raises:
-        InputError: whatever the user can cure: no run, nothing to translate, another number of channels ...
+        InputError: whatever the user can cure: no run, nothing to translate, another number of channels, a mask with
+            other classes ...
     """
     refuse_wrong_places(settings)
 
     from meddiff.files.unpack import unpacked
     from meddiff.jobs.apply.work import apply, inputs_at
     from meddiff.jobs.progress import new_console
-    from meddiff.jobs.translate.predict import IMAGE, Translated
+    from meddiff.jobs.translate.of_label_maps import maker_of
 
-    console, made = new_console(), Translated.of(settings)
+    console, (made, product) = new_console(), maker_of(settings)
     if made.of_phantoms:
         console.print("note: this run was trained on drawn images (phantoms); its images say nothing about patients")
     with unpacked(Path(settings.input).expanduser()) as place:
-        inputs = inputs_at(place, settings, IMAGE)
-        return apply(made, place, inputs, settings, console, product=IMAGE, made_by=made.digest)
+        inputs = inputs_at(place, settings, product)
+        return apply(made, place, inputs, settings, console, product=product, made_by=made.digest)
 
 
 main = verbs_command(

@@ -27,6 +27,8 @@ from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
 AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe | DetectRecipe
 ImageRecipe = Recipe | TranslateRecipe | DetectRecipe
 """Recipes of runs that see images without masks: whole, and slices upright."""
+MaskedRecipe = Recipe | SegmentRecipe | TranslateRecipe
+"""Recipes of runs that can learn from masks."""
 KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe, DetectRecipe)
 """The kinds of runs."""
 
@@ -41,6 +43,7 @@ __all__ = [
     "FilterRecipe",
     "ImageRecipe",
     "IntervalRecipe",
+    "MaskedRecipe",
     "NetworkRecipe",
     "NoiseRecipe",
     "Range",

@@ -205,6 +205,8 @@ class Translation(Inputs):
     """Sampler steps per member; null as in training."""
     single: bool = False
     """Write one member instead of the mean of all: sharper, and with a larger error."""
+    guidance: Annotated[float | None, Range(0, 100)] = None
+    """Of a run that draws images by masks: how far beyond what the mask alone says; null as in training."""
     holes: str = ""
     """Of a run that fills holes: a picture that is white in the hole, or a folder of such named like the images."""
 

@@ -15,8 +15,8 @@ from meddiff.recipe import parts
 from meddiff.recipe.parts import (
     Amount,
     Count,
-    DataRecipe,
     IntervalRecipe,
+    MaskedDataRecipe,
     NoiseRecipe,
     Range,
     RunRecipe,
@@ -186,7 +186,9 @@ class Recipe(RunRecipe):
     """2 generates pictures and slices, 3 whole small volumes."""
     label: Literal["manifest", "size", "none"] = "manifest"
     """The class of an image: the manifest's label, the third that its mask lies in by size, or one class of all."""
-    data: DataRecipe = field(default_factory=DataRecipe)
+    classes: tuple[str, ...] = ()
+    """Classes of the masks, background first, that are drawn with the images as pairs; empty draws images alone."""
+    data: MaskedDataRecipe = field(default_factory=MaskedDataRecipe)
     volume: VolumeRecipe = field(default_factory=VolumeRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)

@@ -87,6 +87,20 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
+class MaskedDataRecipe(DataRecipe):
+    """Settings of the data where masks are read: what their values mean."""
+
+    mask_values: str = ""
+    """What the values of the masks mean, as 0=background,128=disc,255=cup; ranges (0-127=background), colors
+    (#ff0000=tumor) and ignore (255=ignore: not judged) too; of shapes with names NAME=CLASS, *=background for all
+    others; empty decides it from all masks."""
+    mask_overlap: Literal["stop", "later", "ignore"] = "stop"
+    """Voxels that two classes share, where each is a shape with a name: refused, the later class's, or not judged."""
+    mask_missing: Literal["stop", "empty"] = "stop"
+    """A class that a mask does not name and others do: refused, or nothing of it was there."""
+
+
+@dataclass(frozen=True)
 class VolumeRecipe:
     """Settings of volumes as training data, whole or by slices; slices that a manifest names take its intensities."""
 

@@ -14,8 +14,8 @@ from meddiff.recipe import parts
 from meddiff.recipe.parts import (
     Amount,
     Count,
-    DataRecipe,
     IntervalRecipe,
+    MaskedDataRecipe,
     NoiseRecipe,
     Range,
     RunRecipe,
@@ -31,19 +31,11 @@ MASKS_AS_THEY_ARE = {"mask_values": "", "mask_overlap": "stop", "mask_missing": 
 
 
 @dataclass(frozen=True)
-class StackRecipe(DataRecipe):
+class StackRecipe(MaskedDataRecipe):
     """Settings of the data: how files become arrays, and how many slices the network sees at once."""
 
     neighbors: Annotated[int, Range(0, 16)] = 0
     """Slices to either side that the network sees too, as channels (2.5D)."""
-    mask_values: str = ""
-    """What the values of the masks mean, as 0=background,128=disc,255=cup; ranges (0-127=background), colors
-    (#ff0000=tumor) and ignore (255=ignore: not judged) too; of shapes with names NAME=CLASS, *=background for all
-    others; empty decides it from all masks."""
-    mask_overlap: Literal["stop", "later", "ignore"] = "stop"
-    """Voxels that two classes share, where each is a shape with a name: refused, the later class's, or not judged."""
-    mask_missing: Literal["stop", "empty"] = "stop"
-    """A class that a mask does not name and others do: refused, or nothing of it was there."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +143,27 @@ class ValidationRecipe:
 
 
 @dataclass(frozen=True)
+class PairStudyRecipe:
+    """Settings of `segment augment`: whether drawn pairs of image and mask help a segmenter."""
+
+    pairs: str = ""
+    """Run of `translate train --translation.known mask`, which draws of the training masks, or a manifest of pairs."""
+    per_mask: Count = 2
+    """Images drawn of each training mask: the first of it as it is, the others of it bent and turned."""
+    bend: Annotated[float, Range(0, 0.5)] = 0.05
+    """How far a mask is bent: the standard deviation of the displacement, a share of the side."""
+    sizes: tuple[int, ...] = (25, 100, 0)
+    """Real training pairs of each comparison; 0 is all."""
+    arms: tuple[str, ...] = ("real", "real_classical", "real_synthetic", "real_synthetic_classical")
+    """Ways of training: real pairs with flips or with the classical augmentation, and drawn pairs beside either."""
+    classical: str = "auto"
+    """The classical augmentation: mild, medium, strong, upright ...; auto is medium for images without a side that is
+    up, else upright."""
+    seeds: Count = 3
+    """Trainings of each arm at each size, each with other weights, order and choice of the real pairs."""
+
+
+@dataclass(frozen=True)
 class SegmentRecipe(RunRecipe):
     """All settings of one segmentation run."""
 
@@ -193,6 +206,7 @@ class SegmentRecipe(RunRecipe):
         )
     )  # fmt: skip
     baseline: BaselineRecipe = field(default_factory=BaselineRecipe)
+    study: PairStudyRecipe = field(default_factory=PairStudyRecipe)
     inference: InferenceRecipe = field(default_factory=lambda: InferenceRecipe(members=25))
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
     evaluation: IntervalRecipe = field(default_factory=IntervalRecipe)

@@ -1,4 +1,4 @@
-"""Every setting of a run that makes an image from a known one: sharper, without its holes, in another sequence.
+"""Every setting of a run that makes an image of what is known: sharper, without holes, in another sequence, by a mask.
 
 The parts that a run of any kind has are those of ``meddiff.recipe.parts``, with defaults of their own here;
 ``pipelines/translate/*.yaml`` hold what differs by machine and by data set.
@@ -14,11 +14,12 @@ from meddiff.recipe import parts
 from meddiff.recipe.generate import NetworkRecipe
 from meddiff.recipe.parts import (
     Count,
-    DataRecipe,
     IntervalRecipe,
+    MaskedDataRecipe,
     NoiseRecipe,
     Range,
     RunRecipe,
+    Share,
     TrainingRecipe,
     VolumeRecipe,
 )
@@ -30,8 +31,8 @@ Members = Annotated[int, Range(1, 10**4)]
 class TranslationRecipe:
     """Settings of what is known of an image, and of what is wanted."""
 
-    known: Literal["low_resolution", "hole", "sequences"] = "low_resolution"
-    """The image at a lower resolution, the image around holes, or other sequences (channels) of it."""
+    known: Literal["low_resolution", "hole", "sequences", "mask"] = "low_resolution"
+    """The image at a lower resolution, the image around holes, other sequences (channels) of it, or its mask."""
     factor: Annotated[int, Range(2, 16)] = 4
     """Of low_resolution: pixels of the wanted image to one of the known image, along each axis."""
     along: Literal["both", "vertical", "horizontal"] = "both"
@@ -47,6 +48,8 @@ class TranslationRecipe:
     """Of sequences: the known ones by name, or by number from 0; empty takes all that are not wanted."""
     wanted: tuple[str | int, ...] = ()
     """Of sequences: the wanted ones by name, or by number from 0."""
+    condition_dropout: Share = 0.1
+    """Of mask: share of the training images that are drawn without it, which guidance needs."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class AnswerRecipe:
     """Where the steps lie."""
     overlap: Annotated[float, Range(0, 0.95)] = 0.5
     """Share of a window that its neighbor covers too, where an image is larger than the window."""
+    guidance: Annotated[float, Range(0, 100)] = 1.0
+    """Of mask: how far beyond what the mask alone says (Ho & Salimans 2022); 1 is that, more is more typical."""
     batch_size: Count = 64
     """Members per network call."""
 
@@ -89,8 +94,10 @@ class TranslateRecipe(RunRecipe):
     """Run folder; empty means runs/translate-<dataset>-<preset>."""
     dimensions: Literal[2, 3] = 2
     """2 translates pictures and slices, 3 whole volumes."""
+    classes: tuple[str, ...] = ()
+    """Of mask: names of the classes of the masks from 0 on; empty reads them from the masks."""
     translation: TranslationRecipe = field(default_factory=TranslationRecipe)
-    data: DataRecipe = field(default_factory=DataRecipe)
+    data: MaskedDataRecipe = field(default_factory=MaskedDataRecipe)
     volume: VolumeRecipe = field(default_factory=VolumeRecipe)
     network: NetworkRecipe = field(default_factory=lambda: NetworkRecipe(attention_levels=0))
     diffusion: NoiseRecipe = field(default_factory=NoiseRecipe)
@@ -101,6 +108,11 @@ class TranslateRecipe(RunRecipe):
     )
     inference: AnswerRecipe = field(default_factory=AnswerRecipe)
     evaluation: IntervalRecipe = field(default_factory=IntervalRecipe)
+
+    @property
+    def by_masks(self) -> bool:
+        """True where images are drawn by their masks."""
+        return self.translation.known == "mask"
 
     def refuse_contradictions(self) -> None:
         """Refuse settings that contradict each other.
@@ -117,6 +129,8 @@ class TranslateRecipe(RunRecipe):
             )
         if settings.known != "sequences" and (settings.wanted or settings.given):
             raise InputError("translation.wanted and translation.given belong to --translation.known sequences")
+        if settings.known != "mask" and self.classes:
+            raise InputError("classes belong to --translation.known mask")
         if both := {str(name) for name in settings.wanted} & {str(name) for name in settings.given}:
             raise InputError(f"translation.given and translation.wanted both name {', '.join(sorted(both))}")
         sides = (self.data.image_size,) if self.dimensions == 2 else self.volume.patch_size

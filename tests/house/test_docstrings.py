@@ -15,7 +15,7 @@ VERBS = names(
     Put Raise Read Recompute Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize Restore
     Return Round Run Sample Save Say Scale Scan Score Search Segment Select Set Shift Show Skip Solve Sort Span
     Split Stop Store Subtract Sum Summarize Take Tell Trace Train Translate Turn Unfold Unpack Use Wait Walk Warn Weigh
-    Wrap Write Yield
+    Wrap Write Yield Bend
     """
 )
 """The verbs that docstrings begin with. Another one is welcome here."""

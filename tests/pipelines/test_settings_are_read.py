@@ -25,6 +25,7 @@ from meddiff.recipe.commands import (
     Published,
     Translation,
 )
+from meddiff.recipe.segment import PairStudyRecipe
 from meddiff.sources import phantom
 from tests.pipelines.drawn_volumes import draw
 
@@ -33,6 +34,10 @@ LOOKED_AT_ALONE = ("meddiff.recipe.values", "meddiff.recipe.commands", "dataclas
 READ_ELSEWHERE = {
     Recipe: {
         "diffusion.teacher_strides": "where there is a teacher: test_student.py",
+        **dict.fromkeys(
+            ("data.mask_values", "data.mask_overlap", "data.mask_missing"),
+            "by runs that draw masks with their images: test_joint_pairs.py",
+        ),
     },
     EvaluateImages: {
         "trust_code": "by the extractor encoder3d: test_volume_extractors.py",
@@ -46,6 +51,10 @@ READ_ELSEWHERE = {
     },
     SegmentRecipe: {
         "segment_codes": "by `segment predict --dicom_seg`: test_dicom_out.py",
+        **dict.fromkeys(
+            [f"study.{entry.name}" for entry in fields(PairStudyRecipe)],
+            "by `segment augment`: test_segment_augment.py",
+        ),
     },
 }
 """Settings that no run below reads, and where they are."""
@@ -208,6 +217,7 @@ def test_a_run_that_translates_reads_all_its_settings(study, tmp_path):
         "sequences": (translate.main, ["train", "--dataset", "isic", *wanted, "--translation.given", "[0]"]),
         "slices": (translate.main, ["train", *SLICES, "--data_root", str(study)]),
         "volumes": (translate.main, ["train", *WHOLE, "--data_root", str(study)]),
+        "masks": (translate.main, ["train", "--dataset", "isic", "--translation.known", "mask"]),
     }
     check_read(TranslateRecipe, settings_read(TranslateRecipe, tmp_path, TRANSLATE, runs))
     image = next((tmp_path / "holes" / "phantom").rglob("*.png"))

@@ -13,7 +13,7 @@ from example_segmentation import example_cases, example_content
 from meddiff.metrics.resampling import Resampling
 from meddiff.reports import images, masks, study
 from meddiff.reports.results import mask_results
-from meddiff.reports.tasks import translation
+from meddiff.reports.tasks import pairs_study, translation
 
 
 @pytest.mark.parametrize("make", study.SECTIONS, ids=lambda make: make.__name__)
@@ -77,3 +77,26 @@ def test_sections_of_a_translation(make):
     assert "Resolution x2: diffusion falls short of regression: PSNR 2" in results.headline
     bare = dataclasses.replace(results, networks=networks[:0], gallery=(), differences=results.differences[:0])
     check_section(make(results), None if make is translation.models else make(bare))
+
+
+@pytest.mark.parametrize("make", pairs_study.SECTIONS, ids=lambda make: make.__name__)
+def test_sections_of_a_study_of_pairs(make):
+    generator = np.random.default_rng(0)
+    gains = {"real": 0.0, "real_synthetic": 0.05}
+    cases = pd.DataFrame([
+        {"model": model, "size": size, "n_drawn": 7, "seed": seed, "case": f"c{case}", "patient": f"p{case}",
+         "dice": 0.7 + size / 1000 + gain * (size < 50) + 0.01 * generator.normal()}
+        for model, gain in gains.items() for size in (25, 100) for seed in range(2) for case in range(30)
+    ])  # fmt: skip
+    results = pairs_study.pair_study_results(
+        cases, beside={"real_synthetic": "real"}, resampling=Resampling(200), title="T", chosen="real", seeds=2,
+        titles={"real": "Real", "real_synthetic": "Real + <b>"}, network="U-Net", steps=9,
+        gallery=[(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8))],
+    )  # fmt: skip
+    assert "No difference was shown beside 100 real pairs (Real): Dice 0.79" in results.headline
+    assert "Drawn pairs help beside 25 real pairs (Real): Dice 0.77" in results.headline
+    assert "would have been shown in four of five such studies" in results.headline
+    ahead = dict(zip(results.differences["size"], results.differences["seeds_better"], strict=True))
+    assert ahead[25] == 2, "in both trainings"
+    bare = dataclasses.replace(results, gallery=(), differences=results.differences[:0])
+    check_section(make(results), None if make is pairs_study.arms else make(bare))

@@ -15,13 +15,14 @@ IMAGE = torch.rand(4, 3, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 -
 MASK = torch.randint(0, 3, (4, 1, 6, 5), generator=torch.Generator().manual_seed(1))
 BATCH = Batch(image=IMAGE, label=torch.tensor([0, 1, 1, 0]), mask=MASK, index=torch.arange(4))
 TRUTHS = {
-    "generate": IMAGE, "segment": one_hot(MASK[:, 0], 3), "low_resolution": IMAGE, "hole": IMAGE,
-    "sequences": IMAGE[:, 1:],
+    "generate": IMAGE, "segment": one_hot(MASK[:, 0], 3),
+    "pair": torch.cat([IMAGE, (MASK & 1) * 2.0 - 1, (MASK >> 1) * 2.0 - 1], 1), "low_resolution": IMAGE, "hole": IMAGE,
+    "mask": IMAGE, "sequences": IMAGE[:, 1:],
 }  # fmt: skip
 MADE = {
-    "generate": {"channels": 3}, "segment": {"num_classes": 3, "scale": 0.5},
+    "pair": {"channels": 3, "num_classes": 3}, "generate": {"channels": 3}, "segment": {"num_classes": 3, "scale": 0.5},
     "low_resolution": {"channels": 3, "factor": 2, "axes": (0,)}, "hole": {"channels": 3},
-    "sequences": {"given": (0,), "chosen": (1, 2)},
+    "mask": {"channels": 3, "num_classes": 3}, "sequences": {"given": (0,), "chosen": (1, 2)},
 }  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def test_every_task_keeps_the_contract(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "value"), [("generate", "label", "nevus"), ("segment", "mask_path", "m.png")]
+    ("name", "column", "value"),
+    [("generate", "label", "nevus"), ("segment", "mask_path", "m.png"), ("mask", "mask_path", "m.png")],
 )
 def test_a_row_without_what_a_task_learns_is_not_usable(name, column, value, tmp_path):
     task, row = build.TASKS[name](**MADE[name]), blank_row("a", "a.png", tmp_path)

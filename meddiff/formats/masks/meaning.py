@@ -188,6 +188,22 @@ def _of_drawing(meaning: MaskMeaning, drawing: Drawing) -> np.ndarray:
     return np.where(indices < 0, IGNORED, indices).astype(np.uint8)
 
 
+def stored_values(classes: np.ndarray, meaning: MaskMeaning) -> np.ndarray:
+    """Write class indices [*S], IGNORED among them, as the data set's masks hold them: numbers, or colors [*S, 3].
+
+    Shapes with names are no numbers: of these the class indices are written.
+    """
+    if meaning.way == "name":
+        return classes.astype(np.uint8)
+    values = np.zeros(IGNORED + 1, np.uint32)
+    for one in reversed(meaning.values):
+        values[IGNORED if one.index == NOT_JUDGED else one.index] = 0 if one.holds(0) else np.floor(one.high)
+    numbers = values[classes]
+    if meaning.way == "color":
+        return np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255], -1).astype(np.uint8)
+    return numbers.astype(np.uint8 if numbers.max(initial=0) < 256 else np.uint16)
+
+
 def write_meaning(meaning: MaskMeaning, path: Path) -> None:
     """Write a meaning as JSON, for people and for `read_meaning`."""
     values = [

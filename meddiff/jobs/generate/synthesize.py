@@ -23,6 +23,8 @@ from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
 from meddiff.formats import save_image
+from meddiff.formats.masks import MaskMeaning
+from meddiff.formats.masks.meaning import stored_values
 from meddiff.formats.nifti import save_volume
 from meddiff.images.intensity import to_pixels
 from meddiff.images.working_grid import standing_free
@@ -30,7 +32,7 @@ from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
-from meddiff.jobs.splits import labeled, labeled_rows
+from meddiff.jobs.splits import labeled, labeled_rows, mask_meaning
 from meddiff.jobs.stage import Stage, need, of_several, share, share_of
 from meddiff.manifest.row import COLUMNS, ManifestRow, pairs_in
 from meddiff.manifest.table import write_manifest
@@ -117,20 +119,25 @@ def _draw(rows: Sequence[ManifestRow], run: Run[Recipe], fabric: Fabric) -> None
     """Draw this process's share of the images of these rows."""
     rows, images = share_of(rows, fabric), labeled(run, "train")
     denoiser, device = weights.load(run, images)
+    task = build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names))
     batches = generate(
         denoiser,
-        build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names)),
+        task,
         weights.sampling(run, images),
         told=condition(rows, images),
         seeds=[row.seed or 0 for row in rows],
-        shape=images.shape,
+        shape=(task.channels, *images.shape[1:]),
         batch_size=run.recipe.synthesis.batch_size,
         device=device,
     )
-    pixels = (image.numpy() for batch in batches for image in batch)
+    drawn = (one for batch in batches for one in batch)
     show = bar(run.console, "drawing synthetic images" + of_several(fabric), unit="images")
-    for row, image in show(zip(rows, pixels, strict=True), len(rows)):
-        save(image, row.image_file, images)
+    for row, one in show(zip(rows, drawn, strict=True), len(rows)):
+        if run.recipe.classes:
+            image, mask = task.parts(one[None])
+            save_mask(mask[0].numpy(), row.mask_parts[0].path, images, mask_meaning(run))
+            one = image[0]
+        save(one.numpy(), row.image_file, images)
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
@@ -166,6 +173,15 @@ def save(image: np.ndarray, path: Path, like: Images) -> None:
     save_volume(pixels, path, affine=None if spacing is None else standing_free(spacing, image.shape[1:]))
 
 
+def save_mask(classes: np.ndarray, path: Path, like: Images, meaning: MaskMeaning) -> None:
+    """Save class indices [H, W] as PNG, [D, H, W] as NIfTI, with the values that the data set's masks have."""
+    stored, spacing = stored_values(classes.astype(np.uint8), meaning), like.spacing_mm
+    if classes.ndim == 2:
+        save_image(stored, path)
+    else:
+        save_volume(stored, path, affine=None if spacing is None else standing_free(spacing, classes.shape))
+
+
 def plan(run: Run[Recipe]) -> list[ManifestRow]:
     """Return the rows of the images to draw: per class as many as fill it up, and some more for the filter to drop.
 
@@ -184,13 +200,18 @@ def plan(run: Run[Recipe]) -> list[ManifestRow]:
     }
     known |= {f"spacing_mm_{axis}": mm for axis, mm in enumerate(images.spacing_mm or ())}
     suffix = ".png" if len(images.shape) == 3 else ".nii.gz"
-    drawn_from = f"{run.folder.synthetic.name}/{digest(generator, run.folder.manifest, run.recipe.seed)}"
+    folder = f"{run.folder.synthetic.name}/{digest(generator, run.folder.manifest, run.recipe.seed)}"
+
+    def stem(class_number: int, label: str, number: int) -> str:
+        return f"{folder}/{class_number}-{_file_name(label)}/{number:05d}"
+
     rows = [
         ManifestRow(
             **known
             | {
                 "row_id": f"synthetic-{label}-{number:05d}",
-                "image_path": f"{drawn_from}/{class_number}-{_file_name(label)}/{number:05d}{suffix}",
+                "image_path": f"{stem(class_number, label, number)}{suffix}",
+                "mask_path": f"{stem(class_number, label, number)}_mask{suffix}" if run.recipe.classes else None,
                 "label": label,
                 "seed": child_seed(run.recipe.seed, "synthesis", label, number),
             },

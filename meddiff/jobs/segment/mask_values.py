@@ -17,6 +17,7 @@ from meddiff.formats.masks.meaning import NOT_JUDGED, Values, write_meaning
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.manifest.row import ManifestRow
+from meddiff.recipe import MaskedRecipe
 from meddiff.recipe.segment import SegmentRecipe
 from meddiff.run import Run
 
@@ -32,7 +33,7 @@ class MaskValues:
     """Of the classes from 0 on, as far as they are known."""
 
     @classmethod
-    def of(cls, rows: Sequence[ManifestRow], run: Run[SegmentRecipe]) -> MaskValues:
+    def of(cls, rows: Sequence[ManifestRow], run: Run[MaskedRecipe]) -> MaskValues:
         """Look at the masks of these rows and decide.
 
         Raises:

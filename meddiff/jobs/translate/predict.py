@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from meddiff import build
 from meddiff.batches.cuts import AXES
 from meddiff.build import volume_transform
 from meddiff.build.models import of_checkpoint
+from meddiff.build.pair_models import REGRESSION
 from meddiff.errors import InputError
 from meddiff.evaluation.masks.pairs import bare_name
 from meddiff.formats import Picture, read_picture, save_image
@@ -57,12 +58,13 @@ class Translated(Maker):
     """Number of channels of the images that it was trained on."""
     weights: str
     """Short hash of its weights."""
-
     of_phantoms: bool
-    """Whether those were drawn by code."""
+    """Whether those images were drawn by code."""
+    pixel_dtype: str
+    """What those images are stored as: uint8 or uint16."""
 
     @classmethod
-    def of(cls, settings: Translation) -> Translated:
+    def of(cls, settings: Translation) -> Self:
         """Load the network of a run.
 
         Raises:
@@ -70,15 +72,14 @@ class Translated(Maker):
         """
         folder = RunFolder(Path(settings.checkpoint).expanduser())
         recipe = recipe_in(folder, TranslateRecipe)
-        known = (build.DIFFUSION, *build.kind(recipe).others(recipe))
-        if settings.model not in known:
+        if settings.model not in (known := (build.DIFFUSION, REGRESSION)):
             raise InputError(f"--model {settings.model!r} is none of the networks of this run: {', '.join(known)}")
-        asked = {"members": settings.members, "steps": settings.steps}
-        asked = {name: value for name, value in asked.items() if value is not None}
-        recipe = replace(recipe, inference=replace(recipe.inference, **asked))
+        asked = {"members": settings.members, "steps": settings.steps, "guidance": settings.guidance}
+        recipe = replace(recipe, inference=replace(recipe.inference, **without_nothing(asked)))
         stored = build.kind(recipe).weights(folder, settings.model)
         translator, facts = of_checkpoint(recipe, stored, settings.model)
-        return cls(settings, recipe, translator, facts.channels, stored.digest, folder.phantom.is_dir())
+        drawn = folder.phantom.is_dir()
+        return cls(settings, recipe, translator, facts.channels, stored.digest, drawn, facts.pixel_dtype)
 
     @property
     def digest(self) -> str:
@@ -101,7 +102,7 @@ class Translated(Maker):
             raise InputError(f"{task.image.path}: this is a picture, but the network was trained on volumes")
         image = self._given(_values(read_picture(task.image.path), self.channels), task.image)
         members = self._members(self._shown(image, task.image), task.name)
-        shown = np.stack([_as_picture(member) for member in members])
+        shown = np.stack([as_picture(member) for member in members])
         file = ledger.folder / f"{task.name}_image.png"
         save_image(to_pixels(shown.mean(0)), file)  # of one member its own
         return self._line(members, file.relative_to(ledger.folder).as_posix())
@@ -169,6 +170,11 @@ class Translated(Maker):
         return {"spread": spread if spread == "" else round(float(spread), 6), "image": file}
 
 
+def without_nothing(asked: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is None: what is not asked for is as in training."""
+    return {name: value for name, value in asked.items() if value is not None}
+
+
 def _hole(settings: Translation, one: Found, image: Tensor) -> Tensor:
     """Read the hole [1, H, W] of a picture: the file that --holes names, or that of the same name in its folder.
 
@@ -219,5 +225,6 @@ def _finer(prepared: PreparedVolume, factors: tuple[int, ...]) -> dict[str, Any]
     return {"affine": prepared.affine @ finer}
 
 
-def _as_picture(member: np.ndarray) -> np.ndarray:
+def as_picture(member: np.ndarray) -> np.ndarray:
+    """Return the channels [1 or 3, *S] of a member that a picture can hold."""
     return member if len(member) in (1, 3) else member[:1]

@@ -11,13 +11,13 @@ from PIL import Image
 from meddiff import build
 from meddiff.build.kind import models_of
 from meddiff.build.pair_models import REGRESSION
-from meddiff.evaluation.answers import METRICS
+from meddiff.evaluation.answers import DICE, METRICS
 from meddiff.evaluation.rows import distinct
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs.describe import images_per_step, shape_of
 from meddiff.jobs.run_facts import group_noun, provenance_of_test, resampling_of, training_seconds
 from meddiff.jobs.segment.evaluate import file_stems
-from meddiff.jobs.splits import plain
+from meddiff.jobs.splits import classes_drawn_by, plain
 from meddiff.jobs.stage import Stage
 from meddiff.jobs.translate.evaluate import MEAN, PICTURES
 from meddiff.recipe import to_dict
@@ -42,9 +42,10 @@ def _work(run: Run[TranslateRecipe]) -> list[Path]:
     recipe, folder, console = run.recipe, run.folder, run.console
     cases = read_table(folder.cases, ("model", "case", "patient", *METRICS))
     names = distinct(cases, "model")
-    main = MEAN if MEAN in names else build.DIFFUSION
+    by = DICE if recipe.by_masks else "psnr_db"
+    main = MEAN if MEAN in names and not recipe.by_masks else build.DIFFUSION
     results = translation_results(
-        cases=cases, compared=names[: names.index(REGRESSION) + 1], main=main, single=build.DIFFUSION,
+        cases=cases, compared=names[: names.index(REGRESSION) + 1], main=main, single=build.DIFFUSION, by=by,
         resampling=resampling_of(recipe), title=f"Translation of {recipe.dataset}", wanted=wanted(recipe),
         phantom=all(row.source == "phantom" for row in run.of("test")), networks=networks_of(run),
         group_noun=group_noun(plain(run, "test")), gallery=gallery(run, names[0]), methods=methods(recipe),
@@ -61,6 +62,8 @@ def _work(run: Run[TranslateRecipe]) -> list[Path]:
 def wanted(recipe: TranslateRecipe) -> str:
     """Say in a few words what is made of what."""
     settings = recipe.translation
+    if recipe.by_masks:
+        return "An image from its mask"
     if settings.known == "sequences":
         given = ", ".join(map(str, settings.given)) or "the other sequences"
         return f"{', '.join(map(str, settings.wanted))} from {given}"
@@ -73,10 +76,9 @@ def wanted(recipe: TranslateRecipe) -> str:
 def networks_of(run: Run[TranslateRecipe]) -> pd.DataFrame:
     """List what each network of a run is and took: model, weights (their number), seconds of training, image size."""
     size = " x ".join(map(str, shape_of(run.recipe)[1:]))
-    models = {
-        name: build.new_model(run.recipe, name, plain(run, "train").shape[0], ())
-        for name in (REGRESSION, build.DIFFUSION)
-    }
+    shown = plain(run, "train").shape[0], classes_drawn_by(run)
+    names = (*build.kind(run.recipe).others(run.recipe), build.DIFFUSION)
+    models = {name: build.new_model(run.recipe, name, *shown) for name in names}
     return pd.DataFrame([
         {"model": name, "weights": sum(parameter.numel() for parameter in model.network.parameters()),
          "training_seconds": training_seconds(models_of(run.folder, name).log, images_per_step(run.recipe)),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluation.answers import METRICS, differences_of, means_of
+from meddiff.evaluation.answers import DICE, differences_of, means_of
 from meddiff.evaluation.masks.summary import FEW_PATIENTS
 from meddiff.evaluation.rows import distinct, numbers, rows_where
 from meddiff.metrics.resampling import USUAL, Resampling
@@ -20,8 +20,8 @@ from meddiff.reports.literature import CitedSentence, cited
 from meddiff.reports.report import Report, Section, present, section_list
 
 UNITS = {"psnr_db": "PSNR, dB", "ssim": "SSIM", "detail_db": "Detail, dB", "consistency_db": "Consistency, dB",
-         "spread": "Spread of the members"}  # fmt: skip
-"""Titles of METRICS."""
+         "spread": "Spread of the members", DICE: "Dice of the told mask"}  # fmt: skip
+"""Titles of the metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class TranslationResults:
     """The model that is compared: the mean of the members, or the one member."""
     single: str
     """A single member of it."""
+    by: str = "psnr_db"
+    """The metric of the verdict: psnr_db, or dice where images are drawn by their masks."""
     compared: Sequence[str]
     """Models that it is compared with, the strongest opponent last."""
     cases: pd.DataFrame
@@ -98,12 +100,17 @@ def models(results: TranslationResults) -> Section:
         "image: sharper, with a larger error (Blau & Michaeli 2018). Detail is the power in the finer half of the "
         "frequencies against the truth's: 0 is as sharp, below is blurred, above is noise."
     )
+    if results.by == DICE:
+        text += (
+            " A network that learned from the real training images alone says which mask each picture shows; on the "
+            "real pictures it says how well it does."
+        )
     rows = [row | {"metric": UNITS[row["metric"]], "estimate": row["mean"]} for row in _known(results.means)]
     table = tabular.crossed(
         rows, f"Means over the images, {results.confidence_level:.0%} intervals over {results.group_noun}s",
         down="model", across="metric", value="estimate", formats={"metric": str, "model": str},
     )  # fmt: skip
-    return Section("models", "Models side by side", present(text, _forest(results, "psnr_db"), table),
+    return Section("models", "Models side by side", present(text, _forest(results, results.by), table),
                    values={"means": results.means, "networks": results.networks})  # fmt: skip
 
 
@@ -155,29 +162,40 @@ SECTIONS = (models, differences, gallery, networks)
 
 
 def _verdict(results: TranslationResults) -> str:
-    opponent = results.compared[-1]
-    row = _row(results, results.main, opponent, "psnr_db")
+    opponent, shows = results.compared[-1], results.by == DICE
+    row = _row(results, results.main, opponent, results.by)
     groups = words.counted(row["n_patients"], results.group_noun)
     on = f"on {words.counted(row['n_cases'], 'test image')} of {groups}"
     if results.group_noun == "image":
         on = f"on {words.counted(row['n_cases'], 'test image')}"
-    pair = f"PSNR {row['estimate']:.2f} against {row['against_estimate']:.2f} dB"
+    unit = "" if shows else " dB"
+    pair = f"{'Dice' if shows else 'PSNR'} {row['estimate']:.2f} against {row['against_estimate']:.2f}{unit}"
+    nearer = "nearer to the told mask" if shows else "nearer to the truth"
     if row["n_patients"] < FEW_PATIENTS:
         return (
-            f"Whether {results.main} is nearer to the truth than {opponent} cannot be judged {on}: {pair}, and an "
+            f"Whether {results.main} is {nearer} than {opponent} cannot be judged {on}: {pair}, and an "
             f"interval needs at least {FEW_PATIENTS} {results.group_noun}s, better 100."
         )
     if row["low"] > 0:
-        verdict = f"{results.main} is nearer to the truth than {opponent}"
+        verdict = f"{results.main} is {nearer} than {opponent}"
     elif row["high"] < 0:
         verdict = f"{results.main} falls short of {opponent}"
     else:
-        verdict = f"No difference in error between {results.main} and {opponent} was shown"
+        verdict = f"No difference in {'Dice' if shows else 'error'} between {results.main} and {opponent} was shown"
     return (
-        f"{results.wanted}: {verdict}: {pair}, a difference of {row['difference']:+.2f} dB with "
+        f"{results.wanted}: {verdict}: {pair}{_on_real(results)}, a difference of {row['difference']:+.2f}{unit} with "
         f"{results.confidence_level:.0%} interval {row['low']:+.2f} to {row['high']:+.2f}, {on}; a true difference of "
-        f"{row['smallest']:.2f} dB would have been shown in four of five such studies."
+        f"{row['smallest']:.2f}{unit} would have been shown in four of five such studies."
     )
+
+
+def _on_real(results: TranslationResults) -> str:
+    """Say how well the mask is seen in the real pictures, where it is drawn by masks."""
+    if results.by != DICE:
+        return ""
+    chosen = (results.means["model"] == results.compared[0]) & (results.means["metric"] == DICE)
+    (row,) = tabular.records(rows_where(results.means, chosen))
+    return f" ({row['mean']:.2f} on the real pictures)"
 
 
 def _detail(results: TranslationResults) -> str:
@@ -199,7 +217,7 @@ def _row(results: TranslationResults, model: str, against: str, metric: str) -> 
 
 def _known(means: pd.DataFrame) -> tabular.Records:
     """List the means of the metrics that some model has."""
-    has = {metric for metric in METRICS
+    has = {metric for metric in distinct(means, "metric")
            if not np.isnan(numbers(rows_where(means, means["metric"] == metric), "mean")).all()}  # fmt: skip
     return [row for row in tabular.records(means) if row["metric"] in has]
 
