@@ -22,6 +22,7 @@ from torch import Tensor
 from meddiff import build
 from meddiff.batches.images import Images, described_by
 from meddiff.build.image_models import loss_weight
+from meddiff.cache.store import default_folder
 from meddiff.errors import InputError
 from meddiff.inference import sampling
 from meddiff.inference.sampling import ImageDenoiser
@@ -29,6 +30,7 @@ from meddiff.manifest.row import ManifestRow
 from meddiff.manifest.table import read_manifest
 from meddiff.recipe import Recipe
 from meddiff.seeds import child_seed
+from meddiff.sources.in_memory import rows_in_memory
 from meddiff.tasks.generate import GenerateTask
 from meddiff.training.fabric import build_fabric, prepare
 from meddiff.training.loop import TrainStep, seeds_of
@@ -45,12 +47,13 @@ UNLABELED = "unlabeled"
 
 
 def read_images(
-    place: str | Path, *, size: int = 64, channels: int = 3, attributes: Sequence[str] = ()
+    place: str | Path | Sequence[Any], *, size: int = 64, channels: int = 3, attributes: Sequence[str] = ()
 ) -> Images:  # fmt: skip
     """Read pictures, decoded once into the user's cache.
 
     Args:
-        place: a folder ``<class>/<image>``, or a manifest.csv whose label column names the class.
+        place: a folder ``<class>/<image>``, a manifest.csv whose label column names the class, or a data set: of
+            PyTorch, MONAI, TorchIO or Hugging Face (see `meddiff.sources.in_memory`).
         size: side of the square that each becomes, in pixels.
         channels: 3 for color, 1 for gray.
         attributes: what a denoiser is told of them beside the class: age_years, sex, site ..., as the manifest has it,
@@ -59,13 +62,19 @@ def read_images(
     Raises:
         InputError: nothing there, or files that cannot be read; they are named.
     """
-    place = Path(place).expanduser()
     folder = build.SOURCES["image_folder"]
-    rows = folder.rows(place) if place.is_dir() else read_manifest(place)
+    rows = _rows(place)
     recipe = Recipe(dataset=folder.name)
     recipe = replace(recipe, data=replace(recipe.data, image_size=size, channels=channels))
     named = [row if row.label is not None else replace(row, label=UNLABELED) for row in rows]
     return described_by(build.images(named, recipe, sorted({_label(row) for row in named})), attributes)
+
+
+def _rows(place: str | Path | Sequence[Any]) -> list[ManifestRow]:
+    if not isinstance(place, str | Path):
+        return rows_in_memory(place, default_folder())
+    place = Path(place).expanduser()
+    return build.SOURCES["image_folder"].rows(place) if place.is_dir() else read_manifest(place)
 
 
 def denoiser(

@@ -298,7 +298,7 @@ def check_source(source, root) -> None:
     for row in rows:
         assert row.root == root
         assert all(file.exists() for file in row.image_files)
-        assert row.mask_file is None or row.mask_file.is_file()
+        assert all(part.path.is_file() for part in row.mask_parts)
         spacing = (row.spacing_mm_0, row.spacing_mm_1, row.spacing_mm_2)
         volume = row.slice_axis is not None or row.image_file.name.endswith(VOLUMES) or row.image_file.is_dir()
         assert volume == (spacing != (None, None, None)), "volumes have a spacing, photographs none"

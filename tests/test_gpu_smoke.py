@@ -12,11 +12,11 @@ from smoke_commands import KINDS, Command, all_commands
 from meddiff import pipelines
 from meddiff.build.tables import MASK_NETWORKS
 from meddiff.networks.segmenter import SEGMENTERS
-from meddiff.pipelines import detect, evaluate, segment, translate
+from meddiff.pipelines import detect, evaluate, export, segment, translate
 
 WITHOUT_NETWORK = {
     "build_manifest", "download", "inspect", "publish", "evaluate leaderboard", "evaluate published",
-    "evaluate reader_study", "evaluate readers",
+    "evaluate reader_study", "evaluate readers", "export nnunet", "export dicom",
 }  # fmt: skip
 CPU = Machine(gpu="", gpu_memory=0)
 
@@ -27,7 +27,7 @@ def typed_commands(capsys) -> set[str]:
     modules = {file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text()}
     verbs = {}
     for name, main in {
-        one.__name__.rpartition(".")[2]: one.main for one in (segment, evaluate, translate, detect)
+        one.__name__.rpartition(".")[2]: one.main for one in (segment, evaluate, translate, detect, export)
     }.items():
         assert main(["dance"]) == 2
         refused = re.search("the verbs are (.+?), as in", capsys.readouterr().err)

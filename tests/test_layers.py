@@ -20,7 +20,7 @@ LAYERS = {
     "hub": 10,
     "trained": 11, "quickstart": 11,
     "jobs": 12,
-    "command_line": 13,
+    "command_line": 13, "exports": 13,
     "pipelines": 14,
     "console": 15,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from meddiff.manifest.table import write_manifest
 from meddiff.recipe import commands as settings_of
 from meddiff.recipe import generators
 from meddiff.recipe.detect import Detect
+from meddiff.recipe.exports import FORMATS
 from meddiff.sources.phantom.files import write
 from meddiff.sources.phantom.people import rows
 
@@ -28,7 +29,7 @@ KINDS = {
     ("edit", ""): generators.Edit, ("likelihood", ""): generators.Likelihood, ("detect", "predict"): Detect,
     ("evaluate", "images"): settings_of.EvaluateImages,
     ("evaluate", "masks"): settings_of.EvaluateMasks, ("evaluate", "augmentation"): settings_of.EvaluateAugmentation,
-}  # fmt: skip
+} | {("export", name): kind for name, kind in FORMATS.items()}  # fmt: skip
 """Settings of the commands that are no recipe."""
 READ = ("checkpoint", "input", "data_root", "manifest", "real", "synthetic", "train", "truth", "prediction", "against",
         "run")  # fmt: skip
@@ -121,7 +122,7 @@ class Shell:
             self.needs(recipe.data_root, recipe.manifest)
             self.make(recipe.out or f"runs/{command}-{name_of(recipe)}", OF_A_SEGMENTATION)
         else:
-            verb = words[0] if command in (*VERBS, "evaluate") else ""
+            verb = words[0] if command in (*VERBS, "evaluate", "export") else ""
             settings = parse_settings(KINDS[command, verb], command, "", "", words[1:] if verb else words)
             given = {name: value for name, value in asdict(settings).items() if isinstance(value, str)}
             self.needs(*(given.get(name, "") for name in READ))

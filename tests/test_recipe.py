@@ -19,6 +19,7 @@ from meddiff.recipe import (
     check,
     commands,
     differences,
+    exports,
     flat,
     from_dict,
     generate,
@@ -33,7 +34,7 @@ from meddiff.run import RunFolder
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("module", [parts, generate, segment, translate, commands])
+@pytest.mark.parametrize("module", [parts, generate, segment, translate, commands, exports])
 def test_every_setting_has_a_sentence(module):
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):

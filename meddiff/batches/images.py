@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from meddiff.batches import handed_on
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import WHOLE, Cut, Draw
 from meddiff.batches.image_attributes import PLAIN, Described, learned_from, values_of_all
@@ -97,6 +98,30 @@ class Images:
                 "segmentation learns from masks: these images have none. Fill in mask_path in the manifest."
             )
         return to_model_range(np.asarray(case.image)), np.asarray(mask)
+
+    def as_torch(self) -> Any:
+        """Return a `torch.utils.data.Dataset` of dicts, see `batches.handed_on`."""
+        return handed_on.ItemDataset(self)
+
+    def as_monai(self) -> Any:
+        """Return a `monai.data.Dataset` of dictionaries."""
+        return handed_on.as_monai(self)
+
+    def as_torchio(self) -> Any:
+        """Return a `torchio.SubjectsDataset`.
+
+        Raises:
+            InputError: torchio is not installed.
+        """
+        return handed_on.as_torchio(self)
+
+    def as_datasets(self) -> Any:
+        """Return a Hugging Face `datasets.Dataset` of pictures.
+
+        Raises:
+            InputError: datasets is not installed, or the images are volumes.
+        """
+        return handed_on.as_datasets(self)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

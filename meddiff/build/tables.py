@@ -48,6 +48,7 @@ from meddiff.samplers.unipc import unipc
 from meddiff.sources.brain_tumor import BRAIN_TUMOR
 from meddiff.sources.brats import BRATS
 from meddiff.sources.decathlon import HIPPOCAMPUS, HIPPOCAMPUS_VOLUMES
+from meddiff.sources.folders.bids_folder import BIDS
 from meddiff.sources.folders.dicom_folder import DICOM_FOLDER
 from meddiff.sources.folders.image_folder import IMAGE_FOLDER
 from meddiff.sources.folders.nifti_folder import NIFTI_FOLDER
@@ -128,6 +129,7 @@ SOURCES: dict[str, Source] = {
     "brats": BRATS,
     "nifti_folder": NIFTI_FOLDER,
     "dicom_folder": DICOM_FOLDER,
+    "bids": BIDS,
     "phantom": PHANTOM,
 }
 SCHEDULES: Table[Callable[[int], schedule.NoiseSchedule]] = Table(

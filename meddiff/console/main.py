@@ -38,6 +38,7 @@ COMMANDS = {
     "build_manifest": "a folder of images as a table to edit",
     "download": "public data sets, unpacked and checked",
     "publish": "a run's weights as a folder that others load by name",
+    "export": "nnunet, dicom: images, masks and weights in the formats of other programs",
     "doctor": "what this machine has: versions, processor, GPU, disk, cache, extras",
     "runs": "the runs below a folder: what, when, how far, what came out",
     "cache": "how large the cache of prepared images is; clear what is old",
@@ -55,7 +56,7 @@ compdef _meddiff meddiff""",
 }
 """Lines that make a shell ask for words."""
 _FLAG = re.compile(r"(?<!\S)--[a-z_][\w.]*")
-_VERB = re.compile(r"^    python -m meddiff\.pipelines\.\w+ ([a-z]+)\b", re.MULTILINE)
+_VERB = re.compile(r"^    python -m meddiff\.pipelines\.\w+ ([a-z_]+)\b", re.MULTILINE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

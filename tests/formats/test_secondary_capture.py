@@ -1,9 +1,6 @@
 """Synthetic images as DICOM: the pixels come back, and nobody can take them for a patient's."""
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import highdicom
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 from meddiff import RunFolder, write_manifest
 from meddiff.formats import save_image
 from meddiff.formats.dicom.capture import GENERATOR, LABEL, PRIVATE_CREATOR, PRIVATE_GROUP, SEED, save_secondary_capture
+from meddiff.pipelines import export
 from tests.manifest.rows import example_row
 
 PIXELS = {
@@ -57,17 +55,21 @@ def test_what_the_file_cannot_hold_is_refused(tmp_path, array):
         save_secondary_capture(array, tmp_path / "image.dcm", generator="g", seed=0)
 
 
-def test_the_script_exports_a_runs_images(tmp_path):
+def test_the_images_of_a_run_are_exported(tmp_path):
     rows = []
     for number in range(2):
         save_image(PIXELS["color"], tmp_path / "run" / "synthetic" / f"{number}.png")
         row = example_row(str(number), root=tmp_path / "run", image_path=f"synthetic/{number}.png", source="synthetic")
         rows.append(replace(row, seed=100 + number, generator="meddiff", split="train"))
     write_manifest(rows, RunFolder(tmp_path / "run").synthetic_manifest)
-    script = Path(__file__).parents[2] / "pipelines" / "export_synthetic_dicom.py"
-    words = [sys.executable, str(script), str(tmp_path / "run"), str(tmp_path / "out")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert export.main(["dicom", str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 0
     files = sorted((tmp_path / "out").glob("*.dcm"))
     seeds = [pydicom.dcmread(file).private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[SEED].value for file in files]
     assert seeds == ["100", "101"]
+
+
+def test_images_of_patients_are_not_exported(tmp_path, capsys):
+    save_image(PIXELS["color"], tmp_path / "a.png")
+    write_manifest([example_row("a", root=tmp_path, image_path="a.png")], tmp_path / "list.csv")
+    assert export.main(["dicom", str(tmp_path / "list.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "keep the DICOM files they came in" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """The whole job on small volumes: NIfTI at the right place, rows that say how to draw them again, refusals in time."""
 
 import json
-import runpy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from PIL import Image
 from meddiff import build
 from meddiff.jobs.generate.synthesize import save
 from meddiff.manifest.table import read_manifest
-from meddiff.pipelines import augment, synthesize, train
+from meddiff.pipelines import augment, export, synthesize, train
 from meddiff.recipe import Recipe, VolumeRecipe
 from tests.manifest.rows import example_row
 from tests.pipelines.drawn_volumes import BOX, VOXEL, arguments, draw
@@ -107,15 +106,14 @@ def test_a_synthetic_volume_is_read_as_it_was_drawn(tmp_path, channels):
 
 
 def test_a_volume_is_exported_as_a_series_of_its_axial_slices(run, tmp_path):
-    script = Path(__file__).parents[2] / "pipelines" / "export_synthetic_dicom.py"
-    runpy.run_path(str(script))["main"](str(run), str(tmp_path))
+    assert export.main(["dicom", str(run), "--out", str(tmp_path / "out")]) == 0
     row = read_manifest(run / "synthetic_manifest.csv")[0]
     voxels = np.asarray(nibabel.load(row.image_file).dataobj)
-    slices = [pydicom.dcmread(file) for file in sorted((tmp_path / row.row_id).glob("*.dcm"))]
+    slices = [pydicom.dcmread(file) for file in sorted((tmp_path / "out" / row.row_id).glob("*.dcm"))]
     assert [one.InstanceNumber for one in slices] == list(range(1, BOX[2] + 1))
     np.testing.assert_array_equal(slices[2].pixel_array[::-1, ::-1].T, voxels[:, :, 2])
     assert len({one.SeriesInstanceUID for one in slices}) == 1
-    series = {pydicom.dcmread(file).SeriesInstanceUID for file in tmp_path.glob("*/0001.dcm")}
+    series = {pydicom.dcmread(file).SeriesInstanceUID for file in tmp_path.glob("out/*/0001.dcm")}
     assert len(series) == 20
     assert len({one.SOPInstanceUID for one in slices}) == BOX[2]
 

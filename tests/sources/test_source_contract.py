@@ -23,6 +23,7 @@ TREES = {
     "brats": volume_layouts.brats,
     "nifti_folder": volume_layouts.nifti_folder,
     "dicom_folder": volume_layouts.dicom_folder,
+    "bids": volume_layouts.bids,
     "phantom": draw_phantoms,
 }
 

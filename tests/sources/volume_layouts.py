@@ -73,6 +73,24 @@ def nifti_folder(root: Path) -> None:
     (root / "labels.csv").write_text("case,label,patient,age,split\na,sick,p1,70,\nb.nii,well,p1,,\nc.v2,,p2,,\n")
 
 
+def bids(root: Path) -> None:
+    """Two subjects, one of them in two sessions, with two sequences on one grid and a tumor each."""
+    (root / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tgroup\thandedness\nsub-01\t34\tF\tpatient\tright\nsub-02\t89+\tM\tcontrol\tn/a\n"
+    )
+    about = {"Name": "Tumors", "BIDSVersion": "1.9.0", "License": "CC0"}
+    (root / "dataset_description.json").write_text(json.dumps(about))
+    mask = np.zeros((5, 6, 4), dtype=np.uint8)
+    mask[1:3, 1:3, 1] = 1
+    for scan in ("sub-01/ses-a", "sub-01/ses-b", "sub-02"):
+        name = scan.replace("/", "_")
+        for suffix in ("T1w", "FLAIR"):
+            save_volume(root / scan / "anat" / f"{name}_{suffix}.nii.gz", np.full((5, 6, 4), 7, np.float32))
+        save_volume(root / scan / "func" / f"{name}_task-rest_bold.nii.gz", np.zeros((5, 6, 4, 3), np.float32))
+        save_volume(root / "derivatives" / "hand" / scan / "anat" / f"{name}_label-tumor_mask.nii.gz", mask)
+        save_volume(root / "derivatives" / "hand" / scan / "anat" / f"{name}_desc-brain_mask.nii.gz", mask)
+
+
 def dicom_folder(root: Path) -> None:
     """Two patients; the first has two series."""
     for number, (folder, patient) in enumerate((("x/s1", "A-17"), ("x/s2", "A-17"), ("y", "B-4"))):

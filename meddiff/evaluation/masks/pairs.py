@@ -10,7 +10,7 @@ What lies beside the masks of a folder: probabilities, members of an ensemble, u
 
 As `segment predict` writes them, so that any tool can: ``CASE_probability_CLASS`` (a picture whose largest value is 1,
 or a float volume in [0, 1]), ``CASE_member_00`` (class values as in the masks), and a table predictions.csv with the
-columns name and uncertainty.
+columns name and uncertainty. As nnU-Net writes them: ``CASE.npz``, the probabilities of all classes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from meddiff.formats.find import find
 from meddiff.formats.masks import MaskAt, MaskMeaning, decide, levels_of, read_stored, stored_at, stored_volume
 from meddiff.formats.open import is_volume, load_volume, stem_of
 from meddiff.formats.pictures import PICTURE_SUFFIXES, is_picture, read_pixels
+from meddiff.formats.softmax import holds_softmax, read_softmax
 from meddiff.formats.volume import corners_apart_mm, same_place
 from meddiff.manifest.mask_cells import image_of_mask, owner_of
 from meddiff.manifest.row import SERIES, MaskPart
@@ -298,6 +299,10 @@ def _bare(names: Iterable[str]) -> dict[str, str]:
 
 
 TABLE = "predictions.csv"
+SOFTMAX = "softmax"
+"""Stands for all classes, where one file holds their probabilities."""
+AGREEING = 0.9
+"""Share of a mask whose class must have the largest probability; what cleans masks takes parts of them away."""
 SUM_OFF = 0.02
 """Probabilities of all classes may miss 1 by this much: they were stored with few digits, perhaps."""
 
@@ -307,7 +312,7 @@ class SoftMasks:
     """Files and values that lie beside the masks, by the bare name of the case."""
 
     probabilities: dict[str, dict[str, Path]] = field(default_factory=dict)
-    """Case -> class, as files name it -> file."""
+    """Case -> class, as files name it -> file; SOFTMAX -> a file of all classes."""
     members: dict[str, list[Path]] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)
 
@@ -321,9 +326,9 @@ def soft_masks(folder: Path, *, by_path: bool = False) -> SoftMasks:
     soft = SoftMasks()
     for path in files_below(folder):
         match = BESIDE.fullmatch(case_name(path) or "")
-        if match is None:
+        if match is None and not holds_softmax(path):
             continue
-        case, what = bare_name(match[1]), match[2]
+        case, what = (bare_name(match[1]), match[2]) if match else (bare_name(path.stem), f"probability_{SOFTMAX}")
         case = path.parent.relative_to(folder).joinpath(case).as_posix() if by_path else case
         if what.startswith("probability_"):
             soft.probabilities.setdefault(case, {})[what.removeprefix("probability_")] = path
@@ -376,6 +381,37 @@ def read_probabilities(files: dict[str, Path], class_names: Sequence[str], truth
         )
     stacked = np.clip(np.stack([background, *foreground]), 0, 1)
     return stacked / stacked.sum(axis=0)
+
+
+def probabilities_beside(path: Path, classes: Mapping[int, str], truth: MaskFile, mask: np.ndarray) -> np.ndarray:
+    """Read the probabilities [K, *S] that nnU-Net has stored beside a mask, background first, on the grid of the truth.
+
+    Args:
+        path: the file.
+        classes: number of the class -> name, without background.
+        truth: the mask that says which grid.
+        mask: class indices [*S] of the prediction.
+
+    Raises:
+        InputError: another grid, fewer classes, no softmax, or the probabilities of another mask.
+    """
+    stored = read_softmax(path)
+    values = stored[:, 0] if is_picture(truth.path) and stored.ndim == 4 else stored
+    values = values if is_picture(truth.path) else stored.transpose(0, *range(stored.ndim - 1, 0, -1))
+    if values.shape[1:] != truth.grid:
+        raise bad_file(path, f"its grid is {values.shape[1:]}, that of the truth {truth.path} is {truth.grid}")
+    numbers = [*classes] if max(classes) < len(values) else [*range(1, len(classes) + 1)]
+    off = np.abs(values.sum(axis=0, dtype=np.float32) - 1).max()
+    if len(values) <= max(numbers) or not off <= SUM_OFF:
+        raise bad_file(path, f"it holds {len(values)} channels, and they are no softmax of background and "
+                             f"{', '.join(classes.values())}: regions that overlap cannot be calibrated")  # fmt: skip
+    foreground = values[numbers].reshape(-1, *truth.values.shape).astype(np.float64).clip(0, 1)
+    probabilities = np.concatenate([1 - foreground.sum(axis=0, keepdims=True), foreground]).clip(0, 1)
+    marked = (mask > 0) & (mask < len(probabilities))
+    if marked.any() and (probabilities.argmax(axis=0) == mask)[marked].mean() < AGREEING:
+        raise bad_file(path, "the largest probability is seldom that of the mask beside it: of another mask, or stored "
+                             "in another orientation (NibabelIOWithReorient); predict with SimpleITKIO")  # fmt: skip
+    return probabilities / probabilities.sum(axis=0)
 
 
 def _read(path: Path, truth: MaskFile) -> np.ndarray:

@@ -18,12 +18,14 @@ from meddiff.errors import InputError
 from meddiff.evaluation.masks.coding import Coding
 from meddiff.evaluation.masks.detections import free_response
 from meddiff.evaluation.masks.pairs import (
+    SOFTMAX,
     MaskFile,
     Matching,
     SoftMasks,
     bare_name,
     check_pair,
     match_folders,
+    probabilities_beside,
     read_mask,
     read_probabilities,
     soft_masks,
@@ -107,7 +109,7 @@ class Soft:
         if bare in self.beside.uncertainty:
             shared["uncertainty"] = self.beside.uncertainty[bare]
         if bare in self.beside.probabilities:
-            probabilities = read_probabilities(self.beside.probabilities[bare], self.class_names, truth)
+            probabilities = self._probabilities(bare, truth, masks[1])
             shared |= case_calibration(masks[0], probabilities)
             self.reliability.append(reliability_of(masks[0], probabilities))
             counted = free_response(masks[0], probabilities, class_names=self.class_names)
@@ -126,6 +128,13 @@ class Soft:
             for index, row in enumerate(rows, start=1):
                 row["ged"] = generalized_energy_distance(truths == index, samples == index)
         return rows
+
+    def _probabilities(self, bare: str, truth: MaskFile, mask: np.ndarray) -> np.ndarray:
+        """Read the probabilities [K, *S] of a case, from one file or from one per class."""
+        files = self.beside.probabilities[bare]
+        if SOFTMAX in files:
+            return probabilities_beside(files[SOFTMAX], self.coding.classes, truth, mask)
+        return read_probabilities(files, self.class_names, truth)
 
     def calibration(self) -> pd.DataFrame:
         """Return the bins of all cases, as `Reliability.to_frame` gives them."""

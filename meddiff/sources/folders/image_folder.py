@@ -80,6 +80,7 @@ def _masks(root: Path, folders: Sequence[Folder]) -> dict[str, dict[str, str]]:
                 masks.append((place, stem, path))
             else:
                 images[place][stem] = path
+                images[place].setdefault(stem.removesuffix("_0000"), path)  # nnU-Net numbers the channels of images
     owners = {path: owner_of(place, stem, images) for place, stem, path in masks}
     if not any(owners.values()):
         return {}
