@@ -41,22 +41,22 @@ class MaskedCase:
 
     @property
     def is_volume(self) -> bool:
-        """Whether it is a volume, and no picture."""
+        """True where it is a volume, and no picture."""
         return self.row.slice_axis is None and is_of_volume(self.row.image_files[0])
 
     @property
     def is_test(self) -> bool:
-        """Whether it is kept from training; what a model has drawn tests nobody."""
+        """True where it is kept from training; what a model has drawn tests nobody."""
         return self.row.split == TEST and not self.is_synthetic
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether a model has drawn it."""
+        """True where a model has drawn it."""
         return self.row.source == SYNTHETIC
 
     @property
     def has_mask(self) -> bool:
-        """Whether somebody has drawn its mask."""
+        """True where somebody has drawn its mask."""
         return self.row.mask_path is not None
 
     def picture(self) -> np.ndarray:
@@ -85,7 +85,7 @@ class MaskedCases:
     class_names: tuple[str, ...]
     """Class k is class_names[k]; 0 is background."""
     ignores: bool
-    """Whether a mask may hold pixels that nobody judged."""
+    """True where a mask may hold pixels that nobody judged."""
     without_mask: int = 0
     """Images for training that have no mask, and are left out."""
 

@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def is_color(self) -> bool:
-        """Whether pictures have three channels in one file."""
+        """True where pictures have three channels in one file."""
         return self.ending == ".png" and len(self.channels) == len(COLORS)
 
 

@@ -45,8 +45,14 @@ def is_network(file: str, name: str) -> bool:
 
 
 def test_no_folder_is_too_full():
-    count = Counter(str(PurePosixPath(file).parent) for file in files() if not file.endswith("__init__.py"))
+    counted = [file for file, text in files().items() if not file.endswith("__init__.py") and not is_door(file, text)]
+    count = Counter(str(PurePosixPath(file).parent) for file in counted)
     none_of({folder for folder, number in count.items() if number > FILES_IN_A_FOLDER}, "too many files")
+
+
+def is_door(file: str, text: str) -> bool:
+    """Tells whether a file is what `python -m meddiff.pipelines.VERB` runs: there are as many as commands."""
+    return file.startswith("pipelines/") and 'if __name__ == "__main__":' in text
 
 
 @pytest.mark.parametrize(("signature", "number"), [("a, b", 2), ("self, a, *rest, b=1, **more", 4), ("a, /, cls", 2)])

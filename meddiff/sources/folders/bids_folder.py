@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class File:
 
     @property
     def is_mask(self) -> bool:
-        """Whether it marks something on an image of its subject."""
+        """True where it marks something on an image of its subject."""
         is_brain = self.entities.get("desc", "").lower() in ("brain", "brainmask", "head")
         return self.suffix in ("mask", "dseg") and not is_brain and self.entities.get("space", "") in _ORIGINAL
 
@@ -141,8 +142,7 @@ def _row(
     first, folder = files[0], files[0].path.rpartition("/")[0]
     subject, session, run = first.scan
     name = "_".join(f"{kind}-{value}" for kind, value in (("sub", subject), ("ses", session), ("run", run)) if value)
-    names = [file.path.rpartition("/")[2] for file in files]
-    image = first.path if len(files) == 1 else f"{folder}/{{{','.join(names)}}}"
+    image = first.path if len(files) == 1 else _in_one_path(files)
     own = [mask for mask in masks.get(first.scan, ()) if alone or _same_grid(_grid(root, mask), grid)]
     return real_row(
         root, name if alone else f"{name}_{first.sequence}", image,
@@ -154,6 +154,15 @@ def _row(
         attributes=None if len(files) > 1 else f"sequence={first.sequence}",
         spacing_mm_0=grid.spacing_mm[0], spacing_mm_1=grid.spacing_mm[1], spacing_mm_2=grid.spacing_mm[2],
     )  # fmt: skip
+
+
+def _in_one_path(files: Sequence[File]) -> str:
+    """Write the sequences of a scan as one path: ``sub-01/anat/sub-01_{FLAIR,T1w}.nii.gz``."""
+    paths = [file.path for file in files]
+    before = f"{commonprefix(paths).rpartition('_')[0]}_"
+    ends = {path[path.index(".nii") :] for path in paths}
+    after = ends.pop() if len(ends) == 1 else ""
+    return f"{before}{{{','.join(path[len(before) : len(path) - len(after)] for path in paths)}}}{after}"
 
 
 def _same_grid(one: NiftiHeader, two: NiftiHeader) -> bool:
