@@ -67,6 +67,11 @@ def item_of(images: Images, position: int) -> dict[str, Any]:
     return item | {name: value for name, value in known.items() if value is not None}
 
 
+def as_torch(images: Images) -> ItemDataset:
+    """Return a `torch.utils.data.Dataset` of dicts."""
+    return ItemDataset(images)
+
+
 def as_monai(images: Images) -> Any:
     """Return a `monai.data.Dataset` of dictionaries whose image and mask are MetaTensors with the spacing."""
     from monai.data import Dataset as MonaiDataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -99,29 +99,10 @@ class Images:
             )
         return to_model_range(np.asarray(case.image)), np.asarray(mask)
 
-    def as_torch(self) -> Any:
-        """Return a `torch.utils.data.Dataset` of dicts, see `batches.handed_on`."""
-        return handed_on.ItemDataset(self)
-
-    def as_monai(self) -> Any:
-        """Return a `monai.data.Dataset` of dictionaries."""
-        return handed_on.as_monai(self)
-
-    def as_torchio(self) -> Any:
-        """Return a `torchio.SubjectsDataset`.
-
-        Raises:
-            InputError: torchio is not installed.
-        """
-        return handed_on.as_torchio(self)
-
-    def as_datasets(self) -> Any:
-        """Return a Hugging Face `datasets.Dataset` of pictures.
-
-        Raises:
-            InputError: datasets is not installed, or the images are volumes.
-        """
-        return handed_on.as_datasets(self)
+    as_torch = handed_on.as_torch
+    as_monai = handed_on.as_monai
+    as_torchio = handed_on.as_torchio
+    as_datasets = handed_on.as_datasets
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
