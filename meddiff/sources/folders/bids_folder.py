@@ -15,7 +15,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,9 @@ def _row(
 def _in_one_path(files: Sequence[File]) -> str:
     """Write the sequences of a scan as one path: ``sub-01/anat/sub-01_{FLAIR,T1w}.nii.gz``."""
     paths = [file.path for file in files]
-    before = f"{commonprefix(paths).rpartition('_')[0]}_"
+    subject, session, _ = files[0].scan
+    name = f"sub-{subject}_" + (f"ses-{session}_" if session else "")
+    before = paths[0][: paths[0].rindex(name) + len(name)]
     ends = {path[path.index(".nii") :] for path in paths}
     after = ends.pop() if len(ends) == 1 else ""
     return f"{before}{{{','.join(path[len(before) : len(path) - len(after)] for path in paths)}}}{after}"
