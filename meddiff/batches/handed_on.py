@@ -128,6 +128,15 @@ def as_datasets(images: Images) -> Any:
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
+class HandedOn:
+    """The ways of images to the programs of others."""
+
+    as_torch = as_torch
+    as_monai = as_monai
+    as_torchio = as_torchio
+    as_datasets = as_datasets
+
+
 def _picture(item: dict[str, Any]) -> Any:
     return _pillow(to_pixels(item["image"].numpy()))
 

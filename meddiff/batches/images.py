@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.batches import handed_on
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import WHOLE, Cut, Draw
+from meddiff.batches.handed_on import HandedOn
 from meddiff.batches.image_attributes import PLAIN, Described, learned_from, values_of_all
 from meddiff.batches.order import Order
 from meddiff.cache.image_array import ImageArray
@@ -26,7 +26,7 @@ from meddiff.manifest.row import ManifestRow
 SAME_SPACING = 0.01  # relative: headers of one protocol differ in the third digit
 
 
-class Images:
+class Images(HandedOn):
     """Prepared images with their labels as numbers; a batch shows of each what the cut chooses.
 
     Args:
@@ -98,11 +98,6 @@ class Images:
                 "segmentation learns from masks: these images have none. Fill in mask_path in the manifest."
             )
         return to_model_range(np.asarray(case.image)), np.asarray(mask)
-
-    as_torch = handed_on.as_torch
-    as_monai = handed_on.as_monai
-    as_torchio = handed_on.as_torchio
-    as_datasets = handed_on.as_datasets
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
