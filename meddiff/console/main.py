@@ -38,7 +38,7 @@ COMMANDS = {
     "build_manifest": "a folder of images as a table to edit",
     "download": "public data sets, unpacked and checked",
     "publish": "a run's weights as a folder that others load by name",
-    "export": "nnunet, dicom: images, masks and weights in the formats of other programs",
+    "export": "nnunet, dicom: images and masks in the formats of other programs",
     "doctor": "what this machine has: versions, processor, GPU, disk, cache, extras",
     "runs": "the runs below a folder: what, when, how far, what came out",
     "cache": "how large the cache of prepared images is; clear what is old",

@@ -1,4 +1,4 @@
-"""Take images, masks and weights to other programs.
+"""Take images and masks to other programs.
 
     python -m meddiff.pipelines.export nnunet RUN --out nnUNet_raw/Dataset501_Lesions    # real and synthetic cases
     python -m meddiff.pipelines.export dicom RUN --out FOLDER    # synthetic images as Secondary Capture
