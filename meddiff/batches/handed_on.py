@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from meddiff.batches.batch import Batch
@@ -74,10 +75,10 @@ def as_torch(images: Images) -> ItemDataset:
 
 def as_monai(images: Images) -> Any:
     """Return a `monai.data.Dataset` of dictionaries whose image and mask are MetaTensors with the spacing."""
-    from monai.data import Dataset as MonaiDataset
+    from monai.data.dataset import Dataset as MonaiDataset
     from monai.data.meta_tensor import MetaTensor
 
-    affine = np.diag([*_spacing(images), 1.0])
+    affine = torch.diag(torch.tensor([*_spacing(images), 1.0], dtype=torch.float64))
 
     def item(position: int) -> dict[str, Any]:
         plain = item_of(images, position)
