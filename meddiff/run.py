@@ -22,6 +22,7 @@ from rich.console import Console
 
 from meddiff.errors import InputError
 from meddiff.files.documents import read_json, read_yaml
+from meddiff.files.printable import printable
 from meddiff.files.snapshot import Snapshot
 from meddiff.files.writing import in_plain_words, missing_folders, write_text
 from meddiff.manifest.row import ManifestRow
@@ -144,7 +145,7 @@ class RunFolder:
                 pass
         lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.5, poll_interval=0.05)  # who looks whether it is held holds it for a moment
         except Timeout:
             raise InputError(
                 f"another process is running in {self.path}; wait for it or name another folder with --out"
@@ -203,6 +204,41 @@ class RunFolder:
         listings = {output.relative_to(self.path).as_posix(): _listing(output) for output in outputs}
         record = self.record() | {stage: {"inputs": inputs, "outputs": listings, **facts}}
         write_text(self.stages, json.dumps(record, indent=2))
+
+
+def state_of(folder: RunFolder) -> str:
+    """Say how far a run is, and whether a process works on it.
+
+    Raises:
+        InputError: its record is damaged.
+    """
+    done = list(folder.record())
+    if "report" in done:
+        return "finished"
+    at = f"{', '.join(done)} done" if done else "begun"
+    return f"{at}; {'running' if _is_held(folder) else 'stopped: the same command goes on'}"
+
+
+def _is_held(folder: RunFolder) -> bool:
+    """Tell whether a process works in the folder."""
+    from filelock import FileLock, Timeout
+
+    file = folder.path / ".lock"
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def headline_of(folder: RunFolder) -> str:
+    """Return the first sentence of a run's report; empty where there is none."""
+    if not folder.report_json.is_file():
+        return ""
+    report: Any = read_json(folder.report_json)
+    return printable(str(report.get("headline", ""))) if isinstance(report, Mapping) else ""
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:

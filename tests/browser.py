@@ -78,13 +78,13 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
-        """Loads a file at a width in CSS pixels and waits until it and its images are there."""
+    def open(self, place: Path | str, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Loads a file or an address at a width in CSS pixels and waits until it and its images are there."""
         self.events.clear()
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
@@ -94,6 +94,18 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    def choose(self, field: str, files: list[Path]) -> None:
+        """Chooses files in a field of the page, as a person does in the browser's dialog."""
+        field = self.send("Runtime.evaluate", expression=f"document.querySelector({json.dumps(field)})")["result"]
+        self.send("DOM.setFileInputFiles", files=[str(file) for file in files], objectId=field["objectId"])
+
+    def wait(self, expression: str, seconds: float = 60.0) -> Any:
+        """The value of an expression once it is true; None where it never was."""
+        end = time.monotonic() + seconds
+        while not (value := self.evaluate(expression)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return value
 
     def press(self, key: str) -> None:
         """Presses and releases one key, such as Tab, Enter or +."""

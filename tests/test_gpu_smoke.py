@@ -16,7 +16,8 @@ from meddiff.pipelines import detect, evaluate, export, segment, translate
 
 WITHOUT_NETWORK = {
     "build_manifest", "download", "inspect", "publish", "evaluate leaderboard", "evaluate published",
-    "evaluate reader_study", "evaluate readers", "export nnunet", "export dicom",
+    "evaluate reader_study", "evaluate readers", "export nnunet", "export dicom", "watch",
+    "serve",  # has one, of `meddiff.load`, and answers until it is stopped
 }  # fmt: skip
 CPU = Machine(gpu="", gpu_memory=0)
 

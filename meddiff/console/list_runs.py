@@ -6,22 +6,17 @@ meddiff runs ~/studies
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from meddiff.command_line import settings_command
 from meddiff.errors import InputError
-from meddiff.files.documents import read_json
 from meddiff.files.printable import printable
 from meddiff.files.walk import files_below
 from meddiff.jobs.progress import new_console
 from meddiff.recipe.commands import Runs
-from meddiff.run import RunFolder, kind_of, settings_in
+from meddiff.run import RunFolder, headline_of, kind_of, settings_in, state_of
 
 
 @dataclass(frozen=True)
@@ -54,33 +49,9 @@ def summary(path: Path) -> Summary:
         settings = settings_in(folder)
         dataset, preset = (printable(str(settings.get(name, "?"))) for name in ("dataset", "preset"))
         does = kind_of(settings).DOES.partition(" and ")[0]
-        return Summary(path, does, dataset, preset, when, _state(folder), _headline(folder))
+        return Summary(path, does, dataset, preset, when, state_of(folder), headline_of(folder))
     except InputError as error:
         return Summary(path, "cannot be read", "?", "?", when, str(error), "")
-
-
-def _state(folder: RunFolder) -> str:
-    done = list(folder.record())
-    if "report" in done:
-        return "finished"
-    at = f"{', '.join(done)} done" if done else "begun"
-    return f"{at}; {'running' if _is_held(folder) else 'stopped: the same command goes on'}"
-
-
-def _is_held(folder: RunFolder) -> bool:
-    """Tell whether a process works in the folder."""
-    try:
-        with FileLock(folder.path / ".lock").acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def _headline(folder: RunFolder) -> str:
-    if not folder.report_json.is_file():
-        return ""
-    report: Any = read_json(folder.report_json)
-    return printable(str(report.get("headline", ""))) if isinstance(report, Mapping) else ""
 
 
 def run(settings: Runs) -> None:

@@ -37,6 +37,8 @@ COMMANDS = {
     "classify": "augment up to the classifiers",
     "build_manifest": "a folder of images as a table to edit",
     "download": "public data sets, unpacked and checked",
+    "serve": "a local page: send images and see their masks, or draw images by class and seed",
+    "watch": "a local page that shows a run while it goes on: losses, samples, validation",
     "publish": "a run's weights as a folder that others load by name",
     "export": "nnunet, dicom: images and masks in the formats of other programs",
     "doctor": "what this machine has: versions, processor, GPU, disk, cache, extras",

@@ -154,6 +154,37 @@ def upright_plane(volume: Volume, classes: np.ndarray) -> tuple[np.ndarray, np.n
     )
 
 
+def upright_slices(
+    volume: Volume, others: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray], tuple[float, float]]:  # fmt: skip
+    """Cut a volume and what lies on its grid along the axis of the widest spacing, upright, to be looked at.
+
+    Voxels as high as wide are cut axially; an unknown orientation along the last axis; of several volumes on one grid
+    the first is shown.
+
+    Returns:
+        The voxels as uint8 [K, H, W] or [K, H, W, 3], each of ``others`` [K, H, W], and millimeters (or a share of
+        them) of a pixel downwards and along.
+    """
+    array = volume.array[..., 0] if volume.array.ndim == 4 and not volume.color else volume.array
+    spacing, axis = [value or 0.0 for value in volume.spacing_mm], 2
+    if volume.orientation is not None:
+        others = [_upright(other, spacing, volume.orientation)[0] for other in others]
+        array, spacing = _upright(array, spacing, volume.orientation)
+    if 1 in array.shape[:3]:
+        axis = array.shape.index(1)
+    elif max(spacing) > 1.5 * sorted(spacing)[1]:
+        axis = int(np.argmax(spacing))
+    rest = [spacing[number] or 1.0 for number in range(3) if number != axis]
+    planes = [upright(np.moveaxis(other, axis, 0)) for other in others]
+    if volume.color:
+        shown = np.stack([upright(np.moveaxis(array[..., channel], axis, 0)) for channel in range(3)], axis=-1)
+    else:
+        low, high = _black_and_white(array)
+        shown = np.stack([_between(plane, low, high) for plane in upright(np.moveaxis(array, axis, 0))])
+    return shown, planes, (rest[1], rest[0])
+
+
 def tile(image: np.ndarray, spacing_mm: Sequence[float] | None = None) -> np.ndarray:
     """Show a picture [C, H, W], or the middle planes of a volume [C, I, J, K] in RAS order, in [-1, 1], as uint8.
 
@@ -193,10 +224,18 @@ def as_gray(plane: np.ndarray, array: np.ndarray) -> np.ndarray:
     """Show numbers as uint8, black and white by the percentiles of all of ``array``; what is uint8 color stays."""
     if plane.dtype == np.uint8 and plane.ndim == 3:
         return plane
+    return _between(plane, *_black_and_white(array))
+
+
+def _black_and_white(array: np.ndarray) -> tuple[float, float]:
     finite = array[np.isfinite(array)]
     low, high = np.percentile(finite, SHOWN) if finite.size else (0.0, 1.0)
     if high <= low:  # a label map, mostly background
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _between(plane: np.ndarray, low: float, high: float) -> np.ndarray:
     scaled = (np.nan_to_num(plane.astype(np.float64)) - low) / ((high - low) or 1.0)
     return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
 

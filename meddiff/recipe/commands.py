@@ -109,6 +109,38 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Settings of a page that segments or draws: the run."""
+
+    POSITIONAL: ClassVar[str] = "run"
+    """The setting that needs no flag before it."""
+
+    run: str = "dermoscopy-masks"
+    """Run folder, or weights by name (see meddiff.hub.place)."""
+    model: str = "diffusion"
+    """Which network of a run that segments: diffusion, or one of its baselines."""
+    port: Annotated[int, Range(0, 65535)] = 0
+    """Port of this machine; 0 takes a free one."""
+    open: bool = False
+    """Open the page in the browser."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Settings of a page that shows a run while it goes on."""
+
+    POSITIONAL: ClassVar[str] = "run"
+    """The setting that needs no flag before it."""
+
+    run: str
+    """Run folder, which need not be there yet."""
+    port: Annotated[int, Range(0, 65535)] = 0
+    """Port of this machine; 0 takes a free one."""
+    open: bool = False
+    """Open the page in the browser."""
+
+
+@dataclass(frozen=True)
 class OtherImages:
     """The run that is tested, and the images."""
 

@@ -109,7 +109,7 @@ class Masks(Batched):
             if one.kind == "picture":
                 save_image(overlay_of_picture(one.path, read_pixels(mask)[0]), overlay)
             else:
-                save_image(overlay_of_volume(_read(self, one), load_volume(mask).array.astype(np.uint8)), overlay)
+                save_image(overlay_of_volume(volume_of(self, one), load_volume(mask).array.astype(np.uint8)), overlay)
         if self.settings.allow_unlike and ALLOWED in str(line.get("note")):
             line |= _dicom(self, ledger, task, load_volume(mask).array.astype(np.uint8), None)
 
@@ -147,7 +147,7 @@ def inputs_to_segment(place: Path, settings: Predict) -> list[Found]:
 
 
 @dataclass(frozen=True)
-class _Segmented:
+class Segmented:
     """An answer on the grid of its input."""
 
     classes: np.ndarray
@@ -158,7 +158,7 @@ class _Segmented:
     """Verdict whether the image is unlike those of training; None where the run cannot tell."""
 
 
-def _picture(masks: Masks, ledger: Ledger, task: Task, segmented: _Segmented) -> Line:
+def _picture(masks: Masks, ledger: Ledger, task: Task, segmented: Segmented) -> Line:
     """Write the mask of a picture; returns its line."""
     save_image(segmented.classes, mask := ledger.folder / f"{task.name}_mask.png")
     if masks.settings.save_overlays:
@@ -171,9 +171,8 @@ def _picture(masks: Masks, ledger: Ledger, task: Task, segmented: _Segmented) ->
 
 def _volume(masks: Masks, ledger: Ledger, task: Task) -> Line:
     """Segment a volume and write its mask; returns its line."""
-    volume = _read(masks, task.image)
-    segment = _whole if of_volumes(masks.model.recipe) else _by_slices
-    segmented = segment(masks, task.image, volume)
+    volume = volume_of(masks, task.image)
+    segmented = segmented_volume(masks, task.image, volume)
     mask = ledger.folder / f"{task.name}_mask.nii.gz"
     spacing = known_spacing(volume)
     place = {"affine": volume.affine, "spacing_mm": spacing if volume.affine is None else None, "forms": volume.forms}
@@ -187,7 +186,7 @@ def _volume(masks: Masks, ledger: Ledger, task: Task) -> Line:
     )
 
 
-def _read(masks: Masks, one: Found) -> Volume:
+def volume_of(masks: Masks, one: Found) -> Volume:
     """Read a volume, a series, or the channels of a case as one volume.
 
     Raises:
@@ -205,7 +204,26 @@ def _read(masks: Masks, one: Found) -> Volume:
     return load_sequences(one.files)
 
 
-def _whole(masks: Masks, one: Found, volume: Volume) -> _Segmented:
+def segmented_picture(masks: Masks, one: Found) -> Segmented:
+    """Segment a picture.
+
+    Raises:
+        InputError: it cannot be read, or the network takes no pictures.
+    """
+    case = masks.model.picture(one.path)
+    return _segmented(masks, case, masks.model.answer(case))
+
+
+def segmented_volume(masks: Masks, one: Found, volume: Volume) -> Segmented:
+    """Segment a volume that was read before: whole, or slice by slice, as the network takes it.
+
+    Raises:
+        InputError: it is another than the network takes.
+    """
+    return (_whole if of_volumes(masks.model.recipe) else _by_slices)(masks, one, volume)
+
+
+def _whole(masks: Masks, one: Found, volume: Volume) -> Segmented:
     """Segment a volume by a network of volumes."""
     model = masks.model
     if volume.count != model.sequences:
@@ -214,16 +232,16 @@ def _whole(masks: Masks, one: Found, volume: Volume) -> _Segmented:
     return _segmented(masks, case, model.answer(case))
 
 
-def _by_slices(masks: Masks, one: Found, volume: Volume) -> _Segmented:
+def _by_slices(masks: Masks, one: Found, volume: Volume) -> Segmented:
     """Segment a volume slice by slice; uncertain is the mean over the slices, weighed by what is called in them."""
     axis = masks.settings.axis
     if axis is None:
-        axis = int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
+        axis = _through(volume)
     transform = segmenting.picture_transform(masks.model.recipe, deep=masks.model.deep)
     cases = slice_cases(one.stem, volume, axis, transform)
     slices = [_segmented(masks, case, answer) for case, answer in masks.model.answers(cases)]
     weights = [1 + int(np.count_nonzero(part.classes)) for part in slices]
-    return _Segmented(
+    return Segmented(
         np.stack([part.classes for part in slices], axis=axis),
         float(np.average([part.uncertainty for part in slices], weights=weights)),
         {what: np.stack([part.beside[what] for part in slices], axis=axis) for what in slices[0].beside},
@@ -231,8 +249,15 @@ def _by_slices(masks: Masks, one: Found, volume: Volume) -> _Segmented:
     )
 
 
-def _segmented(masks: Masks, case: Case, answer: Answer) -> _Segmented:
-    return _Segmented(answer.classes, answer.uncertainty, _beside(masks, answer, case), answer.verdict)
+def _through(volume: Volume) -> int:
+    """Return the axis across the slices: the one that has a single slice, else the widest spacing, else the last."""
+    if 1 in volume.shape:
+        return volume.shape.index(1)  # whose spacing is not known
+    return int(np.argmax([mm or 0.0 for mm in volume.spacing_mm])) if any(volume.spacing_mm) else 2
+
+
+def _segmented(masks: Masks, case: Case, answer: Answer) -> Segmented:
+    return Segmented(answer.classes, answer.uncertainty, _beside(masks, answer, case), answer.verdict)
 
 
 def _beside(masks: Masks, answer: Answer, case: Case) -> dict[str, np.ndarray]:
@@ -248,7 +273,7 @@ def _beside(masks: Masks, answer: Answer, case: Case) -> dict[str, np.ndarray]:
     return beside
 
 
-def _line(masks: Masks, segmented: _Segmented, mask: Path, spacing_mm: tuple[float, ...] | None) -> Line:
+def _line(masks: Masks, segmented: Segmented, mask: Path, spacing_mm: tuple[float, ...] | None) -> Line:
     """Build a case's line: uncertainty, mask, whether it is unlike the training images, and the size of each class."""
     sizes: dict[str, Any] = {}
     for index, name in list(enumerate(masks.model.class_names))[1:]:
