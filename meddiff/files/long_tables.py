@@ -14,8 +14,8 @@ from meddiff.files.writing import write_atomically
 
 TEXTS = (
     "row_id", "nearest_row_id", "label", "predicted", "group", "arm", "class_name", "file", "reason",
-    "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg", "note",
-    "sha256", "made_by", "stale", "sex", "age_band", "skin_tone",
+    "model", "case", "patient", "empty", "failure", "unit", "name", "mask", "problem", "dicom_seg",
+    "dicom_parametric_map", "note", "sha256", "made_by", "stale", "sex", "age_band", "skin_tone",
     "split", "attribute", "subgroup", "dataset", "site", "reference",
     "against", "augmentation", "comparison", "features", "kind", "metric", "sentence", "severity", "state", "strength",
     "study", "reader", "source", "test", "unlike_training", "warning", "why_unlike",

@@ -29,10 +29,11 @@ PREDICT = """Segment pictures, volumes and DICOM series with the weights of a ru
     python -m meddiff.pipelines.segment predict --checkpoint RUN --input ~/study --output masks --save_maps
 
 A picture gives NAME_mask.png (class indices), a volume or series NAME_mask.nii.gz on its own grid, a DICOM series with
---dicom_seg also NAME_seg.dcm, which belongs into the patient's study (all else names nobody). predictions.csv has
-one line per case with its uncertainty (0 to 1, large where failure is likely), sizes, and why a case failed. A network
-of pictures or slices goes through a volume slice by slice. A few pictures, or one volume, are in memory; a killed run
-goes on where it was. Run again, it segments what is new or has changed (the table holds the SHA-256 of each image).
+--dicom_seg also NAME_seg.dcm, with --dicom_parametric_map NAME_uncertainty.dcm: these belong into the patient's study,
+all else names nobody. predictions.csv has one line per case with its uncertainty (0 to 1, large where failure is
+likely), sizes, and why a case failed. A network of pictures or slices goes through a volume slice by slice. A few
+pictures, or one volume, are in memory; a killed run goes on where it was. Run again, it segments what is new or has
+changed (the table holds the SHA-256 of each image).
 """
 """The words of `segment predict --help`."""
 AUGMENT = """Say whether drawn pairs of image and mask help a segmenter, beside the classical augmentation.

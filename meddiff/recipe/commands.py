@@ -219,10 +219,12 @@ class Predict(Inputs):
     """Also write each mask outlined on its image, and all of them on one sheet, overview.png."""
     dicom_seg: bool = False
     """Also write a DICOM series' mask as DICOM Segmentation, with the patient's name and study as in the series."""
+    dicom_parametric_map: bool = False
+    """Also write where a DICOM series' mask is unsure (its entropy) as DICOM Parametric Map."""
     segment_codes: tuple[str, ...] | None = None
-    """What its segments are, "SCT:108369006:Neoplasm" for each class but background; null as in training."""
+    """What the segments of dicom_seg are, "SCT:108369006:Neoplasm" for each class from 1 on; null as in training."""
     allow_unlike: bool = False
-    """Also write DICOM Segmentations of images that are unlike all that the network was trained on."""
+    """Also write DICOM Segmentations and maps of images that are unlike all that the network was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The source of a DICOM Segmentation: the frames behind a volume's slices, with the headers that it repeats.
+"""The source of a DICOM Segmentation or Parametric Map: the frames behind its slices, the headers that it repeats.
 
 Geometry is that of the frames: a series may round its orientations differently from file to file, programs leave out
 elements that the standard wants, and the slice thickness of a scanner is not the distance of its slices.
@@ -8,14 +8,16 @@ import math
 import re
 from collections.abc import Sequence
 from copy import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import meddiff
 from meddiff.errors import InputError
 from meddiff.formats.dicom.grid.frame import Frame
 from meddiff.formats.dicom.grid.stacking import TILT_DEGREES
-from meddiff.formats.dicom.series import Series
+from meddiff.formats.dicom.series import Series, choose, find_series
 from meddiff.formats.dicom.stack import stack_series
 
 if TYPE_CHECKING:
@@ -27,8 +29,61 @@ _REPEATED = (
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_NUMBER = 1000  # added to the source's series number: what is made of images is listed behind them
 _SEXES = ("M", "F", "O")
 _DATES = {"PatientBirthDate": r"\d{8}", "StudyDate": r"\d{8}", "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"}
+
+
+def planes_of(
+    array: np.ndarray, path: Path, series: Series | Sequence[Path], what: str
+) -> tuple[Series, tuple[Frame, ...], np.ndarray]:
+    """Return the source, the frames behind its slices, and an array [I, J, K] of its grid as planes [K, J, I].
+
+    Raises:
+        InputError: an array of another size; see `source_frames`.
+    """
+    series = series if isinstance(series, Series) else _series_of(series)
+    frames, planes = source_frames(series), array.transpose(2, 1, 0)
+    shape = (len(frames), *frames[0].shape)
+    if planes.shape[:3] != shape:
+        raise InputError(
+            f"{path}: the {what} has {_size(planes.shape)}, {series.name} {_size(shape)}. Give the {what} on the grid "
+            "of the series, in the axes in which read_series gives it."
+        )
+    return series, frames, np.ascontiguousarray(planes)
+
+
+def made_by(algorithm: str, number: int | None) -> dict[str, Any]:
+    """Return what a file says of the program that made it, and its place in the study behind series ``number``."""
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    return {
+        "series_number": max(number or 0, 0) + _NUMBER,
+        "instance_number": 1,
+        "manufacturer": "meddiff",
+        "manufacturer_model_name": algorithm[:64],
+        "software_versions": meddiff.__version__,
+        "device_serial_number": meddiff.__version__,  # software has none, the standard wants one
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+        "specific_character_set": "ISO_IR 192",  # UTF-8 holds any name; the source's set may hold no name of a class
+    }
+
+
+def with_thickness(built: Any) -> Any:
+    """Return a file with the thickness of a single slice, which is unknown: highdicom reads none without it."""
+    measures = built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if "SliceThickness" not in measures:
+        measures.SliceThickness = None
+    return built
+
+
+def _series_of(paths: Sequence[Path]) -> Series:
+    files = [Path(file) for file in paths]
+    return choose(find_series(files).series, None, files[0].parent if files else "no files")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[2]} columns, {shape[1]} rows and {shape[0]} slices"
 
 
 def source_frames(series: Series) -> tuple[Frame, ...]:

@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import meddiff
-from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
 from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.codes import PRIVATE_SCHEME, Code, Segment
-from meddiff.formats.dicom.references import renumber, source_frames, source_headers
-from meddiff.formats.dicom.series import Series, choose, find_series
+from meddiff.formats.dicom.references import made_by, planes_of, renumber, source_headers, with_thickness
+from meddiff.formats.dicom.series import Series
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-_NUMBER = 1000  # added to the source's series number: segmentations are listed behind the images
 
 
 def save_dicom_seg(
@@ -55,37 +52,21 @@ def save_dicom_seg(
     """
     if classes.dtype != np.uint8 or int(classes.max(initial=0)) > len(segments):
         raise ValueError(f"classes must be uint8 up to {len(segments)}, not {classes.dtype} up to {classes.max()}")
-    path, planes = Path(path), classes.transpose(2, 1, 0)
     if not segments:
         raise ValueError("a Segmentation has at least one segment")
-    series = series if isinstance(series, Series) else _series_of(series)
-    frames = source_frames(series)
-    shape = (len(frames), *frames[0].shape)
-    if planes.shape[:3] != shape:
-        raise InputError(
-            f"{path}: the mask has {_size(planes.shape)}, {series.name} {_size(shape)}. Give the mask on the grid "
-            "of the series, in the axes in which read_series gives it."
-        )
+    path = Path(path)
+    series, frames, planes = planes_of(classes, path, series, "mask")
     with damage_named(series.files[0], "the header"):
         built = _segmentation(planes, source_headers(series, frames), segments, algorithm, series.number)
         renumber(built, frames)
     write_atomically(path, lambda file: built.save_as(file, enforce_file_format=True), durable=False)
 
 
-def _series_of(paths: Sequence[Path]) -> Series:
-    files = [Path(file) for file in paths]
-    return choose(find_series(files).series, None, files[0].parent if files else "no files")
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[2]} columns, {shape[1]} rows and {shape[0]} slices"
-
-
 def _segmentation(
     planes: np.ndarray, headers: "list[Dataset]", segments: Sequence[Segment], algorithm: str, number: int | None
 ) -> Any:
     from highdicom.seg import Segmentation
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import generate_uid
 
     known = [headers[0].SeriesInstanceUID, headers[0].SOPInstanceUID, repr(segments), algorithm, "BINARY"]
     known += [meddiff.__version__, hashlib.sha256(planes.tobytes()).hexdigest()]
@@ -95,24 +76,14 @@ def _segmentation(
         segmentation_type="BINARY",
         segment_descriptions=[_described(index, one, algorithm) for index, one in enumerate(segments, start=1)],
         series_instance_uid=generate_uid(entropy_srcs=["series", *known]),
-        series_number=max(number or 0, 0) + _NUMBER,
         sop_instance_uid=generate_uid(entropy_srcs=["instance", *known]),
-        instance_number=1,
-        manufacturer="meddiff",
-        manufacturer_model_name=algorithm[:64],
-        software_versions=meddiff.__version__,
-        device_serial_number=meddiff.__version__,  # software has none, the standard wants one
         content_label="SEGMENTATION",
         content_description="drawn by software, not by a person",
         series_description=f"Segmentation by {algorithm}"[:64],
-        transfer_syntax_uid=ExplicitVRLittleEndian,
         coding_schemes=_schemes(segments),
-        specific_character_set="ISO_IR 192",  # UTF-8 holds any name; the source's set may hold no name of a class
+        **made_by(algorithm, number),
     )
-    measures = built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    if "SliceThickness" not in measures:  # of a single slice, unknown; highdicom reads no file without the element
-        measures.SliceThickness = None
-    return built
+    return with_thickness(built)
 
 
 def _described(index: int, segment: Segment, algorithm: str) -> Any:

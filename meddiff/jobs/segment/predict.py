@@ -15,6 +15,7 @@ from meddiff.build import segmenting
 from meddiff.errors import InputError
 from meddiff.formats import save_image
 from meddiff.formats.dicom.codes import Segment, segments_of
+from meddiff.formats.dicom.parametric_map import save_parametric_map
 from meddiff.formats.dicom.segmentation import save_dicom_seg
 from meddiff.formats.find import Found
 from meddiff.formats.nifti import save_volume
@@ -35,14 +36,17 @@ from meddiff.run import digest
 from meddiff.trained import TrainedModel
 
 DEEP = 65535
+ENTROPY = "entropy"
+DICOM = {"dicom_seg": "DICOM Segmentation", "dicom_parametric_map": "DICOM Parametric Map"}
+"""Files of DICOM beside a mask: setting and column of predictions.csv, and what it is."""
 ALLOWED = "--allow_unlike writes it all the same"
 UNLIKE, LIKENESS, WHY_UNLIKE = "unlike_training", "likeness", "why_unlike"
 """Columns of predictions.csv: yes or no; the share of images like those of training that are as far from them."""
 
 
 MASK = Product(
-    "mask", "segment", "segmenting", "segmented", r"seg|probability_.+|member_\d+|deviation|entropy",
-    score="uncertainty", also=("dicom_seg",),
+    "mask", "segment", "segmenting", "segmented", r"seg|uncertainty|probability_.+|member_\d+|deviation|entropy",
+    score="uncertainty", also=("dicom_seg", "dicom_parametric_map"),
 )  # fmt: skip
 
 
@@ -72,6 +76,11 @@ class Masks(Batched):
         return cls(settings, model, segments_of(model.class_names[1:], codes) if settings.dicom_seg else ())
 
     @property
+    def dicom(self) -> list[str]:
+        """The files of DICOM that are asked for, by the settings that ask for them."""
+        return [name for name in DICOM if getattr(self.settings, name)]
+
+    @property
     def digest(self) -> str:
         """Digest of all that the outputs depend on beside the images: another one makes them anew."""
         elsewhere = ("checkpoint", "input", "output", "series", "on_bad_file", "save_overlays", "allow_unlike")
@@ -97,8 +106,8 @@ class Masks(Batched):
             line = _volume(self, ledger, task)
         else:
             line = _picture(self, ledger, task, _segmented(self, content, self.model.decided(content, answer)))
-        if self.settings.dicom_seg and task.image.kind == "picture":
-            line.setdefault("note", f"{task.image.path}: a picture has no DICOM Segmentation")
+        if self.dicom and task.image.kind == "picture":
+            line.setdefault("note", f"{task.image.path}: a picture has no {DICOM[self.dicom[0]]}")
         return line
 
     def complete(self, task: Task, ledger: Ledger) -> None:
@@ -111,7 +120,8 @@ class Masks(Batched):
             else:
                 save_image(overlay_of_volume(volume_of(self, one), load_volume(mask).array.astype(np.uint8)), overlay)
         if self.settings.allow_unlike and ALLOWED in str(line.get("note")):
-            line |= _dicom(self, ledger, task, load_volume(mask).array.astype(np.uint8), None)
+            beside = {ENTROPY: load_volume(map).array} if (map := _file_of(ledger, task, ENTROPY)).is_file() else {}
+            line |= _dicom(self, ledger, task, Segmented(load_volume(mask).array.astype(np.uint8), 0.0, beside, None))
 
     def finish(self, ledger: Ledger) -> None:
         """Write the sheet of the outlined masks."""
@@ -138,9 +148,10 @@ def inputs_to_segment(place: Path, settings: Predict) -> list[Found]:
         InputError: there is nothing, or no DICOM series where one is needed.
     """
     inputs = inputs_at(place, settings, MASK)
-    if settings.dicom_seg and not any(one.series for one in inputs):
+    asked = next((name for name in DICOM if getattr(settings, name)), None)
+    if asked and not any(one.series for one in inputs):
         raise InputError(
-            f"--dicom_seg true needs a DICOM series, and there is none at {settings.input}: a DICOM Segmentation "
+            f"--{asked} true needs a DICOM series, and there is none at {settings.input}: a {DICOM[asked]} "
             "references the images it was drawn on. Name a folder with a series, or leave the flag out."
         )
     return inputs
@@ -180,10 +191,9 @@ def _volume(masks: Masks, ledger: Ledger, task: Task) -> Line:
     if masks.settings.save_overlays:
         save_image(overlay_of_volume(volume, segmented.classes), ledger.folder / f"{task.name}_overlay.png")
     for what, values in segmented.beside.items():
-        save_volume(values, ledger.folder / f"{task.name}_{what}.nii.gz", **place)
-    return _line(masks, segmented, mask.relative_to(ledger.folder), spacing) | _dicom(
-        masks, ledger, task, segmented.classes, segmented.verdict
-    )
+        save_volume(values, _file_of(ledger, task, what), **place)
+    line = _line(masks, segmented, mask.relative_to(ledger.folder), spacing)
+    return line | _dicom(masks, ledger, task, segmented)
 
 
 def volume_of(masks: Masks, one: Found) -> Volume:
@@ -267,7 +277,9 @@ def _beside(masks: Masks, answer: Answer, case: Case) -> dict[str, np.ndarray]:
         names = [name.replace(" ", "_").replace("/", "_") for name in masks.model.class_names]
         beside |= {f"probability_{name}": part for name, part in zip(names, answer.probabilities, strict=True)}
     if masks.settings.save_maps:
-        beside |= {"deviation": answer.deviation, "entropy": answer.entropy}
+        beside["deviation"] = answer.deviation
+    if masks.settings.save_maps or masks.settings.dicom_parametric_map:
+        beside[ENTROPY] = answer.entropy
     if masks.settings.save_members:
         beside |= {f"member_{number:02d}": part for number, part in enumerate(member_classes(answer, case))}
     return beside
@@ -298,23 +310,48 @@ def _likeness(verdict: Verdict | None) -> dict[str, Any]:
     return {UNLIKE: "yes" if verdict.unlike else "no", LIKENESS: p, WHY_UNLIKE: "; ".join(verdict.reasons)}
 
 
-def _dicom(masks: Masks, ledger: Ledger, task: Task, classes: np.ndarray, verdict: Verdict | None) -> Line:
-    """Write the mask as DICOM Segmentation where it was asked for; where there is none, its line says why."""
-    if not masks.settings.dicom_seg:
-        return {}
-    file, one = ledger.folder / f"{task.name}_seg.dcm", task.image
-    try:
-        if one.series is None:
-            raise InputError(f"{one.path}: no DICOM Segmentation can be written for what is no DICOM series")
-        if verdict is not None and verdict.unlike and not masks.settings.allow_unlike:
-            raise InputError(
-                f"{one.path}: no DICOM Segmentation is written of an image that is unlike those of training "
-                f"({'; '.join(verdict.reasons)}). Look at the mask; {ALLOWED}"
-            )
-        algorithm = f"meddiff {masks.settings.model}"
-        save_dicom_seg(classes, file, series=one.series, segments=masks.segments, algorithm=algorithm)
-    except InputError as error:
-        if masks.settings.on_bad_file == "stop":
-            raise
-        return {"dicom_seg": "", "note": ledger.in_words(error)}
-    return {"dicom_seg": file.relative_to(ledger.folder).as_posix(), "note": ""}
+def _file_of(ledger: Ledger, task: Task, what: str) -> Path:
+    """Name the file of what is written beside the mask of a volume."""
+    return ledger.folder / f"{task.name}_{what}.nii.gz"
+
+
+def _dicom(masks: Masks, ledger: Ledger, task: Task, segmented: Segmented) -> Line:
+    """Write what is asked for as DICOM; where that cannot be done, the line says why."""
+    line: Line = {}
+    for name in masks.dicom:
+        try:
+            file = _written(masks, ledger, task, segmented, name)
+            line |= {name: file.relative_to(ledger.folder).as_posix()}
+        except InputError as error:
+            if masks.settings.on_bad_file == "stop":
+                raise
+            line |= {name: "", "note": ledger.in_words(error)}
+    return {"note": "", **line} if line else line
+
+
+def _written(masks: Masks, ledger: Ledger, task: Task, segmented: Segmented, name: str) -> Path:
+    """Write a mask, or its entropy, as DICOM; returns the file.
+
+    Raises:
+        InputError: there is no series, one that cannot be referenced, or the image is unlike those of training.
+    """
+    one, verdict, algorithm = task.image, segmented.verdict, f"meddiff {masks.settings.model}"
+    if one.series is None:
+        raise InputError(f"{one.path}: no {DICOM[name]} can be written for what is no DICOM series")
+    if verdict is not None and verdict.unlike and not masks.settings.allow_unlike:
+        raise InputError(
+            f"{one.path}: no {DICOM[name]} is written of an image that is unlike those of training "
+            f"({'; '.join(verdict.reasons)}). Look at the mask; {ALLOWED}"
+        )
+    if name == "dicom_seg":
+        file = ledger.folder / f"{task.name}_seg.dcm"
+        save_dicom_seg(segmented.classes, file, series=one.series, segments=masks.segments, algorithm=algorithm)
+    else:
+        file = ledger.folder / f"{task.name}_uncertainty.dcm"
+        entropy = segmented.beside.get(ENTROPY)
+        if entropy is None:
+            raise InputError(f"{one.path}: its {ENTROPY} is gone. Delete its mask: the same command makes both again")
+        entropy = entropy.astype(np.float32).clip(0, 1)
+        save_parametric_map(entropy, file, series=one.series, name="ENTROPY", algorithm=algorithm,
+                            explanation="Entropy of the class probabilities")  # fmt: skip
+    return file
