@@ -78,7 +78,10 @@ def test_it_is_a_whole_parametric_map_of_its_series(tmp_path, count):
         float(heights[source]) for source in sources
     ]
     read = highdicom.imread(tmp_path / "map.dcm")
-    np.testing.assert_allclose(read.get_frames(apply_real_world_transform=True).transpose(2, 1, 0), values, atol=1e-6)
+    stored = np.frombuffer(one.FloatPixelData, "<f4").reshape(count, 5, 6)
+    np.testing.assert_allclose(read.get_frames(apply_real_world_transform=True), stored, atol=1e-6)
+    affine = read_series(series).affine
+    np.testing.assert_array_equal(looked_up(tmp_path / "map.dcm", affine, values.shape), values)
 
 
 def test_an_enhanced_source_is_referenced_by_its_own_frame_numbers(tmp_path):

@@ -371,8 +371,8 @@ def looks_whole(browser, width) -> None:
     assert browser.evaluate("document.documentElement.scrollWidth") == width
     assert browser.evaluate(STICKING_OUT) == []
     assert browser.evaluate(UNNAMED) == []
-    # canceled is what the page gives up itself: an image as another one is asked for, and in chromium every request that
-    # sent files, once its answer was read to the end
+    # canceled is what the page gives up itself: an image as another one is asked for, and in chromium every request
+    # that sent files, once its answer was read to the end
     assert [one for one in browser.complaints() if "'canceled': True" not in one] == []
 
 
