@@ -7,6 +7,7 @@ Values are stored as they are, 32-bit floats in Float Pixel Data. A map lies on 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from meddiff.files.writing import write_atomically
 from meddiff.formats.damage import damage_named
 from meddiff.formats.dicom.references import made_by, planes_of, renumber, source_headers, with_thickness
 from meddiff.formats.dicom.series import Series
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 def save_parametric_map(
@@ -42,31 +46,38 @@ def save_parametric_map(
     """
     if values.dtype != np.float32 or not (0 <= values.min(initial=0) <= values.max(initial=0) <= largest):
         raise ValueError(f"a map is float32 from 0 to {largest}, not {values.dtype}")
-    from highdicom import VOILUTTransformation
-    from highdicom.pm import ParametricMap, RealWorldValueMapping
-    from pydicom.sr.codedict import codes
-    from pydicom.uid import generate_uid
-
     path = Path(path)
     series, frames, planes = planes_of(values, path, series, "map")
     with damage_named(series.files[0], "the header"):
         headers = source_headers(series, frames)
         known = [headers[0].SeriesInstanceUID, headers[0].SOPInstanceUID, name, algorithm, meddiff.__version__]
         known += [hashlib.sha256(planes.tobytes()).hexdigest()]
-        built = ParametricMap(
-            source_images=headers,
-            pixel_array=planes,
-            series_instance_uid=generate_uid(entropy_srcs=["map series", *known]),
-            sop_instance_uid=generate_uid(entropy_srcs=["map instance", *known]),
-            contains_recognizable_visual_features=False,
-            real_world_value_mappings=[
-                RealWorldValueMapping(name, explanation[:64], codes.UCUM.NoUnits, (0.0, float(largest)), 1.0, 0.0)
-            ],
-            voi_lut_transformations=[VOILUTTransformation(window_center=largest / 2, window_width=largest)],
-            content_label=name,
-            content_description=explanation[:64],
-            series_description=f"{explanation} by {algorithm}"[:64],
-            **made_by(algorithm, series.number),
-        )
+        more = made_by(algorithm, series.number) | {"series_description": f"{explanation} by {algorithm}"[:64]}
+        built = _map(planes, headers, known, name=name, explanation=explanation, largest=float(largest), **more)
         renumber(with_thickness(built), frames)
     write_atomically(path, lambda file: built.save_as(file, enforce_file_format=True), durable=False)
+
+
+def _map(
+    planes: np.ndarray, headers: "list[Dataset]", known: list[str], *, name: str, explanation: str, largest: float,
+    **more: Any,
+) -> Any:  # fmt: skip
+    from highdicom import VOILUTTransformation
+    from highdicom.pm import ParametricMap, RealWorldValueMapping
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    return ParametricMap(
+        source_images=headers,
+        pixel_array=planes,
+        series_instance_uid=generate_uid(entropy_srcs=["map series", *known]),
+        sop_instance_uid=generate_uid(entropy_srcs=["map instance", *known]),
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[
+            RealWorldValueMapping(name, explanation[:64], codes.UCUM.NoUnits, (0.0, largest), 1.0, 0.0)
+        ],
+        voi_lut_transformations=[VOILUTTransformation(window_center=largest / 2, window_width=largest)],
+        content_label=name,
+        content_description=explanation[:64],
+        **more,
+    )
