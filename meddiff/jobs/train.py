@@ -131,7 +131,8 @@ def _image_inputs(run: Run[Recipe]) -> str:
     settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, trained_by(run)
     guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
     taught = [recipe.synthesis.steps, recipe.synthesis.spacing] if recipe.diffusion.teacher else []
-    return digest(run.folder.manifest, *settings, recipe.seed, *guided, *taught)
+    masks = [recipe.classes, run.folder.mask_values] if recipe.classes else []
+    return digest(run.folder.manifest, *settings, recipe.seed, *guided, *taught, *masks)
 
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:

@@ -22,9 +22,7 @@ SMALL = ["--dataset", "image_folder", "--data.image_size", "16", "--data.channel
          "--training.batch_size", "16", "--training.warmup_steps", "2"]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    data = draw_pairs(tmp_path_factory.mktemp("joint"), 60)
+def drawn(data: Path) -> Path:
     assert main([*SMALL, "--manifest", str(data), "--out", str(data.parent / "run"), "--label", "none",
                  "--classes", "[background,disc,core]", "--network.channels", "[16,32]", "--training.steps", "60",
                  "--network.head_channels", "16", "--network.residual_blocks", "1", "--training.learning_rate", "4e-3",
@@ -32,6 +30,20 @@ def made(tmp_path_factory) -> Path:
                  "--synthesis.per_class", "12", "--synthesis.guidance", "1", "--synthesis.oversample", "1",
                  f"--data.cache={data.parent}/cache"]) == 0  # fmt: skip
     return data.parent / "run"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    return drawn(draw_pairs(tmp_path_factory.mktemp("joint"), 60))
+
+
+def test_a_lost_mask_is_drawn_again_as_it_was(made, capsys):
+    row = read_manifest(made / "synthetic_manifest.csv")[3]
+    before = [file.read_bytes() for file in (row.image_file, row.mask_parts[0].path)]
+    row.mask_parts[0].path.unlink()
+    drawn(made.parent / "manifest.csv")
+    assert "2/3 train: done before, skipped" in capsys.readouterr().out
+    assert [file.read_bytes() for file in (row.image_file, row.mask_parts[0].path)] == before
 
 
 def test_drawn_masks_mark_what_drawn_images_show(made):

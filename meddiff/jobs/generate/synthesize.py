@@ -64,7 +64,7 @@ def _work(run: Run[Recipe]) -> list[Path]:
     rows = plan(run)
     if run.folder.synthetic_manifest.is_file():
         drawn(run)  # what is not what was drawn is refused before it is written down anew
-    missing = [row for row in rows if not row.image_file.is_file()]
+    missing = [row for row in rows if not all(file.is_file() for file in drawn_files(row))]
     if len(missing) < len(rows):
         run.console.print(f"{len(rows) - len(missing)} of {len(rows)} synthetic images stand already")
     share(run, partial(_draw, missing))
@@ -171,6 +171,11 @@ def save(image: np.ndarray, path: Path, like: Images) -> None:
         return
     spacing = like.spacing_mm
     save_volume(pixels, path, affine=None if spacing is None else standing_free(spacing, image.shape[1:]))
+
+
+def drawn_files(row: ManifestRow) -> list[Path]:
+    """List what is drawn of a row: its image, and its mask where it has one."""
+    return [row.image_file, *(part.path for part in row.mask_parts)]
 
 
 def save_mask(classes: np.ndarray, path: Path, like: Images, meaning: MaskMeaning) -> None:

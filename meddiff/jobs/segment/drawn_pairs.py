@@ -30,7 +30,7 @@ from meddiff.files.content import sha256_of
 from meddiff.files.long_tables import read_table
 from meddiff.inference.sampling import generate
 from meddiff.inference.translators import DiffusionTranslator
-from meddiff.jobs.generate.synthesize import save, save_mask
+from meddiff.jobs.generate.synthesize import drawn_files, save, save_mask
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import mask_classes, mask_meaning, masked
 from meddiff.jobs.stage import Stage
@@ -153,7 +153,8 @@ def _refuse_same_files(trained: Run[TranslateRecipe], run: Run[SegmentRecipe]) -
     """Refuse a run that has learned from the very files that judge here, whatever they are called."""
     table = read_table(trained.folder.contents, CONTENTS, as_text=True)
     content = dict(zip(table["file"], table["sha256"], strict=True))
-    learned = {content.get(path) for row in trained.of("train") for path in row.image_path.split(";")}
+    files = [file.relative_to(row.root).as_posix() for row in trained.of("train") for file in row.image_files]
+    learned = {content.get(file) for file in files}
     judges = [row for split in ("val", "test") for row in run.of(split)]
     if any(sha256_of(file) in learned for row in judges for file in row.image_files if file.is_file()):
         raise InputError(
@@ -171,7 +172,7 @@ def _work(run: Run[SegmentRecipe]) -> list[Path]:
     trained, rows = _trained(run), plan(run)
     translator: DiffusionTranslator
     translator, _ = of_checkpoint(trained.recipe, TRANSLATE.weights(trained.folder, build.DIFFUSION), build.DIFFUSION)
-    missing = [number for number, one in enumerate(rows) if not (one.row.image_file.is_file() and _mask_is_there(one))]
+    missing = [number for number, one in enumerate(rows) if not all(file.is_file() for file in drawn_files(one.row))]
     images = build.images(run.of("train"), trained.recipe, (), meaning=mask_meaning(run))
     for number in bar(run.console, "drawing pairs", unit="batches")(*_batched(missing, trained.recipe)):
         _draw([rows[one] for one in number], translator, images, run)
@@ -184,10 +185,6 @@ def _batched(numbers: Sequence[int], recipe: TranslateRecipe) -> tuple[list[Sequ
     size = recipe.inference.batch_size
     some = [numbers[first : first + size] for first in range(0, len(numbers), size)]
     return some, len(some)
-
-
-def _mask_is_there(one: Drawn) -> bool:
-    return all(part.path.is_file() for part in one.row.mask_parts)
 
 
 def plan(run: Run[SegmentRecipe]) -> list[Drawn]:
