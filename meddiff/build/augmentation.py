@@ -23,8 +23,7 @@ from meddiff.training.loop import Augment
 FREELY_TURNED = {"dermoscopy", "photography", "clinical", "xc", "microscopy", "histology", "pathology", "gm", "sm"}
 """Modalities, DICOM's among them, whose images have no side that is up, in lower case."""
 POLICIES = ("none", "mirror", "upright", "square")
-OF_FREELY_TURNED = ("mild", "medium", "strong")
-"""What else may be done to images without a side that is up."""
+"""What a recipe may ask for; of images without a side that is up a study tries everything in CLASSICAL."""
 
 
 def policy_of(recipe: AnyRecipe, modalities: Collection[str] = ()) -> str:
@@ -75,4 +74,4 @@ def augmentation(recipe: AnyRecipe) -> Augment | None:
 
 def classical_choices(recipe: AnyRecipe) -> tuple[str, ...]:
     """List the classical augmentations that a study of pictures or slices chooses among."""
-    return (*POLICIES, *OF_FREELY_TURNED) if policy_of(recipe) == "square" else POLICIES
+    return tuple(CLASSICAL) if policy_of(recipe) == "square" else POLICIES

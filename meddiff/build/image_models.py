@@ -27,6 +27,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.guidance import clip_x_0, rescale_x_0
 from meddiff.diffusion.loss import Weight, min_snr
 from meddiff.diffusion.prediction import Prediction
+from meddiff.diffusion.schedule import Spacing
 from meddiff.errors import InputError
 from meddiff.inference.sampling import Sampling
 from meddiff.networks.classifier import Classifier
@@ -89,17 +90,23 @@ def _sampling(recipe: Recipe) -> Sampling:
     if recipe.diffusion.learned_variance:
         sampler = partial(sampler, variance="learned")
     return Sampling(
-        sampler, settings.steps, settings.guidance, settings.spacing,
+        sampler, settings.steps, settings.guidance, _spacing(recipe),
         threshold={"none": None, "clip": clip_x_0, "dynamic": rescale_x_0}[settings.threshold],
         self_condition=recipe.diffusion.self_condition, guided=settings.guidance_interval,
         rescale=settings.guidance_rescale, classifier_scale=settings.classifier_guidance,
     )  # fmt: skip
 
 
+def _spacing(recipe: Recipe) -> Spacing:
+    """Return where steps lie; those few of a student, who was taught them, in equal strides of t where that is open."""
+    asked = recipe.synthesis.spacing
+    return "trailing" if recipe.diffusion.teacher and asked == "auto" else asked
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
     asked = "learned_variance", "self_condition"  # named where they are on: older checkpoints have neither
     drawing = recipe.synthesis
-    student = {"student_steps": drawing.steps, "student_spacing": drawing.spacing} if recipe.diffusion.teacher else {}
+    student = {"student_steps": drawing.steps, "student_spacing": _spacing(recipe)} if recipe.diffusion.teacher else {}
     masks = {"mask_classes": list(recipe.classes)} if recipe.classes else {}
     return {name: True for name in asked if getattr(recipe.diffusion, name)} | student | masks
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from meddiff.errors import InputError
 
-Spacing = Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
+Spacing = Literal["auto", "trailing", "leading", "linear", "quadratic", "log_snr", "karras"]
 
 
 class Schedule(Protocol):
@@ -39,6 +39,7 @@ class Schedule(Protocol):
 def spaced(schedule: Schedule, steps: int, spacing: Spacing) -> list[float]:
     """Return ``steps + 1`` falling times that end at 0.
 
+    auto        log_snr, or trailing where the schedule ends without signal: there the log-SNR is infinite
     trailing    equal strides down from T, rounded: the only right one of the first three when there are few steps
                 (Lin et al. 2023, table 2)
     leading     equal strides up from 1, which misses T (Song et al. 2021a)
@@ -50,6 +51,8 @@ def spaced(schedule: Schedule, steps: int, spacing: Spacing) -> list[float]:
     T, n = schedule.T, steps
     if not 1 <= n <= T:
         raise InputError(f"steps must be between 1 and the schedule's {T}, got {n}")
+    if spacing == "auto":
+        spacing = "log_snr" if schedule.alpha[-1] else "trailing"
     match spacing:
         case "trailing":
             times: list[float] = [round(T - k * T / n) for k in range(n)]

@@ -85,8 +85,8 @@ class SynthesisRecipe:
     """Which sampler of meddiff.samplers."""
     steps: Count = 25
     """Sampler steps per image."""
-    spacing: Literal["trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "trailing"
-    """Where the steps lie: equal strides of t (trailing) or of the log-SNR (log_snr), and four others."""
+    spacing: Literal["auto", "trailing", "leading", "linear", "quadratic", "log_snr", "karras"] = "auto"
+    """Where steps lie: equal strides of t (trailing), of log-SNR (log_snr; auto where it is finite), or four others."""
     guidance: Weight = 1.5
     """Classifier-free guidance scale; 1 is the plain conditional model."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
