@@ -34,6 +34,7 @@ from meddiff.networks.classifier import Classifier
 from meddiff.networks.initialization import seeded
 from meddiff.recipe import NetworkRecipe, Recipe
 from meddiff.recipe.generate import DiffusionRecipe
+from meddiff.samplers.ddim import ddim
 from meddiff.samplers.ddpm import ddpm
 from meddiff.seeds import child_seed
 from meddiff.tasks.generate import GenerateTask
@@ -164,7 +165,7 @@ def _check(recipe: Recipe) -> None:
         raise InputError(
             "synthesis.classifier_guidance sees images alone, and --classes draws masks with them: leave one out"
         )
-    as_a_student = drawing.sampler == "ddim" and drawing.guidance == 1 and not drawing.classifier_guidance
+    as_a_student = SAMPLERS[drawing.sampler] is ddim and drawing.guidance == 1 and not drawing.classifier_guidance
     if diffusion.teacher and not (as_a_student and not diffusion.learned_variance and not diffusion.self_condition):
         raise InputError(
             "diffusion.teacher trains a student that draws by ddim in synthesis.steps calls, guidance learned with it: "
