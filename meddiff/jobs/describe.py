@@ -1,10 +1,10 @@
-"""Size and cost of the networks of a recipe, and the time they take on this machine, before anything is trained."""
+"""Size and cost of the networks of a recipe, the time they take on this machine, and the plan of a run made of them."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from meddiff import build
 from meddiff.batches.batch import Batch
 from meddiff.recipe import AnyRecipe
+from meddiff.run import Run
 from meddiff.training.fabric import build_fabric
 
 CLASSES = 2
@@ -27,6 +28,12 @@ MANY_PIXELS = 2e8
 TOLD_FROM_S = 3600.0
 LONG_S = 5.0
 """An image that takes longer is not tried a second time."""
+PIXELS_AT_ONCE = 2**16
+"""Pixels of the images that are timed together for the plan, where a training step has as many."""
+PLANNED_PIXELS = 5e6
+"""Pixels that a training sees in all, from which on a plan says minutes."""
+FORWARD_ALONE = 1 / 3
+"""Share of forward and backward that a call without learning takes; the backward pass is twice the work."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def describe(recipe: AnyRecipe, console: Console) -> None:
 
 def costs(recipe: AnyRecipe) -> list[tuple[str, Cost, int]]:
     """Count the work of each network that the recipe trains, with its number of training steps."""
-    return [(name, cost(network, call), steps) for name, network, call, steps in _networks(recipe)]
+    return [(name, cost(network, call), steps) for name, network, call, steps in networks(recipe)]
 
 
 def tell_time(recipe: AnyRecipe, console: Console) -> None:
@@ -95,7 +102,7 @@ def tell_time(recipe: AnyRecipe, console: Console) -> None:
         return
     precision = build_fabric(precision=recipe.training.precision)
     seconds = sum(
-        steps * images * seconds_of_an_image(network, call, precision) for _, network, call, steps in _networks(recipe)
+        steps * images * seconds_of_an_image(network, call, precision) for _, network, call, steps in networks(recipe)
     ) / _processes(recipe)
     if seconds >= TOLD_FROM_S:
         console.print(
@@ -133,19 +140,20 @@ def in_days(seconds: float) -> str:
     return f"{hours:.0f} hour{'s' * (round(hours) > 1)}" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _networks(recipe: AnyRecipe) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
-    """Build each network that the recipe trains, with its call for one image and its number of training steps."""
+def networks(recipe: AnyRecipe, images: int = 1) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
+    """Build each network that the recipe trains, with its call for so many images and its number of training steps."""
     shape = shape_of(recipe)
     names = ["background", *(f"class {number}" for number in range(1, CLASSES))]
     task = build.task(recipe, channels=shape[0], num_classes=CLASSES)
-    image, nothing = torch.zeros(1, *shape), torch.zeros(1, dtype=torch.int64)
+    image, nothing = torch.zeros(images, *shape), torch.zeros(images, dtype=torch.int64)
 
     def denoise(network: nn.Module) -> Tensor:
-        x_t = torch.zeros(1, task.channels, *shape[1:])
-        condition = task.condition(Batch(image, nothing, torch.zeros(1, 1, *shape[1:], dtype=torch.int64), nothing))
+        x_t = torch.zeros(images, task.channels, *shape[1:])
+        mask = torch.zeros(images, 1, *shape[1:], dtype=torch.int64)
+        condition = task.condition(Batch(image, nothing, mask, nothing))
         if getattr(recipe.diffusion, "self_condition", False):
             condition = replace(condition, image=x_t)
-        output = network(x_t, torch.ones(1), condition)
+        output = network(x_t, torch.ones(images), condition)
         return output[0] + output[1].sum() if isinstance(output, tuple) else output
 
     def call(network: nn.Module) -> Tensor:
@@ -167,3 +175,80 @@ def shape_of(recipe: AnyRecipe) -> tuple[int, ...]:
     if recipe.dimensions == 3:
         return (channels, *recipe.volume.patch_size)
     return (channels, recipe.data.image_size, recipe.data.image_size)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage asks of one network."""
+
+    network: str
+    """Its name in `networks`."""
+    learned: float = 0.0
+    """Images that go forward and backward, all steps together."""
+    called: float = 0.0
+    """Images that go forward alone, all calls together."""
+    build: Callable[[], nn.Module] | None = None
+    """Builds it, where it is none of `networks`; it is called with images."""
+
+
+def tell_plan(stages: Sequence[tuple[str, str, Sequence[Work]]], recipe: AnyRecipe, console: Console) -> None:
+    """Print the stages that are to come, with the minutes that their networks take on this machine.
+
+    Each network is timed on a few images of the size that it is trained on, which takes seconds; not where all is over
+    in seconds anyway, and not on a GPU.
+
+    Args:
+        stages: name, what is done in words, and what it asks of networks.
+        recipe: settings of the run.
+        console: where it is printed.
+    """
+    pixels = recipe.training.steps * recipe.training.batch_size * math.prod(shape_of(recipe)[1:])
+    every = [one for _, _, work in stages for one in work]
+    measured = {} if torch.cuda.is_available() or pixels < PLANNED_PIXELS else dict(_seconds(recipe, every))
+    rows, total = [], 0.0
+    for name, does, work in stages:
+        seconds = sum(measured.get(one.network, 0) * (one.learned + FORWARD_ALONE * one.called) for one in work)
+        rows.append((name, does, in_words(seconds) if work else ""))
+        total += seconds
+    table = Table(title="plan", title_justify="left")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("what is done", overflow="fold")
+    if total:
+        table.add_column("about", no_wrap=True, justify="right")
+    for row in rows:
+        table.add_row(*row if total else row[:2])
+    console.print(table)
+    if total:
+        console.print(
+            f"in all {in_words(total)} of networks on this machine, timed just now on a few images; what else it does "
+            "adds to that. Stopped, the same command goes on from there", soft_wrap=True,
+        )  # fmt: skip
+
+
+def learning(run: Run[AnyRecipe]) -> list[Work]:
+    """List what the training of the diffusion model asks."""
+    recipe = run.recipe
+    return [Work(recipe.network.name, learned=recipe.training.steps * images_per_step(recipe))]
+
+
+def learning_of_others(run: Run[AnyRecipe]) -> list[Work]:
+    """List what the training of those asks that the diffusion model is compared with."""
+    steps_of, images = build.kind(run.recipe).others(run.recipe), images_per_step(run.recipe)
+    return [Work(f"baseline {name}", learned=steps * images) for name, steps in steps_of.items()]
+
+
+def _seconds(recipe: AnyRecipe, every: Sequence[Work]) -> Iterator[tuple[str, float]]:
+    """Time an image of each network, forward and backward, among as many as are learned from at once."""
+    shape = shape_of(recipe)
+    at_once = max(1, min(recipe.training.batch_size, PIXELS_AT_ONCE // math.prod(shape[1:])))
+    fabric, images = build_fabric(precision=recipe.training.precision), torch.zeros(at_once, *shape)
+    for name, network, call, _ in networks(recipe, images=at_once):
+        yield name, seconds_of_an_image(network, call, fabric) / at_once
+    for name, make in {one.network: one.build for one in every if one.build is not None}.items():
+        yield name, seconds_of_an_image(make(), lambda network: network(images), fabric) / at_once
+
+
+def in_words(seconds: float) -> str:
+    """Write a time as roughly as it is known: ``under a minute``, ``7 min``, ``5 hours``."""
+    minutes = seconds / 60
+    return "under a minute" if minutes < 1 else f"{minutes:.0f} min" if minutes < 100 else in_days(seconds)

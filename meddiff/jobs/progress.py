@@ -14,7 +14,7 @@ from rich.text import Text
 from meddiff.files.printable import WRITTEN_OUT
 
 Item = TypeVar("Item")
-SECONDS_BETWEEN_LINES = 60.0
+SECONDS_BETWEEN_LINES = 30.0
 """Where the output is no terminal."""
 
 
@@ -52,7 +52,7 @@ def rate(per_second: float, unit: str) -> str:
 
 
 class Shown(Progress):
-    """A bar on a terminal; elsewhere (a file, a batch job's log) a plain line a minute, and one at the end."""
+    """A bar on a terminal; elsewhere (a file, a batch job's log) a plain line every 30 seconds, and one at the end."""
 
     def __init__(self, *columns: ProgressColumn, console: Console, unit: str, stays: bool = True) -> None:
         self.unit = unit

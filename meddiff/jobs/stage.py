@@ -18,6 +18,7 @@ from lightning_fabric import Fabric
 
 from meddiff.audit.changed import changed_files, note_contents, refuse_changed
 from meddiff.errors import InputError
+from meddiff.jobs.describe import Work, tell_plan
 from meddiff.jobs.energy import EnergyMeter
 from meddiff.jobs.progress import new_console
 from meddiff.manifest.row import ManifestRow
@@ -42,6 +43,8 @@ class Stage:
     """Does the work of a run and returns what it wrote."""
     check: Callable[[Any], None] = lambda _run: None
     """Refuses settings and a manifest that the stage cannot work with, before the hours of the stages ahead of it."""
+    asks: Callable[[Any], Sequence[Work]] = lambda _run: ()
+    """What the work of a run asks of networks, for the plan."""
 
 
 def run_stages(stages: Sequence[Stage], run: AnyRun) -> None:
@@ -57,8 +60,11 @@ def run_stages(stages: Sequence[Stage], run: AnyRun) -> None:
     if anew and run.folder.is_learned_from:
         refuse_changed(run)
     for number, stage in enumerate(stages, start=1):
-        for later in stages[1:] if number == 2 else ():
-            later.check(run)
+        if number == 2:
+            for later in stages[1:]:
+                later.check(run)
+            if not run.folder.is_learned_from:
+                tell_plan([(one.name, one.does, one.asks(run)) for one in stages[1:]], run.recipe, run.console)
         inputs = stage.inputs(run)
         heading = f"{number}/{len(stages)} {stage.name}"
         if run.folder.is_done(stage.name, inputs) and not (number == 1 and anew):

@@ -24,6 +24,7 @@ from meddiff.build.kind import Model, ModelFolder, models_of
 from meddiff.build.models import new_model, optimization
 from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
+from meddiff.jobs.describe import learning, learning_of_others
 from meddiff.jobs.looks import Look, SampleGrid, Validation
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, mask_classes, masked
@@ -220,8 +221,10 @@ def _train_diffusion(run: Run[SegmentRecipe]) -> list[Path]:
     return _train_masks(run, build.DIFFUSION)
 
 
-IMAGES = Stage("train", "training the class-conditional denoiser", _image_inputs, _train_images, _check_images)
-MASKS = Stage("train", "training the denoiser of masks", _diffusion_inputs, _train_diffusion, _check_masks)
+IMAGES = Stage("train", "training the class-conditional denoiser", _image_inputs, _train_images, _check_images,
+               learning)  # fmt: skip
+MASKS = Stage("train", "training the denoiser of masks", _diffusion_inputs, _train_diffusion, _check_masks, learning)
 BASELINES = Stage(
-    "baselines", "training the deterministic networks it is compared with", _baseline_inputs, _train_baselines
-)
+    "baselines", "training the deterministic networks it is compared with", _baseline_inputs, _train_baselines,
+    asks=learning_of_others,
+)  # fmt: skip

@@ -22,6 +22,7 @@ from meddiff.build.models import attributes_in
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import InputError
 from meddiff.inference.sampling import ImageDenoiser, Sampling
+from meddiff.jobs.describe import Work, shape_of
 from meddiff.jobs.progress import bar
 from meddiff.jobs.stage import AnyRun
 from meddiff.networks.classifier import Classifier
@@ -169,6 +170,14 @@ def new_classifier(recipe: Recipe, images: Images | ImageDenoiser, seed: int) ->
     """
     with seeded(child_seed(seed, "classifier", "weights")):
         return build.classifier(recipe, shape=images.shape, num_classes=len(images.class_names))
+
+
+def classifier_work(run: Run[Recipe], times: int) -> Work:
+    """Say what the training of so many classifiers asks."""
+    recipe = run.recipe
+    learned = times * recipe.classifier.steps * recipe.classifier.batch_size
+    make = partial(build.classifier, recipe, shape=shape_of(recipe), num_classes=max(2, len(run.classes)))
+    return Work("classifier", learned=learned, build=make)
 
 
 def trained(folder: RunFolder) -> checkpoint.Checkpoint:

@@ -3,18 +3,19 @@
 import io
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from meddiff.jobs import describe, job
-from meddiff.jobs.describe import cost, costs
+from meddiff.jobs.describe import Work, cost, costs
 from meddiff.jobs.progress import new_console
 from meddiff.jobs.run_facts import training_seconds
 from meddiff.pipelines import segment, train
 from meddiff.recipe import NetworkRecipe, Recipe, SegmentRecipe
-from meddiff.run import RunFolder
+from meddiff.run import Run, RunFolder
 from meddiff.training.fabric import build_fabric
 
 
@@ -97,6 +98,52 @@ def test_an_image_is_timed_forward_and_backward():
     assert describe.seconds_of_an_image(network, call, build_fabric(precision="32")) > 0
     assert len(calls) == 2
     assert network.weight.grad is not None
+
+
+def test_a_plan_says_what_each_stage_takes(monkeypatch):
+    """The minutes of a stage are its images times what an image took; a third of that where nothing is learned."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(
+        describe, "seconds_of_an_image", lambda network, *_: 16 if isinstance(network, nn.Conv2d) else 1
+    )
+    monkeypatch.setattr(describe, "PIXELS_AT_ONCE", 1)
+    small = replace(NetworkRecipe(), channels=(32, 32), attention_levels=0)
+    recipe = replace(Recipe(dataset="phantom"), network=small)
+    own = Work("own", learned=60 * 5, build=lambda: nn.Conv2d(3, 1, 1))
+    stages = [("train", "learning", [Work("unet", learned=60 * 7)]), ("draw", "drawing", [Work("unet", called=180 * 4)]),
+              ("own", "naming", [own]), ("report", "writing", [])]  # fmt: skip
+    seen = planned(stages, recipe)
+    assert [seen[name][-2:] for name in ("train", "draw")] == [["7", "min"], ["4", "min"]]
+    assert seen["own"][-2:] == ["80", "min"]
+    assert seen["report"][-1] == "writing"
+    assert "in all 91 min" in " ".join(seen["in"])
+
+
+def test_a_plan_of_seconds_says_no_minutes_and_times_nothing(monkeypatch):
+    monkeypatch.setattr(describe, "networks", None)
+    recipe = Recipe(dataset="phantom")
+    recipe = replace(recipe, training=replace(recipe.training, steps=2))
+    seen = planned([("train", "learning", [Work("unet", learned=128)])], recipe)
+    assert seen["train"] == ["train", "learning"]
+    assert "in" not in seen
+
+
+def planned(stages, recipe) -> dict[str, list[str]]:
+    """Words of each line of a plan, by the first of them."""
+    console = new_console(width=200, record=True, file=io.StringIO())
+    describe.tell_plan(stages, recipe, console)
+    lines = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
+    return {line[0]: line for line in lines if line}
+
+
+@pytest.mark.parametrize("kind", job.JOBS)
+def test_every_training_is_in_the_plan(kind):
+    """Whoever adds a stage that trains says what it asks."""
+    run = Run(kind(dataset="phantom"), RunFolder(Path("nowhere")))
+    trains = [one for one in job.JOBS[kind].stages if one.name in ("train", "baselines", "autoencoder")]
+    learned = {work.network: work.learned for one in trains for work in one.asks(run)}
+    images = describe.images_per_step(run.recipe)
+    assert learned == {name: steps * images for name, _, _, steps in describe.networks(run.recipe)}
 
 
 def test_a_run_says_it_before_its_first_stage_and_not_once_it_is_trained(tmp_path, monkeypatch):

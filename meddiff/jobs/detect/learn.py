@@ -18,6 +18,7 @@ from meddiff.errors import InputError
 from meddiff.files.writing import write_atomically
 from meddiff.images.views import grid_image, tile
 from meddiff.jobs import weights
+from meddiff.jobs.describe import learning, learning_of_others
 from meddiff.jobs.detect.health import is_healthy
 from meddiff.jobs.stage import Stage, need
 from meddiff.jobs.train import Training, train_network
@@ -146,6 +147,6 @@ def _work(name: str, run: Run[DetectRecipe]) -> list[Path]:
 
 
 DENOISER = Stage("train", "training the denoiser of healthy images", _denoiser_inputs, partial(_work, build.DIFFUSION),
-                 _check)  # fmt: skip
+                 _check, learning)  # fmt: skip
 BASELINE = Stage("autoencoder", "training the autoencoder it is compared with", _autoencoder_inputs,
-                 partial(_work, AUTOENCODER))  # fmt: skip
+                 partial(_work, AUTOENCODER), asks=learning_of_others)  # fmt: skip

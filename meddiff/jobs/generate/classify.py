@@ -20,7 +20,8 @@ from meddiff.evaluation.classifiers.subgroups import attributes_of
 from meddiff.evaluation.rows import rows_where
 from meddiff.files.long_tables import read_table, write_table
 from meddiff.jobs import weights
-from meddiff.jobs.generate.arms import arms_table, images_of_arms, strength_of
+from meddiff.jobs.describe import Work
+from meddiff.jobs.generate.arms import AUTO, arms_table, images_of_arms, strength_of
 from meddiff.jobs.progress import progress
 from meddiff.jobs.splits import labeled, labeled_rows
 from meddiff.jobs.stage import Stage, need
@@ -139,4 +140,10 @@ def _written(tables: dict[Path, pd.DataFrame]) -> list[Path]:
     return list(tables)
 
 
-STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _work, _check)
+def _asks(run: Run[Recipe]) -> list[Work]:
+    settings = run.recipe.classifier
+    arms, trials = len(settings.arms) + len(settings.ratios), len(build.CLASSICAL) * (settings.classical == AUTO)
+    return [weights.classifier_work(run, times=arms * settings.seeds + trials)]
+
+
+STAGE = Stage("classify", "training classifiers with and without synthetic images", _inputs, _work, _check, _asks)

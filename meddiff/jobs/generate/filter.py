@@ -226,5 +226,6 @@ def counts_table(table: pd.DataFrame) -> Table:
 
 
 STAGE = Stage(
-    "filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _work, _check
-)
+    "filter", "dropping synthetic images of doubtful label and near-copies of training images", _inputs, _work, _check,
+    lambda run: [weights.classifier_work(run, times=1)],
+)  # fmt: skip

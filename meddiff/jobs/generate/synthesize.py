@@ -30,6 +30,7 @@ from meddiff.images.intensity import to_pixels
 from meddiff.images.working_grid import standing_free
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
+from meddiff.jobs.describe import Work
 from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, labeled_rows, mask_meaning
@@ -272,4 +273,11 @@ def _file_name(label: str) -> str:
     return re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:60]
 
 
-STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _work, _check)
+def _asks(run: Run[Recipe]) -> list[Work]:
+    drawing = run.recipe.synthesis
+    calls = drawing.steps * (1 if drawing.guidance in (0, 1) else 2)
+    images = sum(math.ceil(drawing.oversample * count) for count in to_draw(run).values())
+    return [Work(run.recipe.network.name, called=images * calls)]
+
+
+STAGE = Stage("synthesize", "drawing synthetic images of every class", _inputs, _work, _check, _asks)

@@ -22,6 +22,7 @@ from meddiff.formats.masks import IGNORED
 from meddiff.images.intensity import to_model_range
 from meddiff.inference.decision import fused
 from meddiff.inference.likeness import MOST, Likeness
+from meddiff.jobs.describe import Work
 from meddiff.jobs.looks import validation_cases
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import masked
@@ -114,4 +115,12 @@ def model_values(images: Images, number: int) -> np.ndarray:
     return to_model_range(np.asarray(images.prepared[number].image)).numpy()
 
 
-STAGE = Stage("calibrate", "fitting a temperature to each model's probabilities", answers_depend_on, _work)
+def answering(run: Run[SegmentRecipe], cases: int) -> list[Work]:
+    """List what it asks to segment so many cases."""
+    recipe = run.recipe
+    drawn = Work(recipe.network.name, called=cases * recipe.inference.members * recipe.inference.steps)
+    return [drawn, *(Work(f"baseline {name}", called=cases) for name in recipe.baseline.names)]
+
+
+STAGE = Stage("calibrate", "fitting a temperature to each model's probabilities", answers_depend_on, _work,
+              asks=lambda run: answering(run, len(validation_cases(run.recipe, len(run.of("val"))))))  # fmt: skip

@@ -32,7 +32,7 @@ from meddiff.formats.nifti import save_volume
 from meddiff.images.case import Case, truth_of
 from meddiff.inference.decision import Answer
 from meddiff.jobs.progress import bar
-from meddiff.jobs.segment.calibrate import answers_depend_on, model_names
+from meddiff.jobs.segment.calibrate import answering, answers_depend_on, model_names
 from meddiff.jobs.splits import mask_meaning
 from meddiff.jobs.stage import Stage, need, of_several, share, share_of
 from meddiff.manifest.row import ManifestRow
@@ -151,4 +151,5 @@ def _work(run: Run[SegmentRecipe]) -> list[Path]:
     return judge(run, run.of("test"), run)
 
 
-STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _work, _check)
+STAGE = Stage("evaluate", "segmenting and measuring every test case", _inputs, _work, _check,
+              lambda run: answering(run, len(run.of("test"))))  # fmt: skip

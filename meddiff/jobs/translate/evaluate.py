@@ -32,6 +32,7 @@ from meddiff.formats.masks import IGNORED
 from meddiff.images.views import tile
 from meddiff.inference.segmenters import Segmenter
 from meddiff.inference.translators import Translator
+from meddiff.jobs.describe import Work
 from meddiff.jobs.progress import bar
 from meddiff.jobs.segment.evaluate import begin, file_stems
 from meddiff.jobs.splits import plain
@@ -192,4 +193,9 @@ def _work(run: Run[TranslateRecipe]) -> list[Path]:
     return [folder.cases]
 
 
-STAGE = Stage("evaluate", "answering and measuring every test image", _inputs, _work, _check)
+def _asks(run: Run[TranslateRecipe]) -> list[Work]:
+    recipe = run.recipe
+    return [Work(recipe.network.name, called=len(run.of("test")) * recipe.inference.members * recipe.inference.steps)]
+
+
+STAGE = Stage("evaluate", "answering and measuring every test image", _inputs, _work, _check, _asks)

@@ -23,6 +23,7 @@ from meddiff.build.pair_models import augmentation, weights_of, with_holes
 from meddiff.files.writing import write_atomically
 from meddiff.images.views import grid_image, tile
 from meddiff.jobs import weights
+from meddiff.jobs.describe import learning, learning_of_others
 from meddiff.jobs.looks import Look
 from meddiff.jobs.splits import classes_drawn_by, plain
 from meddiff.jobs.stage import Stage, need
@@ -138,6 +139,8 @@ def _train_others(run: Run[TranslateRecipe]) -> list[Path]:
 
 DIFFUSION = Stage(
     "train", "training the diffusion model that is told the known image", _inputs, partial(_train, build.DIFFUSION),
-    _check,
+    _check, learning,
 )  # fmt: skip
-COMPARED = Stage("baselines", "training the same network as a regression, as long", _inputs, _train_others)
+COMPARED = Stage(
+    "baselines", "training the same network as a regression, as long", _inputs, _train_others, asks=learning_of_others
+)
