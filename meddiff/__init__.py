@@ -6,7 +6,25 @@ They are imported when first used, so that ``import meddiff`` and ``--help`` are
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not see what is imported when it is first used
+    from meddiff.diffusion.condition import Condition as Condition
+    from meddiff.diffusion.denoiser import Denoiser as Denoiser
+    from meddiff.diffusion.denoiser import bind as bind
+    from meddiff.diffusion.guidance import guide as guide
+    from meddiff.diffusion.schedule import NoiseSchedule as NoiseSchedule
+    from meddiff.errors import InputError as InputError
+    from meddiff.manifest.row import ManifestRow as ManifestRow
+    from meddiff.manifest.table import read_manifest as read_manifest
+    from meddiff.manifest.table import write_manifest as write_manifest
+    from meddiff.quickstart import denoiser as denoiser
+    from meddiff.quickstart import generate as generate
+    from meddiff.quickstart import read_images as read_images
+    from meddiff.quickstart import train as train
+    from meddiff.recipe import Recipe as Recipe
+    from meddiff.run import RunFolder as RunFolder
+    from meddiff.trained import load as load
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ import yaml
 from install_size import DRIVERS, PROJECT, declared, installed
 from packaging.utils import canonicalize_name
 
+import meddiff
 from meddiff import __version__
 from meddiff.sources.phantom.files import write
 from meddiff.sources.phantom.people import rows
@@ -151,6 +153,17 @@ def test_a_plain_install_stays_small():
     others = {name for name in installed() if not DRIVERS.match(name)}
     assert {"torch", "numpy", "fsspec", "sympy"} <= others
     assert len(others) <= 72
+
+
+def test_the_public_names_are_typed():
+    """A type checker, as strict as it can be, knows what each is; py.typed lets it look."""
+    text = (ROOT / "tests" / "public_api.py").read_text()
+    assert [name for name in meddiff.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    if find_spec("pyright") is None:
+        pytest.skip("pyright, which checks types, is not installed: pip install 'meddiff[dev]'")
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "tests/public_api.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_one_version_is_stated():

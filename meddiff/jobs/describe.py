@@ -179,7 +179,7 @@ def shape_of(recipe: AnyRecipe) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage asks of one network."""
+    """The work that a stage asks of one network."""
 
     network: str
     """Its name in `networks`."""
@@ -204,7 +204,9 @@ def tell_plan(stages: Sequence[tuple[str, str, Sequence[Work]]], recipe: AnyReci
     """
     pixels = recipe.training.steps * recipe.training.batch_size * math.prod(shape_of(recipe)[1:])
     every = [one for _, _, work in stages for one in work]
-    measured = {} if torch.cuda.is_available() or pixels < PLANNED_PIXELS else dict(_seconds(recipe, every))
+    measured = (
+        {} if torch.cuda.is_available() or pixels < PLANNED_PIXELS or not every else dict(_seconds(recipe, every))
+    )
     rows, total = [], 0.0
     for name, does, work in stages:
         seconds = sum(measured.get(one.network, 0) * (one.learned + FORWARD_ALONE * one.called) for one in work)
@@ -238,7 +240,7 @@ def learning_of_others(run: Run[AnyRecipe]) -> list[Work]:
 
 
 def _seconds(recipe: AnyRecipe, every: Sequence[Work]) -> Iterator[tuple[str, float]]:
-    """Time an image of each network, forward and backward, among as many as are learned from at once."""
+    """Measure an image of each network, forward and backward, among as many as are learned from at once."""
     shape = shape_of(recipe)
     at_once = max(1, min(recipe.training.batch_size, PIXELS_AT_ONCE // math.prod(shape[1:])))
     fabric, images = build_fabric(precision=recipe.training.precision), torch.zeros(at_once, *shape)

@@ -87,9 +87,10 @@ NEXT_OF_MASKS = (
     "segment test --checkpoint {run} --data_root OTHER_IMAGES --out tested",
     "publish --run {run} --out published",
 )
-NEXT_OF_ANSWERS = ("translate predict --checkpoint {run} --input YOUR_IMAGES --output translated",)
-
-
+NEXT_OF_ANSWERS = (
+    "translate predict --checkpoint {run} --input YOUR_IMAGES --output translated",
+    "inspect --audit {run}/manifest.csv",
+)
 NEXT_OF_MAPS = (
     "detect predict --checkpoint {run} --input YOUR_IMAGES --output maps",
     "inspect --audit {run}/manifest.csv",

@@ -44,7 +44,7 @@ class Stage:
     check: Callable[[Any], None] = lambda _run: None
     """Refuses settings and a manifest that the stage cannot work with, before the hours of the stages ahead of it."""
     asks: Callable[[Any], Sequence[Work]] = lambda _run: ()
-    """What the work of a run asks of networks, for the plan."""
+    """The work that a run asks of its networks here, for the plan."""
 
 
 def run_stages(stages: Sequence[Stage], run: AnyRun) -> None:

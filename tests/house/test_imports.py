@@ -1,4 +1,4 @@
-"""What benchmarks, scripts, notebooks and the package itself import of the package is there, inside functions too.
+"""What benchmarks, scripts, docs, notebooks and the package itself import of it is there, inside functions too.
 
 Nothing runs most of the benchmarks in the tests: a function that is renamed would be missed the next time that somebody
 wants a figure.
@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 
 def parsed() -> dict[str, ast.Module]:
     """Syntax of each script and file of the package, and of the code of each notebook."""
-    places = [ROOT / name for name in ("benchmarks", "pipelines", "meddiff")]
+    places = [ROOT / name for name in ("benchmarks", "docs", "pipelines", "meddiff")]
     scripts = {file: file.read_text(encoding="utf-8") for place in places for file in place.rglob("*.py")}
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]

@@ -110,8 +110,8 @@ def test_a_plan_says_what_each_stage_takes(monkeypatch):
     small = replace(NetworkRecipe(), channels=(32, 32), attention_levels=0)
     recipe = replace(Recipe(dataset="phantom"), network=small)
     own = Work("own", learned=60 * 5, build=lambda: nn.Conv2d(3, 1, 1))
-    stages = [("train", "learning", [Work("unet", learned=60 * 7)]), ("draw", "drawing", [Work("unet", called=180 * 4)]),
-              ("own", "naming", [own]), ("report", "writing", [])]  # fmt: skip
+    learned, called = Work("unet", learned=60 * 7), Work("unet", called=180 * 4)
+    stages = [("train", "a", [learned]), ("draw", "b", [called]), ("own", "c", [own]), ("report", "writing", [])]
     seen = planned(stages, recipe)
     assert [seen[name][-2:] for name in ("train", "draw")] == [["7", "min"], ["4", "min"]]
     assert seen["own"][-2:] == ["80", "min"]

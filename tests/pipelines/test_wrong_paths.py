@@ -22,18 +22,21 @@ WRONG = {
     "evaluate images": ["--real", "nowhere", "--synthetic", "nowhere", "--out", "out"],
     "evaluate masks": ["--truth", "nowhere", "--prediction", "nowhere", "--out", "out"],
     "evaluate augmentation": ["--run", "nowhere"],
-    "edit": "--method inpaint --remove hairs --checkpoint nowhere --input nowhere.png --output out".split(),
+    "edit": ["--method", "invert", "--label", "a", "--checkpoint", "nowhere", "--input", "nowhere", "--output", "out"],
     "likelihood": ["--checkpoint", "nowhere", "--output", "out"],
     "inspect": ["nowhere"],
     "build_manifest": ["--source", "image_folder", "--root", "nowhere"],
     "publish": ["--run", "nowhere", "--out", "out"],
+    "serve": ["nowhere"],
+    "export nnunet": ["nowhere", "--out", "Dataset501_A"],
+    "export dicom": ["nowhere", "--out", "out"],
     "runs": ["nowhere"],
 }
 
 
 def test_every_command_that_reads_is_asked():
     asked = {command.partition(" ")[0] for command in WRONG}
-    assert set(console.COMMANDS) - asked <= {"download", "doctor", "cache"}
+    assert set(console.COMMANDS) - asked <= {"download", "doctor", "cache", "watch"}  # watch waits for a run to come
 
 
 @pytest.mark.parametrize("command", WRONG)
