@@ -23,6 +23,7 @@ from meddiff.batches.images import Images
 from meddiff.diffusion.condition import Condition
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
+from meddiff.jobs.generate.encode import learned
 from meddiff.jobs.generate.filter import compared
 from meddiff.jobs.splits import labeled
 from meddiff.manifest.table import read_manifest
@@ -30,7 +31,6 @@ from meddiff.metrics.images.fidelity import frechet_distance
 from meddiff.metrics.images.memorization import nearest_image
 from meddiff.recipe import Recipe, from_dict
 from meddiff.run import Run, RunFolder
-from meddiff.tasks.generate import GenerateTask
 from meddiff.training.fabric import build_fabric
 
 NAMES = ("mean", "deviation", "5%", "50%", "95%", "air", "edges", "coarse edges", "neighbors", "left-right")
@@ -71,7 +71,7 @@ def untrained(run: Run[Recipe], images: Images, labels: list[int], seeds: list[i
     settings = {"shape": images.shape, "batch_size": recipe.synthesis.batch_size, "device": torch.device("cpu")}
     sampling = build.sampling(recipe)
     told = Condition(label=torch.tensor(labels))
-    batches = generate(fresh, GenerateTask(1), sampling, told=told, seeds=seeds, **settings)
+    batches = generate(fresh, weights.drawing_task(run, images), sampling, told=told, seeds=seeds, **settings)
     return np.stack([statistics(volume.numpy()) for batch in batches for volume in batch])
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     reference = described(train)
     some = synthetic_rows[:: max(1, len(synthetic_rows) // given.untrained)]
     found = {name: described(part) for name, part in images.items()}
-    found["untrained"] = untrained(run, train, [names.index(row.label or "") for row in some],
+    found["untrained"] = untrained(run, learned(run), [names.index(row.label or "") for row in some],
                                    [row.seed or 0 for row in some])  # fmt: skip
     scale = np.maximum(reference.std(0), SMALLEST_SPREAD)
     print(f"{'':16}{'n':>5} {'Frechet':>9}  " + "".join(f"{name:>13}" for name in NAMES))

@@ -39,7 +39,13 @@ baseline: {channels: [8, 16], code: 8, steps: 2}
 detect: {levels: [0.25], members: [1], steps: 4}
 evaluation: {resamples: 100}
 """
-RECIPES = {"augment": AUGMENT, "segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT}
+AUTOENCODE = """
+autoencoder: {channels: [16, 16], residual_blocks: 1, patch_size: 2}
+losses: {adversarial: 0.1, adversarial_from: 0.5, discriminator_channels: 4}
+training: {steps: 2, batch_size: 4, warmup_steps: 1, checkpoint_every: 1, log_every: 1, sample_every: 2}
+evaluation: {resamples: 100}
+"""
+RECIPES = {"autoencode": AUTOENCODE, "augment": AUGMENT, "segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT}
 KINDS = {
     "pictures": "--dataset isic --data.phantom_images 100 --data.image_size 16",
     "slices": "--dataset nifti_folder --data_root data --dimensions 2 --data.slice_axis axial --data.image_size 16",
@@ -81,7 +87,7 @@ class Command:
 
 def all_commands() -> dict[str, Command]:
     """Name -> command, the longest first, so that none is waited for at the end."""
-    made = [*_segmentation(), *_generation(), *_translation(), *_detection(), *_predictions(), *_scores()]
+    made = [*_segmentation(), *_generation(), *_translation(), *_detection(), *_codes(), *_predictions(), *_scores()]
     return {command.name: command for command in made}
 
 
@@ -116,6 +122,17 @@ def _detection() -> Iterator[Command]:
     yield Command("detect", words, "detect/report.json", "detect_train")
     words = "detect predict --checkpoint detect --input data/pictures --output detected"
     yield Command("detect_predict", words, "detected/anomalies.csv", "detect")
+
+
+def _codes() -> Iterator[Command]:
+    for kind, book in {"pictures": "vq", "slices": "kl", "volumes": "kl"}.items():
+        name, settings = f"autoencode_{kind}", f"{KINDS[kind]} --autoencoder.regularization {book}"
+        words = _training("autoencode train", name, "autoencode", settings)
+        yield Command(f"{name}_train", words, f"{name}/stages.json")
+        words = _training("autoencode evaluate", name, "autoencode", settings)
+        yield Command(name, words, f"{name}/report.json", f"{name}_train")
+        words = _training("synthesize", f"latent_{kind}", "augment", f"{KINDS[kind]} --diffusion.latent {name}")
+        yield Command(f"latent_{kind}", words, f"latent_{kind}/synthetic_manifest.csv", f"{name}_train")
 
 
 def _segmentation() -> Iterator[Command]:

@@ -32,7 +32,7 @@ from meddiff.files.documents import read_yaml
 from meddiff.files.printable import printable
 from meddiff.files.writing import output_folder
 from meddiff.manifest.row import on_disk
-from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, check
+from meddiff.recipe import AnyRecipe, AutoencodeRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, check
 from meddiff.recipe.commands import Inputs
 from meddiff.recipe.values import hints, without_idle
 
@@ -70,6 +70,7 @@ class Family(Generic[Kind]):
 DESCRIBE = "--describe"
 """Flag of the commands that train: say what the networks cost, and do nothing."""
 AUGMENT = Family(Recipe, "presets", "augment", ("quick", "standard", "full"))
+AUTOENCODE = Family(AutoencodeRecipe, "autoencode/presets", "autoencode", ("quick", "standard"))
 DETECT = Family(DetectRecipe, "detect/presets", "detect", ("quick", "standard"))
 SEGMENT = Family(SegmentRecipe, "segment/presets", "segment", ("quick", "standard"))
 TRANSLATE = Family(TranslateRecipe, "translate/presets", "translate", ("quick", "standard"))

@@ -200,7 +200,7 @@ def generate(
     drawing = _changed(model.drawing, steps=steps, guidance=guidance, sampler=algorithm)
     fabric = build_fabric()
     batches = sampling.generate(
-        prepare(model.denoiser.eval().requires_grad_(False), fabric), GenerateTask(model.shape[0]), drawing,
+        prepare(model.denoiser.eval().requires_grad_(False), fabric), model.task, drawing,
         told=model.condition(labels, told),
         seeds=seeds,
         shape=model.shape,

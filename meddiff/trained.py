@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ import torch
 from meddiff import build
 from meddiff.batches.ahead import made_ahead
 from meddiff.build import segmenting
+from meddiff.build.codes import autoencoder_at, of_codes, refuse_codes
 from meddiff.build.detecting import trained_detector
 from meddiff.build.images import picture_square
 from meddiff.build.kind import best_of, models_of
@@ -36,18 +37,30 @@ from meddiff.images.case import Case, case_of_volume, picture_file_case, pixels_
 from meddiff.images.prepare import Transform
 from meddiff.inference.decision import Answer, Decision, decide
 from meddiff.inference.detectors import TrainedDetector
+from meddiff.inference.image_autoencoder import ImageAutoencoder
 from meddiff.inference.likeness import Likeness
 from meddiff.inference.sampling import ImageDenoiser
 from meddiff.inference.segmenters import MOST_AT_ONCE, Segmenter
 from meddiff.inference.translators import Translator
 from meddiff.manifest.row import ManifestRow
 from meddiff.recipe import KINDS as EVERY_KIND
-from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TranslateRecipe, check, from_dict, of_volumes
+from meddiff.recipe import (
+    AnyRecipe,
+    AutoencodeRecipe,
+    DetectRecipe,
+    Recipe,
+    SegmentRecipe,
+    TranslateRecipe,
+    check,
+    from_dict,
+    of_volumes,
+)
 from meddiff.run import Run, RunFolder, kind_of, refuse_other_kind, settings_in
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 
 Item = TypeVar("Item")
+Loaded: TypeAlias = "TrainedModel | ImageDenoiser | ImageAutoencoder"
 
 
 class Opening:
@@ -219,14 +232,14 @@ def _with_warning(answer: Answer, name: str) -> Answer:
     return answer
 
 
-def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) -> TrainedModel | ImageDenoiser:
-    """Load a trained network: one that segments, one that `meddiff.generate` draws images with, or a `Translator`.
+def load(place: str | Path, *, model: str = build.DIFFUSION, **settings: Any) -> Loaded:
+    """Load a trained network: one that segments, `meddiff.generate` draws with, translates, or encodes images.
 
     Where a translation draws by masks, ``model.members(model.task.shown(masks)[0], seeds)`` are images of the first.
 
     Args:
-        place: a run folder of `segment train` or of `train`; one of its checkpoints: the folder, or a file in it; or
-            the name of a published model ("dermoscopy-masks", "owner/name": see `meddiff.hub.place.folder_of`).
+        place: a run folder, or one of its checkpoints: the folder, or a file in it; or the name of a published model
+            ("dermoscopy-masks", "owner/name": see `meddiff.hub.place.folder_of`).
         model: of a run that segments, diffusion or the name of a baseline.
         settings: settings of the recipe to use instead, of its inference (members=25, steps=5, fusion="staple" ...)
             or its synthesis (sampler="ddim", steps=50, guidance=2.0 ...).
@@ -251,7 +264,7 @@ def _read(
 
 def _loaded(
     path: Path, stored: checkpoint.Checkpoint | None, values: Mapping[str, Any], model: str, settings: dict[str, Any]
-) -> TrainedModel | ImageDenoiser:
+) -> Loaded:
     recipe = _changed(from_dict(kind_of(values), values), settings)
     return LOADERS[type(recipe)](recipe, path, stored, model)
 
@@ -313,7 +326,9 @@ def _image_denoiser(recipe: Recipe, path: Path, stored: checkpoint.Checkpoint | 
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
     drawn = build.task(recipe, channels=facts.channels, num_classes=len(facts.class_names)).channels
     drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
-    return ImageDenoiser(denoiser, facts.class_names, (drawn, *size), drawing, attributes_in(facts))
+    return of_codes(
+        ImageDenoiser(denoiser, facts.class_names, (drawn, *size), drawing, attributes_in(facts)), path, facts
+    )
 
 
 def _guide(recipe: Recipe, path: Path) -> Any:
@@ -349,6 +364,7 @@ LOADERS: dict[type, Callable[..., Any]] = {
     SegmentRecipe: _segmenter_at,
     DetectRecipe: _detector_at,
     TranslateRecipe: _translator_at,
+    AutoencodeRecipe: autoencoder_at,
 }
 """What loads a network of each kind of run."""
 
@@ -388,6 +404,7 @@ def load_generator(place: str | Path) -> TrainedGenerator:
     recipe = from_dict(Recipe, values)
     if recipe.classes:
         raise InputError(f"{place} draws masks with its images, and sees no image alone: train one without --classes")
+    refuse_codes(stored, place)
     square = replace(picture_square(recipe), deep=stored.facts.pixel_dtype == "uint16")
     return TrainedGenerator(
         recipe, _image_denoiser(recipe, path, stored, build.DIFFUSION), square, stored.digest, RunFolder(path)

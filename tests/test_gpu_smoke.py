@@ -12,7 +12,7 @@ from smoke_commands import KINDS, Command, all_commands
 from meddiff import pipelines
 from meddiff.build.tables import MASK_NETWORKS
 from meddiff.networks.segmenter import SEGMENTERS
-from meddiff.pipelines import detect, evaluate, export, segment, translate
+from meddiff.pipelines import autoencode, detect, evaluate, export, segment, translate
 
 WITHOUT_NETWORK = {
     "build_manifest", "download", "inspect", "publish", "evaluate leaderboard", "evaluate published",
@@ -28,7 +28,8 @@ def typed_commands(capsys) -> set[str]:
     modules = {file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text()}
     verbs = {}
     for name, main in {
-        one.__name__.rpartition(".")[2]: one.main for one in (segment, evaluate, translate, detect, export)
+        one.__name__.rpartition(".")[2]: one.main
+        for one in (segment, evaluate, translate, detect, export, autoencode)
     }.items():
         assert main(["dance"]) == 2
         refused = re.search("the verbs are (.+?), as in", capsys.readouterr().err)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from meddiff.command_line import AUGMENT, DETECT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
+from meddiff.command_line import AUGMENT, AUTOENCODE, DETECT, SEGMENT, TRANSLATE, parse_recipe, parse_settings
 from meddiff.jobs.job import name_of
 from meddiff.manifest.table import write_manifest
 from meddiff.recipe import commands as settings_of
@@ -88,7 +88,7 @@ def commands_of(block: str) -> list[list[str]]:
 
 USERS = ("~/HAM10000", "~/photo.jpg", "FOLDER", "MANIFEST_OR_FOLDER")
 """What stands for something that a reader has."""
-VERBS = {"segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT}
+VERBS = {"segment": SEGMENT, "translate": TRANSLATE, "detect": DETECT, "autoencode": AUTOENCODE}
 OF_A_STUDY = {"report.html", "manifest.csv", "synthetic_manifest.csv", *PHANTOMS}
 OF_A_SEGMENTATION = {"report.html", "manifest.csv", "masks/unet", "masks/diffusion", *PHANTOMS}
 
@@ -115,7 +115,7 @@ class Shell:
         """Take what a command reads for there, and note what it makes."""
         if command in ("augment", "train", "synthesize", "classify"):
             recipe = parse_recipe(command, "", words, AUGMENT)
-            self.needs(recipe.data_root, recipe.manifest)
+            self.needs(recipe.data_root, recipe.manifest, recipe.diffusion.latent)
             self.make(recipe.out or f"runs/{name_of(recipe)}", OF_A_STUDY)
         elif command in VERBS and words[0] in ("train", "evaluate"):
             recipe = parse_recipe(command, "", words[1:], VERBS[command])

@@ -12,10 +12,12 @@ from meddiff import command_line
 from meddiff.errors import InputError
 from meddiff.jobs.job import as_it_was_begun
 from meddiff.recipe import (
+    AutoencodeRecipe,
     NetworkRecipe,
     Recipe,
     SegmentRecipe,
     TranslateRecipe,
+    autoencode,
     check,
     commands,
     differences,
@@ -34,7 +36,7 @@ from meddiff.run import RunFolder
 FILES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("module", [parts, generate, segment, translate, commands, exports])
+@pytest.mark.parametrize("module", [parts, generate, segment, translate, autoencode, commands, exports])
 def test_every_setting_has_a_sentence(module):
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef):
@@ -77,7 +79,7 @@ def test_a_setting_outside_its_range_is_refused(section, change, said):
         check(replace(recipe, **{section: replace(getattr(recipe, section), **change)}))
 
 
-@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe, TranslateRecipe])
+@pytest.mark.parametrize("kind", [Recipe, SegmentRecipe, TranslateRecipe, AutoencodeRecipe])
 def test_every_number_has_a_range_that_holds_its_default(kind):
     numbers = {name for name, value in flat(kind()).items() if type(value) in (int, float)}
     assert len(numbers) > 20

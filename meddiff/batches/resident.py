@@ -53,7 +53,8 @@ def on_device(images: Images, device: torch.device, room: int | None = None) -> 
         room: free bytes there; None asks a GPU, and leaves the pictures of a CPU in the file, which processes share.
     """
     array = images.prepared
-    if images.cut.size is not None or not isinstance(array, ImageArray) or (room is None and device.type != "cuda"):
+    whole = images.pixels is images and images.cut.size is None
+    if not whole or not isinstance(array, ImageArray) or (room is None and device.type != "cuda"):
         return images
     room = torch.cuda.mem_get_info(device)[0] if room is None else room
     return ResidentImages(images, array, device) if needed(array) <= room * SHARE else images

@@ -76,6 +76,8 @@ def _check(recipe: DetectRecipe) -> None:
     check_has(pick("network.name", NETWORKS, recipe.network.name), recipe)
     pick("diffusion.prediction", PREDICTIONS, recipe.diffusion.prediction)
     check_weight(recipe.diffusion)
+    if recipe.diffusion.latent:
+        raise InputError("detection compares pixels, and is not done in the codes of diffusion.latent: leave it out")
     unused = ("learned_variance", "self_condition", "attributes", "start_from", "teacher")
     if asked := [f"diffusion.{name}" for name in unused if getattr(recipe.diffusion, name)]:
         raise InputError(

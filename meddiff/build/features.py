@@ -72,8 +72,10 @@ def volume_extractor(name: str, weights: str | Path, *, trust_code: bool = False
     return VOLUME_EXTRACTORS[name](str(file)), sha256_of(file)
 
 
-def perceptual(place: str) -> LpipsEmbedding:
+def perceptual(place: str, *, option: str = "--lpips") -> LpipsEmbedding:
     """Return LPIPS from a folder that holds its two files under their published names; ``download`` fetches them.
+
+    ``option`` is the setting that named the folder.
 
     Raises:
         InputError: a file is missing, is another one, or cannot be downloaded.
@@ -81,11 +83,11 @@ def perceptual(place: str) -> LpipsEmbedding:
     folder = default_folder() / "weights" if place == "download" else Path(place).expanduser()
     files = [folder / WEIGHTS[name].file_name for name in LPIPS_FILES]
     if place == "download":
-        files = [published_weights(name, folder, option="--lpips FOLDER") for name in LPIPS_FILES]
+        files = [published_weights(name, folder, option=f"{option} FOLDER") for name in LPIPS_FILES]
     if missing := [file.name for file in files if not file.is_file()]:
         raise InputError(
-            f"--lpips {place}: there is no {' and no '.join(missing)} in it. Put both files there under their names, "
-            "or give --lpips download"
+            f"{option} {place}: there is no {' and no '.join(missing)} in it. Put both files there under their names, "
+            f"or give {option} download"
         )
     return LpipsEmbedding(*files)
 

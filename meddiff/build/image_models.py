@@ -172,6 +172,13 @@ def _check(recipe: Recipe) -> None:
             "add --synthesis.sampler ddim --synthesis.guidance 1 --synthesis.steps 4, and leave out "
             "synthesis.classifier_guidance, diffusion.learned_variance and diffusion.self_condition"
         )
+    if diffusion.latent and recipe.classes:
+        raise InputError("masks are drawn with pixels, and not in codes: leave out --classes or diffusion.latent")
+    if diffusion.latent and drawing.threshold != "none":
+        raise InputError(
+            f"synthesis.threshold {drawing.threshold} keeps estimates in the range of pixels, and codes "
+            "(diffusion.latent) have none: leave it out"
+        )
     if drawing.classifier_guidance and SCHEDULES[diffusion.schedule](diffusion.timesteps).alpha[-1] == 0:
         raise InputError(
             f"synthesis.classifier_guidance divides by the signal that is left at the last noise level, and "

@@ -32,9 +32,6 @@ DIFFUSION = "diffusion"
 OF_THE_TRAINING = ("dropout", "checkpointing")
 """Settings of a network that its weights do not depend on: no facts of them."""
 
-DIFFUSION = "diffusion"
-"""What tables and folders call the diffusion model; what it is compared with has the names of its networks."""
-
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -73,29 +70,34 @@ class Wiring:
     learned_variance: bool = False
 
 
-@dataclass(frozen=True)
+def no_denoiser(*_given: Any) -> Any:
+    """Refuse to be called: the parts of a denoiser in a kind of run that trains none."""
+    raise AssertionError("runs of this kind have no diffusion model")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """The parts of a kind of run. The first argument of each function is a recipe of that kind."""
 
     check: Callable[[Any], None]
     """Refuses unknown names and settings that contradict each other."""
-    task: Callable[[Any, int, int], Any]
+    task: Callable[[Any, int, int], Any] = no_denoiser
     """(recipe, channels of the image, number of classes) -> what is noised and what is known."""
-    wiring: Callable[[Any, int, int], Wiring]
+    wiring: Callable[[Any, int, int], Wiring] = no_denoiser
     """(recipe, channels of the image, number of classes) -> the network."""
-    prediction: Callable[[Any], Prediction | ClassLogits]
+    prediction: Callable[[Any], Prediction | ClassLogits] = no_denoiser
     """The output of the network."""
-    sampling: Callable[[Any], Sampling]
+    sampling: Callable[[Any], Sampling] = no_denoiser
     """Sampler, steps, their spacing, and guidance where there is any."""
-    facts: Callable[[Any], dict[str, Any]]
+    facts: Callable[[Any], dict[str, Any]] = no_denoiser
     """Settings beside those of the network that the meaning of its weights depends on."""
-    objective: Callable[[Any, Denoiser, Any], Objective]
+    objective: Callable[[Any, Denoiser, Any], Objective] = no_denoiser
     """(recipe, denoiser on its device, task) -> what is minimized."""
-    ready: Callable[[Any, Denoiser, Any, torch.device], Any]
+    ready: Callable[[Any, Denoiser, Any, torch.device], Any] = no_denoiser
     """(recipe, trained denoiser, task, device) -> what is used of it."""
     calls: Callable[[Any], str]
     """Says by how many calls of the network an answer is made."""
-    seeds: tuple[str, ...]
+    seeds: tuple[str, ...] = ()
     """Names of the use by which the seed of untrained weights is known."""
     weights: Callable[[RunFolder, str], checkpoint.Checkpoint]
     """(run folder, name of the network) -> its weights that are used; InputError where it was not trained."""
@@ -103,6 +105,11 @@ class Kind:
     """Names of the networks that the diffusion model is compared with, and their optimizer steps."""
     other: Callable[[Any, str, int, Sequence[str]], Model] | None = None
     """(recipe, name, channels of the image, names of the classes) -> such a network, untrained."""
+
+    @property
+    def denoises(self) -> bool:
+        """True where such a run trains a diffusion model."""
+        return self.task is not no_denoiser
 
 
 def models_of(folder: RunFolder, name: str) -> ModelFolder:

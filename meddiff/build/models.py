@@ -18,13 +18,22 @@ from meddiff.build.anomaly_models import DETECT
 from meddiff.build.augmentation import augmentation
 from meddiff.build.image_models import GENERATE
 from meddiff.build.kind import DIFFUSION, Kind, Model, facts_of, network_facts, taken
+from meddiff.build.latent_models import AUTOENCODE
 from meddiff.build.mask_models import SEGMENT
 from meddiff.build.pair_models import TRANSLATE
 from meddiff.build.tables import SCHEDULES, pick, source
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.inference.sampling import Sampling
 from meddiff.networks.initialization import seeded
-from meddiff.recipe import AnyRecipe, DetectRecipe, Recipe, SegmentRecipe, TrainingRecipe, TranslateRecipe
+from meddiff.recipe import (
+    AnyRecipe,
+    AutoencodeRecipe,
+    DetectRecipe,
+    Recipe,
+    SegmentRecipe,
+    TrainingRecipe,
+    TranslateRecipe,
+)
 from meddiff.seeds import child_seed
 from meddiff.training import checkpoint
 from meddiff.training.fabric import build_fabric, prepare
@@ -32,11 +41,17 @@ from meddiff.training.facts import Facts
 from meddiff.training.objectives import Objective
 from meddiff.training.optimization import Optimization
 
-KINDS: dict[type, Kind] = {Recipe: GENERATE, SegmentRecipe: SEGMENT, TranslateRecipe: TRANSLATE, DetectRecipe: DETECT}
+KINDS: dict[type, Kind] = {
+    Recipe: GENERATE,
+    SegmentRecipe: SEGMENT,
+    TranslateRecipe: TRANSLATE,
+    DetectRecipe: DETECT,
+    AutoencodeRecipe: AUTOENCODE,
+}
 """What each kind of run has of its own."""
 
-OF_THE_IMAGES = ("volume_size", "spacing_mm")
-"""What is known of generated volumes from the images alone, among the facts of their network."""
+OF_THE_IMAGES = ("volume_size", "spacing_mm", "latent")
+"""What is known of generated volumes, or of codes, from the images alone, among the facts of their network."""
 
 
 def kind(recipe: AnyRecipe) -> Kind:
@@ -52,7 +67,8 @@ def check_names(recipe: AnyRecipe) -> None:
     """
     source(recipe.dataset)
     augmentation(recipe)
-    pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)
+    if kind(recipe).denoises:
+        pick("diffusion.schedule", SCHEDULES, recipe.diffusion.schedule)
     kind(recipe).check(recipe)
 
 
@@ -155,7 +171,7 @@ def of_checkpoint(recipe: AnyRecipe, stored: checkpoint.Checkpoint, name: str) -
     facts = stored.facts
     model = new_model(recipe, name, facts.channels, facts.class_names, attributes_in(facts))
     grid = {key: facts.network[key] for key in OF_THE_IMAGES if key in facts.network}
-    size = min(grid["volume_size"]) if grid else model.facts.image_size
+    size = min(grid["volume_size"]) if "volume_size" in grid else model.facts.image_size
     wanted = replace(model.facts, pixel_dtype=facts.pixel_dtype, image_size=size)
     checkpoint.check(stored, replace(wanted, network={**model.facts.network, **grid}))
     checkpoint.load_weights(stored, model.network)

@@ -28,6 +28,7 @@ COMMANDS = {
     "translate": "train, evaluate, predict: images of known ones: sharper, without holes, in another sequence",
     "segment": "train, predict, evaluate, test: masks by diffusion, with their uncertainty",
     "detect": "train, evaluate, predict: what is not like healthy images, and where",
+    "autoencode": "train, evaluate: images as small codes, in which augment draws at a fraction of the cost",
     "evaluate": "images, masks, augmentation, leaderboard: how good is what a model has made?",
     "edit": "fill holes, take hairs away, change the class of pictures with a generator of augment",
     "likelihood": "bits per dimension of images to a generator, noise level by noise level",

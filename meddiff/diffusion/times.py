@@ -98,6 +98,25 @@ def log_normal_times(
     return schedule.time_at(-log_ratio)
 
 
+class History(Protocol):
+    """Memory of earlier steps of a training, on which later losses depend; a part of its state."""
+
+    why_plain: str
+    """Why the steps of such a training are no one graph."""
+
+    def end_step(self, gather: Callable[[Tensor], Any]) -> None:
+        """Remember a step, with what ``gather`` brings together of all processes."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed training goes on with."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a saved state."""
+        ...
+
+
 class LossAwareTimes:
     """Times drawn in proportion to the root mean square of their last losses (Nichol & Dhariwal 2021, eq. 18).
 
@@ -106,6 +125,9 @@ class LossAwareTimes:
 
     The losses are part of the state of a training: see `state_dict`.
     """
+
+    why_plain = "because the times of a step depend on the losses of those before"
+    """Why the steps of such a training are no one graph."""
 
     def __init__(self, T: int, *, remembered: int = 10, uniform: float = 0.001) -> None:
         """Remember that many losses of each of T times; ``uniform`` is the share of draws that ignore them."""

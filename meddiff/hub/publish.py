@@ -46,6 +46,11 @@ def publish(settings: Publish) -> Path:
             f"{run.path} draws with guidance by a classifier, and a published model is one network: draw and judge its "
             "images with --synthesis.classifier_guidance 0 first"
         )
+    if given.get("diffusion", {}).get("latent"):
+        raise InputError(
+            f"{run.path} draws in the codes of an autoencoder, and a published model is one network: share the run "
+            "folder, which holds both"
+        )
     stored = KINDS[kind_of(given)].weights(run, settings.model)
     rows = [row for row in read_manifest(run.manifest, check_files=False) if row.split == "train"]
     files = {checkpoint.AVERAGE: _halved(stored), CARD: _card(run, settings), IMAGES: _listed(rows)}

@@ -75,6 +75,13 @@ class ImageDenoiser:
     """How images are drawn unless something else is asked for."""
     attributes: Attributes = NOTHING
     """What it can be told beside the class."""
+    decoded: Callable[[Tensor], Tensor] | None = None
+    """What makes images of codes, where codes are drawn; ``shape`` is that of a code then."""
+
+    @property
+    def task(self) -> GenerateTask:
+        """The task: images, of codes where codes are drawn."""
+        return GenerateTask(self.shape[0], self.decoded)
 
     def __call__(self, label: int | str | None = None, *, seed: int = 0, **values: Any) -> Tensor:
         """Draw one image [C, *S] in [-1, 1] on the CPU, told a class and attributes; what is not told follows the data.
@@ -87,9 +94,7 @@ class ImageDenoiser:
         told = self.condition([label], [values])
         device = next(self.denoiser.parameters()).device
         settings = {"shape": self.shape, "batch_size": 1, "device": device}
-        (image,) = generate(
-            self.denoiser, GenerateTask(self.shape[0]), self.drawing, told=told, seeds=[seed], **settings
-        )
+        (image,) = generate(self.denoiser, self.task, self.drawing, told=told, seeds=[seed], **settings)
         return image[0]
 
     def condition(

@@ -142,10 +142,17 @@ def in_days(seconds: float) -> str:
 
 def networks(recipe: AnyRecipe, images: int = 1) -> list[tuple[str, nn.Module, Callable[[nn.Module], Tensor], int]]:
     """Build each network that the recipe trains, with its call for so many images and its number of training steps."""
-    shape = shape_of(recipe)
+    shape, kind = shape_of(recipe), build.kind(recipe)
     names = ["background", *(f"class {number}" for number in range(1, CLASSES))]
-    task = build.task(recipe, channels=shape[0], num_classes=CLASSES)
     image, nothing = torch.zeros(images, *shape), torch.zeros(images, dtype=torch.int64)
+
+    def call(network: nn.Module) -> Tensor:
+        return network(image)
+
+    if not kind.denoises:
+        each = kind.others(recipe).items()
+        return [(name, build.new_model(recipe, name, shape[0], names).network, call, steps) for name, steps in each]
+    task = build.task(recipe, channels=shape[0], num_classes=CLASSES)
 
     def denoise(network: nn.Module) -> Tensor:
         x_t = torch.zeros(images, task.channels, *shape[1:])
@@ -156,12 +163,9 @@ def networks(recipe: AnyRecipe, images: int = 1) -> list[tuple[str, nn.Module, C
         output = network(x_t, torch.ones(images), condition)
         return output[0] + output[1].sum() if isinstance(output, tuple) else output
 
-    def call(network: nn.Module) -> Tensor:
-        return network(image)
-
     model = build.new_model(recipe, build.DIFFUSION, shape[0], names)
     listed = [(recipe.network.name, model.network, denoise, recipe.training.steps)]
-    for name, steps in build.kind(recipe).others(recipe).items():
+    for name, steps in kind.others(recipe).items():
         other = build.new_model(recipe, name, shape[0], names)
         listed.append((f"baseline {name}", other.network, call if other.of_images_alone else denoise, steps))
     return listed

@@ -18,6 +18,8 @@ from meddiff.errors import InputError
 from meddiff.files.documents import read_yaml
 from meddiff.files.writing import write_text
 from meddiff.jobs import manifest, train
+from meddiff.jobs.autoencode import evaluate as codes
+from meddiff.jobs.autoencode import train as autoencode
 from meddiff.jobs.describe import tell_time
 from meddiff.jobs.detect import choose, health, learn
 from meddiff.jobs.detect import evaluate as detections
@@ -32,6 +34,7 @@ from meddiff.jobs.translate import report as answers_report
 from meddiff.jobs.translate import train as translate
 from meddiff.recipe import (
     AnyRecipe,
+    AutoencodeRecipe,
     DetectRecipe,
     Recipe,
     SegmentRecipe,
@@ -106,6 +109,13 @@ DETECT = (
     choose.STAGE,
     detections.STAGE,
 )
+AUTOENCODE = (
+    manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.PLAIN),
+    autoencode.STAGE,
+    codes.EVALUATE,
+    codes.REPORT,
+)
+NEXT_OF_CODES = ("augment --dataset {dataset} --diffusion.latent {run}",)
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ JOBS: dict[type, Job] = {
     SegmentRecipe: Job(SEGMENT, "segment-", NEXT_OF_MASKS),
     TranslateRecipe: Job(TRANSLATE, "translate-", NEXT_OF_ANSWERS),
     DetectRecipe: Job(DETECT, "detect-", NEXT_OF_MAPS),
+    AutoencodeRecipe: Job(AUTOENCODE, "autoencode-", NEXT_OF_CODES),
 }
 """The work of each kind of run."""
 PAIR_STUDY = Job(PAIRS, "segment-augment-", ("inspect --audit {run}/manifest.csv",))
@@ -160,10 +171,10 @@ def _go(run: AnyRun, stages: Sequence[Stage], until: str) -> None:
 
 def tell_next(run: AnyRun, commands: Sequence[str]) -> None:
     """Print commands to go on with, the run's folder in them."""
-    folder = shlex.quote(str(run.folder.path))
+    known = {"run": shlex.quote(str(run.folder.path)), "dataset": run.recipe.dataset}
     for number, command in enumerate(commands):
         start = "      " if number else "next: "
-        run.console.print(f"{start}python -m meddiff.pipelines.{command.format(run=folder)}", soft_wrap=True)
+        run.console.print(f"{start}python -m meddiff.pipelines.{command.format(**known)}", soft_wrap=True)
 
 
 def as_it_was_begun(recipe: Kind, folder: RunFolder) -> Kind:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from meddiff.files.writing import write_atomically
 from meddiff.formats.masks import IGNORED
 from meddiff.images.views import grid_image, tile
 from meddiff.inference.sampling import generate
+from meddiff.jobs import weights
 from meddiff.jobs.splits import masked
 from meddiff.metrics.masks.overlap import Overlap, overlap
 from meddiff.recipe import Recipe, SegmentRecipe
@@ -57,7 +59,22 @@ class Look:
 
 
 @dataclass(frozen=True)
-class SampleGrid(Look):
+class Grid(Look):
+    """A look that leaves a picture of its step."""
+
+    run: Run[Any]
+
+    def path(self, step: int) -> Path:
+        """Name the picture of a step."""
+        return self.run.folder.samples / f"step_{step:08d}.png"
+
+    def stands(self, step: int) -> bool:
+        """Say whether the picture is there."""
+        return self.path(step).is_file()
+
+
+@dataclass(frozen=True)
+class SampleGrid(Grid):
     """Draws a grid of samples of every class, always of the same seeds; guidance by a classifier begins later."""
 
     run: Run[Recipe]
@@ -69,7 +86,7 @@ class SampleGrid(Look):
         """Draw the grid of a step."""
         recipe, images = self.run.recipe, self.images
         labels = [label for label in range(len(images.class_names)) for _ in range(SAMPLES_PER_CLASS)]
-        task = build.task(recipe, channels=images.shape[0], num_classes=len(images.class_names))
+        task = weights.drawing_task(self.run, images)
         batches = generate(
             self.model.ready(self.state.ema.network, self.state.fabric),
             task,
@@ -80,7 +97,8 @@ class SampleGrid(Look):
             batch_size=min(len(labels), recipe.synthesis.batch_size),
             device=self.state.fabric.device,
         )
-        tiles = [tile(image[: images.shape[0]].numpy(), images.spacing_mm) for batch in batches for image in batch]
+        shown = (image[: images.pixels.shape[0]].numpy() for batch in batches for image in batch)
+        tiles = [tile(image, images.spacing_mm) for image in shown]
         grid = grid_image(
             tiles,
             SAMPLES_PER_CLASS,
@@ -89,14 +107,6 @@ class SampleGrid(Look):
             stamp="phantom" if self.run.folder.phantom.is_dir() else "",
         )
         write_atomically(self.path(step), lambda file: Image.fromarray(np.asarray(grid)).save(file, "PNG"))
-
-    def path(self, step: int) -> Path:
-        """Name the picture of a step."""
-        return self.run.folder.samples / f"step_{step:08d}.png"
-
-    def stands(self, step: int) -> bool:
-        """Say whether the picture is there."""
-        return self.path(step).is_file()
 
 
 @dataclass(frozen=True)

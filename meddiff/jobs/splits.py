@@ -12,7 +12,7 @@ from meddiff.cache.store import Prepared
 from meddiff.formats.masks import MaskMeaning
 from meddiff.formats.masks.meaning import read_meaning
 from meddiff.manifest.row import ManifestRow
-from meddiff.recipe import MaskedRecipe, Recipe, SegmentRecipe, TranslateRecipe
+from meddiff.recipe import AutoencodeRecipe, MaskedRecipe, Recipe, SegmentRecipe, TranslateRecipe
 from meddiff.run import Run
 
 
@@ -47,11 +47,11 @@ def labeled_rows(run: Run[Recipe], rows: Sequence[ManifestRow], *, progress: Cal
     return Images(Prepared(tuple(cases[row] for row in usable), usable, left_out), run.classes, train.cut)
 
 
-def plain(run: Run[TranslateRecipe], split: str, *, progress: Callable | None = None) -> Images:
+def plain(run: Run[TranslateRecipe] | Run[AutoencodeRecipe], split: str, *, progress: Callable | None = None) -> Images:
     """Return the images of a split without labels; with their masks where these are what images are drawn by."""
 
     def prepared() -> Images:
-        meaning = mask_meaning(run) if run.recipe.by_masks else None
+        meaning = mask_meaning(run) if getattr(run.recipe, "by_masks", False) else None
         return build.images(run.of(split), run.recipe, (), progress=progress, meaning=meaning)
 
     return run.keep(("images", split), prepared)

@@ -25,6 +25,7 @@ from meddiff.build.models import new_model, optimization
 from meddiff.errors import InputError, Problems
 from meddiff.jobs import weights
 from meddiff.jobs.describe import learning, learning_of_others
+from meddiff.jobs.generate import encode
 from meddiff.jobs.looks import Look, SampleGrid, Validation
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, mask_classes, masked
@@ -79,7 +80,7 @@ def _train(run: AnyRun, fabric: Fabric, training_of: Callable[[Any], Training]) 
 
 def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
     """Set up the training of the denoiser of images, or of the classifier that guides it."""
-    recipe, images = run.recipe, labeled(run, "train")
+    recipe, images = run.recipe, encode.learned(run)
     denoises, seed = name == build.DIFFUSION, child_seed(recipe.seed, "training", "images")
     model, kept = weights.model_to_train(run, images) if denoises else (weights.new_model(run, images, name), [])
     if kept:
@@ -90,7 +91,7 @@ def image_network(run: Run[Recipe], name: str = build.DIFFUSION) -> Training:
         ModelFolder(run.folder.path) if denoises else models_of(run.folder, name),
         images,
         lambda images, *process: build.shares(images, recipe.training, seed, recipe.training.class_balance, *process),
-        build.augmentation(recipe),
+        None if recipe.diffusion.latent else build.augmentation(recipe),  # codes are of turned pictures already
         partial(SampleGrid, run, model, images) if denoises else lambda _: Look(),
     )
 
@@ -128,12 +129,14 @@ def _image_inputs(run: Run[Recipe]) -> str:
     former = () if recipe.diffusion.attributes else ("attributes", "attribute_dropout")  # versions had no such settings
     former += () if recipe.diffusion.start_from else ("start_from",)
     former += () if recipe.diffusion.teacher else ("teacher", "teacher_strides")
+    former += ("latent",)  # a path, for which the hash of what lies there stands
     diffusion = {name: value for name, value in to_dict(recipe.diffusion).items() if name not in former}
     settings = weights.data_settings(recipe), to_dict(recipe.network), diffusion, trained_by(run)
     guided = [build.GUIDE] if recipe.synthesis.classifier_guidance else []
     taught = [recipe.synthesis.steps, recipe.synthesis.spacing] if recipe.diffusion.teacher else []
     masks = [recipe.classes, run.folder.mask_values] if recipe.classes else []
-    return digest(run.folder.manifest, *settings, recipe.seed, *guided, *taught, *masks)
+    coded = encode.autoencoder_digest(run)
+    return digest(run.folder.manifest, *settings, recipe.seed, *guided, *taught, *masks, *coded)
 
 
 def _mask_inputs(run: Run[SegmentRecipe], own: Any) -> str:
@@ -180,6 +183,7 @@ def _check_images(run: Run[Recipe]) -> None:
         )
     if run.recipe.classes:
         mask_classes(run, labeled)
+    encode.check_latent(run)
     weights.model_to_train(run, images)  # settings, volumes and weights that fit together
 
 
@@ -196,6 +200,8 @@ def _train_images(run: Run[Recipe]) -> list[Path]:
         run.console.print(
             f"{images.clipped} of {len(images)} {what} are larger than {size} voxels and cut to their middle"
         )
+    if said := encode.tell(run):
+        run.console.print(said, soft_wrap=True)
     train_network(run, image_network)
     written = [weights.trained(run.folder).path, run.folder.log]
     if not run.recipe.synthesis.classifier_guidance:

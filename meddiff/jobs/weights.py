@@ -15,6 +15,7 @@ from rich.table import Table
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.batches.latents import LatentImages
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.kind import Model, models_of
@@ -31,6 +32,7 @@ from meddiff.recipe import AnyRecipe, Recipe, to_dict
 from meddiff.recipe.segment import MASKS_AS_THEY_ARE
 from meddiff.run import Run, RunFolder
 from meddiff.seeds import child_seed
+from meddiff.tasks.generate import GenerateTask
 from meddiff.trained import load_generator, stored_generator
 from meddiff.training import checkpoint
 from meddiff.training import study_classifier as training
@@ -50,11 +52,13 @@ def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> 
     """
     recipe = run.recipe
     model = build.new_model(recipe, name, images.shape[0], images.class_names, images.described.attributes)
-    volumes = {"volume_size": images.shape[1:], "spacing_mm": images.spacing_mm} if recipe.dimensions == 3 else {}
+    seen = images.pixels
+    known = {"volume_size": seen.shape[1:], "spacing_mm": seen.spacing_mm} if recipe.dimensions == 3 else {}
+    known |= {"latent": images.facts} if isinstance(images, LatentImages) else {}
     facts = replace(
         model.facts,
-        image_size=min(images.shape[1:]),
-        network={**model.facts.network, **volumes},
+        image_size=min(seen.shape[1:]),
+        network={**model.facts.network, **known},
         pixel_dtype=images.pixel_dtype,
         manifest_sha256=manifest_hash(run),
     )
@@ -137,6 +141,12 @@ def kept_table(shares: Sequence[Share], place: str) -> Table:
     for share in shares:
         table.add_row(share.where, str(share.tensors), f"{share.numbers:,}", share.why)
     return table
+
+
+def drawing_task(run: Run[Recipe], images: Images) -> GenerateTask:
+    """Return the task of a denoiser of images like these, which decodes what it draws where that are codes."""
+    task = build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names))
+    return replace(task, decoded=images.decoded) if isinstance(images, LatentImages) else task
 
 
 def manifest_hash(run: AnyRun) -> str:

@@ -1,5 +1,6 @@
 """Settings of the user: recipes of runs, settings of the other commands, and what is done with them as values."""
 
+from meddiff.recipe.autoencode import AutoencodeRecipe
 from meddiff.recipe.detect import DetectRecipe
 from meddiff.recipe.generate import (
     ClassifierRecipe,
@@ -24,17 +25,18 @@ from meddiff.recipe.segment import SegmentRecipe
 from meddiff.recipe.translate import TranslateRecipe
 from meddiff.recipe.values import check, differences, flat, from_dict, to_dict
 
-AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe | DetectRecipe
-ImageRecipe = Recipe | TranslateRecipe | DetectRecipe
+AnyRecipe = Recipe | SegmentRecipe | TranslateRecipe | DetectRecipe | AutoencodeRecipe
+ImageRecipe = Recipe | TranslateRecipe | DetectRecipe | AutoencodeRecipe
 """Recipes of runs that see images without masks: whole, and slices upright."""
 MaskedRecipe = Recipe | SegmentRecipe | TranslateRecipe
 """Recipes of runs that can learn from masks."""
-KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe, DetectRecipe)
+KINDS: tuple[type[AnyRecipe], ...] = (Recipe, SegmentRecipe, TranslateRecipe, DetectRecipe, AutoencodeRecipe)
 """The kinds of runs."""
 
 __all__ = [
     "KINDS",
     "AnyRecipe",
+    "AutoencodeRecipe",
     "ClassifierRecipe",
     "DataRecipe",
     "DetectRecipe",

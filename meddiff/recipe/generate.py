@@ -75,6 +75,8 @@ class DiffusionRecipe(NoiseRecipe):
     """Run, checkpoint or name of a generator whose drawing is learned in synthesis.steps calls (distillation)."""
     teacher_strides: Count = 8
     """Steps that the teacher takes while its student takes one."""
+    latent: str = ""
+    """Run folder of `autoencode`, in whose codes images are drawn at a fraction of the cost; empty draws pixels."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -16,7 +17,9 @@ class GenerateTask:
     """Noises an image and is told its class, and what else describes it."""
 
     channels: int
-    """Of the image."""
+    """Of the image, or of its code."""
+    decoded: Callable[[Tensor], Tensor] | None = None
+    """What makes images of codes, where codes are drawn (`batches.latents`)."""
 
     def usable(self, row: ManifestRow) -> str | None:
         """Say why an image cannot be learned from: it has no class."""
@@ -31,8 +34,8 @@ class GenerateTask:
         return Condition(label=batch.label, attributes=batch.attributes)
 
     def decode(self, x_0: Tensor) -> Tensor:
-        """Return the image [B, C, *S] in [-1, 1].
+        """Return the image [B, C, *S] in [-1, 1], of a code where codes are drawn.
 
         The sampler may overshoot the data range by a little, files cannot.
         """
-        return x_0.clamp(-1, 1)
+        return (x_0 if self.decoded is None else self.decoded(x_0)).clamp(-1, 1)

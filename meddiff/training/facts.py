@@ -98,11 +98,13 @@ MADE_OF = (
     "recipe.volume",
     "recipe.network.dropout",
     "recipe.diffusion",
+    "recipe.losses",
     "recipe.training",
 )
 """The settings that weights are a function of, beside the facts themselves and the manifest."""
 MAY_CHANGE = (
     "recipe.data.cache",
+    "recipe.diffusion.latent",
     "recipe.training.steps",
     "recipe.training.learning_rate",
     "recipe.training.warmup_steps",
@@ -134,6 +136,7 @@ BEFORE = {
     "recipe.diffusion.attribute_dropout": 0.1,
     "recipe.diffusion.teacher": "",
     "recipe.diffusion.teacher_strides": 8,
+    "recipe.diffusion.latent": "",
 }
 """Settings that older checkpoints do not name, with what was done then."""
 

@@ -54,7 +54,7 @@ def why_plain(state: State) -> str:
     if state.fabric.world_size > 1:
         return "because several processes share a step"
     if state.objective.history is not None:
-        return "because the times of a step depend on the losses of those before"
+        return state.objective.history.why_plain
     if state.objective.draws_inside:
         return "because the network drops features, and a graph would drop the same ones at every step"
     return ""

@@ -37,7 +37,7 @@ from meddiff.diffusion.noise import SimplexNoise, offset_noise
 from meddiff.diffusion.prediction import ClassLogits
 from meddiff.diffusion.schedule import NoiseSchedule
 from meddiff.diffusion.self_conditioning import shown_in_training
-from meddiff.diffusion.times import LossAwareTimes, log_normal_times
+from meddiff.diffusion.times import History, LossAwareTimes, log_normal_times
 from meddiff.errors import InputError
 from meddiff.networks.initialization import seeded
 from meddiff.tasks.segment import SegmentTask, classes_of, judged, one_hot
@@ -64,8 +64,8 @@ class Objective(Protocol):
         ...
 
     @property
-    def history(self) -> LossAwareTimes | None:
-        """The losses of earlier steps, where the times that are drawn depend on them."""
+    def history(self) -> History | None:
+        """The memory of earlier steps, where the loss depends on them."""
         ...
 
     def draw(self, batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -12,8 +12,8 @@ VERBS = names(
     Cut Deal Decide Decode Delete Describe Digest Divide Do Draw Edit Embed Encode Estimate Evaluate Explain Fetch Fill
     Find Fit Fold Fuse Gather Give Go Group Hash Hold Join Judge Keep Lay Leave Let List Load Log Look Make Map Mark
     Match Measure Merge Mirror Move Name Noise Note Open Order Pair Parse Photograph Pickle Place Predict Prepare Print
-    Put Raise Read Recompute Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize Restore
-    Return Round Run Sample Save Say Scale Scan Score Search Segment Select Set Shift Show Skip Solve Sort Span
+    Put Raise Read Recompute Reconstruct Record Reduce Refuse Remember Remove Render Replace Resample Rescale Resize
+    Restore Return Round Run Sample Save Say Scale Scan Score Search Segment Select Set Shift Show Skip Solve Sort Span
     Split Stop Store Subtract Sum Summarize Take Tell Trace Train Translate Turn Unfold Unpack Use Wait Walk Warn Weigh
     Wrap Write Yield Bend
     """

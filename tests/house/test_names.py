@@ -12,7 +12,7 @@ SUBJECTS = {"study", "masks", "images"}
 """The three subjects that go through all floors: on each they mean the same."""
 VERBS = {
     "train", "synthesize", "classify", "segment", "generate", "evaluate", "predict", "report", "inspect", "publish",
-    "edit", "likelihood", "translate", "detect", "export",
+    "edit", "likelihood", "translate", "detect", "export", "autoencode",
 }  # fmt: skip
 """What a command does has its settings, its door and its work under one name."""
 CONDITIONS = (

@@ -16,7 +16,6 @@ import torch
 from lightning_fabric import Fabric
 
 import meddiff
-from meddiff import build
 from meddiff.batches.image_attributes import Given, values_of, with_values
 from meddiff.batches.images import Images
 from meddiff.diffusion.condition import Condition
@@ -31,6 +30,7 @@ from meddiff.images.working_grid import standing_free
 from meddiff.inference.sampling import generate
 from meddiff.jobs import weights
 from meddiff.jobs.describe import Work
+from meddiff.jobs.generate.encode import learned
 from meddiff.jobs.generate.filter import drawn, near_copies
 from meddiff.jobs.progress import bar
 from meddiff.jobs.splits import labeled, labeled_rows, mask_meaning
@@ -118,9 +118,9 @@ def described(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow
 
 def _draw(rows: Sequence[ManifestRow], run: Run[Recipe], fabric: Fabric) -> None:
     """Draw this process's share of the images of these rows."""
-    rows, images = share_of(rows, fabric), labeled(run, "train")
+    rows, images = share_of(rows, fabric), learned(run)
     denoiser, device = weights.load(run, images)
-    task = build.task(run.recipe, channels=images.shape[0], num_classes=len(images.class_names))
+    task = weights.drawing_task(run, images)
     batches = generate(
         denoiser,
         task,
@@ -136,9 +136,9 @@ def _draw(rows: Sequence[ManifestRow], run: Run[Recipe], fabric: Fabric) -> None
     for row, one in show(zip(rows, drawn, strict=True), len(rows)):
         if run.recipe.classes:
             image, mask = task.parts(one[None])
-            save_mask(mask[0].numpy(), row.mask_parts[0].path, images, mask_meaning(run))
+            save_mask(mask[0].numpy(), row.mask_parts[0].path, images.pixels, mask_meaning(run))
             one = image[0]
-        save(one.numpy(), row.image_file, images)
+        save(one.numpy(), row.image_file, images.pixels)
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:

@@ -47,7 +47,7 @@ class LpipsEmbedding(FeatureNetwork):
         for number, layer in enumerate(self.layers):
             value = layer(value)
             if number in TAPPED:
-                unit = value / (value.square().sum(1, keepdim=True).sqrt() + 1e-10)
+                unit = value / (value.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt() + 1e-10)
                 weight = self.heads[TAPPED.index(number)] / (value.shape[2] * value.shape[3])
                 parts.append((unit * weight.sqrt().view(1, -1, 1, 1)).flatten(1))
         return torch.cat(parts, 1)

@@ -33,6 +33,10 @@ class FeatureNetwork(nn.Module, ABC):
         Raises:
             InputError: another shape.
         """
+        return self.embedded(image)
+
+    def embedded(self, image: Tensor) -> Tensor:
+        """Return the same as `features`, with the gradient of the image."""
         if image.ndim != 4 or image.shape[1] not in (1, 3):
             raise InputError(
                 f"got images {tuple(image.shape)}: the features need [images, 1 or 3 channels, height, width]"

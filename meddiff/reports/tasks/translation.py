@@ -61,7 +61,7 @@ class TranslationResults:
     @property
     def headline(self) -> str:
         """The verdict in two sentences: the error against the strongest opponent, and the detail of single members."""
-        return f"{_verdict(self)} {_detail(self)}".strip()
+        return f"{verdict(self)} {_detail(self)}".strip()
 
 
 def translation_results(
@@ -84,7 +84,7 @@ def translation_report(results: TranslationResults) -> Report:
         headline=results.headline,
         phantom=results.phantom,
         sections=section_list(SECTIONS, results),
-        methods=cited([*results.methods, *_measured(results)]),
+        methods=cited([*results.methods, *measured(results)]),
         limitations=_limitations(results),
         provenance=results.provenance,
         values={"wanted": results.wanted, "confidence_level": results.confidence_level,
@@ -105,6 +105,11 @@ def models(results: TranslationResults) -> Section:
             " A network that learned from the real training images alone says which mask each picture shows; on the "
             "real pictures it says how well it does."
         )
+    return side_by_side(results, text)
+
+
+def side_by_side(results: TranslationResults, text: str) -> Section:
+    """Show the means of the models below a text, with a figure of the errors."""
     rows = [row | {"metric": UNITS[row["metric"]], "estimate": row["mean"]} for row in _known(results.means)]
     table = tabular.crossed(
         rows, f"Means over the images, {results.confidence_level:.0%} intervals over {results.group_noun}s",
@@ -161,7 +166,8 @@ SECTIONS = (models, differences, gallery, networks)
 """Sections in the order of the page."""
 
 
-def _verdict(results: TranslationResults) -> str:
+def verdict(results: TranslationResults) -> str:
+    """Say whether the model that is compared is nearer to the truth than its strongest opponent."""
     opponent, shows = results.compared[-1], results.by == DICE
     row = _row(results, results.main, opponent, results.by)
     groups = words.counted(row["n_patients"], results.group_noun)
@@ -238,7 +244,7 @@ def _picture(results: TranslationResults, name: str, what: str, pixels: np.ndarr
     return thumbnail(pixels, f"{prefix}{what} of image {name}", what)
 
 
-def _measured(results: TranslationResults) -> list[CitedSentence]:
+def measured(results: TranslationResults) -> list[CitedSentence]:
     """Say what was measured and how."""
     return [
         ("Each image was scored by itself, with the peak signal-to-noise ratio and the structural similarity of one "
