@@ -326,9 +326,8 @@ def _image_denoiser(recipe: Recipe, path: Path, stored: checkpoint.Checkpoint | 
     size = facts.network.get("volume_size", (facts.image_size, facts.image_size))
     drawn = build.task(recipe, channels=facts.channels, num_classes=len(facts.class_names)).channels
     drawing = build.sampling(recipe, _guide(recipe, path) if recipe.synthesis.classifier_guidance else None)
-    return of_codes(
-        ImageDenoiser(denoiser, facts.class_names, (drawn, *size), drawing, attributes_in(facts)), path, facts
-    )
+    made = ImageDenoiser(denoiser, facts.class_names, (drawn, *size), drawing, attributes_in(facts))
+    return of_codes(made, path, facts)
 
 
 def _guide(recipe: Recipe, path: Path) -> Any:
@@ -343,9 +342,7 @@ def _guide(recipe: Recipe, path: Path) -> Any:
     return of_checkpoint(recipe, checkpoint.read(newest), build.GUIDE)[0]
 
 
-def _detector_at(
-    recipe: DetectRecipe, path: Path, stored: checkpoint.Checkpoint | None, model: str
-) -> TrainedDetector:  # fmt: skip
+def _detector_at(recipe: DetectRecipe, path: Path, stored: checkpoint.Checkpoint | None, model: str) -> TrainedDetector:
     """Load a detector of a run."""
     if stored is not None:
         raise InputError(f"{path} is a checkpoint of a run that finds anomalies: name the folder of the run")

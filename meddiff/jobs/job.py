@@ -110,7 +110,7 @@ DETECT = (
     detections.STAGE,
 )
 AUTOENCODE = (
-    manifest.stage("reading what images there are and splitting them by patient or lesion", manifest.PLAIN),
+    manifest.stage("reading what images there are and splitting them by patient or lesion", lambda _: manifest.PLAIN),
     autoencode.STAGE,
     codes.EVALUATE,
     codes.REPORT,
