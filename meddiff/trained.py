@@ -22,7 +22,7 @@ import torch
 from meddiff import build
 from meddiff.batches.ahead import made_ahead
 from meddiff.build import segmenting
-from meddiff.build.codes import autoencoder_at, of_codes, refuse_codes
+from meddiff.build.decoding import autoencoder_at, of_codes, refuse_codes
 from meddiff.build.detecting import trained_detector
 from meddiff.build.images import picture_square
 from meddiff.build.kind import best_of, models_of

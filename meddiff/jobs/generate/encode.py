@@ -22,7 +22,7 @@ import torch
 from meddiff import build
 from meddiff.batches.images import Images
 from meddiff.batches.latents import LatentImages, Scale
-from meddiff.build.codes import autoencoder_in, autoencoder_of
+from meddiff.build.decoding import autoencoder_in, autoencoder_of
 from meddiff.build.kind import models_of
 from meddiff.build.latent_models import AUTOENCODER
 from meddiff.cache.store import build_once, default_folder
