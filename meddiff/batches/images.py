@@ -44,7 +44,6 @@ class Images(HandedOn):
         described: Described = PLAIN,
     ) -> None:  # fmt: skip
         self.prepared, self.cut, self.described = prepared, cut, described
-        self.pixels: Images = self  # others, where batches show codes of them (`batches.latents`)
         self.rows = prepared.rows
         self.skipped = prepared.skipped
         """Rows whose image could not be read, with the reason."""

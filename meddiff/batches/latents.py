@@ -71,3 +71,8 @@ class LatentImages(Images):
         codes = self._scale.scaled(torch.from_numpy(self._codes[at, turns]))
         label = torch.from_numpy(self.labels[at]) if self.class_names else None
         return Batch(codes, label, None, torch.from_numpy(at), False, self.described.features(at))
+
+
+def pixels_of(images: Images) -> Images:
+    """Return the images as files hold them, where batches show codes of them too."""
+    return images.pixels if isinstance(images, LatentImages) else images

@@ -14,6 +14,7 @@ from torch import Tensor
 from meddiff.batches.batch import Batch
 from meddiff.batches.cuts import Draw
 from meddiff.batches.images import Images, ignores
+from meddiff.batches.latents import pixels_of
 from meddiff.cache.image_array import ImageArray
 
 SHARE = 0.25
@@ -53,7 +54,7 @@ def on_device(images: Images, device: torch.device, room: int | None = None) -> 
         room: free bytes there; None asks a GPU, and leaves the pictures of a CPU in the file, which processes share.
     """
     array = images.prepared
-    whole = images.pixels is images and images.cut.size is None
+    whole = pixels_of(images) is images and images.cut.size is None
     if not whole or not isinstance(array, ImageArray) or (room is None and device.type != "cuda"):
         return images
     room = torch.cuda.mem_get_info(device)[0] if room is None else room

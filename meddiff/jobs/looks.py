@@ -20,6 +20,7 @@ from PIL import Image
 
 from meddiff import build
 from meddiff.batches.images import Images
+from meddiff.batches.latents import pixels_of
 from meddiff.build.kind import Model, ModelFolder
 from meddiff.diffusion.condition import Condition
 from meddiff.files.long_tables import damaged, read_table, write_table
@@ -97,7 +98,7 @@ class SampleGrid(Grid):
             batch_size=min(len(labels), recipe.synthesis.batch_size),
             device=self.state.fabric.device,
         )
-        shown = (image[: images.pixels.shape[0]].numpy() for batch in batches for image in batch)
+        shown = (image[: pixels_of(images).shape[0]].numpy() for batch in batches for image in batch)
         tiles = [tile(image, images.spacing_mm) for image in shown]
         grid = grid_image(
             tiles,

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from meddiff import build
 from meddiff.batches.images import Images
-from meddiff.batches.latents import LatentImages
+from meddiff.batches.latents import LatentImages, pixels_of
 from meddiff.batches.resident import on_device
 from meddiff.batches.turns import classical_volume_augmentation
 from meddiff.build.kind import Model, models_of
@@ -52,7 +52,7 @@ def new_model(run: Run[Recipe], images: Images, name: str = build.DIFFUSION) -> 
     """
     recipe = run.recipe
     model = build.new_model(recipe, name, images.shape[0], images.class_names, images.described.attributes)
-    seen = images.pixels
+    seen = pixels_of(images)
     known = {"volume_size": seen.shape[1:], "spacing_mm": seen.spacing_mm} if recipe.dimensions == 3 else {}
     known |= {"latent": images.facts} if isinstance(images, LatentImages) else {}
     facts = replace(

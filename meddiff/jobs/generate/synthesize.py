@@ -18,6 +18,7 @@ from lightning_fabric import Fabric
 import meddiff
 from meddiff.batches.image_attributes import Given, values_of, with_values
 from meddiff.batches.images import Images
+from meddiff.batches.latents import pixels_of
 from meddiff.diffusion.condition import Condition
 from meddiff.errors import InputError
 from meddiff.files.content import sha256_of
@@ -136,9 +137,9 @@ def _draw(rows: Sequence[ManifestRow], run: Run[Recipe], fabric: Fabric) -> None
     for row, one in show(zip(rows, drawn, strict=True), len(rows)):
         if run.recipe.classes:
             image, mask = task.parts(one[None])
-            save_mask(mask[0].numpy(), row.mask_parts[0].path, images.pixels, mask_meaning(run))
+            save_mask(mask[0].numpy(), row.mask_parts[0].path, pixels_of(images), mask_meaning(run))
             one = image[0]
-        save(one.numpy(), row.image_file, images.pixels)
+        save(one.numpy(), row.image_file, pixels_of(images))
 
 
 def without_copies(rows: Sequence[ManifestRow], run: Run[Recipe]) -> list[ManifestRow]:
