@@ -28,8 +28,7 @@ def typed_commands(capsys) -> set[str]:
     modules = {file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text()}
     verbs = {}
     for name, main in {
-        one.__name__.rpartition(".")[2]: one.main
-        for one in (segment, evaluate, translate, detect, export, autoencode)
+        one.__name__.rpartition(".")[2]: one.main for one in (segment, evaluate, translate, detect, export, autoencode)
     }.items():
         assert main(["dance"]) == 2
         refused = re.search("the verbs are (.+?), as in", capsys.readouterr().err)
