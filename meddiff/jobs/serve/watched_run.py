@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,11 @@ def _network(name: str, log: pd.DataFrame, folder: RunFolder, recipe: AnyRecipe)
     left = max(0, steps - step) * recipe.training.batch_size * recipe.training.accumulate / rate if rate > 0 else None
     file = (models_of(folder, name) if name else folder).log
     age = words.duration(max(0.0, time.time() - file.stat().st_mtime))
-    curves = [loss_curve(records(log)), _validation(_table(models_of(folder, name).validation, VALIDATION_COLUMNS))]
+    loss = loss_curve(records(log))  # whose title is that of a page of one network
+    curves = [
+        loss and replace(loss, title="Loss over optimizer steps"),
+        _validation(_table(models_of(folder, name).validation, VALIDATION_COLUMNS)),
+    ]
     return {
         "name": name or "diffusion",
         "step": step,
