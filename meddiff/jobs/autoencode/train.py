@@ -19,6 +19,7 @@ from meddiff.files.writing import write_atomically
 from meddiff.images.views import grid_image, tile
 from meddiff.inference.image_autoencoder import ImageAutoencoder
 from meddiff.jobs import weights
+from meddiff.jobs.describe import Work, images_per_step
 from meddiff.jobs.looks import Grid
 from meddiff.jobs.splits import plain
 from meddiff.jobs.stage import Stage, need
@@ -102,4 +103,8 @@ def _train(run: Run[AutoencodeRecipe]) -> list[Path]:
     return [weights_of(run.folder).path, models_of(run.folder, AUTOENCODER).log]
 
 
-STAGE = Stage("train", "training the autoencoder", _inputs, _train, _check)
+def _asks(run: Run[AutoencodeRecipe]) -> list[Work]:
+    return [Work(AUTOENCODER, learned=run.recipe.training.steps * images_per_step(run.recipe))]
+
+
+STAGE = Stage("train", "training the autoencoder", _inputs, _train, _check, _asks)
