@@ -16,6 +16,7 @@ WRONG = {
     "translate train": ["--data-root", "nowhere"],
     "translate evaluate": ["--data-root", "nowhere"],
     "translate predict": ["--checkpoint", "nowhere", "--input", "nowhere.png", "--output", "out"],
+    "autoencode train": ["--data-root", "nowhere"],
     "detect train": ["--dataset", "lgg", "--data-root", "nowhere"],
     "detect evaluate": ["--dataset", "lgg", "--manifest", "nowhere.csv"],
     "detect predict": ["--checkpoint", "nowhere", "--input", "nowhere", "--output", "out"],
