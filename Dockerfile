@@ -1,24 +1,24 @@
-# meddiff in a container, without a GPU or with one:
+# meddiff in a container, with a GPU or without one:
 #
 #     docker build -t meddiff .
-#     docker build -t meddiff:cuda --build-arg TORCH=cuda .
-#     docker run --rm -v "$PWD:/work" meddiff segment predict --input photo.jpg --output masks
-#     docker run --rm --gpus all -v "$PWD:/work" meddiff:cuda augment --dataset isic --data-root /work/HAM10000
+#     docker build -t meddiff:cpu --build-arg TORCH_INDEX=URL .
+#     docker run --rm -v "$PWD:/data" -w /data meddiff:cpu segment predict --input photo.jpg --output masks
+#     docker run --rm --gpus all -v "$PWD:/data" -w /data meddiff augment --dataset isic --data-root HAM10000
 #
-# TORCH=cuda takes torch as the package index has it for Linux, with the libraries of CUDA in it; only the driver is the
-# host's. Nothing in the image runs as root; what is written belongs to user 1000.
-FROM python:3.12.11-slim-bookworm
+# Without TORCH_INDEX torch comes as the package index has it for Linux, with the libraries of CUDA in it; only the driver
+# is the host's. TORCH_INDEX names an index with builds for CPUs (PyTorch's own: see "Get started" on its site), some
+# gigabytes smaller. Nothing in the image runs as root; what is written belongs to user 1000.
+FROM python:3.11.13-slim-bookworm
 
-ARG TORCH=cpu
+ARG TORCH_INDEX=
 WORKDIR /source
 COPY constraints.txt pyproject.toml README.md LICENSE data_manifest.csv ./
 COPY pipelines pipelines
 COPY meddiff meddiff
-RUN [ "$TORCH" = cuda ] || export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu; \
-    pip install --no-cache-dir -c constraints.txt . \
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt . \
     && useradd --create-home --uid 1000 user
 
 USER user
-WORKDIR /work
+WORKDIR /home/user
 ENTRYPOINT ["meddiff"]
 CMD ["--help"]

@@ -49,12 +49,12 @@ def test_what_is_copied_is_there_and_not_ignored():
     assert needed <= set(copied)
 
 
-def test_it_installs_the_tested_versions_with_and_without_cuda():
+def test_it_installs_the_tested_versions_from_an_index_that_can_be_named():
     (install,) = of("RUN")
     assert "-c constraints.txt" in install
     assert "--no-cache-dir" in install
-    assert of("ARG") == ["TORCH=cpu"]
-    assert '"$TORCH" = cuda' in install
+    assert of("ARG") == ["TORCH_INDEX="]
+    assert '${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}' in install
 
 
 def test_the_workflow_does_what_is_done_here_on_every_supported_python():
