@@ -80,11 +80,16 @@ class Browser:
 
     def open(self, place: Path | str, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Loads a file or an address at a width in CSS pixels and waits until it and its images are there."""
-        self.events.clear()
+        self._load("about:blank")  # a page of before, which may ask for more all the time, ends here
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
+        self._load(place if isinstance(place, str) else place.resolve().as_uri())
+
+    def _load(self, address: str) -> None:
+        self.send("Runtime.evaluate", expression="0")  # all events of before are read
+        self.events.clear()
+        self.send("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 

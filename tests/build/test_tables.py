@@ -87,6 +87,7 @@ SPELLED: dict[str, set[str]] = {
     "recipe/generate.py": {"dpm_solver", "real_balanced", "real_classical", "real_synthetic", "resnet18", "unet"},
     "recipe/parts.py": {"cosine"},
     "recipe/translate.py": {"cosine", "ddim", "low_resolution"},
+    "recipe/autoencode.py": {"cosine"},  # the decay of the learning rate
     "recipe/segment.py": {
         "cosine",
         "ddpm",

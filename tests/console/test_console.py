@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -60,7 +61,7 @@ def test_a_wrong_word_is_answered_with_the_nearest(capsys):
 
 def test_a_command_gets_its_words(capsys):
     assert console.main(["segment", "nonsense"]) == 2
-    assert "the verbs are train, evaluate, test, predict" in capsys.readouterr().err
+    assert "the verbs are train, evaluate, augment, test, predict" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -182,13 +183,13 @@ def test_the_cache_command_deletes_nothing_unasked(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [command for job in JOBS.values() for command in job.next])
-def test_commands_to_go_on_with_are_commands(command):
+def test_commands_to_go_on_with_are_commands(command, tmp_path, monkeypatch, capsys):
     """Settings of the right names: what is refused is the folder that is not there."""
-    words = command.format(run="'a run'")
-    done = subprocess.run(f"{sys.executable} -m meddiff {words}", shell=True, capture_output=True, text=True)
-    assert done.returncode == 2, done
-    assert "a run" in done.stderr or "YOUR_IMAGES" in done.stderr or "OTHER_IMAGES" in done.stderr
-    assert "unknown setting" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert console.main(shlex.split(command.format(run="'a run'", dataset="isic"))) == 2
+    said = capsys.readouterr().err
+    assert "a run" in said or "YOUR_IMAGES" in said or "OTHER_IMAGES" in said
+    assert "unknown setting" not in said
 
 
 def _run(folder: Path, settings: dict, done: list[str], **report) -> Path:

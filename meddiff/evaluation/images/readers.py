@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,7 @@ def _interval(study: ReaderStudy, resampling: Resampling) -> tuple[float, float]
     return max(0.0, low), min(1.0, high)
 
 
+@cache
 def findable(n: int, error: float) -> float:
     """Return the least accuracy, in steps of 0.01, that a two-sided test of n calls finds with a power of 80%.
 

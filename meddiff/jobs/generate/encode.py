@@ -140,7 +140,7 @@ def _encoded(
     noted = models_of(run.folder, AUTOENCODER).path / "scale.json"
     if not noted.is_file():
         write_text(noted, (home / "statistics.json").read_text(encoding="utf-8"))
-    return np.load(home / "codes.npy", mmap_mode="r"), read_json(noted)
+    return np.load(home / "codes.npy", mmap_mode="r", allow_pickle=False), read_json(noted)
 
 
 def _home(run: Run[Recipe], images: Images, digest: str, turns: int) -> Path:
